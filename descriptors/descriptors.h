@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The resolver's face towards uefivarsfs: load the descriptors of a search path, match a guest's
+ * wish (config.json) against them, tell what the choice takes to start. No FUSE, no engine, no
+ * guest registry here.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct DescSet DescSet; /* the effective descriptors of a search path, in priority order */
+typedef struct Desc Desc;       /* one of them, usable or not */
+typedef struct DescWish DescWish;     /* a parsed config.json */
+typedef struct DescChoice DescChoice; /* a wish resolved against a set */
+
+/* Directories from general to specific; NULL: the standard ones. Never fails: what can't be read is
+ * told by desc_set_problems(). */
+DescSet *desc_set_load(const char *const *search_path);
+void desc_set_free(DescSet *set);
+/* True if a directory or file of the search path is not what was loaded (stat only). */
+bool desc_set_is_stale(const DescSet *set);
+const char *const *desc_set_search_path(const DescSet *set);
+size_t desc_set_count(const DescSet *set);
+const Desc *desc_set_get(const DescSet *set, size_t i);
+
+const char *desc_name(const Desc *desc); /* NN-name.json */
+const char *desc_path(const Desc *desc);
+const char *desc_problem(const Desc *desc); /* file:line: reason; NULL if usable */
+
+/* NULL with an error that names the key. Empty text is the empty wish. */
+DescWish *desc_wish_parse(const char *text, size_t size, GError **error);
+void desc_wish_free(DescWish *wish);
+/* Engine settings of the wish: 0 / false when absent. */
+size_t desc_wish_size_bytes(const DescWish *wish);
+bool desc_wish_force_secure_boot(const DescWish *wish);
+bool desc_wish_disable_custom_mode(const DescWish *wish);
+const char *desc_wish_template(const DescWish *wish); /* NULL when absent */
+
+/* Never NULL; without a match it has only `why`. `pin` is a pinned choice's text or NULL. */
+DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin);
+/* What one descriptor would give by itself, for firmware/descriptors/. */
+DescChoice *desc_choice_of(const Desc *desc);
+void desc_choice_free(DescChoice *choice);
+const Desc *desc_choice_desc(const DescChoice *choice); /* NULL: nothing satisfies the wish */
+/* The text to pin the choice with. */
+char *desc_choice_pin(const DescChoice *choice);
+
+typedef enum {
+    DESC_STORE_NONE,  /* stateless, igvm, memory without host-uefi-vars */
+    DESC_STORE_FLASH, /* a private copy of the template (split) or of the executable (combined) */
+    DESC_STORE_JSON,  /* host-uefi-vars */
+} DescStoreKind;
+DescStoreKind desc_choice_store_kind(const DescChoice *choice);
+const char *desc_choice_store_format(
+    const DescChoice *choice); /* raw, qcow2, json; NULL for none */
+const char *desc_choice_template(
+    const DescChoice *choice); /* what the store is made from; NULL: empty */
+const char *desc_choice_template_format(const DescChoice *choice);
+
+/* Where things will be when the guest starts; what is NULL is left out or said as a placeholder. */
+typedef struct {
+    const char *guest_name;
+    const char *store_path;
+    const char *socket_path;
+} DescPlace;
+
+/*
+ * Files of a firmware/ directory: the names, and each one's text or link target. `index` from 0
+ * until the name is NULL. `ret_is_link` tells which it is. The text is allocated for the caller.
+ */
+const char *desc_choice_file_name(const DescChoice *choice, size_t index);
+char *desc_choice_file(const DescChoice *choice, const DescPlace *place, const char *name,
+                       bool *ret_is_link);
+
+/* The first match for an architecture and interface, for firmware/default/; NULL if there is none.
+ */
+const Desc *desc_set_default(const DescSet *set, const char *architecture, const char *interface);
+/* All architectures and interfaces any usable descriptor names; NULL-terminated, owned by the set.
+ */
+const char *const *desc_set_architectures(const DescSet *set);
+const char *const *desc_set_interfaces(const DescSet *set, const char *architecture);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DescSet, desc_set_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DescWish, desc_wish_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DescChoice, desc_choice_free)

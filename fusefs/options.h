@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What uefivarsfs was started with: the command line and -o options, parsed and checked. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef enum {
+    FS_VIEW_HOST,
+    FS_VIEW_GUEST,
+} FsView;
+
+typedef struct {
+    char *source;
+    char *mountpoint;
+    bool foreground, debug, read_only, show_help, show_version;
+    char *sockdir;     /* NULL: by the id of SOURCE */
+    char *sock_group;  /* NULL: the store's owner */
+    mode_t sock_mode;  /* 0660 */
+    char *engine_user; /* NULL: the store's owner */
+    char *engine_path; /* uefivarsd: beside this program, else the installed one */
+    unsigned engines;  /* most engines without a guest alive at once: 64 */
+    unsigned idle_s;   /* 5 */
+    char **firmware;   /* NULL: the standard search path */
+    char **templates;  /* NULL: the descriptors' own folders */
+    FsView view;
+    char *varcheck; /* strict, edk2, off */
+    bool immutable_kernel;
+    bool sandbox_strict;
+    uid_t uid; /* (uid_t)-1: the store's owner */
+    gid_t gid;
+    mode_t umask;
+    bool umask_set;
+    size_t size_bytes; /* 262144 */
+} FsOptions;
+
+/* NULL with an error that names the option. `ret_fuse_args` gets what is FUSE's own (struct
+ * fuse_args *). */
+FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError **error);
+void fs_options_free(FsOptions *options);
+void fs_options_help(void);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsOptions, fs_options_free)

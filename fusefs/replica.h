@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the front remembers of a guest's variables: file names and contents, as opaque bytes, in the
+ * order the engine enumerates them. Filled from an engine's snapshot and kept in step by its change
+ * events; outlives the engine, and counts while the store's file looks the same.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    char *name;      /* Name-guid, escaped; the GUID in lower case */
+    GBytes *content; /* u32 attributes and data: what a read gives */
+    int64_t mtime_ns;
+    uint64_t sequence; /* its place in readdir: grows, never reused while the mount lives */
+} FsEntry;
+
+typedef struct FsReplica FsReplica;
+
+FsReplica *fs_replica_new(void);
+void fs_replica_free(FsReplica *replica);
+const FsEntry *fs_replica_lookup(const FsReplica *replica, const char *name);
+/* The first entry with a sequence above `after` (0: the first); NULL at the end. Constant cost a
+ * step. */
+const FsEntry *fs_replica_next(const FsReplica *replica, uint64_t after);
+size_t fs_replica_count(const FsReplica *replica);
+/* An entry that is there keeps its sequence. Returns true if anything is different now. */
+bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64_t mtime_ns);
+bool fs_replica_remove(FsReplica *replica, const char *name);
+void fs_replica_clear(FsReplica *replica);
+uint32_t fs_entry_attributes(const FsEntry *entry);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsReplica, fs_replica_free)

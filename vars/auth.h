@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Authenticated variables (edk2's AuthVariableLib: ProcessVariable): which signature a request
+ * needs, whether it has it, and what may be waived. Ends in uv_update_variable() for all that is
+ * let through.
+ */
+
+#include "service.h"
+
+/* Routes by name: PK, KEK, db-class, SecureBootEnable, CustomMode, private authenticated, plain. */
+EfiStatus uv_auth_process(UvChange *change, const UvGate *gate,
+                          UvRefusal *refusal) G_GNUC_WARN_UNUSED_RESULT;

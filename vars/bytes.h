@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The bounded reader and writer. All arithmetic on bytes from outside happens here.
+ *
+ * A reader is a pointer, the bytes left, and a failure that sticks: after a read past the end every
+ * further read gives zero (NULL for bytes) and uv_reader_done() is false. A writer appends to a
+ * buffer of its own and fails, sticking too, at its cap; what it holds then is not to be used.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const uint8_t *at;
+    size_t left;
+    bool failed;
+} UvReader;
+
+void uv_reader_init(UvReader *reader, const void *bytes, size_t size);
+uint8_t uv_read_u8(UvReader *reader);
+uint16_t uv_read_u16(UvReader *reader); /* little endian, as all of them */
+uint32_t uv_read_u32(UvReader *reader);
+uint64_t uv_read_u64(UvReader *reader);
+/* `size` bytes, borrowed from the input; NULL after a failure. A size of 0 gives a non-NULL
+ * pointer. */
+const uint8_t *uv_read_bytes(UvReader *reader, size_t size);
+/* A reader of its own over the next `size` bytes; failed if they are not there. */
+UvReader uv_read_sub(UvReader *reader, size_t size);
+/* Nothing failed and nothing is left over. */
+bool uv_reader_done(const UvReader *reader);
+
+typedef struct {
+    GByteArray *bytes;
+    size_t cap;
+    bool failed;
+} UvWriter;
+
+void uv_writer_init(UvWriter *writer, size_t cap);
+void uv_writer_clear(UvWriter *writer);
+void uv_write_u8(UvWriter *writer, uint8_t value);
+void uv_write_u16(UvWriter *writer, uint16_t value);
+void uv_write_u32(UvWriter *writer, uint32_t value);
+void uv_write_u64(UvWriter *writer, uint64_t value);
+void uv_write_bytes(UvWriter *writer, const void *bytes, size_t size);
+void uv_write_zeros(UvWriter *writer, size_t size);
+/* Overwrites what was written at `offset`; fails the writer if that is not inside. */
+void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value);
+void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value);
+size_t uv_writer_size(const UvWriter *writer);
+/* What was written, or NULL if the writer failed; the writer is empty afterwards. */
+GBytes *uv_writer_steal(UvWriter *writer);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvWriter, uv_writer_clear)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Constants and offsets of the UEFI specification (2.11) and of edk2's MM variable protocol.
+ * Nothing else lives here: no functions, no types of ours.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* EFI_STATUS as a 64-bit guest sees it (UEFI 2.11, appendix D). */
+typedef uint64_t EfiStatus;
+
+#define EFI_ERROR_BIT (UINT64_C(1) << 63)
+#define EFI_SUCCESS UINT64_C(0)
+#define EFI_INVALID_PARAMETER (EFI_ERROR_BIT | 2)
+#define EFI_UNSUPPORTED (EFI_ERROR_BIT | 3)
+#define EFI_BAD_BUFFER_SIZE (EFI_ERROR_BIT | 4)
+#define EFI_BUFFER_TOO_SMALL (EFI_ERROR_BIT | 5)
+#define EFI_NOT_READY (EFI_ERROR_BIT | 6)
+#define EFI_DEVICE_ERROR (EFI_ERROR_BIT | 7)
+#define EFI_WRITE_PROTECTED (EFI_ERROR_BIT | 8)
+#define EFI_OUT_OF_RESOURCES (EFI_ERROR_BIT | 9)
+#define EFI_NOT_FOUND (EFI_ERROR_BIT | 14)
+#define EFI_ACCESS_DENIED (EFI_ERROR_BIT | 15)
+#define EFI_TIMEOUT (EFI_ERROR_BIT | 18)
+#define EFI_ALREADY_STARTED (EFI_ERROR_BIT | 20)
+#define EFI_ABORTED (EFI_ERROR_BIT | 21)
+#define EFI_SECURITY_VIOLATION (EFI_ERROR_BIT | 26)
+
+/* Variable attributes (UEFI 2.11, 8.2.1). */
+#define EFI_VARIABLE_NON_VOLATILE 0x00000001u
+#define EFI_VARIABLE_BOOTSERVICE_ACCESS 0x00000002u
+#define EFI_VARIABLE_RUNTIME_ACCESS 0x00000004u
+#define EFI_VARIABLE_HARDWARE_ERROR_RECORD 0x00000008u
+#define EFI_VARIABLE_AUTHENTICATED_WRITE_ACCESS 0x00000010u
+#define EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS 0x00000020u
+#define EFI_VARIABLE_APPEND_WRITE 0x00000040u
+#define EFI_VARIABLE_ENHANCED_AUTHENTICATED_ACCESS 0x00000080u
+#define EFI_VARIABLE_ATTRIBUTES_MASK 0x0000007fu
+
+/* EFI_TIME: 16 bytes, packed; offsets. */
+#define EFI_TIME_BYTES 16
+
+/* EFI_VARIABLE_AUTHENTICATION_2: EFI_TIME, WIN_CERTIFICATE_UEFI_GUID (u32 length, u16 revision, u16
+ * type, GUID). */
+#define EFI_AUTH2_MIN_BYTES 40
+#define EFI_WIN_CERT_HEADER_BYTES 24
+#define EFI_WIN_CERT_REVISION 0x0200
+#define EFI_WIN_CERT_TYPE_EFI_GUID 0x0ef1
+
+/* EFI_SIGNATURE_LIST header: GUID, u32 list size, u32 header size, u32 signature size. */
+#define EFI_SIGLIST_HEADER_BYTES 28
+
+/* EFI_MM_COMMUNICATE_HEADER: GUID, u64 length of what follows. */
+#define EFI_MM_HEADER_BYTES 24
+/* SMM_VARIABLE_COMMUNICATE_HEADER: u64 function, u64 return status. */
+#define EFI_MM_VARIABLE_HEADER_BYTES 16
+/* SMM_VARIABLE_COMMUNICATE_ACCESS_VARIABLE without the name: GUID, u64 data size, u64 name size,
+ * u32 attributes. */
+#define EFI_MM_ACCESS_BYTES 36
+/* SMM_VARIABLE_COMMUNICATE_GET_NEXT_VARIABLE_NAME without the name: GUID, u64 name size. */
+#define EFI_MM_NEXT_BYTES 24
+/* SMM_VARIABLE_COMMUNICATE_QUERY_VARIABLE_INFO: three u64, u32 attributes (packed: 28). */
+#define EFI_MM_QUERY_BYTES 28
+
+/* SMM_VARIABLE_FUNCTION_*. */
+#define EFI_MM_GET_VARIABLE 1
+#define EFI_MM_GET_NEXT_VARIABLE_NAME 2
+#define EFI_MM_SET_VARIABLE 3
+#define EFI_MM_QUERY_VARIABLE_INFO 4
+#define EFI_MM_READY_TO_BOOT 5
+#define EFI_MM_EXIT_BOOT_SERVICE 6
+#define EFI_MM_GET_STATISTICS 7
+#define EFI_MM_LOCK_VARIABLE 8
+#define EFI_MM_VAR_CHECK_PROPERTY_SET 9
+#define EFI_MM_VAR_CHECK_PROPERTY_GET 10
+#define EFI_MM_GET_PAYLOAD_SIZE 11
+#define EFI_MM_INIT_RUNTIME_CACHE 12
+#define EFI_MM_SYNC_RUNTIME_CACHE 13
+#define EFI_MM_GET_RUNTIME_CACHE_INFO 14
+
+/* AUTHENTICATED_VARIABLE_HEADER as edk2 keeps it in flash; also the unit of storage accounting. */
+#define EFI_VARIABLE_RECORD_BYTES 60

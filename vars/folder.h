@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The folder of one store: the only way to its files.
+ *
+ * Store code never handles paths. It asks for a file by its role and gets a descriptor; renaming
+ * and unlinking go by role too. Two implementations serve it: directly on the folder's descriptor,
+ * or, in a confined engine, through the keeper, a small process forked before the confinement that
+ * holds the folder's descriptor and knows just these names. So a confined engine can touch no other
+ * file, also where thousands of stores lie in one folder with one owner. The keeper shares the
+ * engine's lock: it cannot rename anything after another engine has taken the store over.
+ *
+ * Sidecars are in ".uefivarsfs/" beside the store: made on first use, 0700, with the store's owner.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+typedef enum {
+    UV_FILE_STORE,       /* the store itself */
+    UV_FILE_TEMP,        /* .uefivarsfs/NAME.tmp: becomes the store by renaming */
+    UV_FILE_JOURNAL,     /* .uefivarsfs/NAME.journal */
+    UV_FILE_CONFLICT,    /* .uefivarsfs/NAME.journal.conflict-N, the first N that is free */
+    UV_FILE_LOCK,        /* .uefivarsfs/NAME.lock: never renamed or removed */
+    UV_FILE_META,        /* .uefivarsfs/NAME.meta */
+    UV_FILE_META_TEMP,   /* .uefivarsfs/NAME.meta.tmp */
+    UV_FILE_BEFORE_LOAD, /* .uefivarsfs/NAME.before-load */
+} UvFileRole;
+
+typedef struct UvFolder UvFolder;
+
+/*
+ * Finds the folder of the store at `path` (relative to `dir_fd` or AT_FDCWD). With AT_FDCWD a
+ * symbolic link as the last component is followed to the file it means, so that a store has one set
+ * of sidecars whatever name it is reached by; with a dir_fd, `path` is one component and no link is
+ * followed. The file itself may be absent.
+ */
+UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error);
+void uv_folder_free(UvFolder *folder);
+/* From now on through a keeper process. `lock_fd` (or -1) is shared with it. Call before threads
+ * and confinement. */
+bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
+
+/* As open(2) with O_CLOEXEC and O_NOFOLLOW added; mode 0600. -1 with an error (G_FILE_ERROR_NOENT:
+ * absent). */
+int uv_folder_open(UvFolder *folder, UvFileRole role, int flags, GError **error);
+/* Atomic, and durable when it returns. UV_FILE_CONFLICT as target picks the name. */
+bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError **error);
+/* Absent is success. Durable when it returns. */
+bool uv_folder_unlink(UvFolder *folder, UvFileRole role, GError **error);
+/* Of what the name means now. false with G_FILE_ERROR_NOENT when absent. */
+bool uv_folder_stat(UvFolder *folder, UvFileRole role, struct stat *ret_stat, GError **error);
+/* For messages: the path as people would type it. */
+const char *uv_folder_path(const UvFolder *folder, UvFileRole role);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvFolder, uv_folder_free)

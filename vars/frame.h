@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Frames over a stream socket, without blocking: an input side that collects bytes until a frame is
+ * whole (with a cap by type, checked before anything is allocated), an output side that queues.
+ * Used by the engine and by the front; the QEMU device has its own blocking-with-deadline reader.
+ */
+
+#include "bytes.h"
+#include "wire.h"
+
+typedef struct {
+    uint16_t type;
+    uint64_t cookie;
+    GBytes *payload;
+    int fd; /* received with it (SCM_RIGHTS), or -1; owned by the frame */
+} UvFrame;
+
+void uv_frame_clear(UvFrame *frame);
+
+/* The largest payload of a type, or 0 if the type may not be sent there (then nothing is read of
+ * it). */
+typedef uint32_t (*UvFrameCap)(uint16_t type, void *data);
+
+typedef struct UvFrameIo UvFrameIo;
+
+typedef enum {
+    UV_FRAME_NONE,      /* no whole frame yet (or: the queue is not empty yet) */
+    UV_FRAME_READY,     /* `ret_frame` is set (or: all is sent) */
+    UV_FRAME_CLOSED,    /* the peer is gone (EOF, or an error of the socket) */
+    UV_FRAME_MALFORMED, /* a header that can't be: flags, length over the cap */
+} UvFrameResult;
+
+/* `fd` is owned and made non-blocking. */
+UvFrameIo *uv_frame_io_new(int fd, UvFrameCap cap, void *cap_data);
+void uv_frame_io_free(UvFrameIo *io);
+int uv_frame_io_fd(const UvFrameIo *io);
+/* Reads what is there and gives the next whole frame; call until it says UV_FRAME_NONE. */
+UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame);
+/* Since when (monotonic microseconds) an unfinished frame is under way; 0: none is. */
+int64_t uv_frame_io_partial_since(const UvFrameIo *io);
+/* Queues a frame (payload may be NULL; fd -1 or a descriptor to pass, borrowed) and sends what
+ * goes. */
+UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GBytes *payload,
+                               int fd);
+UvFrameResult uv_frame_io_flush(UvFrameIo *io);
+size_t uv_frame_io_queued_bytes(const UvFrameIo *io);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvFrameIo, uv_frame_io_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvFrame, uv_frame_clear)

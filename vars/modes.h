@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The variables that the service itself owns: SetupMode, SecureBoot, SignatureSupport,
+ * SecureBootEnable, CustomMode, VendorKeys, VendorKeysNv, AuditMode, DeployedMode (edk2:
+ * AuthVariableLibInitialize).
+ */
+
+#include "service.h"
+
+/* Brings the derived (volatile, read-only) ones in line with PK and SecureBootEnable; makes no NV
+ * change. */
+void uv_modes_derive(UvChange *change, const UvServiceConfig *config);
+/* What edk2 does once a boot: SecureBootEnable made or removed, CustomMode cleared, VendorKeysNv
+ * made. */
+void uv_modes_boot(UvChange *change, const UvServiceConfig *config);
+/* After an accepted change of PK (before ExitBootServices: SecureBootEnable follows, edk2's rule).
+ */
+void uv_modes_follow(UvChange *change, const UvGate *gate);

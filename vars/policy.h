@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Variable policy (edk2's VariablePolicyLib): entries that the firmware registers during one boot,
+ * their evaluation, and the state of the interface (enabled, locked). Cleared at reset. Also keeps
+ * the properties of functions 9 and 10 (VAR_CHECK_VARIABLE_PROPERTY), which live as long.
+ */
+
+#include "bytes.h"
+#include "efi-abi.h"
+#include "varset.h"
+
+typedef struct UvPolicy UvPolicy;
+
+UvPolicy *uv_policy_new(void);
+void uv_policy_free(UvPolicy *policy);
+void uv_policy_clear(UvPolicy *policy);
+
+/* One VARIABLE_POLICY_ENTRY of exactly `size` bytes. */
+EfiStatus uv_policy_register(UvPolicy *policy, const uint8_t *entry, size_t size);
+EfiStatus uv_policy_lock(UvPolicy *policy);
+bool uv_policy_is_locked(const UvPolicy *policy);
+bool uv_policy_is_enabled(const UvPolicy *policy);
+/* Function 8, LOCK_VARIABLE: registers LOCK_NOW for one variable (VariableLockRequestToLock.c). */
+EfiStatus uv_policy_lock_variable(UvPolicy *policy, const UvGuid *guid, const UvName *name);
+/* `deleting` skips attribute and size rules. `ret_rule`/`ret_text` as UvRefusal's, static. */
+EfiStatus uv_policy_check(const UvPolicy *policy, const UvChange *change, const UvGuid *guid,
+                          const UvName *name, uint32_t attributes, size_t data_bytes, bool deleting,
+                          const char **ret_rule, const char **ret_text);
+/* A VarCheckPolicyLibMmiHandler message after the communicate header; the reply goes to its own
+ * buffer. */
+void uv_policy_message(UvPolicy *policy, bool at_runtime, const uint8_t *request, size_t size,
+                       UvWriter *reply);
+size_t uv_policy_count(const UvPolicy *policy);
+
+void uv_policy_write(const UvPolicy *policy, UvWriter *writer);
+bool uv_policy_read(UvPolicy *policy, UvReader *reader) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvPolicy, uv_policy_free)

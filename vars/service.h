@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The variable service: the one gate for every change, whoever asks.
+ *
+ * Model: a set of variables (varset.h), the boot phase, the policies of this boot, and a store. A
+ * request is checked in edk2's order (Variable.c: VariableServiceSetVariable, AuthService.c), its
+ * consequences are collected in a UvChange, the non-volatile part is made durable by the store, and
+ * only then the set changes, observers are told and the status goes back. Any refusal leaves all as
+ * it was.
+ *
+ *   arguments -> MOR -> variable checks -> policy -> authentication -> update rules -> derived mode
+ *   variables -> store -> set -> observers
+ *
+ * Phases only go forward; a reset or a new session brings them back. Without a session (no guest)
+ * all phases are clear.
+ */
+
+#include "policy.h"
+#include "store.h"
+#include "varset.h"
+
+typedef enum {
+    UV_DOOR_GUEST,
+    UV_DOOR_HOST,
+} UvDoor;
+
+typedef enum {
+    UV_VARCHECK_STRICT, /* host door: always checked */
+    UV_VARCHECK_EDK2,   /* host door: as for the guest, after EndOfDxe */
+    UV_VARCHECK_OFF,    /* host door: only logged */
+} UvVarcheckMode;
+
+typedef struct {
+    size_t size_bytes; /* storage in total, as QEMU's `size` */
+    bool force_secure_boot;
+    bool disable_custom_mode;
+    UvVarcheckMode varcheck;
+} UvServiceConfig;
+
+typedef struct {
+    bool end_of_dxe;
+    bool ready_to_boot;
+    bool exit_boot_services; /* "at runtime" */
+} UvPhase;
+
+/* Why a change was refused: for the log and status.json, never for the guest. */
+typedef struct {
+    const char *rule; /* number in the tables of uefivarsd(8)'s rules, as "2.1.9"; static */
+    const char *text; /* one line in plain words; static */
+} UvRefusal;
+
+typedef struct {
+    UvDoor door;
+    UvGuid guid;
+    const UvName *name;  /* NULL: the empty name */
+    uint32_t attributes; /* as asked for, EFI_VARIABLE_APPEND_WRITE included */
+    const uint8_t *data; /* authentication header included */
+    size_t data_bytes;
+    int64_t mtime_ns; /* 0: now */
+} UvSetRequest;
+
+typedef struct UvService UvService;
+
+/* What checks need to know of the service; handed to auth.h, varcheck.h and update.h. */
+typedef struct {
+    const UvServiceConfig *config;
+    const UvPhase *phase;
+    const UvPolicy *policy;
+    const UvSetRequest *request;
+    size_t limit_bytes; /* storage in total: the smaller of config's and the store's */
+} UvGate;
+
+/* Told after a change is durable and applied, before the reply leaves. */
+typedef void (*UvObserver)(UvService *service, const UvChange *change, void *data);
+
+/* The store may be NULL: everything in memory (tests, a fresh INCOMING engine). It is borrowed. */
+UvService *uv_service_new(const UvServiceConfig *config, UvStore *store);
+void uv_service_free(UvService *service);
+void uv_service_set_observer(UvService *service, UvObserver observer, void *data);
+/* Logs refused changes; rate limiting is the caller's. */
+typedef void (*UvRefusalLog)(const UvSetRequest *request, EfiStatus status,
+                             const UvRefusal *refusal, void *data);
+void uv_service_set_refusal_log(UvService *service, UvRefusalLog log, void *data);
+/* Changes store (ACQUIRE, LOAD, RELEASE); NULL detaches it. Variables stay. */
+void uv_service_set_store(UvService *service, UvStore *store);
+
+const UvServiceConfig *uv_service_config(const UvService *service);
+const UvPhase *uv_service_phase(const UvService *service);
+UvPolicy *uv_service_policy(UvService *service);
+const UvVarset *uv_service_variables(const UvService *service);
+
+/*
+ * Takes `variables` (UvVariable) as the non-volatile set without any check but uniqueness, as after
+ * opening a store or when another program changed it; observers see the difference; nothing is
+ * written.
+ */
+void uv_service_load(UvService *service, GPtrArray *variables);
+/* Replaces the whole non-volatile set and makes that durable (LOAD, writing store.json). */
+bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error);
+
+/* A guest's cold start or RESET: volatile state goes, then edk2's boot initialisation (may write).
+ */
+EfiStatus uv_service_cold_start(UvService *service);
+/* The session ends: volatile state goes, phases and policies are clear; writes nothing. */
+void uv_service_end_session(UvService *service);
+/* A client resumed a session of which nothing is left: all phases passed, policy locked, until
+ * RESET. */
+void uv_service_fail_closed(UvService *service);
+
+/* Events; READY_TO_BOOT and EXIT_BOOT_SERVICES imply EndOfDxe. Statuses as edk2's handler gives. */
+EfiStatus uv_service_end_of_dxe(UvService *service);
+EfiStatus uv_service_ready_to_boot(UvService *service);
+EfiStatus uv_service_exit_boot_services(UvService *service);
+
+/* `ret_variable` is a new reference. At runtime the guest door does not see boot-service variables.
+ */
+EfiStatus uv_service_get(const UvService *service, UvDoor door, const UvGuid *guid,
+                         const UvName *name, UvVariable **ret_variable) G_GNUC_WARN_UNUSED_RESULT;
+/* `name` NULL: the first. EFI_INVALID_PARAMETER: no such variable; EFI_NOT_FOUND: that was the
+ * last. */
+EfiStatus uv_service_next(const UvService *service, UvDoor door, const UvGuid *guid,
+                          const UvName *name, UvVariable **ret_variable) G_GNUC_WARN_UNUSED_RESULT;
+EfiStatus uv_service_set(UvService *service, const UvSetRequest *request,
+                         UvRefusal *ret_refusal /* nullable */) G_GNUC_WARN_UNUSED_RESULT;
+typedef struct {
+    uint64_t maximum_storage_bytes;
+    uint64_t remaining_storage_bytes;
+    uint64_t maximum_variable_bytes;
+} UvQueryInfo;
+EfiStatus uv_service_query(const UvService *service, UvDoor door, uint32_t attributes,
+                           UvQueryInfo *ret_info) G_GNUC_WARN_UNUSED_RESULT;
+/* A file time set from outside (utimensat); not a variable change for the guest. */
+bool uv_service_touch(UvService *service, const UvGuid *guid, const UvName *name, int64_t mtime_ns,
+                      GError **error);
+
+/*
+ * What a session is beside the non-volatile set: phases, policies, MOR lock, volatile variables.
+ * Reading takes all or nothing. The same bytes are in the session file and in SAVE's blob.
+ */
+void uv_service_write_session(const UvService *service, UvWriter *writer);
+bool uv_service_read_session(UvService *service, UvReader *reader) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvService, uv_service_free)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * A store keeps a guest's non-volatile variables. One file per format implements UvStoreOps; the
+ * format is found by looking at the content. Nothing here assumes a local file: a fleet store
+ * (keys, compare-and-swap, a lease as the lock, watches) fits behind the same functions.
+ *
+ * Life: open -> load -> (apply | tick | compact)* -> release -> (acquire -> ...)* -> close. A store
+ * has a generation, a number that grows with every applied change.
+ */
+
+#include "folder.h"
+#include "varset.h"
+
+#define UV_STORE_ERROR uv_store_error_quark()
+GQuark uv_store_error_quark(void);
+typedef enum {
+    UV_STORE_ERROR_PARSE, /* the content is not what it should be: file and position in the message
+                           */
+    UV_STORE_ERROR_READ_ONLY, /* somebody else has it, or it can't be written */
+    UV_STORE_ERROR_NO_SPACE,  /* ENOSPC, EDQUOT, or the image is full */
+    UV_STORE_ERROR_IO,        /* anything else the host said */
+    UV_STORE_ERROR_CHANGED,   /* the store changed while it was released */
+} UvStoreError;
+
+/* What identifies the content of a store's file for those who remember it. All zero: no file yet.
+ */
+typedef struct {
+    uint64_t device, inode, size_bytes;
+    int64_t mtime_ns, ctime_ns;
+} UvStoreIdentity;
+
+typedef struct UvStore UvStore;
+
+typedef struct {
+    const char *format; /* "json", "flash", "qcow2" */
+    /* All variables (UvVariable) in enumeration order. Takes no lock that keeps others away. */
+    bool (*load)(UvStore *store, GPtrArray **ret_variables, GError **error);
+    /* Makes the non-volatile items of `change` durable. On failure the old state is intact. */
+    bool (*apply)(UvStore *store, const UvChange *change, GError **error);
+    /* Replaces everything by the non-volatile variables of `set`, durably. */
+    bool (*replace)(UvStore *store, const UvVarset *set, GError **error);
+    /* Remembers a file time (never needed for correctness). */
+    void (*touch)(UvStore *store, const UvVariable *variable);
+    /* Work that is due (compaction, letting go of a lock). `set` is what the store should hold. */
+    bool (*tick)(UvStore *store, const UvVarset *set, GError **error);
+    /* Monotonic microseconds (g_get_monotonic_time) when tick wants to be called; 0: nothing is
+     * due. */
+    int64_t (*due)(UvStore *store);
+    /* Makes the file complete in its own format now (no journal left). */
+    bool (*compact)(UvStore *store, const UvVarset *set, GError **error);
+    /* Compact, then let go of every lock; acquire takes it back, UV_STORE_ERROR_CHANGED if it
+     * differs. */
+    bool (*release)(UvStore *store, const UvVarset *set, GError **error);
+    bool (*acquire)(UvStore *store, GError **error);
+    /* Looks whether another program changed the file since we last read or wrote it. */
+    bool (*changed)(UvStore *store);
+    /* Keeps the present content as FILE.before-load. */
+    bool (*keep_before_load)(UvStore *store, GError **error);
+    void (*free)(UvStore *store);
+} UvStoreOps;
+
+/* The part of every store that the callers see; formats embed it as their first member. */
+struct UvStore {
+    const UvStoreOps *ops;
+    UvFolder *folder;         /* owned */
+    UvStoreIdentity identity; /* of the file, as last read or written by us */
+    uint64_t generation;
+    size_t capacity_bytes;  /* what the format can hold; SIZE_MAX: no limit of its own */
+    char *read_only_reason; /* NULL: can be written, as far as is known */
+    GPtrArray *warnings;    /* of char *, for status.json: conflicts set aside, torn tails, ... */
+    char *lock_holder;      /* who holds it, when we know; for status.json */
+};
+
+typedef struct {
+    bool read_only; /* asked for: never written, whatever the file allows */
+    bool create;    /* an absent file is an empty JSON store (made on the first write) */
+} UvStoreOptions;
+
+/* Probes the content and opens it with the format that fits; takes ownership of the folder. */
+UvStore *uv_store_open(UvFolder *folder /* takes ownership */, const UvStoreOptions *options,
+                       GError **error);
+void uv_store_close(UvStore *store);
+/* Fills an identity from what fstat says. */
+void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st);
+/* Maps a UvStoreError to what SetVariable returns. */
+uint64_t uv_store_error_status(const GError *error);
+
+/* The formats. */
+UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
+UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvStore, uv_store_close)

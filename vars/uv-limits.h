@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Every cap of the engine and of the protocol, each with its reason. */
+
+#include "efi-abi.h"
+
+/* The communicate buffer that edk2's VirtMmCommunicationDxe allocates. */
+#define UV_MM_BUFFER_MAX 65536u
+
+/*
+ * Name (with its NUL) and data of one variable: what a guest can still read through one communicate
+ * buffer, whoever wrote it.
+ */
+#define UV_VARIABLE_MAX                                                                            \
+    (UV_MM_BUFFER_MAX - EFI_MM_HEADER_BYTES - EFI_MM_VARIABLE_HEADER_BYTES - EFI_MM_ACCESS_BYTES)
+
+/* Storage in total: QEMU's default for `size`, and the most that can be asked for. */
+#define UV_STORAGE_DEFAULT 262144u
+#define UV_STORAGE_MAX (8u * 1024 * 1024)
+
+/* A file name is at most NAME_MAX (255) bytes, of which "-" and the GUID take 37. */
+#define UV_FILE_NAME_MAX 255u
+#define UV_FILE_NAME_GUID_BYTES 37u
+
+/* A guest's name; leaves room for "_VARS.qcow2" and the sidecars' suffixes in a file name. */
+#define UV_GUEST_NAME_MAX 200u
+
+/* Frames of the wire protocol. */
+#define UV_FRAME_HEADER_BYTES 16u
+#define UV_FRAME_MM_MAX (UV_MM_BUFFER_MAX + 64u)
+#define UV_FRAME_BLOB_MAX (16u * 1024 * 1024)
+#define UV_FRAME_HELLO_MAX (48u + 255u)
+
+/* Policies of one boot: edk2 has no limit but its memory; a guest must not fill ours. */
+#define UV_POLICY_TABLE_MAX (256u * 1024)
+
+/* A store file larger than this is not one: twice the largest storage in hex, and the 64 MiB Arm
+ * images. */
+#define UV_JSON_FILE_MAX (64u * 1024 * 1024)
+#define UV_FLASH_FILE_MAX (256u * 1024 * 1024)

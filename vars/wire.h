@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The wire protocol, version 1 (uefivars-protocol(7) is the reference and changes together with
+ * this).
+ *
+ * Stream socket, little endian. A frame is a 16-byte header and a payload. Types below 0x40 belong
+ * to the guest socket, 0x40 to 0x7f to the host socket. Constants only: the QEMU device includes
+ * this file too.
+ */
+
+#include <stdint.h>
+
+#define UV_WIRE_VERSION 1u
+
+/* header: u32 payload length, u16 type, u16 flags (0), u64 cookie. */
+#define UV_WIRE_HEADER_BYTES 16u
+#define UV_WIRE_REPLY 0x8000u
+
+/* Guest socket. */
+#define UV_WIRE_HELLO 0x01u
+#define UV_WIRE_MM 0x02u
+#define UV_WIRE_RESET 0x03u
+#define UV_WIRE_SAVE 0x04u
+#define UV_WIRE_LOAD 0x05u
+#define UV_WIRE_ACQUIRE 0x06u
+#define UV_WIRE_BYE 0x07u
+#define UV_WIRE_ERROR 0xffu
+
+#define UV_WIRE_HELLO_INCOMING 1u /* HELLO flags */
+#define UV_WIRE_HELLO_RESUME 2u
+#define UV_WIRE_STATE_FORCE_SECURE_BOOT 1u /* HELLO reply flags */
+#define UV_WIRE_STATE_DISABLE_CUSTOM_MODE 2u
+#define UV_WIRE_STATE_READ_ONLY 4u
+#define UV_WIRE_SAVE_RELEASE 1u
+#define UV_WIRE_SESSION_ID_BYTES 16u
+
+/* Largest payloads: MM 64 KiB + 64, blobs 16 MiB, names in HELLO 255 bytes. */
+#define UV_WIRE_MM_MAX (65536u + 64u)
+#define UV_WIRE_BLOB_MAX (16u * 1024 * 1024)
+#define UV_WIRE_NAME_MAX 255u
+
+/* ERROR codes. */
+#define UV_WIRE_E_MALFORMED 1u    /* the frame or its payload; the connection is closed */
+#define UV_WIRE_E_VERSION 2u      /* no common version */
+#define UV_WIRE_E_UNKNOWN_TYPE 3u /* the connection stays */
+#define UV_WIRE_E_OCCUPIED 4u     /* another client is connected; the text names it */
+#define UV_WIRE_E_STATE 5u        /* not now: before HELLO, before LOAD, after RELEASE */
+#define UV_WIRE_E_STORE 6u        /* the store can't be read, written or locked */
+#define UV_WIRE_E_BLOB 7u         /* the state blob is not one, or of another version */
+#define UV_WIRE_E_CHANGED 8u      /* ACQUIRE: the store changed meanwhile */
+#define UV_WIRE_E_TIMEOUT 9u      /* a deadline passed; the connection is closed */
+
+/*
+ * Host socket (between uefivarsfs and its engines; 0600, peer credentials checked).
+ * "name" is u16 length and a file name (Name-guid, escaped); "content" is what a file reads: u32
+ * attributes and data. "entry" is name, i64 mtime ns, u32 content length, content.
+ * "usage" is u64 total bytes, u64 remaining, u64 largest variable. "identity" is u64 device, u64
+ * inode, u64 size, i64 mtime ns, i64 ctime ns. "outcome" is u64 EFI status, u32 errno (0: map the
+ * status), reason (UTF-8 to the end of the frame).
+ */
+#define UV_HOST_HELLO                                                                              \
+    0x40u /* u32 version, front build; reply u32 version, u32 state, u32 pid, identity, engine     \
+             build */
+#define UV_HOST_SNAPSHOT                                                                           \
+    0x41u /* empty; reply u32 state, usage, identity, u32 count, entries; CHANGED follow from then \
+             on */
+#define UV_HOST_SET                                                                                \
+    0x42u /* u32 flags, i64 mtime ns (0: now), name, content to the end; reply outcome */
+#define UV_HOST_STATUS 0x43u /* empty; reply JSON object (UTF-8) */
+#define UV_HOST_EXPORT 0x44u /* empty; reply store JSON text */
+#define UV_HOST_IMPORT 0x45u /* store JSON text; reply outcome (EBUSY while a guest is connected)  \
+                              */
+#define UV_HOST_TOUCH 0x46u  /* i64 mtime ns, name; reply outcome */
+#define UV_HOST_LISTENER                                                                           \
+    0x47u /* empty; reply empty with the guest's listening socket (SCM_RIGHTS) */
+#define UV_HOST_CHECK                                                                              \
+    0x48u /* the store's file looks different: reply u32 state, usage, identity after looking */
+#define UV_HOST_END                                                                                \
+    0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity */
+#define UV_HOST_SELFTEST 0x4au /* try what confinement forbids (hidden): reply text, a line a try  \
+                                */
+#define UV_HOST_CHANGED                                                                            \
+    0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
+             name} */
+#define UV_HOST_STATE 0x51u /* event, cookie 0: u32 state, usage, identity */
+
+#define UV_HOST_SET_DELETE 1u    /* unlink: attributes 0, size 0; content is empty */
+#define UV_HOST_SET_EXCLUSIVE 2u /* EEXIST if the variable is there (RENAME_NOREPLACE) */
+
+/* u32 state */
+#define UV_HOST_STATE_GUEST 1u     /* a guest's session is alive */
+#define UV_HOST_STATE_CONNECTED 2u /* its connection is, too */
+#define UV_HOST_STATE_READ_ONLY 4u
+#define UV_HOST_STATE_RUNTIME 8u /* after ExitBootServices */
+#define UV_HOST_STATE_RELEASED 16u
