@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Debian packages that building, the quickstart and the tests need, and install_missing, which brings
+# what is not there. To be sourced.
+
+packages_build=(
+    clang-format
+    gcc
+    libfuse3-dev
+    libglib2.0-dev
+    libgnutls28-dev
+    libjson-glib-dev
+    libseccomp-dev
+    meson
+    ninja-build
+    pkg-config
+)
+
+# What the mount itself needs at run time, and a real store to look at.
+packages_quickstart=(
+    efivar
+    fuse3
+    ovmf
+    python3-virt-firmware
+)
+
+packages_tests=(
+    acl
+    attr
+    busybox-static
+    clang
+    cpio
+    dosfstools
+    e2fsprogs
+    efibootmgr
+    efitools
+    efivar
+    fuse3
+    libclang-rt-dev
+    libxml2-utils
+    mokutil
+    mtools
+    openssl
+    ovmf
+    python3
+    qemu-efi-aarch64
+    rsync
+    sbsigntool
+    strace
+    util-linux
+)
+
+# From backports on bookworm, where the release's own are too old or missing.
+packages_backports=(
+    python3-virt-firmware
+    qemu-system-arm
+    qemu-system-x86
+    qemu-utils
+)
+
+release_codename()
+{
+    (. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
+}
+
+# The real name of a package here: some have the compiler's version in it.
+package_here()
+{
+    case $1 in
+    libclang-rt-dev) apt-cache search --names-only '^libclang-rt-[0-9]+-dev$' | sort -V | head -n 1 | cut -d' ' -f1 ;;
+    *) echo "$1" ;;
+    esac
+}
+
+is_installed()
+{
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# A folder of apt source lists: the system's own, and its mirror's backports. The system's stay as they are.
+sources_with_backports()
+{
+    local folder=$1 codename=$2 mirror
+    cp /etc/apt/sources.list.d/* "$folder"/ 2>/dev/null || true
+    [ -e /etc/apt/sources.list ] && cp /etc/apt/sources.list "$folder"/system.list
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
+    [ -n "$mirror" ] || return 1
+    grep -rqs -- "$codename-backports" "$folder" ||
+        echo "deb $mirror $codename-backports main" >"$folder/backports.list"
+}
+
+# install_missing PACKAGE...: installs with apt, or as an ordinary user says what to install and fails.
+install_missing()
+{
+    local package missing=() from_backports=() codename folder
+    codename=$(release_codename)
+    for package in "$@"; do
+        package=$(package_here "$package")
+        [ -n "$package" ] || continue
+        is_installed "$package" && continue
+        if [ "$codename" = bookworm ] && [[ " ${packages_backports[*]} " == *" $package "* ]]; then
+            from_backports+=("$package")
+        else
+            missing+=("$package")
+        fi
+    done
+    [ ${#missing[@]} -eq 0 ] && [ ${#from_backports[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "These packages are missing; install them as root and try again:" >&2
+        [ ${#missing[@]} -eq 0 ] || echo "  apt-get install ${missing[*]}" >&2
+        [ ${#from_backports[@]} -eq 0 ] ||
+            echo "  apt-get install -t $codename-backports ${from_backports[*]}" >&2
+        return 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing: ${missing[*]}" >&2
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    if [ ${#from_backports[@]} -gt 0 ]; then
+        echo "installing from $codename-backports: ${from_backports[*]}" >&2
+        folder=$(mktemp -d)
+        sources_with_backports "$folder" "$codename"
+        apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder" update -qq
+        apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder" install -y -qq \
+            --no-install-recommends -t "$codename-backports" "${from_backports[@]}" >/dev/null
+        rm -r "$folder"
+    fi
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The test command: installs what is missing, builds, tests, and ends with "N passed, N failed, N skipped".
+#
+#   tests/run.sh          everything that is quick: the suites, again under ASAN and UBSAN, each fuzz
+#                         target for ten seconds
+#   tests/run.sh --long   the slow suites too (guest boots, thousands of kills)
+#   tests/run.sh --benchmark   prints the figures instead
+#
+# UEFIVARS_REQUIRE_ALL=1 (as in CI): warnings are errors, and a skipped test is a failed one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/packages.sh
+
+long=no benchmark=no
+for argument in "$@"; do
+    case $argument in
+    --long) long=yes ;;
+    --benchmark) benchmark=yes ;;
+    *) echo "usage: tests/run.sh [--long | --benchmark]" >&2 && exit 2 ;;
+    esac
+done
+required=${UEFIVARS_REQUIRE_ALL:-}
+# python3-virt-firmware belongs to the system's Python; another one first in PATH would not find it.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+export LC_ALL=C.UTF-8
+
+install_missing "${packages_build[@]}" "${packages_tests[@]}" "${packages_backports[@]}"
+
+build=${UEFIVARS_BUILD_DIR:-build-tests}
+passed=0 failed=0 skipped=0 failures=()
+
+# configure FOLDER OPTION...: a build folder of its own for each flavour, used again the next time.
+configure()
+{
+    local folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        meson configure "$folder" "$@"
+    else
+        meson setup "$folder" "$@" >"$folder.setup.log" 2>&1 ||
+            { cat "$folder.setup.log"; return 1; }
+    fi
+    ninja -C "$folder" >"$folder.build.log" 2>&1 || { tail -n 60 "$folder.build.log"; return 1; }
+    rm -f "$folder.setup.log" "$folder.build.log"
+}
+
+# run_suites FOLDER ARGUMENT...: runs meson test there and adds up what it says of each test.
+run_suites()
+{
+    local folder=$1 line name result
+    shift
+    rm -f "$folder/meson-logs/testlog.json"
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || true
+    while IFS=$'\t' read -r name result; do
+        case $result in
+        OK | EXPECTEDFAIL) passed=$((passed + 1)) ;;
+        SKIP)
+            if [ -n "$required" ] && [[ $name != *-optional ]]; then
+                failed=$((failed + 1)) failures+=("$folder: $name (skipped)")
+            else
+                skipped=$((skipped + 1))
+            fi
+            ;;
+        *) failed=$((failed + 1)) failures+=("$folder: $name ($result)") ;;
+        esac
+    done < <(python3 - "$folder/meson-logs/testlog.json" <<'PYTHON'
+import json, sys
+try:
+    for line in open(sys.argv[1]):
+        test = json.loads(line)
+        print(test["name"], test["result"], sep="\t")
+except OSError:
+    print("all", "no test log", sep="\t")
+PYTHON
+    )
+}
+
+# fuzz FOLDER SECONDS: each fuzz target for so long, starting from its corpus.
+fuzz()
+{
+    local folder=$1 seconds=$2 target name
+    for target in "$folder"/tests/fuzz/fuzz-*; do
+        [ -f "$target" ] && [ -x "$target" ] || continue
+        name=$(basename "$target")
+        mkdir -p "$folder/found/$name"
+        if "$target" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -print_final_stats=0 \
+            -artifact_prefix="$folder/found/$name/" "$folder/found/$name" \
+            "tests/fuzz/corpus/${name#fuzz-}" >"$folder/$name.log" 2>&1; then
+            passed=$((passed + 1))
+            echo "fuzz $name ${seconds} s: nothing found"
+        else
+            failed=$((failed + 1)) failures+=("$folder: $name")
+            tail -n 30 "$folder/$name.log"
+        fi
+    done
+}
+
+werror=false
+[ -z "$required" ] || werror=true
+
+qemu_source=()
+if tree=$(qemu-glue/get-headers.sh "$build-qemu"); then
+    qemu_source=("-Dqemu_source=$tree")
+elif [ -n "$required" ]; then
+    failed=$((failed + 1)) failures+=("qemu-glue/get-headers.sh")
+fi
+
+configure "$build" -Dwerror=$werror "${qemu_source[@]}"
+if [ $benchmark = yes ]; then
+    meson test -C "$build" --no-rebuild --benchmark --verbose
+    exit
+fi
+run_suites "$build" --no-suite long
+[ $long = no ] || run_suites "$build" --suite long
+
+configure "$build-asan" -Dwerror=$werror -Db_sanitize=address,undefined -Db_lundef=false
+run_suites "$build-asan" --no-suite long --no-suite qemu --timeout-multiplier 3
+
+CC=clang configure "$build-fuzz" -Dwerror=$werror -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
+fuzz "$build-fuzz" 10
+
+for name in "${failures[@]}"; do
+    echo "failed: $name"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
