@@ -26,6 +26,7 @@ bool desc_set_is_stale(const DescSet *set);
 const char *const *desc_set_search_path(const DescSet *set);
 size_t desc_set_count(const DescSet *set);
 const Desc *desc_set_get(const DescSet *set, size_t i);
+const Desc *desc_set_find(const DescSet *set, const char *name); /* by file name; NULL: none */
 
 const char *desc_name(const Desc *desc); /* NN-name.json */
 const char *desc_path(const Desc *desc);
@@ -39,10 +40,13 @@ size_t desc_wish_size_bytes(const DescWish *wish);
 bool desc_wish_force_secure_boot(const DescWish *wish);
 bool desc_wish_disable_custom_mode(const DescWish *wish);
 const char *desc_wish_template(const DescWish *wish); /* NULL when absent */
+/* Anything that decides about firmware; without it a guest's store is an empty JSON one. */
+bool desc_wish_asks_for_firmware(const DescWish *wish);
 
-/* Never NULL; without a match it has only `why`. `pin` is a pinned choice's text or NULL. */
+/* Never NULL; without a match it has only `why`. `pin` is a pinned choice's text or NULL; one that
+ * can't be read is told in `why`, and the wish is resolved anew. */
 DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin);
-/* What one descriptor would give by itself, for firmware/descriptors/. */
+/* What one descriptor would give by itself, for firmware/descriptors/. Both borrow from the set. */
 DescChoice *desc_choice_of(const Desc *desc);
 void desc_choice_free(DescChoice *choice);
 const Desc *desc_choice_desc(const DescChoice *choice); /* NULL: nothing satisfies the wish */
@@ -50,7 +54,7 @@ const Desc *desc_choice_desc(const DescChoice *choice); /* NULL: nothing satisfi
 char *desc_choice_pin(const DescChoice *choice);
 
 typedef enum {
-    DESC_STORE_NONE,  /* stateless, igvm, memory without host-uefi-vars */
+    DESC_STORE_NONE,  /* stateless, igvm, kernel, memory: without host-uefi-vars */
     DESC_STORE_FLASH, /* a private copy of the template (split) or of the executable (combined) */
     DESC_STORE_JSON,  /* host-uefi-vars */
 } DescStoreKind;

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The effective descriptors of a search path: a more specific file masks one of the same name, an
+ * empty one masks and disappears, the rest is sorted by name (strcmp), which is the order of
+ * priority.
+ */
+
+#include "desc.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* A larger file is no descriptor. */
+#define DESC_FILE_MAX (1024 * 1024)
+
+struct DescSet {
+    char **search_path;       /* general to specific */
+    GPtrArray *descs;         /* of Desc * */
+    GHashTable *stamps;       /* path of every directory and file looked at -> its stamp */
+    GPtrArray *architectures; /* of const char *, NULL-terminated */
+    GHashTable *interfaces;   /* architecture -> GPtrArray of const char *, NULL-terminated */
+};
+
+/* What tells that a file or folder is no longer what it was. */
+static char *stamp_of(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return g_strdup("absent");
+    return g_strdup_printf("%ju:%ju:%jd:%jd.%09ld", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
+                           (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+static void remember(DescSet *set, const char *path)
+{
+    g_hash_table_replace(set->stamps, g_strdup(path), stamp_of(path));
+}
+
+static char **standard_search_path(void)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_autofree char *user = g_build_filename(g_get_user_config_dir(), "qemu", "firmware", NULL);
+
+    g_strv_builder_add(builder, "/usr/share/qemu/firmware");
+    g_strv_builder_add(builder, "/etc/qemu/firmware");
+    g_strv_builder_add(builder, user);
+    return g_strv_builder_end(builder);
+}
+
+/* Name -> path of the most specific file of that name. */
+static void collect_folder(DescSet *set, const char *folder, GHashTable *files)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    remember(set, folder);
+    if (!dir)
+        return;
+    while ((name = g_dir_read_name(dir))) {
+        if (name[0] != '.' && g_str_has_suffix(name, ".json"))
+            g_hash_table_replace(files, g_strdup(name), g_build_filename(folder, name, NULL));
+    }
+}
+
+static Desc *load_file(DescSet *set, const char *path)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+    gsize size;
+
+    remember(set, path);
+    if (stat(path, &st) == 0 && st.st_size > DESC_FILE_MAX) {
+        Desc *desc = desc_parse(path, "", 0);
+
+        g_free(desc->problem);
+        desc->problem = g_strdup_printf("%s:1: larger than %d bytes", path, DESC_FILE_MAX);
+        return desc;
+    }
+    if (!g_file_get_contents(path, &text, &size, &error)) {
+        Desc *desc = desc_parse(path, "", 0);
+
+        g_free(desc->problem);
+        desc->problem = g_strdup(error->message);
+        return desc;
+    }
+    return size > 0 ? desc_parse(path, text, size) : NULL;
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(a, b);
+}
+
+static void add_word(GPtrArray *words, const char *word)
+{
+    for (guint i = 0; i < words->len; i++) {
+        if (g_str_equal(words->pdata[i], word))
+            return;
+    }
+    g_ptr_array_add(words, (gpointer)word);
+}
+
+/* The tables for firmware/default/. */
+static void index_desc(DescSet *set, const Desc *desc)
+{
+    for (guint i = 0; !desc->problem && i < desc->targets->len; i++) {
+        const DescTarget *target = desc->targets->pdata[i];
+        GPtrArray *interfaces = g_hash_table_lookup(set->interfaces, target->architecture);
+
+        if (!interfaces) {
+            interfaces = g_ptr_array_new();
+            g_hash_table_insert(set->interfaces, (gpointer)target->architecture, interfaces);
+        }
+        add_word(set->architectures, target->architecture);
+        for (guint j = 0; j < desc->interfaces->len; j++)
+            add_word(interfaces, desc->interfaces->pdata[j]);
+    }
+}
+
+static void finish_index(DescSet *set)
+{
+    GHashTableIter iter;
+    gpointer interfaces;
+
+    g_ptr_array_add(set->architectures, NULL);
+    g_hash_table_iter_init(&iter, set->interfaces);
+    while (g_hash_table_iter_next(&iter, NULL, &interfaces))
+        g_ptr_array_add(interfaces, NULL);
+}
+
+DescSet *desc_set_load(const char *const *search_path)
+{
+    DescSet *set = g_new0(DescSet, 1);
+    g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GList *names;
+
+    set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
+    set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
+    set->stamps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    set->architectures = g_ptr_array_new();
+    set->interfaces =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
+    for (char **folder = set->search_path; *folder; folder++)
+        collect_folder(set, *folder, files);
+    names = g_list_sort(g_hash_table_get_keys(files), compare_names);
+    for (GList *name = names; name; name = name->next) {
+        Desc *desc = load_file(set, g_hash_table_lookup(files, name->data));
+
+        if (desc) {
+            g_ptr_array_add(set->descs, desc);
+            index_desc(set, desc);
+        }
+    }
+    g_list_free(names);
+    finish_index(set);
+    return set;
+}
+
+void desc_set_free(DescSet *set)
+{
+    if (!set)
+        return;
+    g_strfreev(set->search_path);
+    g_ptr_array_unref(set->descs);
+    g_hash_table_unref(set->stamps);
+    g_ptr_array_unref(set->architectures);
+    g_hash_table_unref(set->interfaces);
+    g_free(set);
+}
+
+bool desc_set_is_stale(const DescSet *set)
+{
+    GHashTableIter iter;
+    gpointer path, stamp;
+
+    g_hash_table_iter_init(&iter, set->stamps);
+    while (g_hash_table_iter_next(&iter, &path, &stamp)) {
+        g_autofree char *now = stamp_of(path);
+
+        if (!g_str_equal(now, stamp))
+            return true;
+    }
+    return false;
+}
+
+const char *const *desc_set_search_path(const DescSet *set)
+{
+    return (const char *const *)set->search_path;
+}
+
+size_t desc_set_count(const DescSet *set)
+{
+    return set->descs->len;
+}
+
+const Desc *desc_set_get(const DescSet *set, size_t i)
+{
+    return set->descs->pdata[i];
+}
+
+const Desc *desc_set_find(const DescSet *set, const char *name)
+{
+    for (guint i = 0; i < set->descs->len; i++) {
+        const Desc *desc = set->descs->pdata[i];
+
+        if (g_str_equal(desc->name, name))
+            return desc;
+    }
+    return NULL;
+}
+
+const Desc *desc_set_default(const DescSet *set, const char *architecture, const char *interface)
+{
+    DescWish wish = {.architecture = (char *)architecture, .interface = (char *)interface};
+
+    for (guint i = 0; i < set->descs->len; i++) {
+        g_autofree char *reason = desc_mismatch(set->descs->pdata[i], &wish);
+
+        if (!reason)
+            return set->descs->pdata[i];
+    }
+    return NULL;
+}
+
+const char *const *desc_set_architectures(const DescSet *set)
+{
+    return (const char *const *)set->architectures->pdata;
+}
+
+const char *const *desc_set_interfaces(const DescSet *set, const char *architecture)
+{
+    static const char *const none[] = {NULL};
+    GPtrArray *interfaces = g_hash_table_lookup(set->interfaces, architecture);
+
+    return interfaces ? (const char *const *)interfaces->pdata : none;
+}
+
+const char *desc_name(const Desc *desc)
+{
+    return desc->name;
+}
+
+const char *desc_path(const Desc *desc)
+{
+    return desc->path;
+}
+
+const char *desc_problem(const Desc *desc)
+{
+    return desc->problem;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* config.json: what a guest asks for. Strict: an unknown key, word or type is an error that names
+ * it. */
+
+#include "desc.h"
+
+#include <gio/gio.h>
+
+#define WISH_SIZE_MAX (8u * 1024 * 1024)
+
+static const char *const wish_keys[] = {"architecture",
+                                        "descriptor",
+                                        "device",
+                                        "disable-custom-mode",
+                                        "features",
+                                        "force-secure-boot",
+                                        "format",
+                                        "interface",
+                                        "machine",
+                                        "mode",
+                                        "size",
+                                        "template",
+                                        NULL};
+
+void desc_wish_free(DescWish *wish)
+{
+    if (!wish)
+        return;
+    g_free(wish->architecture);
+    g_free(wish->machine);
+    g_free(wish->interface);
+    g_free(wish->descriptor);
+    g_free(wish->template);
+    g_free(wish);
+}
+
+static bool check_keys(const DescJson *json, JsonObject *root, GError **error)
+{
+    g_autoptr(GList) members = json_object_get_members(root);
+
+    for (GList *member = members; member; member = member->next) {
+        if (desc_word_index(wish_keys, member->data) < 0)
+            return desc_json_fail(json, root, member->data, error, "unknown key");
+    }
+    return true;
+}
+
+/* A member that is a word of `table`; -1 in `ret_index` when absent. */
+static bool read_word(const DescJson *json, JsonObject *root, const char *member,
+                      const char *const *table, int *ret_index, GError **error)
+{
+    const char *word = NULL;
+
+    *ret_index = -1;
+    if (!desc_json_string(json, root, member, false, &word, error))
+        return false;
+    if (!word)
+        return true;
+    *ret_index = desc_word_index(table, word);
+    if (*ret_index < 0)
+        return desc_json_fail(json, root, member, error, "unknown %s '%s'", member, word);
+    return true;
+}
+
+static bool read_text(const DescJson *json, JsonObject *root, const char *member, char **ret_text,
+                      GError **error)
+{
+    const char *text = NULL;
+
+    if (!desc_json_string(json, root, member, false, &text, error))
+        return false;
+    if (text && !*text)
+        return desc_json_fail(json, root, member, error, "is empty");
+    *ret_text = g_strdup(text);
+    return true;
+}
+
+static bool read_features(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
+{
+    JsonObject *features = NULL;
+    g_autoptr(GList) members = NULL;
+
+    if (!desc_json_object(json, root, "features", false, &features, error))
+        return false;
+    if (!features)
+        return true;
+    members = json_object_get_members(features);
+    for (GList *member = members; member; member = member->next) {
+        int index = desc_word_index(desc_features, member->data);
+        bool wanted = false;
+
+        if (index < 0)
+            return desc_json_fail(json, features, member->data, error, "unknown feature");
+        if (!desc_json_bool(json, features, member->data, &wanted, error))
+            return false;
+        if (wanted)
+            wish->required |= 1u << index;
+        else
+            wish->refused |= 1u << index;
+    }
+    /* As libvirt: enrolled keys mean Secure Boot, and no Secure Boot means no enrolled keys. */
+    if (wish->required & DESC_FEATURE_ENROLLED_KEYS) {
+        if (wish->refused & DESC_FEATURE_SECURE_BOOT)
+            return desc_json_fail(json, features, "enrolled-keys", error,
+                                  "required, but secure-boot is refused");
+        wish->required |= DESC_FEATURE_SECURE_BOOT;
+    }
+    return true;
+}
+
+static bool read_words(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
+{
+    int architecture, interface, device, mode, format;
+
+    if (!read_word(json, root, "architecture", desc_architectures, &architecture, error) ||
+        !read_word(json, root, "interface", desc_interfaces, &interface, error) ||
+        !read_word(json, root, "device", desc_devices, &device, error) ||
+        !read_word(json, root, "mode", desc_modes, &mode, error) ||
+        !read_word(json, root, "format", desc_formats, &format, error))
+        return false;
+    if (architecture >= 0)
+        wish->architecture = g_strdup(desc_architectures[architecture]);
+    if (interface >= 0)
+        wish->interface = g_strdup(desc_interfaces[interface]);
+    wish->has_device = device >= 0;
+    wish->has_mode = mode >= 0;
+    wish->has_format = format >= 0;
+    wish->device = wish->has_device ? (DescDevice)device : DESC_DEVICE_FLASH;
+    wish->mode = wish->has_mode ? (DescMode)mode : DESC_MODE_SPLIT;
+    wish->format = wish->has_format ? (DescFormat)format : DESC_FORMAT_RAW;
+    return true;
+}
+
+static bool read_rest(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
+{
+    if (!read_text(json, root, "machine", &wish->machine, error) ||
+        !read_text(json, root, "descriptor", &wish->descriptor, error) ||
+        !read_text(json, root, "template", &wish->template, error) ||
+        !desc_json_bool(json, root, "force-secure-boot", &wish->force_secure_boot, error) ||
+        !desc_json_bool(json, root, "disable-custom-mode", &wish->disable_custom_mode, error) ||
+        !desc_json_uint(json, root, "size", &wish->size_bytes, error))
+        return false;
+    if (wish->descriptor && strchr(wish->descriptor, '/'))
+        return desc_json_fail(json, root, "descriptor", error, "expected a file name, not a path");
+    if (json_object_has_member(root, "size") &&
+        (wish->size_bytes == 0 || wish->size_bytes > WISH_SIZE_MAX))
+        return desc_json_fail(json, root, "size", error, "expected 1 to %u bytes", WISH_SIZE_MAX);
+    return true;
+}
+
+DescWish *desc_wish_parse(const char *text, size_t size, GError **error)
+{
+    g_autoptr(DescWish) wish = g_new0(DescWish, 1);
+    g_autoptr(DescJson) json = NULL;
+    JsonObject *root;
+
+    if (size == 0)
+        return g_steal_pointer(&wish);
+    json = desc_json_parse("config.json", text, size, error);
+    if (!json)
+        return NULL;
+    root = desc_json_root(json);
+    if (!check_keys(json, root, error) || !read_words(wish, json, root, error) ||
+        !read_features(wish, json, root, error) || !read_rest(wish, json, root, error))
+        return NULL;
+    return g_steal_pointer(&wish);
+}
+
+size_t desc_wish_size_bytes(const DescWish *wish)
+{
+    return wish->size_bytes;
+}
+
+bool desc_wish_force_secure_boot(const DescWish *wish)
+{
+    return wish->force_secure_boot;
+}
+
+bool desc_wish_disable_custom_mode(const DescWish *wish)
+{
+    return wish->disable_custom_mode;
+}
+
+const char *desc_wish_template(const DescWish *wish)
+{
+    return wish->template;
+}
+
+bool desc_wish_asks_for_firmware(const DescWish *wish)
+{
+    return wish->architecture || wish->machine || wish->interface || wish->required ||
+           wish->refused || wish->has_device || wish->has_mode || wish->has_format ||
+           wish->descriptor;
+}
