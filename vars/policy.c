@@ -67,6 +67,22 @@ size_t uv_policy_count(const UvPolicy *policy)
     return 0;
 }
 
+EfiStatus uv_policy_set_property(UvPolicy *policy, const UvGuid *guid, const UvName *name,
+                                 const UvProperty *property)
+{
+    return EFI_UNSUPPORTED;
+}
+
+const UvProperty *uv_policy_property(const UvPolicy *policy, const UvGuid *guid, const UvName *name)
+{
+    return NULL;
+}
+
+char *uv_policy_describe(const UvPolicy *policy, size_t i)
+{
+    return NULL;
+}
+
 void uv_policy_write(const UvPolicy *policy, UvWriter *writer)
 {
     uv_write_u8(writer, policy->locked);

@@ -37,6 +37,7 @@ typedef struct {
     bool force_secure_boot;
     bool disable_custom_mode;
     UvVarcheckMode varcheck;
+    bool keeps_certdb; /* as the store's; the service follows it whenever the store changes */
 } UvServiceConfig;
 
 typedef struct {

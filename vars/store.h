@@ -70,7 +70,10 @@ struct UvStore {
     size_t capacity_bytes;  /* what the format can hold; SIZE_MAX: no limit of its own */
     char *read_only_reason; /* NULL: can be written, as far as is known */
     GPtrArray *warnings;    /* of char *, for status.json: conflicts set aside, torn tails, ... */
-    char *lock_holder;      /* who holds it, when we know; for status.json */
+    /* Signers of private authenticated variables are in the variable certdb (flash images), not in
+     * UvVariable.digest. */
+    bool keeps_certdb;
+    char *lock_holder; /* who holds it, when we know; for status.json */
 };
 
 typedef struct {

@@ -6,3 +6,9 @@ EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate, UvRefusa
 {
     return EFI_SUCCESS;
 }
+
+EfiStatus uv_varcheck_property(const UvPolicy *policy, const UvGuid *guid, const UvName *name,
+                               UvProperty *ret_property)
+{
+    return EFI_NOT_FOUND;
+}

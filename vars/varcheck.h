@@ -9,3 +9,10 @@
 /* Active after EndOfDxe for the guest; for the host as config's varcheck says. */
 EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate,
                             UvRefusal *refusal) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Function 10: the property that holds for a variable, set by function 9 or from the tables.
+ * EFI_NOT_FOUND: none.
+ */
+EfiStatus uv_varcheck_property(const UvPolicy *policy, const UvGuid *guid, const UvName *name,
+                               UvProperty *ret_property) G_GNUC_WARN_UNUSED_RESULT;
