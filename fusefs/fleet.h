@@ -99,6 +99,12 @@ FsReplica *fs_guest_replica(const FsGuest *guest); /* valid inside that continua
 const FsUsage *fs_guest_usage(const FsGuest *guest);
 uint32_t fs_guest_state(const FsGuest *guest); /* UV_HOST_STATE_*; 0 without an engine */
 
+/*
+ * The kernel interrupted `request`: what is parked with it goes on with EINTR, now or from the main
+ * loop. The tree calls this (the fleet asks FUSE nothing); a request that is not parked is ignored.
+ */
+void fs_fleet_interrupt(FsFleet *fleet, void *request);
+
 /* A host-socket request (UV_HOST_*) and its reply; `reply` is NULL with an error. */
 typedef void (*FsReply)(FsGuest *guest, int error, GBytes *reply, void *data);
 void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload /* nullable */,
