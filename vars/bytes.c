@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "bytes.h"
+
+#include <string.h>
+
+/* What an empty run of bytes points to, so that NULL means failure only. */
+static const uint8_t nothing[1];
+
+void uv_reader_init(UvReader *reader, const void *bytes, size_t size)
+{
+    *reader = (UvReader){.at = size ? bytes : nothing, .left = size};
+}
+
+const uint8_t *uv_read_bytes(UvReader *reader, size_t size)
+{
+    if (reader->failed || size > reader->left) {
+        reader->failed = true;
+        reader->left = 0;
+        return NULL;
+    }
+    const uint8_t *bytes = reader->at;
+    reader->at += size;
+    reader->left -= size;
+    return bytes;
+}
+
+static uint64_t read_le(UvReader *reader, size_t size)
+{
+    const uint8_t *bytes = uv_read_bytes(reader, size);
+    uint64_t value = 0;
+
+    for (size_t i = size; bytes && i > 0; i--)
+        value = value << 8 | bytes[i - 1];
+    return value;
+}
+
+uint8_t uv_read_u8(UvReader *reader)
+{
+    return read_le(reader, 1);
+}
+
+uint16_t uv_read_u16(UvReader *reader)
+{
+    return read_le(reader, 2);
+}
+
+uint32_t uv_read_u32(UvReader *reader)
+{
+    return read_le(reader, 4);
+}
+
+uint64_t uv_read_u64(UvReader *reader)
+{
+    return read_le(reader, 8);
+}
+
+UvReader uv_read_sub(UvReader *reader, size_t size)
+{
+    const uint8_t *bytes = uv_read_bytes(reader, size);
+
+    if (!bytes)
+        return (UvReader){.at = nothing, .failed = true};
+    return (UvReader){.at = bytes, .left = size};
+}
+
+bool uv_reader_done(const UvReader *reader)
+{
+    return !reader->failed && reader->left == 0;
+}
+
+void uv_writer_init(UvWriter *writer, size_t cap)
+{
+    *writer = (UvWriter){.bytes = g_byte_array_new(), .cap = MIN(cap, G_MAXINT32)};
+}
+
+void uv_writer_clear(UvWriter *writer)
+{
+    g_clear_pointer(&writer->bytes, g_byte_array_unref);
+}
+
+/* Where `size` more bytes go, or NULL. */
+static uint8_t *grow(UvWriter *writer, size_t size)
+{
+    if (writer->failed || !writer->bytes || size > writer->cap - writer->bytes->len) {
+        writer->failed = true;
+        return NULL;
+    }
+    const guint before = writer->bytes->len;
+    g_byte_array_set_size(writer->bytes, before + size);
+    return writer->bytes->data + before;
+}
+
+static void put_le(uint8_t *to, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        to[i] = value >> (8 * i) & 0xff;
+}
+
+static void write_le(UvWriter *writer, uint64_t value, size_t size)
+{
+    uint8_t *to = grow(writer, size);
+
+    if (to)
+        put_le(to, value, size);
+}
+
+void uv_write_u8(UvWriter *writer, uint8_t value)
+{
+    write_le(writer, value, 1);
+}
+
+void uv_write_u16(UvWriter *writer, uint16_t value)
+{
+    write_le(writer, value, 2);
+}
+
+void uv_write_u32(UvWriter *writer, uint32_t value)
+{
+    write_le(writer, value, 4);
+}
+
+void uv_write_u64(UvWriter *writer, uint64_t value)
+{
+    write_le(writer, value, 8);
+}
+
+void uv_write_bytes(UvWriter *writer, const void *bytes, size_t size)
+{
+    uint8_t *to = grow(writer, size);
+
+    if (to && size)
+        memcpy(to, bytes, size);
+}
+
+void uv_write_zeros(UvWriter *writer, size_t size)
+{
+    uint8_t *to = grow(writer, size);
+
+    if (to && size)
+        memset(to, 0, size);
+}
+
+static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t size)
+{
+    const size_t have = uv_writer_size(writer);
+
+    if (writer->failed || offset > have || size > have - offset) {
+        writer->failed = true;
+        return;
+    }
+    put_le(writer->bytes->data + offset, value, size);
+}
+
+void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value)
+{
+    write_le_at(writer, offset, value, 4);
+}
+
+void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value)
+{
+    write_le_at(writer, offset, value, 8);
+}
+
+size_t uv_writer_size(const UvWriter *writer)
+{
+    return writer->bytes ? writer->bytes->len : 0;
+}
+
+GBytes *uv_writer_steal(UvWriter *writer)
+{
+    g_autoptr(GByteArray) bytes = g_steal_pointer(&writer->bytes);
+    const bool failed = writer->failed || !bytes;
+
+    writer->bytes = g_byte_array_new();
+    writer->failed = false;
+    return failed ? NULL : g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+}
