@@ -97,7 +97,15 @@ bool desc_json_fail(const DescJson *json, JsonObject *object, const char *member
     return false;
 }
 
-/* The member's node if it is there; `ret_done` tells that there is nothing more to look at. */
+/* Where an object begins, nearly: the line of its first member. */
+static unsigned object_line(const DescJson *json, JsonObject *object)
+{
+    g_autoptr(GList) members = json_object_get_members(object);
+
+    return members ? desc_json_line(json, object, members->data) : 1u;
+}
+
+/* The member's node if it is there; `ret_ok` is false if it must be and is not. */
 static JsonNode *find_member(const DescJson *json, JsonObject *object, const char *member,
                              bool required, bool *ret_ok, GError **error)
 {
@@ -106,7 +114,7 @@ static JsonNode *find_member(const DescJson *json, JsonObject *object, const cha
     *ret_ok = node || !required;
     if (!*ret_ok)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: missing", json->name,
-                    1u, member);
+                    object_line(json, object), member);
     return node;
 }
 

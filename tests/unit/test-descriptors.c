@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The resolver by tables: descriptors/rules/ is a world of descriptors, each row a wish and the
+ * name it must resolve to; descriptors/malformed/ has one file a mistake, with what must be said of
+ * it.
+ */
+
+#include "descriptors.h"
+
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *data_path(const char *name)
+{
+    return g_test_build_filename(G_TEST_DIST, "descriptors", name, NULL);
+}
+
+static DescSet *load_rules(void)
+{
+    g_autofree char *folder = data_path("rules");
+    const char *path[] = {folder, NULL};
+
+    return desc_set_load(path);
+}
+
+static DescWish *wish_of(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    DescWish *wish = desc_wish_parse(text, strlen(text), &error);
+
+    g_assert_no_error(error);
+    return wish;
+}
+
+/* The name of what a wish resolves to; "" for nothing. */
+static const char *resolve(const DescSet *set, const char *wish_text, const char *pin)
+{
+    g_autoptr(DescWish) wish = wish_of(wish_text);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, pin);
+    const Desc *desc = desc_choice_desc(choice);
+
+    return desc ? g_intern_string(desc_name(desc)) : "";
+}
+
+typedef struct {
+    const char *rule;
+    const char *wish;
+    const char *expected;
+} MatchRow;
+
+static const MatchRow match_rows[] = {
+    {"absent/any", "{}", "20-enrolled.json"},
+    {"interface/bios", "{\"interface\":\"bios\"}", "90-bios.json"},
+    {"interface/none-has-it", "{\"interface\":\"openfirmware\"}", ""},
+    {"machine/alias-q35", "{\"architecture\":\"x86_64\",\"machine\":\"q35\"}", "20-enrolled.json"},
+    {"machine/alias-pc", "{\"architecture\":\"x86_64\",\"machine\":\"pc\"}", "50-plain.json"},
+    {"machine/alias-virt", "{\"architecture\":\"aarch64\",\"machine\":\"virt\"}", "80-arm.json"},
+    {"machine/versioned", "{\"machine\":\"pc-q35-9.2\"}", "20-enrolled.json"},
+    {"machine/question-mark", "{\"machine\":\"sbsa-ref\"}", "81-arm-glob.json"},
+    {"machine/no-brackets", "{\"machine\":\"raspi3b\",\"architecture\":\"aarch64\"}", ""},
+    {"machine/brackets-are-text", "{\"machine\":\"raspi[34]b\",\"architecture\":\"aarch64\"}",
+     "82-arm-brackets.json"},
+    {"machine/second-target", "{\"architecture\":\"i386\",\"machine\":\"pc-i440fx-4.0\"}",
+     "90-bios.json"},
+    {"machine/wrong-architecture", "{\"architecture\":\"s390x\"}", ""},
+    {"s3/required", "{\"features\":{\"acpi-s3\":true},\"machine\":\"pc\"}", "50-plain.json"},
+    {"s4/required", "{\"features\":{\"acpi-s4\":true},\"interface\":\"bios\"}", "90-bios.json"},
+    {"secure-boot/required", "{\"features\":{\"secure-boot\":true}}", "20-enrolled.json"},
+    {"secure-boot/refused", "{\"features\":{\"secure-boot\":false}}", "50-plain.json"},
+    {"enrolled/required", "{\"features\":{\"enrolled-keys\":true}}", "20-enrolled.json"},
+    {"enrolled/refused", "{\"features\":{\"enrolled-keys\":false}}", "30-secure.json"},
+    {"enrolled/refused-secure-required",
+     "{\"features\":{\"enrolled-keys\":false,\"secure-boot\":true}}", "30-secure.json"},
+    {"smm/refused", "{\"features\":{\"requires-smm\":false}}", "50-plain.json"},
+    {"smm/required", "{\"features\":{\"requires-smm\":true,\"enrolled-keys\":false}}",
+     "30-secure.json"},
+    {"tie/first-name-wins", "{\"features\":{\"acpi-s3\":true,\"secure-boot\":false}}",
+     "50-plain.json"},
+    {"format/qcow2", "{\"format\":\"qcow2\"}", "40-plain-qcow2.json"},
+    {"format/raw-is-default", "{\"features\":{\"acpi-s4\":true}}", "90-bios.json"},
+    {"mode/stateless", "{\"mode\":\"stateless\"}", "60-stateless.json"},
+    {"mode/combined", "{\"mode\":\"combined\"}", "61-combined.json"},
+    {"mode/split-is-the-default-of-a-descriptor",
+     "{\"mode\":\"split\",\"features\":{\"enrolled-keys\":false}}", "30-secure.json"},
+    {"device/memory", "{\"device\":\"memory\"}", "70-host-vars.json"},
+    {"device/kernel-only-when-asked", "{\"interface\":\"uboot\"}", ""},
+    {"device/kernel", "{\"device\":\"kernel\"}", "11-kernel.json"},
+    {"device/igvm-only-when-asked", "{\"features\":{\"amd-sev-snp\":true}}", ""},
+    {"device/igvm", "{\"device\":\"igvm\"}", "10-igvm.json"},
+    {"host-uefi-vars/required", "{\"features\":{\"host-uefi-vars\":true}}", "70-host-vars.json"},
+    {"launch-security/sev", "{\"features\":{\"amd-sev\":true}}", "60-stateless.json"},
+    {"launch-security/sev-es", "{\"features\":{\"amd-sev-es\":true}}", "60-stateless.json"},
+    {"launch-security/tdx", "{\"features\":{\"intel-tdx\":true}}", "71-tdx.json"},
+    {"pick/by-name", "{\"descriptor\":\"51-tie.json\"}", "51-tie.json"},
+    {"pick/must-still-fit", "{\"descriptor\":\"51-tie.json\",\"machine\":\"virt\"}", ""},
+    {"pick/unknown", "{\"descriptor\":\"99-nothing.json\"}", ""},
+};
+
+static void test_match(gconstpointer data)
+{
+    const MatchRow *row = data;
+    g_autoptr(DescSet) set = load_rules();
+
+    g_assert_cmpstr(resolve(set, row->wish, NULL), ==, row->expected);
+}
+
+typedef struct {
+    const char *name;
+    const char *text;
+    const char *says;
+} WishRow;
+
+static const WishRow bad_wishes[] = {
+    {"unknown-key", "{\n\"machine\":\"q35\",\n\"mashine\":1}",
+     "config.json:3: mashine: unknown key"},
+    {"not-an-object", "[]", "expected a JSON object"},
+    {"incomplete", "{\"machine\":", "config.json:1"},
+    {"architecture-type", "{\"architecture\":5}", "architecture: expected a string"},
+    {"architecture-word", "{\"architecture\":\"amd64\"}", "unknown architecture 'amd64'"},
+    {"interface-word", "{\"interface\":\"efi\"}", "unknown interface 'efi'"},
+    {"device-word", "{\"device\":\"rom\"}", "unknown device 'rom'"},
+    {"mode-word", "{\"mode\":\"both\"}", "unknown mode 'both'"},
+    {"format-word", "{\"format\":\"vmdk\"}", "unknown format 'vmdk'"},
+    {"features-type", "{\"features\":[\"secure-boot\"]}", "features: expected an object"},
+    {"feature-word", "{\"features\":{\"secureboot\":true}}", "secureboot: unknown feature"},
+    {"feature-type", "{\"features\":{\"secure-boot\":\"yes\"}}", "expected true or false"},
+    {"keys-without-secure-boot", "{\"features\":{\"enrolled-keys\":true,\"secure-boot\":false}}",
+     "secure-boot is refused"},
+    {"machine-empty", "{\"machine\":\"\"}", "machine: is empty"},
+    {"descriptor-path", "{\"descriptor\":\"../x.json\"}", "expected a file name"},
+    {"size-type", "{\"size\":\"big\"}", "size: expected a whole number"},
+    {"size-negative", "{\"size\":-1}", "size: expected a whole number"},
+    {"size-zero", "{\"size\":0}", "expected 1 to 8388608 bytes"},
+    {"size-large", "{\"size\":8388609}", "expected 1 to 8388608 bytes"},
+    {"force-type", "{\"force-secure-boot\":1}", "expected true or false"},
+};
+
+static void test_bad_wish(gconstpointer data)
+{
+    const WishRow *row = data;
+    g_autoptr(GError) error = NULL;
+    DescWish *wish = desc_wish_parse(row->text, strlen(row->text), &error);
+
+    g_assert_null(wish);
+    g_assert_nonnull(strstr(error->message, row->says));
+}
+
+static void test_wish_settings(void)
+{
+    g_autoptr(DescWish) wish = wish_of("{\"size\":65536,\"force-secure-boot\":true,"
+                                       "\"disable-custom-mode\":true,\"template\":\"/t.json\"}");
+    g_autoptr(DescWish) empty = wish_of("{}");
+
+    g_assert_cmpuint(desc_wish_size_bytes(wish), ==, 65536);
+    g_assert_true(desc_wish_force_secure_boot(wish));
+    g_assert_true(desc_wish_disable_custom_mode(wish));
+    g_assert_cmpstr(desc_wish_template(wish), ==, "/t.json");
+    g_assert_false(desc_wish_asks_for_firmware(wish));
+    g_assert_cmpuint(desc_wish_size_bytes(empty), ==, 0);
+    g_assert_false(desc_wish_force_secure_boot(empty));
+    g_assert_null(desc_wish_template(empty));
+}
+
+/* Every malformed file is unusable, says its name with a line and the reason, and hurts no other.
+ */
+static void test_malformed(void)
+{
+    g_autofree char *folder = data_path("malformed");
+    g_autofree char *table = g_build_filename(folder, "expected.tsv", NULL);
+    g_autofree char *text = NULL;
+    const char *path[] = {folder, NULL};
+    g_autoptr(DescSet) set = desc_set_load(path);
+    g_auto(GStrv) rows = NULL;
+    guint n = 0;
+
+    g_assert_true(g_file_get_contents(table, &text, NULL, NULL));
+    rows = g_strsplit(g_strchomp(text), "\n", -1);
+    for (char **row = rows; *row; row++, n++) {
+        g_auto(GStrv) columns = g_strsplit(*row, "\t", 2);
+        const Desc *desc = desc_set_find(set, columns[0]);
+        g_autofree char *place = NULL;
+        const char *problem;
+
+        g_assert_nonnull(desc);
+        problem = desc_problem(desc);
+        g_test_message("%s: %s", columns[0], problem ? problem : "(usable)");
+        g_assert_nonnull(problem);
+        place = g_strconcat(desc_path(desc), ":", NULL);
+        g_assert_true(g_str_has_prefix(problem, place));
+        g_assert_true(g_ascii_isdigit(problem[strlen(place)]));
+        g_assert_nonnull(strstr(problem, columns[1]));
+    }
+    g_assert_cmpuint(n, ==, desc_set_count(set));
+    g_assert_cmpuint(n, >=, 40);
+}
+
+static void test_problem_line(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("descriptors.XXXXXX", NULL);
+    g_autofree char *file = g_build_filename(folder, "1.json", NULL);
+    const char *path[] = {folder, NULL};
+    g_autoptr(DescSet) set = NULL;
+
+    g_file_set_contents(file,
+                        "{\"interface-types\":[\"uefi\"],\n\"targets\":[],\n\"features\":[],\n"
+                        "\"mapping\":{\n\"device\":\"cartridge\"}}",
+                        -1, NULL);
+    set = desc_set_load(path);
+    g_assert_nonnull(strstr(desc_problem(desc_set_get(set, 0)), "1.json:5: device"));
+    g_remove(file);
+    g_rmdir(folder);
+}
+
+static void write_descriptor(const char *folder, const char *name, const char *description)
+{
+    g_autofree char *file = g_build_filename(folder, name, NULL);
+    g_autofree char *text =
+        g_strdup_printf("{\"description\":\"%s\",\"interface-types\":[\"uefi\"],\"features\":[],"
+                        "\"mapping\":{\"device\":\"memory\",\"filename\":\"/fw\"},"
+                        "\"targets\":[{\"architecture\":\"x86_64\",\"machines\":[\"*\"]}]}",
+                        description);
+
+    g_assert_true(g_file_set_contents(file, *description ? text : "", -1, NULL));
+}
+
+static char *description_of(const DescSet *set, size_t i)
+{
+    g_autoptr(DescChoice) choice = desc_choice_of(desc_set_get(set, i));
+    bool is_link;
+
+    return desc_choice_file(choice, NULL, "description", &is_link);
+}
+
+static void assert_description(const DescSet *set, size_t i, const char *name, const char *text)
+{
+    g_autofree char *description = description_of(set, i);
+
+    g_assert_cmpstr(desc_name(desc_set_get(set, i)), ==, name);
+    g_assert_cmpstr(g_strchomp(description), ==, text);
+}
+
+/* Three folders, general to specific: the masks, the order, and staleness. */
+static void test_search_path(void)
+{
+    g_autofree char *root = g_dir_make_tmp("descriptors.XXXXXX", NULL);
+    g_autofree char *usr = g_build_filename(root, "usr", NULL);
+    g_autofree char *etc = g_build_filename(root, "etc", NULL);
+    g_autofree char *home = g_build_filename(root, "home", NULL);
+    const char *path[] = {usr, etc, home, NULL};
+    g_autoptr(DescSet) set = NULL;
+
+    g_mkdir(usr, 0700);
+    g_mkdir(etc, 0700);
+    write_descriptor(usr, "50-a.json", "usr a");
+    write_descriptor(usr, "60-b.json", "usr b");
+    write_descriptor(usr, "70-c.json", "usr c");
+    write_descriptor(etc, "50-a.json", "etc a");
+    write_descriptor(etc, "60-b.json", "");
+    write_descriptor(etc, "10-d.json", "etc d");
+    write_descriptor(usr, ".hidden.json", "hidden");
+    write_descriptor(usr, "README", "not one");
+    set = desc_set_load(path);
+    g_assert_cmpuint(desc_set_count(set), ==, 3);
+    assert_description(set, 0, "10-d.json", "etc d");
+    assert_description(set, 1, "50-a.json", "etc a");
+    assert_description(set, 2, "70-c.json", "usr c");
+    g_assert_false(desc_set_is_stale(set));
+
+    g_mkdir(home, 0700);
+    g_assert_true(desc_set_is_stale(set));
+    write_descriptor(home, "60-b.json", "home b");
+    g_clear_pointer(&set, desc_set_free);
+    set = desc_set_load(path);
+    g_assert_cmpuint(desc_set_count(set), ==, 4);
+    assert_description(set, 2, "60-b.json", "home b");
+    write_descriptor(usr, "70-c.json", "usr c, longer");
+    g_assert_true(desc_set_is_stale(set));
+
+    g_autofree char *command = g_strdup_printf("rm -r %s", root);
+    g_assert_cmpint(system(command), ==, 0);
+}
+
+static void test_default(void)
+{
+    g_autoptr(DescSet) set = load_rules();
+
+    g_assert_cmpstr(desc_name(desc_set_default(set, "x86_64", "uefi")), ==, "20-enrolled.json");
+    g_assert_cmpstr(desc_name(desc_set_default(set, "x86_64", "bios")), ==, "90-bios.json");
+    g_assert_cmpstr(desc_name(desc_set_default(set, "aarch64", "uefi")), ==, "80-arm.json");
+    g_assert_null(desc_set_default(set, "aarch64", "bios"));
+    g_assert_true(g_strv_contains(desc_set_architectures(set), "i386"));
+    g_assert_false(g_strv_contains(desc_set_architectures(set), "s390x"));
+    g_assert_true(g_strv_contains(desc_set_interfaces(set, "aarch64"), "uboot"));
+    g_assert_null(desc_set_interfaces(set, "s390x")[0]);
+}
+
+/* A pinned choice stays what it was, whatever the descriptors say later; a bad pin is told and
+ * ignored. */
+static void test_pin(void)
+{
+    g_autoptr(DescSet) set = load_rules();
+    g_autoptr(DescWish) wish = wish_of("{\"machine\":\"pc\"}");
+    g_autoptr(DescWish) other = wish_of("{\"machine\":\"virt\"}");
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+    g_autofree char *pin = desc_choice_pin(choice);
+    g_autoptr(DescChoice) pinned = desc_resolve(set, other, pin);
+    g_autoptr(DescChoice) broken = desc_resolve(set, other, "{\"path\":5}");
+    bool is_link;
+
+    g_assert_cmpstr(desc_name(desc_choice_desc(pinned)), ==, "50-plain.json");
+    for (size_t i = 0; desc_choice_file_name(choice, i); i++) {
+        const char *name = desc_choice_file_name(choice, i);
+        g_autofree char *before = desc_choice_file(choice, NULL, name, &is_link);
+        g_autofree char *after = desc_choice_file(pinned, NULL, name, &is_link);
+
+        if (!g_str_equal(name, "why"))
+            g_assert_cmpstr(before, ==, after);
+    }
+    g_assert_cmpstr(desc_name(desc_choice_desc(broken)), ==, "80-arm.json");
+    g_autofree char *why = desc_choice_file(broken, NULL, "why", &is_link);
+    g_assert_true(g_str_has_prefix(why, "the pin can't be read"));
+}
+
+typedef struct {
+    const char *descriptor;
+    DescStoreKind kind;
+    const char *format;
+    const char *template;
+} StoreRow;
+
+static const StoreRow store_rows[] = {
+    {"20-enrolled.json", DESC_STORE_FLASH, "raw", "/fw/enrolled_VARS.raw"},
+    {"61-combined.json", DESC_STORE_FLASH, "raw", "/fw/combined_CODE.raw"},
+    {"60-stateless.json", DESC_STORE_NONE, NULL, NULL},
+    {"70-host-vars.json", DESC_STORE_JSON, "json", "/fw/vars.json"},
+    {"71-tdx.json", DESC_STORE_NONE, NULL, NULL},
+};
+
+static void test_store_kind(gconstpointer data)
+{
+    const StoreRow *row = data;
+    g_autoptr(DescSet) set = load_rules();
+    g_autofree char *text = g_strdup_printf("{\"descriptor\":\"%s\"}", row->descriptor);
+    g_autoptr(DescWish) wish = wish_of(text);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+
+    g_assert_cmpint(desc_choice_store_kind(choice), ==, row->kind);
+    g_assert_cmpstr(desc_choice_store_format(choice), ==, row->format);
+    g_assert_cmpstr(desc_choice_template(choice), ==, row->template);
+}
+
+static char *file_for(const char *wish_text, const DescPlace *place, const char *name)
+{
+    g_autoptr(DescSet) set = load_rules();
+    g_autoptr(DescWish) wish = wish_of(wish_text);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+    bool is_link;
+
+    return desc_choice_file(choice, place, name, &is_link);
+}
+
+static const DescPlace place = {"demo", "/srv/a,b_VARS.fd", "/run/x,y.sock"};
+
+static void test_args(void)
+{
+    g_autofree char *split = file_for("{\"machine\":\"q35\"}", &place, "qemu.args");
+    g_autofree char *legacy = file_for("{\"machine\":\"q35\"}", &place, "qemu-legacy.args");
+    g_autofree char *host =
+        file_for("{\"device\":\"memory\",\"machine\":\"q35\"}", &place, "qemu.args");
+    g_autofree char *igvm = file_for("{\"device\":\"igvm\"}", &place, "qemu.args");
+    g_autofree char *arm = file_for("{\"machine\":\"virt\"}", &place, "qemu.args");
+
+    g_assert_cmpstr(split, ==,
+                    "-blockdev\n{\"driver\":\"raw\",\"node-name\":\"pflash0\",\"read-only\":true,"
+                    "\"file\":{\"driver\":\"file\",\"filename\":\"/fw/enrolled_CODE.raw\"}}\n"
+                    "-blockdev\n{\"driver\":\"raw\",\"node-name\":\"pflash1\",\"read-only\":false,"
+                    "\"file\":{\"driver\":\"file\",\"filename\":\"/srv/a,b_VARS.fd\"}}\n"
+                    "-machine\nq35,smm=on,pflash0=pflash0,pflash1=pflash1\n"
+                    "-global\ndriver=cfi.pflash01,property=secure,value=on\n");
+    g_assert_nonnull(strstr(legacy, "-drive\nif=pflash,unit=1,readonly=off,"
+                                    "file=/srv/a,,b_VARS.fd,format=raw\n"));
+    g_assert_cmpstr(host, ==,
+                    "-bios\n/fw/pv.fd\n-machine\nq35\n"
+                    "-device\nuefi-vars-x64,socket=/run/x,,y.sock\n");
+    g_assert_cmpstr(igvm, ==,
+                    "-object\nigvm-cfg,id=igvm0,file=/fw/coco.igvm\n"
+                    "-machine\nq35,igvm-cfg=igvm0\n");
+    g_assert_nonnull(strstr(arm, "-machine\nvirt,pflash0=pflash0,pflash1=pflash1\n-cpu\nmax\n"));
+}
+
+static void test_why(void)
+{
+    g_autofree char *why = file_for("{\"machine\":\"pc\"}", &place, "why");
+    g_auto(GStrv) lines = g_strsplit(why, "\n", -1);
+
+    /* One line a descriptor, in their order. */
+    g_assert_cmpuint(g_strv_length(lines), ==, 16);
+    g_assert_true(g_str_has_prefix(lines[2], "20-enrolled.json: passed over: no target"));
+    g_assert_nonnull(strstr(lines[3], "note: unknown feature 'from-the-future' ignored"));
+    g_assert_cmpstr(lines[5], ==, "50-plain.json: taken");
+    g_assert_cmpstr(lines[6], ==, "51-tie.json: would do, but comes after 50-plain.json");
+}
+
+static void add_rows(const char *prefix, const void *rows, size_t n, size_t size, size_t name_at,
+                     GTestDataFunc test)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *row = (const char *)rows + i * size;
+        g_autofree char *path =
+            g_strdup_printf("/descriptors/%s/%s", prefix, *(const char *const *)(row + name_at));
+
+        g_test_add_data_func(path, row, test);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    add_rows("match", match_rows, G_N_ELEMENTS(match_rows), sizeof(MatchRow),
+             offsetof(MatchRow, rule), test_match);
+    add_rows("bad-wish", bad_wishes, G_N_ELEMENTS(bad_wishes), sizeof(WishRow),
+             offsetof(WishRow, name), test_bad_wish);
+    add_rows("store", store_rows, G_N_ELEMENTS(store_rows), sizeof(StoreRow),
+             offsetof(StoreRow, descriptor), test_store_kind);
+    g_test_add_func("/descriptors/wish-settings", test_wish_settings);
+    g_test_add_func("/descriptors/malformed", test_malformed);
+    g_test_add_func("/descriptors/problem-line", test_problem_line);
+    g_test_add_func("/descriptors/search-path", test_search_path);
+    g_test_add_func("/descriptors/default", test_default);
+    g_test_add_func("/descriptors/pin", test_pin);
+    g_test_add_func("/descriptors/args", test_args);
+    g_test_add_func("/descriptors/why", test_why);
+    return g_test_run();
+}
