@@ -77,26 +77,6 @@ PYTHON
     )
 }
 
-# fuzz FOLDER SECONDS: each fuzz target for so long, starting from its corpus.
-fuzz()
-{
-    local folder=$1 seconds=$2 target name
-    for target in "$folder"/tests/fuzz/fuzz-*; do
-        [ -f "$target" ] && [ -x "$target" ] || continue
-        name=$(basename "$target")
-        mkdir -p "$folder/found/$name"
-        if "$target" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -print_final_stats=0 \
-            -artifact_prefix="$folder/found/$name/" "$folder/found/$name" \
-            "tests/fuzz/corpus/${name#fuzz-}" >"$folder/$name.log" 2>&1; then
-            passed=$((passed + 1))
-            echo "fuzz $name ${seconds} s: nothing found"
-        else
-            failed=$((failed + 1)) failures+=("$folder: $name")
-            tail -n 30 "$folder/$name.log"
-        fi
-    done
-}
-
 werror=false
 [ -z "$required" ] || werror=true
 
@@ -119,7 +99,7 @@ configure "$build-asan" -Dwerror=$werror -Db_sanitize=address,undefined -Db_lund
 run_suites "$build-asan" --no-suite long --no-suite qemu --timeout-multiplier 3
 
 CC=clang configure "$build-fuzz" -Dwerror=$werror -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
-fuzz "$build-fuzz" 10
+run_suites "$build-fuzz" --suite fuzz
 
 for name in "${failures[@]}"; do
     echo "failed: $name"
