@@ -46,6 +46,10 @@ UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GB
                                int fd);
 UvFrameResult uv_frame_io_flush(UvFrameIo *io);
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io);
+/* Descriptors sent by the peer are dropped by the kernel from now on (the engine wants none). */
+void uv_frame_io_refuse_descriptors(UvFrameIo *io);
+/* Bytes are here that no read of the socket will announce: call receive again without polling. */
+bool uv_frame_io_has_buffered(const UvFrameIo *io);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvFrameIo, uv_frame_io_free)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvFrame, uv_frame_clear)

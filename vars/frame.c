@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Frames over a stream socket.
+ *
+ * Input. Small frames are read several at a time into a stash; the rest of a frame that does not
+ * fit there is read straight into its payload, which is allocated when its header has passed the
+ * cap of its type. So a peer costs the stash, and one payload of a size that its state allows.
+ *
+ *   stash[at..end)   bytes read and not taken yet
+ *   payload          of the frame under way, or NULL: a header is awaited
+ *
+ * A descriptor belongs to the frame that holds the last byte of the read it came with: the kernel
+ * ends a read behind the bytes that carry one, and senders send such a frame by itself.
+ *
+ * Output. A frame is a header and a payload sent by one sendmsg where it fits; what does not go is
+ * queued in order.
+ */
+
+#include "frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define STASH_BYTES 4096
+#define FDS_PER_READ 4
+
+typedef struct {
+    uint8_t header[UV_WIRE_HEADER_BYTES];
+    GBytes *payload; /* nullable */
+    size_t sent;     /* of header and payload */
+    int fd;          /* to go with the first byte, owned; or -1 */
+} Outgoing;
+
+struct UvFrameIo {
+    int fd;
+    UvFrameCap cap;
+    void *cap_data;
+    bool refuse_fds;
+    bool broken; /* malformed or closed: nothing more is read */
+
+    uint8_t stash[STASH_BYTES];
+    size_t at, end;
+    uint16_t type;
+    uint64_t cookie;
+    uint32_t length;
+    uint8_t *payload; /* of `length` bytes, `filled` of them here */
+    size_t filled;
+    bool in_payload;
+    int received_fd; /* came with the last read, or -1 */
+    int64_t partial_since;
+
+    GQueue out; /* of Outgoing */
+    size_t queued;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void uv_frame_clear(UvFrame *frame)
+{
+    g_clear_pointer(&frame->payload, g_bytes_unref);
+    close_fd(&frame->fd);
+}
+
+static void outgoing_free(Outgoing *out)
+{
+    if (out->payload)
+        g_bytes_unref(out->payload);
+    close_fd(&out->fd);
+    g_free(out);
+}
+
+UvFrameIo *uv_frame_io_new(int fd, UvFrameCap cap, void *cap_data)
+{
+    UvFrameIo *io = g_new0(UvFrameIo, 1);
+
+    io->fd = fd;
+    io->cap = cap;
+    io->cap_data = cap_data;
+    io->received_fd = -1;
+    g_queue_init(&io->out);
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return io;
+}
+
+void uv_frame_io_free(UvFrameIo *io)
+{
+    if (!io)
+        return;
+    Outgoing *out;
+    while ((out = g_queue_pop_head(&io->out)))
+        outgoing_free(out);
+    g_free(io->payload);
+    close_fd(&io->received_fd);
+    close_fd(&io->fd);
+    g_free(io);
+}
+
+int uv_frame_io_fd(const UvFrameIo *io)
+{
+    return io->fd;
+}
+
+void uv_frame_io_refuse_descriptors(UvFrameIo *io)
+{
+    io->refuse_fds = true;
+}
+
+int64_t uv_frame_io_partial_since(const UvFrameIo *io)
+{
+    return io->partial_since;
+}
+
+bool uv_frame_io_has_buffered(const UvFrameIo *io)
+{
+    return !io->broken && io->end > io->at;
+}
+
+static void take_descriptors(UvFrameIo *io, struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            close_fd(&io->received_fd);
+            io->received_fd = fd;
+        }
+    }
+}
+
+/* As recv(2), with EINTR tried again. */
+static ssize_t receive_some(UvFrameIo *io, void *buffer, size_t size)
+{
+    char control[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
+    struct iovec iov = {buffer, size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (!io->refuse_fds) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+    }
+    do
+        n = recvmsg(io->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        take_descriptors(io, &message);
+    return n;
+}
+
+static UvFrameResult read_failed(UvFrameIo *io, ssize_t n)
+{
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return UV_FRAME_NONE;
+    io->broken = true;
+    return UV_FRAME_CLOSED;
+}
+
+/* READY: at least a byte more is in the stash. */
+static UvFrameResult fill_stash(UvFrameIo *io)
+{
+    if (io->at > 0) {
+        memmove(io->stash, io->stash + io->at, io->end - io->at);
+        io->end -= io->at;
+        io->at = 0;
+    }
+    const ssize_t n = receive_some(io, io->stash + io->end, STASH_BYTES - io->end);
+    if (n <= 0)
+        return read_failed(io, n);
+    io->end += n;
+    return UV_FRAME_READY;
+}
+
+static UvFrameResult fill_payload(UvFrameIo *io)
+{
+    const ssize_t n = receive_some(io, io->payload + io->filled, io->length - io->filled);
+    if (n <= 0)
+        return read_failed(io, n);
+    io->filled += n;
+    return UV_FRAME_READY;
+}
+
+static bool parse_header(UvFrameIo *io)
+{
+    UvReader reader;
+
+    uv_reader_init(&reader, io->stash + io->at, UV_WIRE_HEADER_BYTES);
+    const uint32_t length = uv_read_u32(&reader);
+    const uint16_t type = uv_read_u16(&reader);
+    const uint16_t flags = uv_read_u16(&reader);
+    const uint64_t cookie = uv_read_u64(&reader);
+    io->at += UV_WIRE_HEADER_BYTES;
+    if (flags != 0 || (length > 0 && length > io->cap(type, io->cap_data)))
+        return false;
+    io->type = type;
+    io->length = length;
+    io->cookie = cookie;
+    io->in_payload = true;
+    io->filled = 0;
+    io->payload = g_malloc(length);
+    return true;
+}
+
+static void take_from_stash(UvFrameIo *io)
+{
+    const size_t n = MIN(io->end - io->at, io->length - io->filled);
+
+    if (n > 0)
+        memcpy(io->payload + io->filled, io->stash + io->at, n);
+    io->filled += n;
+    io->at += n;
+}
+
+static UvFrameResult frame_is_whole(UvFrameIo *io, UvFrame *ret_frame)
+{
+    ret_frame->type = io->type;
+    ret_frame->cookie = io->cookie;
+    ret_frame->payload = g_bytes_new_take(io->payload, io->length);
+    ret_frame->fd = -1;
+    if (io->at == io->end) {
+        ret_frame->fd = io->received_fd;
+        io->received_fd = -1;
+    }
+    io->payload = NULL;
+    io->in_payload = false;
+    io->partial_since = 0;
+    return UV_FRAME_READY;
+}
+
+/* Notes since when a frame is under way; called when the socket has no more for now. */
+static UvFrameResult nothing_yet(UvFrameIo *io)
+{
+    if ((io->in_payload || io->end > io->at) && io->partial_since == 0)
+        io->partial_since = g_get_monotonic_time();
+    return UV_FRAME_NONE;
+}
+
+UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
+{
+    UvFrameResult result = UV_FRAME_READY;
+
+    if (io->broken)
+        return UV_FRAME_CLOSED;
+    for (;;) {
+        if (!io->in_payload && io->end - io->at >= UV_WIRE_HEADER_BYTES && !parse_header(io)) {
+            io->broken = true;
+            return UV_FRAME_MALFORMED;
+        }
+        if (io->in_payload) {
+            take_from_stash(io);
+            if (io->filled == io->length)
+                return frame_is_whole(io, ret_frame);
+        }
+        /* A long rest goes straight to its place; a short one may share a read with what follows.
+         */
+        if (io->in_payload && io->length - io->filled >= STASH_BYTES)
+            result = fill_payload(io);
+        else
+            result = fill_stash(io);
+        if (result != UV_FRAME_READY)
+            return result == UV_FRAME_NONE ? nothing_yet(io) : result;
+    }
+}
+
+/* One sendmsg of what is left of `out`; false: the socket takes no more now, or errno says why. */
+static bool send_some(UvFrameIo *io, Outgoing *out)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec iov[2];
+    struct msghdr message = {.msg_iov = iov};
+    gsize size = 0;
+    const uint8_t *payload = out->payload ? g_bytes_get_data(out->payload, &size) : NULL;
+    const size_t in_payload =
+        out->sent > UV_WIRE_HEADER_BYTES ? out->sent - UV_WIRE_HEADER_BYTES : 0;
+    ssize_t n;
+
+    if (out->sent < UV_WIRE_HEADER_BYTES)
+        iov[message.msg_iovlen++] =
+            (struct iovec){out->header + out->sent, UV_WIRE_HEADER_BYTES - out->sent};
+    if (size > in_payload)
+        iov[message.msg_iovlen++] =
+            (struct iovec){(void *)(payload + in_payload), size - in_payload};
+    if (out->fd >= 0) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &out->fd, sizeof(int));
+    }
+    do
+        n = sendmsg(io->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return false;
+    close_fd(&out->fd);
+    out->sent += n;
+    io->queued -= n;
+    return true;
+}
+
+UvFrameResult uv_frame_io_flush(UvFrameIo *io)
+{
+    Outgoing *out;
+
+    while ((out = g_queue_peek_head(&io->out))) {
+        const size_t whole =
+            UV_WIRE_HEADER_BYTES + (out->payload ? g_bytes_get_size(out->payload) : 0);
+        while (out->sent < whole) {
+            if (!send_some(io, out))
+                return errno == EAGAIN || errno == EWOULDBLOCK ? UV_FRAME_NONE : UV_FRAME_CLOSED;
+        }
+        outgoing_free(g_queue_pop_head(&io->out));
+    }
+    return UV_FRAME_READY;
+}
+
+static void format_header(uint8_t *header, uint32_t length, uint16_t type, uint64_t cookie)
+{
+    const uint32_t length_le = GUINT32_TO_LE(length);
+    const uint16_t type_le = GUINT16_TO_LE(type);
+    const uint64_t cookie_le = GUINT64_TO_LE(cookie);
+
+    memset(header, 0, UV_WIRE_HEADER_BYTES);
+    memcpy(header, &length_le, 4);
+    memcpy(header + 4, &type_le, 2);
+    memcpy(header + 8, &cookie_le, 8);
+}
+
+UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GBytes *payload,
+                               int fd)
+{
+    const gsize size = payload ? g_bytes_get_size(payload) : 0;
+    Outgoing *out;
+
+    g_return_val_if_fail(size <= G_MAXUINT32, UV_FRAME_CLOSED);
+    out = g_new0(Outgoing, 1);
+    format_header(out->header, size, type, cookie);
+    out->payload = payload ? g_bytes_ref(payload) : NULL;
+    out->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    g_queue_push_tail(&io->out, out);
+    io->queued += UV_WIRE_HEADER_BYTES + size;
+    return uv_frame_io_flush(io);
+}
+
+size_t uv_frame_io_queued_bytes(const UvFrameIo *io)
+{
+    return io->queued;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "landlock.h"
+
+#include <errno.h>
+#include <linux/landlock.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What <linux/landlock.h> of ABI 1 lacks. */
+#define FS_REFER (1ULL << 13)     /* ABI 2 */
+#define FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
+#define FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */
+#define NET_ALL 3ULL              /* ABI 4: bind and connect, TCP */
+#define SCOPE_ALL 3ULL            /* ABI 6: abstract unix sockets, signals */
+
+#define FS_ABI_1 ((1ULL << 13) - 1)
+
+struct ruleset_attributes {
+    uint64_t access_fs;
+    uint64_t access_net;
+    uint64_t scoped;
+};
+
+int uv_landlock_abi(void)
+{
+    const long abi =
+        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+
+    return abi > 0 ? (int)abi : 0;
+}
+
+static struct ruleset_attributes attributes_for(int abi)
+{
+    struct ruleset_attributes attributes = {.access_fs = FS_ABI_1};
+
+    if (abi >= 2)
+        attributes.access_fs |= FS_REFER;
+    if (abi >= 3)
+        attributes.access_fs |= FS_TRUNCATE;
+    if (abi >= 4)
+        attributes.access_net = NET_ALL;
+    if (abi >= 5)
+        attributes.access_fs |= FS_IOCTL_DEV;
+    if (abi >= 6)
+        attributes.scoped = SCOPE_ALL;
+    return attributes;
+}
+
+static size_t attributes_size(int abi)
+{
+    if (abi >= 6)
+        return sizeof(struct ruleset_attributes);
+    if (abi >= 4)
+        return offsetof(struct ruleset_attributes, scoped);
+    return offsetof(struct ruleset_attributes, access_net);
+}
+
+static int allow_folder(int ruleset, int folder_fd, uint64_t handled)
+{
+    const uint64_t wanted = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                            LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                            LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                            FS_REFER | FS_TRUNCATE;
+    struct landlock_path_beneath_attr beneath = {
+        .allowed_access = wanted & handled,
+        .parent_fd = folder_fd,
+    };
+
+    return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0
+               ? 0
+               : errno;
+}
+
+int uv_landlock_confine(int folder_fd)
+{
+    const int abi = uv_landlock_abi();
+    if (abi == 0)
+        return ENOSYS;
+
+    const struct ruleset_attributes attributes = attributes_for(abi);
+    const int ruleset =
+        (int)syscall(SYS_landlock_create_ruleset, &attributes, attributes_size(abi), 0);
+    if (ruleset < 0)
+        return errno;
+    int failed = folder_fd >= 0 ? allow_folder(ruleset, folder_fd, attributes.access_fs) : 0;
+    if (!failed && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+        failed = errno;
+    close(ruleset);
+    return failed;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Theory of operation. Each step either takes hold, and is noted as active, or does not, and is
+ * noted as missing with its reason; in strict mode the latter is an error. Nothing is ever undone.
+ *
+ * A program built with a sanitizer needs what confinement forbids (its shadow, its report at exit):
+ * there limits and seccomp are left out and noted as missing.
+ */
+
+#include "sandbox.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "landlock.h"
+#include "seccomp-list.h"
+#include "uv-limits.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_SANITIZER true
+#endif
+#endif
+#ifndef UNDER_SANITIZER
+#define UNDER_SANITIZER false
+#endif
+
+/* A store file of the largest kind in memory twice (read, and written anew), and the libraries. */
+#define DATA_LIMIT_BYTES (384u * 1024 * 1024)
+/* Connections, files of the store, and some room. */
+#define DESCRIPTOR_LIMIT 128
+
+UvSandbox *uv_sandbox_new(UvSandboxMode mode)
+{
+    UvSandbox *sandbox = g_new0(UvSandbox, 1);
+
+    sandbox->mode = mode;
+    sandbox->active = g_ptr_array_new_with_free_func(g_free);
+    sandbox->missing = g_ptr_array_new_with_free_func(g_free);
+    return sandbox;
+}
+
+void uv_sandbox_free(UvSandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    g_ptr_array_unref(sandbox->active);
+    g_ptr_array_unref(sandbox->missing);
+    g_free(sandbox);
+}
+
+bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode)
+{
+    if (strcmp(text, "auto") == 0)
+        *ret_mode = UV_SANDBOX_AUTO;
+    else if (strcmp(text, "strict") == 0)
+        *ret_mode = UV_SANDBOX_STRICT;
+    else if (strcmp(text, "off") == 0)
+        *ret_mode = UV_SANDBOX_OFF;
+    else
+        return false;
+    return true;
+}
+
+/* Notes how a step went; false only where it had to take hold. */
+static bool note(UvSandbox *sandbox, const char *step, const char *reason, GError **error)
+{
+    if (!reason) {
+        g_ptr_array_add(sandbox->active, g_strdup(step));
+        return true;
+    }
+    g_ptr_array_add(sandbox->missing, g_strdup_printf("%s: %s", step, reason));
+    if (sandbox->mode != UV_SANDBOX_STRICT)
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "sandbox=strict: no %s: %s", step,
+                reason);
+    return false;
+}
+
+bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
+{
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+                    "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
+        return false;
+    }
+    return note(sandbox, "uid", NULL, error);
+}
+
+static void set_limit(__rlimit_resource_t resource, rlim_t value)
+{
+    struct rlimit limit;
+
+    if (getrlimit(resource, &limit) != 0)
+        return;
+    limit.rlim_max = MIN(limit.rlim_max, value);
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(resource, &limit);
+}
+
+static void set_limits(void)
+{
+    set_limit(RLIMIT_DATA, DATA_LIMIT_BYTES);
+    set_limit(RLIMIT_NOFILE, DESCRIPTOR_LIMIT);
+    set_limit(RLIMIT_FSIZE, UV_FLASH_FILE_MAX);
+    set_limit(RLIMIT_CORE, 0);
+}
+
+bool uv_sandbox_prepare(UvSandbox *sandbox, int first_closed, GError **error)
+{
+    (void)setsid(); /* fails only for a group's leader; then there is a group of its own already */
+    if (close_range(first_closed, ~0u, 0) != 0 &&
+        !note(sandbox, "close_range", g_strerror(errno), error))
+        return false;
+    if (sandbox->mode == UV_SANDBOX_OFF)
+        return true;
+    if (UNDER_SANITIZER) {
+        if (!note(sandbox, "limits", "built with a sanitizer", error))
+            return false;
+    } else {
+        set_limits();
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        (void)note(sandbox, "limits", NULL, error);
+    }
+    const bool set = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    if (!note(sandbox, "no_new_privs", set ? NULL : g_strerror(errno), error))
+        return false;
+    const bool lacking = sandbox->mode == UV_SANDBOX_STRICT && uv_landlock_abi() == 0;
+    return !lacking || note(sandbox, "landlock", "the kernel has none", error);
+}
+
+bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error)
+{
+    if (sandbox->mode == UV_SANDBOX_OFF)
+        return true;
+    const int abi = uv_landlock_abi();
+    const int failed = uv_landlock_confine(-1);
+    g_autofree char *step = failed ? g_strdup("landlock") : g_strdup_printf("landlock %d", abi);
+    if (!note(sandbox, step, failed ? g_strerror(failed) : NULL, error))
+        return false;
+    if (UNDER_SANITIZER)
+        return note(sandbox, "seccomp", "built with a sanitizer", error);
+    const int refused = uv_seccomp_load(uv_seccomp_engine);
+    return note(sandbox, "seccomp", refused ? g_strerror(refused) : NULL, error);
+}
+
+void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd)
+{
+    if (sandbox->mode == UV_SANDBOX_OFF)
+        return;
+    (void)uv_landlock_confine(folder_fd);
+    if (!UNDER_SANITIZER)
+        (void)uv_seccomp_load(uv_seccomp_keeper);
+}
+
+const char *const *uv_sandbox_engine_syscalls(void)
+{
+    return uv_seccomp_engine;
+}
+
+const char *const *uv_sandbox_keeper_syscalls(void)
+{
+    return uv_seccomp_keeper;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Confinement of an engine: becoming the store's owner, limits, Landlock, and after start-up a
+ * seccomp allow-list. What the kernel lacks is noted (status.json), or refused in strict mode.
+ *
+ * Order: uv_sandbox_become() -> files and sockets are opened, the keeper forks and calls
+ * uv_sandbox_confine_keeper() -> uv_sandbox_confine_engine() -> the first byte of a guest is read.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef enum {
+    UV_SANDBOX_AUTO,   /* what the kernel has */
+    UV_SANDBOX_STRICT, /* all of it, or no engine */
+    UV_SANDBOX_OFF,
+} UvSandboxMode;
+
+typedef struct {
+    UvSandboxMode mode;
+    GPtrArray *active;  /* of char *: "uid", "session", "no_new_privs", "limits", ... */
+    GPtrArray *missing; /* of char *: with the reason */
+} UvSandbox;
+
+UvSandbox *uv_sandbox_new(UvSandboxMode mode);
+void uv_sandbox_free(UvSandbox *sandbox);
+bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode);
+
+/* Groups, gid and uid; all three or an error. */
+bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error);
+/* A session of its own, every descriptor from `first_closed` on closed, limits, not dumpable, no
+ * new privileges. */
+bool uv_sandbox_prepare(UvSandbox *sandbox, int first_closed, GError **error);
+/* Landlock without any rule, then the seccomp allow-list. */
+bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error);
+/*
+ * For the keeper, in the child: Landlock with one rule, the folder at `folder_fd`, and a list of
+ * what it needs to open, rename, unlink and stat there. A kernel that lacks something is no error:
+ * the engine asks for strictness before it forks. Does nothing when confinement is off.
+ */
+void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd);
+
+/* The allow-lists, for the manual and its test: names, NULL-terminated. */
+const char *const *uv_sandbox_engine_syscalls(void);
+const char *const *uv_sandbox_keeper_syscalls(void);
+
+/* UV_HOST_SELFTEST: tries what confinement forbids, "attempt: result" a line. */
+char *uv_sandbox_selftest(const char *other_store);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvSandbox, uv_sandbox_free)

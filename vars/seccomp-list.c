@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "seccomp-list.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+const char *const uv_seccomp_engine[] = {
+    "accept4",    "brk",       "clock_gettime",   "close",          "exit_group",
+    "fchmod",     "fchown",    "fcntl",           "fdatasync",      "fgetxattr",
+    "flistxattr", "fsetxattr", "fstat",           "fsync",          "ftruncate",
+    "futex",      "getpid",    "getsockopt",      "gettimeofday",   "lseek",
+    "mmap",       "mprotect",  "mremap",          "munmap",         "newfstatat",
+    "poll",       "ppoll",     "pread64",         "pwrite64",       "read",
+    "recvfrom",   "recvmsg",   "restart_syscall", "rt_sigprocmask", "rt_sigreturn",
+    "sendmsg",    "sendto",    "write",           "writev",         NULL,
+};
+
+const char *const uv_seccomp_keeper[] = {
+    "brk",     "close",    "exit_group", "fchown",   "fcntl",           "fstat",
+    "fsync",   "mkdirat",  "mmap",       "munmap",   "newfstatat",      "openat",
+    "poll",    "read",     "recvmsg",    "renameat", "restart_syscall", "rt_sigreturn",
+    "sendmsg", "unlinkat", "write",      NULL,
+};
+
+/* mmap and mprotect: without PROT_EXEC only. */
+static int allow(scmp_filter_ctx filter, const char *name)
+{
+    const int number = seccomp_syscall_resolve_name(name);
+
+    if (number == __NR_SCMP_ERROR)
+        return 0;
+    if (strcmp(name, "mmap") == 0 || strcmp(name, "mprotect") == 0)
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+}
+
+int uv_seccomp_load(const char *const *allowed)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int result = 0;
+
+    if (!filter)
+        return ENOSYS;
+    for (size_t i = 0; allowed[i] && result == 0; i++)
+        result = allow(filter, allowed[i]);
+    if (result == 0)
+        result = seccomp_load(filter);
+    seccomp_release(filter);
+    return -result;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* UV_HOST_SELFTEST: what a confined engine must fail at, tried for real. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+
+#define DESCRIPTORS_TRIED 256
+
+/* `result` below zero: it failed, and errno says how. */
+static void report(GString *out, const char *attempt, int result)
+{
+    if (result < 0)
+        g_string_append_printf(out, "%s: denied: %s\n", attempt, g_strerror(errno));
+    else
+        g_string_append_printf(out, "%s: ALLOWED\n", attempt);
+}
+
+static void try_open(GString *out, const char *attempt, const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    report(out, attempt, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* From every descriptor that it has: one of a folder would do. */
+static void try_open_beneath(GString *out, const char *name)
+{
+    int found = -1, last = ENOENT;
+
+    for (int at = 0; at < DESCRIPTORS_TRIED && found < 0; at++) {
+        found = openat(at, name, O_RDONLY | O_CLOEXEC);
+        if (found < 0 && errno != EBADF)
+            last = errno;
+    }
+    errno = last;
+    report(out, "openat", found);
+    if (found >= 0)
+        close(found);
+}
+
+static void try_connect(GString *out)
+{
+    const struct sockaddr_un address = {AF_UNIX, "/run/systemd/journal/stdout"};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        report(out, "connect", -1);
+        return;
+    }
+    const int result = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+    /* Nobody listening there is no confinement. */
+    report(out, "connect", result < 0 && (errno == ENOENT || errno == ECONNREFUSED) ? 0 : result);
+    close(fd);
+}
+
+/* Without confinement this ends the engine, which is an answer too. */
+static void try_exec(GString *out)
+{
+    char name[] = "true";
+    char *const arguments[] = {name, NULL};
+
+    report(out, "execve", execve("/bin/true", arguments, arguments + 1));
+}
+
+static void try_fork(GString *out)
+{
+    const pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    report(out, "fork", pid);
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+}
+
+static void try_ptrace(GString *out)
+{
+    const pid_t parent = getppid();
+    const long result = ptrace(PTRACE_SEIZE, parent, NULL, NULL);
+
+    report(out, "ptrace", result < 0 ? -1 : 0);
+    if (result == 0)
+        (void)ptrace(PTRACE_DETACH, parent, NULL, NULL);
+}
+
+char *uv_sandbox_selftest(const char *other_store)
+{
+    GString *out = g_string_new(NULL);
+
+    try_open(out, "open /etc/passwd", "/etc/passwd");
+    try_open(out, "open store", other_store);
+    const char *slash = strrchr(other_store, '/');
+    try_open_beneath(out, slash ? slash + 1 : other_store);
+    try_connect(out);
+    try_fork(out);
+    try_ptrace(out);
+    try_exec(out);
+    return g_string_free(out, FALSE);
+}
