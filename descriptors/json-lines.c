@@ -4,6 +4,13 @@
 
 #include <gio/gio.h>
 
+/*
+ * json-glib's parser calls itself for every nested value, so a file of brackets would take its
+ * stack. All opening brackets are counted, wherever they stand: no descriptor has a tenth of so
+ * many.
+ */
+#define BRACKETS_MAX 1000u
+
 struct DescJson {
     char *name;
     JsonParser *parser;
@@ -21,6 +28,15 @@ static void on_member(JsonParser *parser, JsonObject *object, const char *member
     unsigned line = json_parser_get_current_line(parser);
 
     g_hash_table_insert(json->lines, line_key(object, member), GUINT_TO_POINTER(line));
+}
+
+static bool has_too_many_brackets(const char *text, size_t size)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < size && n <= BRACKETS_MAX; i++)
+        n += text[i] == '[' || text[i] == '{';
+    return n > BRACKETS_MAX;
 }
 
 /* json-glib's own messages start with its "<data>:line:column: ": put the name in its place. */
@@ -46,6 +62,11 @@ DescJson *desc_json_parse(const char *name, const char *text, size_t size, GErro
     g_signal_connect(json->parser, "object-member", G_CALLBACK(on_member), json);
     if (size > G_MAXSSIZE || !g_utf8_validate(text, (gssize)size, NULL)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: not UTF-8 text", name);
+        return NULL;
+    }
+    if (has_too_many_brackets(text, size)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: more than %u brackets", name,
+                    BRACKETS_MAX);
         return NULL;
     }
     if (!json_parser_load_from_data(json->parser, text, (gssize)size, &inner)) {
