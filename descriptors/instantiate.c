@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "instantiate.h"
+
+#include "desc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIDECARS ".uefivarsfs"
+#define EMPTY_JSON "{\n    \"version\": 2,\n    \"variables\": []\n}\n"
+
+struct DescInstantiation {
+    DescStoreKind kind;
+    char *template_path; /* NULL: an empty JSON store */
+    int template_fd;     /* -1 without one */
+    DescFormat format;   /* of the flash image to make */
+    bool keep_format;    /* copy as it is, whatever it is */
+    char *pin;           /* NULL: nothing to pin */
+};
+
+void desc_instantiation_free(DescInstantiation *instantiation)
+{
+    if (!instantiation)
+        return;
+    if (instantiation->template_fd >= 0)
+        close(instantiation->template_fd);
+    g_free(instantiation->template_path);
+    g_free(instantiation->pin);
+    g_free(instantiation);
+}
+
+static bool fail_errno(GError **error, const char *what, const char *path)
+{
+    int saved = errno;
+
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "%s: %s: %s", path, what,
+                g_strerror(saved));
+    return false;
+}
+
+/* Is the file that `path` really is below one of the folders? */
+static bool is_below(const char *path, const char *const *folders)
+{
+    g_autofree char *real = realpath(path, NULL);
+
+    for (; real && *folders; folders++) {
+        g_autofree char *folder = realpath(*folders, NULL);
+        size_t length = folder ? strlen(folder) : 0;
+
+        if (length > 0 && strncmp(real, folder, length) == 0 && real[length] == '/')
+            return true;
+    }
+    return false;
+}
+
+static bool open_template(DescInstantiation *instantiation, const char *path, GError **error)
+{
+    struct stat st;
+
+    instantiation->template_path = g_strdup(path);
+    instantiation->template_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (instantiation->template_fd < 0 || fstat(instantiation->template_fd, &st) < 0)
+        return fail_errno(error, "can't open the template", path);
+    if (!S_ISREG(st.st_mode)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: a template is a regular file",
+                    path);
+        return false;
+    }
+    return true;
+}
+
+/* A template that a guest's own config.json names: only from the folders that the administrator
+ * gave. */
+static bool check_wished(const char *path, const char *const *folders, GError **error)
+{
+    if (g_path_is_absolute(path) && is_below(path, folders))
+        return true;
+    g_set_error(
+        error, G_FILE_ERROR, G_FILE_ERROR_PERM,
+        "%s: not an absolute path below a folder that templates are taken from (templates=)", path);
+    return false;
+}
+
+static DescInstantiation *instantiation_alloc(void)
+{
+    DescInstantiation *instantiation = g_new0(DescInstantiation, 1);
+
+    instantiation->template_fd = -1;
+    return instantiation;
+}
+
+DescInstantiation *desc_instantiation_new(const DescChoice *choice,
+                                          const char *const *template_folders, GError **error)
+{
+    g_autoptr(DescInstantiation) instantiation = instantiation_alloc();
+    const char *template = desc_choice_template(choice);
+
+    instantiation->kind = desc_choice_store_kind(choice);
+    instantiation->format = choice->format;
+    if (instantiation->kind == DESC_STORE_NONE) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                    choice->desc ? "the chosen firmware keeps no variables"
+                                 : "no firmware satisfies config.json (firmware/why tells)");
+        return NULL;
+    }
+    instantiation->pin = desc_choice_pin(choice);
+    if (choice->template_path && !check_wished(choice->template_path, template_folders, error))
+        return NULL;
+    if (template && !open_template(instantiation, template, error))
+        return NULL;
+    return g_steal_pointer(&instantiation);
+}
+
+DescInstantiation *desc_instantiation_of_template(const char *path,
+                                                  const char *const *template_folders,
+                                                  GError **error)
+{
+    g_autoptr(DescInstantiation) instantiation = instantiation_alloc();
+
+    instantiation->kind = DESC_STORE_FLASH;
+    instantiation->keep_format = true;
+    if (!check_wished(path, template_folders, error) || !open_template(instantiation, path, error))
+        return NULL;
+    return g_steal_pointer(&instantiation);
+}
+
+/* Copies all of `from`, leaving holes where it has them, so that a 64 MiB image takes what it
+ * holds. */
+static bool copy_sparse(int from, int to, const char *path, GError **error)
+{
+    struct stat st;
+    off_t at = 0, hole = 0;
+
+    if (fstat(from, &st) < 0 || ftruncate(to, st.st_size) < 0)
+        return fail_errno(error, "can't copy the template", path);
+    while (at < st.st_size) {
+        at = lseek(from, hole, SEEK_DATA);
+        if (at < 0 && errno == ENXIO)
+            return true;
+        hole = at < 0 ? -1 : lseek(from, at, SEEK_HOLE);
+        if (at < 0 || hole < 0)
+            return fail_errno(error, "can't copy the template", path);
+        for (off_t in = at, out = at; in < hole;) {
+            ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(hole - in), 0);
+
+            if (n <= 0)
+                return fail_errno(error, "can't copy the template", path);
+        }
+        at = hole;
+    }
+    return true;
+}
+
+static bool write_all(int fd, const char *text, const char *path, GError **error)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        ssize_t n = write(fd, text, left);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(error, "can't write", path);
+        text += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static bool is_qcow2(int fd)
+{
+    char magic[4];
+
+    return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && memcmp(magic, "QFI\xfb", 4) == 0;
+}
+
+static bool starts_json(int fd)
+{
+    char first = 0;
+
+    for (off_t at = 0; pread(fd, &first, 1, at) == 1 && g_ascii_isspace(first); at++)
+        ;
+    return first == '{';
+}
+
+/* qemu-img knows both files by descriptors of ours, so no path can change under it. */
+static bool convert(int from, int to, DescFormat from_format, DescFormat to_format,
+                    const char *path, GError **error)
+{
+    g_autofree char *source = g_strdup_printf("/proc/%d/fd/%d", getpid(), from);
+    g_autofree char *target = g_strdup_printf("/proc/%d/fd/%d", getpid(), to);
+    g_autoptr(GSubprocess) qemu_img = NULL;
+    g_autofree char *message = NULL;
+
+    qemu_img = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE,
+                                error, "qemu-img", "convert", "-f", desc_formats[from_format], "-O",
+                                desc_formats[to_format], source, target, NULL);
+    if (!qemu_img || !g_subprocess_communicate_utf8(qemu_img, NULL, NULL, NULL, &message, error))
+        return false;
+    if (g_subprocess_get_successful(qemu_img))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "%s: qemu-img convert: %s", path,
+                g_strchomp(message));
+    return false;
+}
+
+static bool fill_flash(const DescInstantiation *instantiation, int fd, GError **error)
+{
+    int from = instantiation->template_fd;
+    DescFormat format = is_qcow2(from) ? DESC_FORMAT_QCOW2 : DESC_FORMAT_RAW;
+
+    if (instantiation->keep_format || format == instantiation->format)
+        return copy_sparse(from, fd, instantiation->template_path, error);
+    return convert(from, fd, format, instantiation->format, instantiation->template_path, error);
+}
+
+static bool fill(const DescInstantiation *instantiation, int fd, const char *path, GError **error)
+{
+    int from = instantiation->template_fd;
+
+    if (from < 0)
+        return write_all(fd, EMPTY_JSON, path, error);
+    if (!instantiation->keep_format &&
+        starts_json(from) != (instantiation->kind == DESC_STORE_JSON)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: expected %s",
+                    instantiation->template_path,
+                    instantiation->kind == DESC_STORE_JSON ? "a JSON variable store"
+                                                           : "a flash image");
+        return false;
+    }
+    if (instantiation->kind == DESC_STORE_JSON)
+        return copy_sparse(from, fd, instantiation->template_path, error);
+    return fill_flash(instantiation, fd, error);
+}
+
+static int open_sidecars(int folder_fd, uid_t uid, gid_t gid, GError **error)
+{
+    bool made = mkdirat(folder_fd, SIDECARS, 0700) == 0;
+    int fd = openat(folder_fd, SIDECARS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || (made && geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
+        fail_errno(error, "can't make the folder", SIDECARS);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, GError **error)
+{
+    int fd;
+
+    unlinkat(folder_fd, name, 0);
+    fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
+        fail_errno(error, "can't create", name);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The pin, whole and durable under its name. */
+static bool write_pin(const DescInstantiation *instantiation, int sidecars, const char *name,
+                      uid_t uid, gid_t gid, GError **error)
+{
+    g_autofree char *temp = g_strconcat(name, ".pin.tmp", NULL);
+    g_autofree char *pin = g_strconcat(name, ".pin", NULL);
+    bool ok;
+    int fd;
+
+    if (!instantiation->pin)
+        return true;
+    fd = create_owned(sidecars, temp, uid, gid, error);
+    if (fd < 0)
+        return false;
+    ok = write_all(fd, instantiation->pin, temp, error) &&
+         (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
+         (renameat(sidecars, temp, sidecars, pin) == 0 || fail_errno(error, "can't rename", temp));
+    close(fd);
+    return ok;
+}
+
+bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, const char *name,
+                            uid_t uid, gid_t gid, GError **error)
+{
+    g_autofree char *temp = g_strconcat(name, ".new", NULL);
+    int sidecars = open_sidecars(folder_fd, uid, gid, error), fd;
+    bool ok;
+
+    if (sidecars < 0)
+        return false;
+    fd = create_owned(sidecars, temp, uid, gid, error);
+    if (fd < 0) {
+        close(sidecars);
+        return false;
+    }
+    ok = fill(instantiation, fd, name, error) &&
+         (fsync(fd) == 0 || fail_errno(error, "can't sync", name)) &&
+         write_pin(instantiation, sidecars, name, uid, gid, error) &&
+         (renameat2(sidecars, temp, folder_fd, name, RENAME_NOREPLACE) == 0 ||
+          fail_errno(error, "can't make the store", name)) &&
+         (fsync(folder_fd) == 0 || fail_errno(error, "can't sync the folder of", name));
+    if (!ok)
+        unlinkat(sidecars, temp, 0);
+    close(fd);
+    close(sidecars);
+    return ok;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Stores made from choices: what is in them, who owns them, and what is left when it can't be done.
+ */
+
+#include "descriptors.h"
+#include "instantiate.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    char *root; /* fw/ with descriptors and images, guest/ for the store */
+    char *fw;
+    DescSet *set;
+    int guest_fd;
+} World;
+
+static void write_file(const char *folder, const char *name, const char *text, size_t size)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, text, (gssize)size, NULL));
+}
+
+static void write_descriptor(World *world, const char *name, const char *mapping,
+                             const char *features)
+{
+    g_autofree char *text =
+        g_strdup_printf("{\"interface-types\":[\"uefi\"],\"features\":[%s],\"mapping\":%s,"
+                        "\"targets\":[{\"architecture\":\"x86_64\",\"machines\":[\"*\"]}]}",
+                        features, mapping);
+
+    write_file(world->fw, name, text, strlen(text));
+}
+
+static char *image(size_t size)
+{
+    char *bytes = g_malloc0(size);
+
+    memcpy(bytes + 4096, "not a hole", 10);
+    memcpy(bytes + size - 8, "the end", 7);
+    return bytes;
+}
+
+static void set_up(World *world, gconstpointer data)
+{
+    g_autofree char *bytes = image(131072);
+    g_autofree char *guest = NULL, *split = NULL, *combined = NULL, *host = NULL;
+
+    world->root = g_dir_make_tmp("instantiate.XXXXXX", NULL);
+    world->fw = g_build_filename(world->root, "fw", NULL);
+    guest = g_build_filename(world->root, "guest", NULL);
+    g_mkdir(world->fw, 0755);
+    g_mkdir(guest, 0755);
+    write_file(world->fw, "VARS.fd", bytes, 131072);
+    write_file(world->fw, "CODE.fd", bytes, 131072);
+    write_file(world->fw, "vars.json", "{\"version\":2,\"variables\":[]}", 28);
+    split = g_strdup_printf("{\"device\":\"flash\",\"executable\":{\"filename\":\"%s/CODE.fd\","
+                            "\"format\":\"raw\"},\"nvram-template\":{\"filename\":\"%s/VARS.fd\","
+                            "\"format\":\"raw\"}}",
+                            world->fw, world->fw);
+    combined = g_strdup_printf("{\"device\":\"flash\",\"mode\":\"combined\",\"executable\":"
+                               "{\"filename\":\"%s/CODE.fd\",\"format\":\"raw\"}}",
+                               world->fw);
+    host = g_strdup_printf("{\"device\":\"memory\",\"filename\":\"/fw\",\"uefi-vars-service\":"
+                           "{\"template\":\"%s/vars.json\"}}",
+                           world->fw);
+    write_descriptor(world, "1-split.json", split, "");
+    write_descriptor(world, "2-combined.json", combined, "");
+    write_descriptor(world, "3-host.json", host, "\"host-uefi-vars\"");
+    write_descriptor(world, "4-empty.json", "{\"device\":\"memory\",\"filename\":\"/fw\"}",
+                     "\"host-uefi-vars\"");
+    write_descriptor(world, "5-none.json", "{\"device\":\"memory\",\"filename\":\"/fw\"}", "");
+    write_descriptor(world, "6-gone.json",
+                     "{\"device\":\"flash\",\"executable\":{\"filename\":\"/gone/CODE.fd\","
+                     "\"format\":\"raw\"},\"nvram-template\":{\"filename\":\"/gone/VARS.fd\","
+                     "\"format\":\"raw\"}}",
+                     "");
+    const char *path[] = {world->fw, NULL};
+    world->set = desc_set_load(path);
+    world->guest_fd = open(guest, O_RDONLY | O_DIRECTORY);
+    g_assert_cmpint(world->guest_fd, >=, 0);
+}
+
+static void tear_down(World *world, gconstpointer data)
+{
+    g_autofree char *command = g_strdup_printf("rm -r %s", world->root);
+
+    g_assert_cmpint(system(command), ==, 0);
+    close(world->guest_fd);
+    desc_set_free(world->set);
+    g_free(world->fw);
+    g_free(world->root);
+}
+
+/* Resolves, instantiates as vars.fd; the error's message or NULL. */
+static char *make(World *world, const char *wish_text, uid_t uid)
+{
+    g_autoptr(DescWish) wish = desc_wish_parse(wish_text, strlen(wish_text), NULL);
+    g_autoptr(DescChoice) choice = desc_resolve(world->set, wish, NULL);
+    const char *folders[] = {world->fw, NULL};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DescInstantiation) made = desc_instantiation_new(choice, folders, &error);
+
+    if (!made || !desc_instantiation_run(made, world->guest_fd, "vars.fd", uid, uid, &error))
+        return g_strdup(error->message);
+    return NULL;
+}
+
+static char *read_made(World *world, const char *name, size_t *ret_size)
+{
+    g_autofree char *path = g_build_filename(world->root, "guest", name, NULL);
+    char *text = NULL;
+
+    *ret_size = 0;
+    g_file_get_contents(path, &text, ret_size, NULL);
+    return text;
+}
+
+static void assert_made(World *world, const char *bytes, size_t size)
+{
+    size_t got;
+    g_autofree char *text = read_made(world, "vars.fd", &got);
+
+    g_assert_cmpmem(text, got, bytes, size);
+}
+
+static void assert_nothing_left(World *world)
+{
+    g_assert_cmpint(faccessat(world->guest_fd, "vars.fd", F_OK, 0), <, 0);
+    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd.new", F_OK, 0), <, 0);
+}
+
+static void test_split(World *world, gconstpointer data)
+{
+    g_autofree char *bytes = image(131072);
+    size_t size;
+    g_autofree char *pin = NULL;
+    uid_t owner = geteuid() == 0 ? 12345 : geteuid();
+    struct stat st;
+
+    g_assert_null(make(world, "{}", owner));
+    assert_made(world, bytes, 131072);
+    pin = read_made(world, ".uefivarsfs/vars.fd.pin", &size);
+    g_assert_nonnull(strstr(pin, "1-split.json"));
+    g_assert_cmpint(fstatat(world->guest_fd, "vars.fd", &st, 0), ==, 0);
+    g_assert_cmpuint(st.st_uid, ==, owner);
+    g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd.new", F_OK, 0), <, 0);
+}
+
+/* The second time there is a store, and it stays as it is. */
+static void test_exists(World *world, gconstpointer data)
+{
+    g_autofree char *bytes = image(131072);
+    g_autofree char *message = NULL;
+
+    g_assert_null(make(world, "{}", geteuid()));
+    message = make(world, "{\"descriptor\":\"3-host.json\"}", geteuid());
+    g_assert_nonnull(strstr(message, "File exists"));
+    assert_made(world, bytes, 131072);
+}
+
+static void test_combined(World *world, gconstpointer data)
+{
+    g_autofree char *bytes = image(131072);
+
+    g_assert_null(make(world, "{\"mode\":\"combined\"}", geteuid()));
+    assert_made(world, bytes, 131072);
+}
+
+static void test_json(World *world, gconstpointer data)
+{
+    g_assert_null(make(world, "{\"descriptor\":\"3-host.json\"}", geteuid()));
+    assert_made(world, "{\"version\":2,\"variables\":[]}", 28);
+}
+
+static void test_json_empty(World *world, gconstpointer data)
+{
+    size_t size;
+    g_autofree char *text = NULL;
+
+    g_assert_null(make(world, "{\"descriptor\":\"4-empty.json\"}", geteuid()));
+    text = read_made(world, "vars.fd", &size);
+    g_assert_nonnull(strstr(text, "\"version\": 2"));
+}
+
+static void test_no_store(World *world, gconstpointer data)
+{
+    g_autofree char *none = make(world, "{\"descriptor\":\"5-none.json\"}", geteuid());
+    g_autofree char *nothing = make(world, "{\"machine\":\"x\",\"interface\":\"bios\"}", geteuid());
+
+    g_assert_cmpstr(none, ==, "the chosen firmware keeps no variables");
+    g_assert_nonnull(strstr(nothing, "no firmware satisfies"));
+    assert_nothing_left(world);
+}
+
+static void test_template_gone(World *world, gconstpointer data)
+{
+    g_autofree char *message = make(world, "{\"descriptor\":\"6-gone.json\"}", geteuid());
+
+    g_assert_true(g_str_has_prefix(message, "/gone/VARS.fd: can't open the template"));
+    assert_nothing_left(world);
+}
+
+static void test_wished_template(World *world, gconstpointer data)
+{
+    g_autofree char *inside = g_strdup_printf("{\"template\":\"%s/VARS.fd\"}", world->fw);
+    g_autofree char *dots = g_strdup_printf("{\"template\":\"%s/../guest/x.fd\"}", world->fw);
+    g_autofree char *wrong = g_strdup_printf("{\"template\":\"%s/vars.json\"}", world->fw);
+    g_autofree char *outside_message = make(world, "{\"template\":\"/etc/passwd\"}", geteuid());
+    g_autofree char *dots_message = make(world, dots, geteuid());
+    g_autofree char *wrong_message = make(world, wrong, geteuid());
+
+    g_assert_nonnull(strstr(outside_message, "templates="));
+    g_assert_nonnull(strstr(dots_message, "templates="));
+    g_assert_nonnull(strstr(wrong_message, "expected a flash image"));
+    assert_nothing_left(world);
+    g_assert_null(make(world, inside, geteuid()));
+}
+
+static void test_convert(World *world, gconstpointer data)
+{
+    g_autofree char *qemu_img = g_find_program_in_path("qemu-img");
+    g_autofree char *wish = NULL, *text = NULL;
+    size_t size;
+
+    if (!qemu_img) {
+        g_test_skip("qemu-img is not installed");
+        return;
+    }
+    g_autofree char *split = g_strdup_printf(
+        "{\"device\":\"flash\",\"executable\":{\"filename\":\"%s/CODE.fd\",\"format\":\"qcow2\"},"
+        "\"nvram-template\":{\"filename\":\"%s/VARS.fd\",\"format\":\"raw\"}}",
+        world->fw, world->fw);
+    write_descriptor(world, "7-qcow2.json", split, "");
+    const char *path[] = {world->fw, NULL};
+    desc_set_free(world->set);
+    world->set = desc_set_load(path);
+    g_assert_null(make(world, "{\"descriptor\":\"7-qcow2.json\",\"format\":\"qcow2\"}", geteuid()));
+    text = read_made(world, "vars.fd", &size);
+    g_assert_cmpmem(text, 4, "QFI\xfb", 4);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, test) g_test_add("/instantiate/" name, World, NULL, set_up, test, tear_down)
+    ADD("split", test_split);
+    ADD("exists", test_exists);
+    ADD("combined", test_combined);
+    ADD("json", test_json);
+    ADD("json-empty", test_json_empty);
+    ADD("no-store", test_no_store);
+    ADD("template-gone", test_template_gone);
+    ADD("wished-template", test_wished_template);
+    ADD("convert", test_convert);
+    return g_test_run();
+}
