@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The session outlives its connections. Before each request: a connection (made here and now, when
+ * there is none), HELLO with RESUME, then what is pending: RESET, ACQUIRE. A request is sent again
+ * only if the engine can't have seen the whole of it; otherwise its fate is unknown, and the guest
+ * is told of a device error.
+ *
+ * Deadlines: a request takes at most REQUEST_US in all. Once one has failed, the next ones get
+ * RETRY_US until one succeeds, so that a guest that asks a hundred variables of a dead engine is
+ * slowed down, not stopped.
+ */
+#include "forward.h"
+
+#include "vars/wire.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define START_US (10 * G_USEC_PER_SEC)
+#define REQUEST_US (9 * G_USEC_PER_SEC / 2)
+#define RETRY_US (2 * G_USEC_PER_SEC)
+#define BYE_US (2 * G_USEC_PER_SEC)
+/* How long nobody may listen, before a request is given up: an engine or a front that starts anew.
+ */
+#define PATIENCE_US (2 * G_USEC_PER_SEC)
+#define RETRY_PATIENCE_US (G_USEC_PER_SEC / 20)
+
+#define DEVICE_ERROR 0x10u /* UEFI_VARS_STS_ERR_UNKNOWN */
+#define HELLO_REPLY_BYTES 24u
+#define MM_REPLY_HEADER_BYTES 8u
+
+struct GlueForward {
+    char *path;
+    char *name;
+    GlueWants wants;
+    void (*say)(const char *text);
+    GlueLink link;
+    uint8_t session_id[UV_WIRE_SESSION_ID_BYTES];
+    bool incoming;      /* nothing was loaded yet */
+    bool greeted;       /* the engine knows the session */
+    bool reset_pending; /* a RESET whose reply has not come */
+    bool released;      /* the engine let go of the store, or may have */
+    bool running;       /* the machine runs: a released store is to be taken back */
+    bool failing;       /* the last request failed */
+};
+
+static void append_le32(GByteArray *to, uint32_t value)
+{
+    value = GUINT32_TO_LE(value);
+    g_byte_array_append(to, (const uint8_t *)&value, sizeof(value));
+}
+
+static uint32_t read_le32(const uint8_t *from)
+{
+    uint32_t value;
+
+    memcpy(&value, from, sizeof(value));
+    return GUINT32_FROM_LE(value);
+}
+
+GlueForward *glue_forward_new(const char *socket_path, const char *name, const GlueWants *wants,
+                              void (*say)(const char *text))
+{
+    GlueForward *forward = g_new0(GlueForward, 1);
+
+    forward->path = realpath(socket_path, NULL);
+    if (!forward->path)
+        forward->path = strdup(socket_path);
+    forward->name = g_strndup(name, UV_WIRE_NAME_MAX);
+    forward->wants = *wants;
+    forward->say = say;
+    forward->link = (GlueLink)GLUE_LINK_INIT;
+    return forward;
+}
+
+void glue_forward_free(GlueForward *forward)
+{
+    if (!forward)
+        return;
+    glue_link_close(&forward->link);
+    free(forward->path);
+    g_free(forward->name);
+    g_free(forward);
+}
+
+static bool check_flag(const char *option, GlueTri wanted, bool got, GError **error)
+{
+    if (wanted == GLUE_TRI_UNSET || (wanted == GLUE_TRI_ON) == got)
+        return true;
+    g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                "%s is %s for the device, but the engine was started with%s --%s: "
+                "it is the engine's to decide, give both the same or the device none",
+                option, wanted == GLUE_TRI_ON ? "on" : "off", got ? "" : "out", option);
+    return false;
+}
+
+static bool check_hello(GlueForward *forward, GBytes *reply, GError **error)
+{
+    gsize bytes;
+    const uint8_t *data = g_bytes_get_data(reply, &bytes);
+    uint32_t version, flags;
+    uint64_t size_bytes;
+
+    if (bytes < HELLO_REPLY_BYTES) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                    "the engine's HELLO has only %zu bytes", bytes);
+        return false;
+    }
+    version = read_le32(data);
+    flags = read_le32(data + 12);
+    size_bytes = read_le32(data + 16) | (uint64_t)read_le32(data + 20) << 32;
+    if (version != UV_WIRE_VERSION) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                    "the engine speaks version %u of the protocol, this device only %u", version,
+                    UV_WIRE_VERSION);
+        return false;
+    }
+    if (forward->wants.size_bytes && forward->wants.size_bytes != size_bytes) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                    "size is %" G_GUINT64_FORMAT " for the device, but the engine was started with "
+                    "--size %" G_GUINT64_FORMAT
+                    ": it is the engine's to decide, give both the same or the device none",
+                    forward->wants.size_bytes, size_bytes);
+        return false;
+    }
+    return check_flag("force-secure-boot", forward->wants.force_secure_boot,
+                      flags & UV_WIRE_STATE_FORCE_SECURE_BOOT, error) &&
+           check_flag("disable-custom-mode", forward->wants.disable_custom_mode,
+                      flags & UV_WIRE_STATE_DISABLE_CUSTOM_MODE, error);
+}
+
+static bool say_hello(GlueForward *forward, gint64 deadline, GError **error)
+{
+    g_autoptr(GByteArray) hello = g_byte_array_new();
+    g_autoptr(GBytes) reply = NULL;
+    uint32_t flags = forward->incoming  ? UV_WIRE_HELLO_INCOMING
+                     : forward->greeted ? UV_WIRE_HELLO_RESUME
+                                        : 0;
+
+    append_le32(hello, UV_WIRE_VERSION);
+    append_le32(hello, UV_WIRE_VERSION);
+    append_le32(hello, 0);
+    append_le32(hello, flags);
+    g_byte_array_append(hello, forward->session_id, sizeof(forward->session_id));
+    append_le32(hello, 65536);
+    g_byte_array_append(hello, (const uint8_t *)forward->name, strlen(forward->name));
+
+    reply = glue_link_call(&forward->link, UV_WIRE_HELLO, hello->data, hello->len,
+                           HELLO_REPLY_BYTES + UV_WIRE_NAME_MAX, deadline, error);
+    if (!reply || !check_hello(forward, reply, error)) {
+        glue_link_close(&forward->link);
+        return false;
+    }
+    forward->greeted = true;
+    return true;
+}
+
+/* For requests without contents either way. */
+static bool call_empty(GlueForward *forward, uint16_t type, gint64 deadline, GError **error)
+{
+    g_autoptr(GBytes) reply = glue_link_call(&forward->link, type, NULL, 0, 0, deadline, error);
+
+    return reply != NULL;
+}
+
+/* The machine runs, but the engine would answer it nothing. */
+static bool lacks_store(const GlueForward *forward)
+{
+    return forward->released && forward->running;
+}
+
+/* An engine that is there, knows us, and has done what was pending. */
+static bool make_ready(GlueForward *forward, gint64 patience, gint64 deadline, GError **error)
+{
+    if (forward->link.fd < 0) {
+        if (!glue_link_connect(&forward->link, forward->path, patience, deadline, error) ||
+            !say_hello(forward, deadline, error))
+            return false;
+    }
+    if (lacks_store(forward)) {
+        if (!call_empty(forward, UV_WIRE_ACQUIRE, deadline, error)) {
+            g_prefix_error(error, "can't take the store back: ");
+            return false;
+        }
+        forward->released = false;
+    }
+    if (forward->reset_pending && !forward->incoming) {
+        if (!call_empty(forward, UV_WIRE_RESET, deadline, error))
+            return false;
+        forward->reset_pending = false;
+    }
+    return true;
+}
+
+static void note_outcome(GlueForward *forward, bool failed, const GError *why)
+{
+    g_autofree char *text = NULL;
+
+    if (failed == forward->failing)
+        return;
+    forward->failing = failed;
+    if (failed)
+        text = g_strdup_printf("uefi-vars: no answer from the engine at %s: %s", forward->path,
+                               why ? why->message : "unknown");
+    else
+        text = g_strdup_printf("uefi-vars: the engine at %s answers again", forward->path);
+    forward->say(text);
+}
+
+/*
+ * A frame and its reply, on a connection made anew if need be. What the engine refuses (an ERROR
+ * frame) is an answer, too: it does not count as a lost engine.
+ */
+static GBytes *request(GlueForward *forward, uint16_t type, const void *payload, size_t bytes,
+                       size_t reply_max, GError **error)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 deadline = now + (forward->failing ? RETRY_US : REQUEST_US);
+    gint64 patience = now + (forward->failing ? RETRY_PATIENCE_US : PATIENCE_US);
+    bool fresh = forward->link.fd < 0;
+    GBytes *reply = NULL;
+    GError *why = NULL;
+
+    for (;;) {
+        if (make_ready(forward, patience, deadline, &why))
+            reply = glue_link_call(&forward->link, type, payload, bytes, reply_max, deadline, &why);
+        /* The connection had been lost unnoticed, or was lost under what was pending. */
+        if (reply || fresh || forward->link.fd >= 0 || g_get_monotonic_time() >= deadline ||
+            g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL))
+            break;
+        if (g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED))
+            break;
+        fresh = true;
+        g_clear_error(&why);
+    }
+    note_outcome(forward, !reply && (forward->link.fd < 0 || lacks_store(forward)), why);
+    if (why)
+        g_propagate_error(error, why);
+    return reply;
+}
+
+bool glue_forward_start(GlueForward *forward, bool incoming, GError **error)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (getrandom(forward->session_id, sizeof(forward->session_id), 0) !=
+        sizeof(forward->session_id)) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "no random numbers");
+        return false;
+    }
+    forward->incoming = incoming;
+    return glue_link_connect(&forward->link, forward->path, now, now + START_US, error) &&
+           say_hello(forward, now + START_US, error);
+}
+
+uint32_t glue_forward_mm(GlueForward *forward, const uint8_t *buffer, size_t bytes,
+                         GBytes **ret_reply)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) reply =
+        request(forward, UV_WIRE_MM, buffer, bytes, MM_REPLY_HEADER_BYTES + UV_WIRE_MM_MAX, &error);
+
+    *ret_reply = NULL;
+    if (!reply || g_bytes_get_size(reply) < MM_REPLY_HEADER_BYTES)
+        return DEVICE_ERROR;
+    *ret_reply = g_bytes_new_from_bytes(reply, MM_REPLY_HEADER_BYTES,
+                                        g_bytes_get_size(reply) - MM_REPLY_HEADER_BYTES);
+    return read_le32(g_bytes_get_data(reply, NULL));
+}
+
+void glue_forward_reset(GlueForward *forward)
+{
+    g_autoptr(GBytes) reply = NULL;
+
+    /* The state of a machine that waits for its migration comes whole. */
+    if (forward->incoming)
+        return;
+    /* One that was pending already does for both. */
+    forward->reset_pending = false;
+    reply = request(forward, UV_WIRE_RESET, NULL, 0, 0, NULL);
+    forward->reset_pending = !reply;
+}
+
+GBytes *glue_forward_save(GlueForward *forward, bool release, GError **error)
+{
+    uint8_t flags[4] = {release ? UV_WIRE_SAVE_RELEASE : 0};
+
+    if (release) {
+        forward->running = false;
+        forward->released = true;
+    }
+    return request(forward, UV_WIRE_SAVE, flags, sizeof(flags), UV_WIRE_BLOB_MAX, error);
+}
+
+bool glue_forward_load(GlueForward *forward, GBytes *blob, GError **error)
+{
+    gsize bytes;
+    const void *data = g_bytes_get_data(blob, &bytes);
+    g_autoptr(GBytes) reply = request(forward, UV_WIRE_LOAD, data, bytes, 0, error);
+
+    if (!reply)
+        return false;
+    forward->incoming = false;
+    forward->released = false;
+    return true;
+}
+
+void glue_forward_running(GlueForward *forward)
+{
+    g_autoptr(GError) error = NULL;
+    gint64 now = g_get_monotonic_time();
+
+    forward->running = true;
+    if (lacks_store(forward) && !make_ready(forward, now + PATIENCE_US, now + REQUEST_US, &error))
+        note_outcome(forward, true, error);
+}
+
+void glue_forward_end(GlueForward *forward)
+{
+    /* Without a connection there is nothing to end: the engine notices by itself. */
+    (void)call_empty(forward, UV_WIRE_BYE, g_get_monotonic_time() + BYE_US, NULL);
+    glue_link_close(&forward->link);
+}

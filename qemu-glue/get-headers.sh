@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# usage: get-headers.sh DIR [VERSION]
+#
+# Puts what is needed of the source tree of QEMU's stable branch VERSION (default: that of the
+# installed qemu-system-*) into DIR, and prints DIR's absolute path, so that
+# `meson setup -Dqemu_source="$(qemu-glue/get-headers.sh DIR)"` works. That is headers, the QAPI schema
+# and its generator; nothing of QEMU is built. A DIR that holds that branch already is left as it is.
+#
+# apt fetches it with a configuration of its own below a temporary directory: the system's
+# sources.list and package lists are not touched. Exit status 0 done, 77 it can't be had here
+# (no QEMU, no apt, no network), 1 wrong usage.
+set -eu
+
+die() {
+    echo "get-headers.sh: $2" >&2
+    exit "$1"
+}
+
+[ $# -ge 1 ] && [ $# -le 2 ] || die 1 "usage: get-headers.sh DIR [VERSION, e.g. 10.0]"
+dir=$1
+branch=${2:-}
+
+if [ -z "$branch" ]; then
+    for qemu in qemu-system-x86_64 qemu-system-aarch64; do
+        command -v "$qemu" >/dev/null || continue
+        branch=$("$qemu" --version | sed -n 's/^QEMU emulator version \([0-9]*\.[0-9]*\)\..*/\1/p')
+        break
+    done
+    [ -n "$branch" ] || die 77 "no qemu-system-x86_64 or qemu-system-aarch64 here: name the version"
+fi
+
+if [ -f "$dir/VERSION" ]; then
+    case $(cat "$dir/VERSION") in
+        "$branch".*) realpath "$dir" && exit 0 ;;
+        *) [ -f "$dir/.from-get-headers" ] ||
+            die 1 "$dir holds QEMU $(cat "$dir/VERSION"), not $branch, and was not made by this script" ;;
+    esac
+fi
+command -v apt-get >/dev/null || die 77 "apt-get is not here: unpack QEMU $branch's source into $dir"
+
+mkdir -p "$(dirname "$dir")"
+parent=$(realpath "$(dirname "$dir")")
+work=$(mktemp -d "$parent/.get-headers.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 0755 "$work"
+mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/parts" "$work/out"
+
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+key=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -f "$key" ] || die 77 "$key is not here (package debian-archive-keyring)"
+apt_options=(
+    -o Dir::Etc::sourcelist="$work/sources.list"
+    -o Dir::Etc::sourceparts="$work/parts"
+    -o Dir::State::lists="$work/lists"
+    -o Dir::Cache::archives="$work/archives"
+    -o Dir::Cache::srcpkgcache="$work/srcpkgcache.bin"
+    -o Dir::Cache::pkgcache="$work/pkgcache.bin"
+    -o Acquire::Languages=none
+    -o APT::Sandbox::User=root
+    -o Acquire::Retries=2
+)
+
+# Sets `version` to the newest source version of the branch in suite $1, or fails.
+find_in_suite() {
+    echo "deb-src [signed-by=$key] $mirror $1 main" >"$work/sources.list"
+    rm -f "$work"/*.bin
+    apt-get "${apt_options[@]}" update >"$work/log" 2>&1 || return 1
+    version=$(apt-cache "${apt_options[@]}" showsrc qemu 2>>"$work/log" |
+        sed -n 's/^Version: //p' | grep -E "^([0-9]+:)?${branch//./\\.}[.+-]" | sort -V | tail -1)
+    [ -n "$version" ]
+}
+
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+found=
+for suite in ${codename:+"$codename"} trixie trixie-backports ${codename:+"$codename-backports"} forky sid; do
+    find_in_suite "$suite" || continue
+    if (cd "$work/out" && apt-get "${apt_options[@]}" source --download-only "qemu=$version") \
+        >"$work/log" 2>&1; then
+        found=$suite
+        break
+    fi
+done
+[ -n "$found" ] || {
+    tail -3 "$work/log" >&2
+    die 77 "no suite of $mirror gave QEMU $branch's source"
+}
+
+mkdir "$work/tree"
+tarball=$(find "$work/out" -name 'qemu_*.orig.tar.*' ! -name '*.asc' | head -1)
+tar -x -C "$work/tree" --strip-components=1 -f "$tarball" --wildcards --no-wildcards-match-slash \
+    '*/VERSION' '*/COPYING' '*/module-common.c' '*/include' '*/linux-headers' '*/host/include' \
+    '*/qapi' '*/scripts/qapi-gen.py' '*/scripts/qapi'
+touch "$work/tree/.from-get-headers"
+if [ -f "$dir/.from-get-headers" ]; then
+    rm -rf "$dir"
+elif [ -d "$dir" ]; then
+    rmdir "$dir"
+fi
+mv "$work/tree" "$dir"
+echo "get-headers.sh: QEMU $(cat "$dir/VERSION") (Debian $version, $found) is in $dir" >&2
+realpath "$dir"

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection is either idle (nothing sent that is not answered) or closed: a call that fails
+ * half-way closes it, so a late reply can never be taken for another request's.
+ */
+#include "link.h"
+
+#include "vars/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONNECT_PAUSE_MS 10
+
+G_DEFINE_QUARK(glue - link - error - quark, glue_link_error)
+
+static void put_le(uint8_t *to, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        to[i] = value >> (8 * i);
+}
+
+static uint64_t get_le(const uint8_t *from, unsigned bytes)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        value |= (uint64_t)from[i] << (8 * i);
+    return value;
+}
+
+/* False: the deadline passed. Errors of the socket show in the call that follows. */
+static bool wait_for(int fd, short events, gint64 deadline)
+{
+    struct pollfd poller = {.fd = fd, .events = events};
+
+    for (;;) {
+        gint64 left_us = deadline - g_get_monotonic_time();
+
+        if (left_us <= 0)
+            return false;
+        /* Rounded up, so that the last millisecond is not spent turning. */
+        if (poll(&poller, 1, (left_us + 999) / 1000) > 0)
+            return true;
+    }
+}
+
+static bool connect_once(GlueLink *link, const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return false;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+        int saved = errno;
+
+        close(fd);
+        errno = saved;
+        return false;
+    }
+    link->fd = fd;
+    return true;
+}
+
+bool glue_link_connect(GlueLink *link, const char *path, gint64 patience, gint64 deadline,
+                       GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    glue_link_close(link);
+    if (!path[0] || strlen(path) >= sizeof(address.sun_path)) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_ADDRESS,
+                    "%s: a socket's path has 1 to %zu bytes", path, sizeof(address.sun_path) - 1);
+        return false;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+
+    while (!connect_once(link, &address)) {
+        bool full = errno == EAGAIN;
+        bool nobody = errno == ENOENT || errno == ECONNREFUSED;
+        gint64 now = g_get_monotonic_time();
+
+        if (errno != EINTR && !(full && now < deadline) && !(nobody && now < patience)) {
+            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "can't connect to %s: %s",
+                        path, g_strerror(errno));
+            return false;
+        }
+        g_usleep(CONNECT_PAUSE_MS * 1000);
+    }
+    return true;
+}
+
+void glue_link_close(GlueLink *link)
+{
+    if (link->fd >= 0)
+        close(link->fd);
+    link->fd = -1;
+}
+
+static bool send_all(GlueLink *link, const uint8_t *from, size_t bytes, gint64 deadline,
+                     GError **error)
+{
+    while (bytes > 0) {
+        ssize_t done = send(link->fd, from, bytes, MSG_NOSIGNAL);
+
+        if (done > 0) {
+            from += done;
+            bytes -= done;
+        } else if (done < 0 && errno == EAGAIN) {
+            if (!wait_for(link->fd, POLLOUT, deadline)) {
+                g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT,
+                            "the engine does not read");
+                return false;
+            }
+        } else if (done < 0 && errno != EINTR) {
+            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT,
+                        "the connection was lost: %s", g_strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool receive_all(GlueLink *link, uint8_t *to, size_t bytes, gint64 deadline, GError **error)
+{
+    while (bytes > 0) {
+        ssize_t done = recv(link->fd, to, bytes, 0);
+
+        if (done > 0) {
+            to += done;
+            bytes -= done;
+        } else if (done == 0) {
+            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
+                        "the engine closed the connection before it answered");
+            return false;
+        } else if (errno == EAGAIN) {
+            if (!wait_for(link->fd, POLLIN, deadline)) {
+                g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
+                            "the engine did not answer in time");
+                return false;
+            }
+        } else if (errno != EINTR) {
+            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
+                        "the connection was lost: %s", g_strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
+                       gint64 deadline, GError **error)
+{
+    g_autofree uint8_t *frame = g_malloc(UV_WIRE_HEADER_BYTES + bytes);
+
+    put_le(frame, bytes, 4);
+    put_le(frame + 4, type, 2);
+    put_le(frame + 6, 0, 2);
+    put_le(frame + 8, ++link->cookie, 8);
+    if (bytes > 0)
+        memcpy(frame + UV_WIRE_HEADER_BYTES, payload, bytes);
+    return send_all(link, frame, UV_WIRE_HEADER_BYTES + bytes, deadline, error);
+}
+
+/* The text of an ERROR frame is the engine's own, but goes to a terminal: it is escaped. */
+static void set_refusal(const uint8_t *payload, size_t bytes, GError **error)
+{
+    g_autofree char *text = NULL, *printable = NULL;
+
+    if (bytes < 4) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                    "the engine sent an ERROR frame of %zu bytes", bytes);
+        return;
+    }
+    text = g_utf8_make_valid((const char *)payload + 4, bytes - 4);
+    printable = g_strescape(text, "\"\\");
+    g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED, "the engine refused: %s (code %u)",
+                printable, (unsigned)get_le(payload, 4));
+}
+
+static GBytes *receive_reply(GlueLink *link, uint16_t type, size_t reply_max, gint64 deadline,
+                             GError **error)
+{
+    uint8_t header[UV_WIRE_HEADER_BYTES];
+    g_autofree uint8_t *payload = NULL;
+    size_t bytes;
+    uint64_t cookie;
+    uint16_t got;
+    bool refused;
+
+    if (!receive_all(link, header, sizeof(header), deadline, error))
+        return NULL;
+    bytes = get_le(header, 4);
+    got = get_le(header + 4, 2);
+    cookie = get_le(header + 8, 8);
+    refused = got == (UV_WIRE_ERROR | UV_WIRE_REPLY);
+    /* An ERROR that answers no frame (a deadline passed) has cookie 0. */
+    if ((!refused && got != (type | UV_WIRE_REPLY)) || get_le(header + 6, 2) != 0 ||
+        (cookie != link->cookie && !(refused && cookie == 0)) ||
+        bytes > (refused ? UV_WIRE_MM_MAX : reply_max)) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                    "the engine answered request 0x%x with a frame of type 0x%x and %zu bytes",
+                    type, got, bytes);
+        return NULL;
+    }
+    payload = g_malloc(bytes + 1);
+    if (!receive_all(link, payload, bytes, deadline, error))
+        return NULL;
+    if (refused) {
+        set_refusal(payload, bytes, error);
+        return NULL;
+    }
+    return g_bytes_new_take(g_steal_pointer(&payload), bytes);
+}
+
+GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
+                       size_t reply_max, gint64 deadline, GError **error)
+{
+    GError *why = NULL;
+    GBytes *reply = NULL;
+
+    if (link->fd < 0) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "not connected");
+        return NULL;
+    }
+    if (send_frame(link, type, payload, bytes, deadline, &why))
+        reply = receive_reply(link, type, reply_max, deadline, &why);
+    if (why) {
+        if (!g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED))
+            glue_link_close(link);
+        g_propagate_error(error, why);
+    }
+    return reply;
+}

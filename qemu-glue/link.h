@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * One stream connection to an engine: connect, send a frame, wait for its reply.
+ *
+ * Used inside an MMIO handler, where QEMU's main loop does not run: the socket is non-blocking and
+ * every wait ends at a deadline (monotonic time in µs, g_get_monotonic_time()). One request is
+ * under way at a time. No QEMU header is needed here.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GLUE_LINK_ERROR (glue_link_error_quark())
+GQuark glue_link_error_quark(void);
+
+typedef enum {
+    GLUE_LINK_ERROR_ADDRESS,    /* the path can't be a socket's */
+    GLUE_LINK_ERROR_NOT_SENT,   /* no connection, or lost before the whole frame was handed over:
+                                   the engine has not acted on it */
+    GLUE_LINK_ERROR_UNANSWERED, /* lost or silent after the frame was sent: it may have acted */
+    GLUE_LINK_ERROR_PROTOCOL,   /* the reply is not one */
+    GLUE_LINK_ERROR_REFUSED,    /* the engine answered ERROR; the connection stays */
+} GlueLinkError;
+
+typedef struct {
+    int fd; /* -1: not connected */
+    uint64_t cookie;
+} GlueLink;
+
+#define GLUE_LINK_INIT                                                                             \
+    {                                                                                              \
+        .fd = -1,                                                                                  \
+    }
+
+/*
+ * Connects to `path`. Where nobody listens it tries again until `patience`; where the listener's
+ * queue is full, until `deadline`.
+ */
+bool glue_link_connect(GlueLink *link, const char *path, gint64 patience, gint64 deadline,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+void glue_link_close(GlueLink *link);
+
+/*
+ * Sends a frame of `type` and returns the payload of its reply, at most `reply_max` bytes. Every
+ * error but REFUSED closes the connection.
+ */
+GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
+                       size_t reply_max, gint64 deadline, GError **error) G_GNUC_WARN_UNUSED_RESULT;

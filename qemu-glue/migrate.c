@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What migrates, and what a snapshot keeps: the registers, the transfer buffer, and the engine's
+ * state as a blob that only engines read. The name is our own, so QEMU's device refuses our stream
+ * as an unknown section, and we its.
+ *
+ * The source's engine lets go of the store only when a migration is finishing (a snapshot goes on
+ * with it), and takes it back when the machine runs again after all.
+ */
+#include "qemu/osdep.h"
+
+#include "device.h"
+
+#include "vars/wire.h"
+
+#include "qemu/error-report.h"
+
+static void drop_blob(GlueDevice *device)
+{
+    g_free(device->blob);
+    device->blob = NULL;
+    device->blob_bytes = 0;
+}
+
+static int glue_pre_save(void *opaque)
+{
+    GlueDevice *device = opaque;
+    bool release = runstate_check(RUN_STATE_FINISH_MIGRATE);
+    g_autoptr(GError) error = NULL;
+    GBytes *blob = glue_forward_save(device->forward, release, &error);
+    gsize bytes;
+
+    drop_blob(device);
+    if (!blob) {
+        error_report("uefi-vars: the engine's state can't be saved: %s", error->message);
+        return -EIO;
+    }
+    device->blob = g_bytes_unref_to_data(blob, &bytes);
+    device->blob_bytes = bytes;
+    return 0;
+}
+
+static int glue_post_save(void *opaque)
+{
+    drop_blob(opaque);
+    return 0;
+}
+
+/* The pointers are allocated anew, to the sizes in the stream. */
+static int glue_pre_load(void *opaque)
+{
+    GlueDevice *device = opaque;
+
+    drop_blob(device);
+    g_free(device->pio_buffer);
+    device->pio_buffer = NULL;
+    device->buffer_bytes = 0;
+    return 0;
+}
+
+static int glue_post_load(void *opaque, int version_id)
+{
+    GlueDevice *device = opaque;
+    g_autoptr(GBytes) blob = g_bytes_new_take(g_steal_pointer(&device->blob), device->blob_bytes);
+    g_autoptr(GError) error = NULL;
+
+    device->blob_bytes = 0;
+    if (!glue_forward_load(device->forward, blob, &error)) {
+        error_report("uefi-vars: the engine did not take the state: %s", error->message);
+        return -EIO;
+    }
+    return 0;
+}
+
+static bool buffer_fits(void *opaque, int version_id)
+{
+    return ((GlueDevice *)opaque)->buffer_bytes <= GLUE_BUFFER_MAX;
+}
+
+static bool blob_fits(void *opaque, int version_id)
+{
+    return ((GlueDevice *)opaque)->blob_bytes <= UV_WIRE_BLOB_MAX;
+}
+
+static const VMStateField glue_fields[] = {
+    VMSTATE_UINT16(status, GlueDevice),
+    VMSTATE_UINT32(address_low, GlueDevice),
+    VMSTATE_UINT32(address_high, GlueDevice),
+    VMSTATE_UINT32(pio_offset, GlueDevice),
+    VMSTATE_UINT32(buffer_bytes, GlueDevice),
+    VMSTATE_VALIDATE("transfer buffer of at most 64 KiB", buffer_fits),
+    VMSTATE_VBUFFER_ALLOC_UINT32(pio_buffer, GlueDevice, 0, NULL, buffer_bytes),
+    VMSTATE_UINT32(blob_bytes, GlueDevice),
+    VMSTATE_VALIDATE("state of at most 16 MiB", blob_fits),
+    VMSTATE_VBUFFER_ALLOC_UINT32(blob, GlueDevice, 0, NULL, blob_bytes),
+    VMSTATE_END_OF_LIST(),
+};
+
+const VMStateDescription glue_vmstate = {
+    .name = "uefivars-engine",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = glue_pre_save,
+    .post_save = glue_post_save,
+    .pre_load = glue_pre_load,
+    .post_load = glue_post_load,
+    .fields = glue_fields,
+};

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The type that machines with a device tree take by name, and the base of the x64 one. Properties
+ * are those of QEMU's own device and `socket`. What belongs to the engine (size, force-secure-boot,
+ * disable-custom-mode) may be left out, or must be what the engine has.
+ */
+#include "qemu/osdep.h"
+
+#include "device.h"
+
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "qemu/error-report.h"
+#include "qemu/module.h"
+#include "system/system.h"
+
+static void say(const char *text)
+{
+    warn_report("%s", text);
+}
+
+static void handle_exit(Notifier *notifier, void *data)
+{
+    GlueDevice *device = container_of(notifier, GlueDevice, exit_notifier);
+
+    glue_forward_end(device->forward);
+}
+
+static void handle_run_state(void *opaque, bool running, RunState state)
+{
+    GlueDevice *device = opaque;
+
+    if (running)
+        glue_forward_running(device->forward);
+}
+
+static bool start_session(GlueDevice *device, Error **errp)
+{
+    const char *guest = qemu_get_vm_name();
+    g_autofree char *name =
+        g_strdup_printf("qemu %s (process %d)", guest ? guest : "without a name", (int)getpid());
+    g_autoptr(GlueForward) forward =
+        glue_forward_new(device->socket_path, name, &device->wants, say);
+    g_autoptr(GError) error = NULL;
+
+    if (!glue_forward_start(forward, runstate_check(RUN_STATE_INMIGRATE), &error)) {
+        error_setg(errp, "%s", error->message);
+        error_append_hint(errp,
+                          "%s must be the guest socket of a running uefivarsd (--socket), "
+                          "or guests/NAME/mm.sock of an uefivarsfs mount.\n",
+                          device->socket_path);
+        return false;
+    }
+    device->forward = g_steal_pointer(&forward);
+    return true;
+}
+
+bool glue_sysbus_realize(DeviceState *dev, Error **errp)
+{
+    GlueDevice *device = GLUE_DEVICE(dev);
+
+    if (!device->socket_path) {
+        error_setg(errp, "socket=PATH is missing: this module forwards to an engine");
+        error_append_hint(errp, "It is uefivarsfs' hw-uefi-vars.so, found through QEMU_MODULE_DIR; "
+                                "without that variable QEMU's own device is used.\n");
+        return false;
+    }
+    if (!start_session(device, errp))
+        return false;
+    device->request = g_malloc(GLUE_BUFFER_MAX);
+    device->exit_notifier.notify = handle_exit;
+    qemu_add_exit_notifier(&device->exit_notifier);
+    device->run_state_entry = qemu_add_vm_change_state_handler(handle_run_state, device);
+    sysbus_init_mmio(SYS_BUS_DEVICE(dev), &device->mr);
+    return true;
+}
+
+static void base_realize(DeviceState *dev, Error **errp)
+{
+    glue_sysbus_realize(dev, errp);
+}
+
+static void base_unrealize(DeviceState *dev)
+{
+    GlueDevice *device = GLUE_DEVICE(dev);
+
+    qemu_del_vm_change_state_handler(device->run_state_entry);
+    qemu_remove_exit_notifier(&device->exit_notifier);
+    glue_forward_end(device->forward);
+}
+
+static void base_reset(DeviceState *dev)
+{
+    glue_core_reset(GLUE_DEVICE(dev));
+}
+
+static void base_instance_init(Object *obj)
+{
+    glue_core_init(GLUE_DEVICE(obj));
+}
+
+static void base_instance_finalize(Object *obj)
+{
+    GlueDevice *device = GLUE_DEVICE(obj);
+
+    glue_forward_free(device->forward);
+    g_free(device->request);
+    g_free(device->pio_buffer);
+    g_free(device->blob);
+}
+
+static char *get_jsonfile(Object *obj, Error **errp)
+{
+    return g_strdup("");
+}
+
+static void refuse_jsonfile(Object *obj, const char *value, Error **errp)
+{
+    error_setg(errp, "jsonfile= is not for this device: the engine keeps the store");
+    error_append_hint(errp,
+                      "Run  uefivarsd --store %s --socket PATH  (or mount its folder with "
+                      "uefivarsfs) and give the device socket=PATH.\n",
+                      value);
+}
+
+static bool get_force_secure_boot(Object *obj, Error **errp)
+{
+    return GLUE_DEVICE(obj)->wants.force_secure_boot == GLUE_TRI_ON;
+}
+
+static void set_force_secure_boot(Object *obj, bool value, Error **errp)
+{
+    GLUE_DEVICE(obj)->wants.force_secure_boot = value ? GLUE_TRI_ON : GLUE_TRI_OFF;
+}
+
+static bool get_disable_custom_mode(Object *obj, Error **errp)
+{
+    return GLUE_DEVICE(obj)->wants.disable_custom_mode == GLUE_TRI_ON;
+}
+
+static void set_disable_custom_mode(Object *obj, bool value, Error **errp)
+{
+    GLUE_DEVICE(obj)->wants.disable_custom_mode = value ? GLUE_TRI_ON : GLUE_TRI_OFF;
+}
+
+static const Property glue_properties[] = {
+    DEFINE_PROP_STRING("socket", GlueDevice, socket_path),
+    DEFINE_PROP_SIZE("size", GlueDevice, wants.size_bytes, 0),
+    DEFINE_PROP_BOOL("use-pio", GlueDevice, use_pio, false),
+};
+
+static void base_class_init(ObjectClass *klass, GlueClassData *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "UEFI variables, kept by an uefivarsd engine";
+    dc->realize = base_realize;
+    dc->unrealize = base_unrealize;
+    dc->vmsd = &glue_vmstate;
+    dc->user_creatable = true;
+    device_class_set_legacy_reset(dc, base_reset);
+    device_class_set_props(dc, glue_properties);
+    /* Not qdev properties: unset, true and false are three things. */
+    object_class_property_add_bool(klass, "force-secure-boot", get_force_secure_boot,
+                                   set_force_secure_boot);
+    object_class_property_add_bool(klass, "disable-custom-mode", get_disable_custom_mode,
+                                   set_disable_custom_mode);
+    object_class_property_add_str(klass, "jsonfile", get_jsonfile, refuse_jsonfile);
+    object_class_property_set_description(klass, "socket", "the engine's guest socket");
+    object_class_property_set_description(klass, "size", "refuse an engine with another --size");
+    object_class_property_set_description(klass, "force-secure-boot",
+                                          "refuse an engine that does otherwise");
+    object_class_property_set_description(klass, "disable-custom-mode",
+                                          "refuse an engine that does otherwise");
+    object_class_property_set_description(klass, "jsonfile", "refused: the engine keeps the store");
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo base_info = {
+    .name = TYPE_UEFI_VARS_SYSBUS,
+    .parent = TYPE_SYS_BUS_DEVICE,
+    .instance_size = sizeof(GlueDevice),
+    .instance_init = base_instance_init,
+    .instance_finalize = base_instance_finalize,
+    .class_init = base_class_init,
+};
+
+static void register_types(void)
+{
+    type_register_static(&base_info);
+}
+
+type_init(register_types)
