@@ -39,3 +39,8 @@
  * images. */
 #define UV_JSON_FILE_MAX (64u * 1024 * 1024)
 #define UV_FLASH_FILE_MAX (256u * 1024 * 1024)
+
+/* One message's PKCS#7: nobody signs more often, and a guest must not buy hours of arithmetic. */
+#define UV_PKCS7_SIGNERS_MAX 8u
+#define UV_PKCS7_OPERATIONS_MAX 64u /* public key operations to find chains */
+#define UV_PKCS7_CHAIN_MAX 16u
