@@ -141,15 +141,32 @@ void uv_write_zeros(UvWriter *writer, size_t size)
         memset(to, 0, size);
 }
 
-static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t size)
+/* Where `size` bytes at `offset` are, or NULL. */
+static uint8_t *inside(UvWriter *writer, size_t offset, size_t size)
 {
     const size_t have = uv_writer_size(writer);
 
     if (writer->failed || offset > have || size > have - offset) {
         writer->failed = true;
-        return;
+        return NULL;
     }
-    put_le(writer->bytes->data + offset, value, size);
+    return writer->bytes->data + offset;
+}
+
+static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t size)
+{
+    uint8_t *to = inside(writer, offset, size);
+
+    if (to)
+        put_le(to, value, size);
+}
+
+void uv_write_bytes_at(UvWriter *writer, size_t offset, const void *bytes, size_t size)
+{
+    uint8_t *to = inside(writer, offset, size);
+
+    if (to && size)
+        memcpy(to, bytes, size);
 }
 
 void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value)

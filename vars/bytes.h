@@ -50,6 +50,7 @@ void uv_write_zeros(UvWriter *writer, size_t size);
 /* Overwrites what was written at `offset`; fails the writer if that is not inside. */
 void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value);
 void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value);
+void uv_write_bytes_at(UvWriter *writer, size_t offset, const void *bytes, size_t size);
 size_t uv_writer_size(const UvWriter *writer);
 /* What was written, or NULL if the writer failed; the writer is empty afterwards. */
 GBytes *uv_writer_steal(UvWriter *writer);

@@ -52,6 +52,9 @@ typedef struct {
     const char *text; /* one line in plain words; static */
 } UvRefusal;
 
+/* The errno for the host door where the rule has one of its own; 0: the status's in the table. */
+int uv_refusal_errno(const UvRefusal *refusal);
+
 typedef struct {
     UvDoor door;
     UvGuid guid;
@@ -70,7 +73,8 @@ typedef struct {
     const UvPhase *phase;
     const UvPolicy *policy;
     const UvSetRequest *request;
-    size_t limit_bytes; /* storage in total: the smaller of config's and the store's */
+    size_t limit_bytes; /* non-volatile storage: the smaller of config's and the store's */
+    bool session;       /* a guest's session is alive */
 } UvGate;
 
 /* Told after a change is durable and applied, before the reply leaves. */
@@ -88,6 +92,8 @@ void uv_service_set_refusal_log(UvService *service, UvRefusalLog log, void *data
 void uv_service_set_store(UvService *service, UvStore *store);
 
 const UvServiceConfig *uv_service_config(const UvService *service);
+/* What the store said when it last refused a change; NULL: the last one went through. */
+const char *uv_service_store_error(const UvService *service);
 const UvPhase *uv_service_phase(const UvService *service);
 UvPolicy *uv_service_policy(UvService *service);
 const UvVarset *uv_service_variables(const UvService *service);
@@ -125,6 +131,11 @@ EfiStatus uv_service_next(const UvService *service, UvDoor door, const UvGuid *g
                           const UvName *name, UvVariable **ret_variable) G_GNUC_WARN_UNUSED_RESULT;
 EfiStatus uv_service_set(UvService *service, const UvSetRequest *request,
                          UvRefusal *ret_refusal /* nullable */) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * Non-volatile and volatile variables are two classes of `size` bytes each, as in edk2, where they
+ * are two stores; the figures are of the class that `attributes` name. A record takes 60 bytes, its
+ * name with NUL and its data, rounded up to 4.
+ */
 typedef struct {
     uint64_t maximum_storage_bytes;
     uint64_t remaining_storage_bytes;

@@ -8,6 +8,9 @@
 
 #include "service.h"
 
+/* UvRefusal.rule of a volatile variable that the host would make where no guest is: EPERM. */
+#define UV_RULE_NO_SESSION "1.8"
+
 typedef struct {
     UvGuid guid;
     const UvName *name;

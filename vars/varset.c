@@ -135,6 +135,20 @@ void uv_varset_remove(UvVarset *set, const UvGuid *guid, const UvName *name)
         unlink_node(set, node);
 }
 
+const UvVariable *uv_varset_touch(UvVarset *set, const UvGuid *guid, const UvName *name,
+                                  int64_t mtime_ns)
+{
+    Node *node = find(set, guid, name);
+
+    if (!node)
+        return NULL;
+    UvVariable *old = node->variable;
+    node->variable = uv_variable_new(old);
+    node->variable->mtime_ns = mtime_ns;
+    uv_variable_unref(old); /* the key's name lives on in the new one */
+    return node->variable;
+}
+
 void uv_varset_remove_volatile(UvVarset *set)
 {
     while (set->lists[false].head)

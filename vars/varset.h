@@ -29,6 +29,9 @@ size_t uv_varset_count(const UvVarset *set);
 size_t uv_varset_used_bytes(const UvVarset *set, bool nv);
 void uv_varset_put(UvVarset *set, const UvVariable *variable);
 void uv_varset_remove(UvVarset *set, const UvGuid *guid, const UvName *name);
+/* Sets a variable's file time; its place and content stay. NULL: no such variable. */
+const UvVariable *uv_varset_touch(UvVarset *set, const UvGuid *guid, const UvName *name,
+                                  int64_t mtime_ns);
 /* Removes every volatile variable. */
 void uv_varset_remove_volatile(UvVarset *set);
 

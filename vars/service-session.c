@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * A session: one guest from power-on to power-off. Phases, policies, the MOR lock and the volatile
+ * variables are its state; a RESET starts it over.
+ *
+ * The bytes of a session: u32 magic, u32 version, u32 length of the rest, then u8 phases (bits), u8
+ * MOR (bits), 8 bytes MOR key, u32 length and policies, u32 number of volatile variables, each
+ * GUID, u32 attributes, EFI_TIME, i64 mtime, and name (UTF-16LE), data and digest with u32 lengths.
+ */
+
+#include "modes.h"
+#include "service-private.h"
+#include "uv-limits.h"
+
+#include <string.h>
+
+#define SESSION_MAGIC 0x53565655u /* "UVVS" */
+#define SESSION_VERSION 1u
+
+enum {
+    PHASE_END_OF_DXE = 1,
+    PHASE_READY_TO_BOOT = 2,
+    PHASE_EXIT_BOOT_SERVICES = 4,
+    PHASE_BITS = 7,
+    MOR_LOCKED = 1,
+    MOR_HAS_KEY = 2,
+    MOR_ABSENT = 4,
+    MOR_BITS = 7,
+};
+
+/* ---- beginning and end ---- */
+
+/* Every volatile variable away, in the change. */
+static UvChange *without_volatile(const UvVarset *set)
+{
+    UvChange *change = uv_change_new(set);
+
+    for (const UvVariable *v = uv_varset_first(set); v && !uv_variable_is_nv(v);
+         v = uv_varset_next(set, v))
+        uv_change_remove(change, &v->guid, v->name);
+    return change;
+}
+
+static void clear_session(UvService *service)
+{
+    service->phase = (UvPhase){0};
+    service->mor = (UvMor){0};
+    uv_policy_clear(service->policy);
+}
+
+static void drop_volatile(UvService *service)
+{
+    g_autoptr(UvChange) change = without_volatile(service->variables);
+
+    uv_modes_derive(change, &service->config);
+    uv_service_apply(service, change);
+}
+
+EfiStatus uv_service_cold_start(UvService *service)
+{
+    g_autoptr(UvChange) change = without_volatile(service->variables);
+    UvRefusal refusal;
+
+    clear_session(service);
+    service->session = true;
+    uv_modes_boot(change, &service->config);
+    uv_modes_derive(change, &service->config);
+    const EfiStatus status = uv_service_commit(service, change, &refusal);
+    if (status != EFI_SUCCESS)
+        drop_volatile(service);
+    return status;
+}
+
+void uv_service_end_session(UvService *service)
+{
+    clear_session(service);
+    service->session = false;
+    drop_volatile(service);
+}
+
+void uv_service_fail_closed(UvService *service)
+{
+    clear_session(service);
+    service->session = true;
+    service->phase = (UvPhase){true, true, true};
+    service->mor = (UvMor){.locked = true};
+    (void)uv_policy_lock(service->policy);
+    drop_volatile(service);
+}
+
+/* ---- events ---- */
+
+EfiStatus uv_service_end_of_dxe(UvService *service)
+{
+    g_autoptr(UvChange) change = uv_change_new(service->variables);
+    UvRefusal refusal;
+
+    if (service->phase.end_of_dxe)
+        return EFI_SUCCESS;
+    uv_mor_end_of_dxe(&service->mor, change);
+    (void)uv_policy_lock(service->policy); /* the firmware may have locked it before */
+    service->phase.end_of_dxe = true;
+    /* As in edk2: a store that does not take the lock variable is no reason to stop the boot. */
+    (void)!uv_service_commit(service, change, &refusal);
+    return EFI_SUCCESS;
+}
+
+EfiStatus uv_service_ready_to_boot(UvService *service)
+{
+    if (service->phase.exit_boot_services)
+        return EFI_UNSUPPORTED;
+    const EfiStatus status = uv_service_end_of_dxe(service);
+    service->phase.ready_to_boot = true;
+    return status;
+}
+
+EfiStatus uv_service_exit_boot_services(UvService *service)
+{
+    const EfiStatus status = uv_service_end_of_dxe(service);
+
+    service->phase.exit_boot_services = true;
+    return status;
+}
+
+/* ---- writing ---- */
+
+static uint8_t phase_bits(const UvPhase *phase)
+{
+    return (phase->end_of_dxe ? PHASE_END_OF_DXE : 0) |
+           (phase->ready_to_boot ? PHASE_READY_TO_BOOT : 0) |
+           (phase->exit_boot_services ? PHASE_EXIT_BOOT_SERVICES : 0);
+}
+
+static void write_sized(UvWriter *writer, const void *bytes, size_t size)
+{
+    uv_write_u32(writer, size);
+    uv_write_bytes(writer, bytes, size);
+}
+
+static void write_gbytes(UvWriter *writer, GBytes *bytes)
+{
+    gsize size = 0;
+    const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
+
+    write_sized(writer, data, size);
+}
+
+static void write_variable(UvWriter *writer, const UvVariable *variable)
+{
+    uv_write_bytes(writer, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_u32(writer, variable->attributes);
+    uv_write_bytes(writer, variable->time, sizeof variable->time);
+    uv_write_u64(writer, variable->mtime_ns);
+    write_sized(writer, uv_name_utf16le(variable->name), 2 * uv_name_units(variable->name));
+    write_gbytes(writer, variable->data);
+    write_gbytes(writer, variable->digest);
+}
+
+/* A length that is known only behind what it counts. */
+static size_t begin_length(UvWriter *writer)
+{
+    uv_write_u32(writer, 0);
+    return uv_writer_size(writer);
+}
+
+static void end_length(UvWriter *writer, size_t begin)
+{
+    uv_write_u32_at(writer, begin - 4, uv_writer_size(writer) - begin);
+}
+
+static void write_volatile(const UvVarset *set, UvWriter *writer)
+{
+    const size_t count_at = uv_writer_size(writer);
+    uint32_t count = 0;
+
+    uv_write_u32(writer, 0);
+    for (const UvVariable *v = uv_varset_first(set); v && !uv_variable_is_nv(v);
+         v = uv_varset_next(set, v)) {
+        write_variable(writer, v);
+        count++;
+    }
+    uv_write_u32_at(writer, count_at, count);
+}
+
+void uv_service_write_session(const UvService *service, UvWriter *writer)
+{
+    const UvMor *mor = &service->mor;
+
+    uv_write_u32(writer, SESSION_MAGIC);
+    uv_write_u32(writer, SESSION_VERSION);
+    const size_t rest = begin_length(writer);
+    uv_write_u8(writer, phase_bits(&service->phase));
+    uv_write_u8(writer, (mor->locked ? MOR_LOCKED : 0) | (mor->has_key ? MOR_HAS_KEY : 0) |
+                            (mor->absent ? MOR_ABSENT : 0));
+    uv_write_bytes(writer, mor->key, sizeof mor->key);
+    const size_t policies = begin_length(writer);
+    uv_policy_write(service->policy, writer);
+    end_length(writer, policies);
+    write_volatile(service->variables, writer);
+    end_length(writer, rest);
+}
+
+/* ---- reading ---- */
+
+static UvReader read_sized(UvReader *reader)
+{
+    return uv_read_sub(reader, uv_read_u32(reader));
+}
+
+/* NULL: malformed, or not a volatile variable. */
+static UvVariable *read_variable(UvReader *reader)
+{
+    UvVariable fields = {0};
+    const uint8_t *guid = uv_read_bytes(reader, sizeof fields.guid.bytes);
+
+    fields.attributes = uv_read_u32(reader);
+    const uint8_t *time = uv_read_bytes(reader, sizeof fields.time);
+    fields.mtime_ns = uv_read_u64(reader);
+    UvReader name_bytes = read_sized(reader);
+    UvReader data_bytes = read_sized(reader);
+    UvReader digest_bytes = read_sized(reader);
+    if (reader->failed || name_bytes.left % 2 != 0 ||
+        (fields.attributes &
+         (~EFI_VARIABLE_ATTRIBUTES_MASK | EFI_VARIABLE_APPEND_WRITE | EFI_VARIABLE_NON_VOLATILE)))
+        return NULL;
+    g_autoptr(UvName) name = uv_name_new_utf16le(name_bytes.at, name_bytes.left / 2);
+    if (!name || uv_name_size_bytes(name) > UV_VARIABLE_MAX ||
+        data_bytes.left > UV_VARIABLE_MAX - uv_name_size_bytes(name))
+        return NULL;
+    g_autoptr(GBytes) data = g_bytes_new(data_bytes.at, data_bytes.left);
+    g_autoptr(GBytes) digest =
+        digest_bytes.left ? g_bytes_new(digest_bytes.at, digest_bytes.left) : NULL;
+    memcpy(fields.guid.bytes, guid, sizeof fields.guid.bytes);
+    memcpy(fields.time, time, sizeof fields.time);
+    fields.name = name;
+    fields.data = data;
+    fields.digest = digest;
+    return uv_variable_new(&fields);
+}
+
+/* NULL: malformed, or a name twice, or one that the store has. */
+static UvVarset *read_volatile(const UvVarset *have, UvReader *reader)
+{
+    g_autoptr(UvVarset) set = uv_varset_new();
+
+    for (uint32_t n = uv_read_u32(reader); n > 0; n--) {
+        g_autoptr(UvVariable) variable = read_variable(reader);
+        if (!variable)
+            return NULL;
+        const UvVariable *stored = uv_varset_lookup(have, &variable->guid, variable->name);
+        if ((stored && uv_variable_is_nv(stored)) ||
+            uv_varset_lookup(set, &variable->guid, variable->name))
+            return NULL;
+        uv_varset_put(set, variable);
+    }
+    return reader->failed ? NULL : g_steal_pointer(&set);
+}
+
+static bool read_phase_and_mor(UvReader *reader, UvPhase *ret_phase, UvMor *ret_mor)
+{
+    const uint8_t phase = uv_read_u8(reader);
+    const uint8_t mor = uv_read_u8(reader);
+    const uint8_t *key = uv_read_bytes(reader, UV_MOR_KEY_BYTES);
+
+    if (!key || (phase & ~PHASE_BITS) || (mor & ~MOR_BITS))
+        return false;
+    *ret_phase = (UvPhase){
+        .end_of_dxe = phase & PHASE_END_OF_DXE,
+        .ready_to_boot = phase & PHASE_READY_TO_BOOT,
+        .exit_boot_services = phase & PHASE_EXIT_BOOT_SERVICES,
+    };
+    *ret_mor = (UvMor){
+        .locked = mor & MOR_LOCKED,
+        .has_key = mor & MOR_HAS_KEY,
+        .absent = mor & MOR_ABSENT,
+    };
+    memcpy(ret_mor->key, key, UV_MOR_KEY_BYTES);
+    return true;
+}
+
+/* The volatile part becomes that of `want`, in its order; the derived ones are made anew. */
+static void take_volatile(UvService *service, const UvVarset *want)
+{
+    g_autoptr(UvChange) change = without_volatile(service->variables);
+
+    for (const UvVariable *v = uv_varset_first(want); v; v = uv_varset_next(want, v))
+        uv_change_put(change, v);
+    uv_modes_derive(change, &service->config);
+    uv_service_apply(service, change);
+    for (const UvVariable *v = uv_varset_first(want); v; v = uv_varset_next(want, v)) {
+        const UvVariable *now = uv_varset_lookup(service->variables, &v->guid, v->name);
+        if (now)
+            uv_varset_put(service->variables, now);
+    }
+}
+
+bool uv_service_read_session(UvService *service, UvReader *reader)
+{
+    const uint32_t magic = uv_read_u32(reader), version = uv_read_u32(reader);
+    UvReader rest = read_sized(reader);
+    g_autoptr(UvPolicy) policy = uv_policy_new();
+    UvPhase phase;
+    UvMor mor;
+
+    if (reader->failed || magic != SESSION_MAGIC || version != SESSION_VERSION)
+        return false;
+    if (!read_phase_and_mor(&rest, &phase, &mor))
+        return false;
+    UvReader policies = read_sized(&rest);
+    if (!uv_policy_read(policy, &policies) || !uv_reader_done(&policies))
+        return false;
+    g_autoptr(UvVarset) set = read_volatile(service->variables, &rest);
+    if (!set || !uv_reader_done(&rest))
+        return false;
+
+    service->session = true;
+    service->phase = phase;
+    service->mor = mor;
+    uv_policy_free(service->policy);
+    service->policy = g_steal_pointer(&policy);
+    take_volatile(service, set);
+    return true;
+}

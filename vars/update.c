@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "update.h"
+
+#include "uv-limits.h"
+
+#include <string.h>
+
+#define ACCESS (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS)
+
+static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *text)
+{
+    *refusal = (UvRefusal){"2.2", text};
+    return status;
+}
+
+static bool is_append(const UvUpdate *update)
+{
+    return update->attributes & EFI_VARIABLE_APPEND_WRITE;
+}
+
+static bool is_deletion(const UvUpdate *update)
+{
+    return (update->data_bytes == 0 && !is_append(update)) || !(update->attributes & ACCESS);
+}
+
+static EfiStatus check_runtime(const UvGate *gate, const UvUpdate *update, const UvVariable *old,
+                               UvRefusal *refusal)
+{
+    const uint32_t needed = EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_RUNTIME_ACCESS;
+
+    if (!gate->phase->exit_boot_services)
+        return EFI_SUCCESS;
+    if (old && !uv_variable_is_nv(old))
+        return refuse(refusal, EFI_WRITE_PROTECTED,
+                      "a volatile variable is read-only after ExitBootServices");
+    if (!old && (update->attributes & needed) != needed)
+        return refuse(refusal, EFI_INVALID_PARAMETER,
+                      "after ExitBootServices a new variable must be NV and RT");
+    return EFI_SUCCESS;
+}
+
+/* A volatile variable lives as long as a guest's session: without one it has no place to be. */
+static EfiStatus check_session(const UvGate *gate, const UvUpdate *update, UvRefusal *refusal)
+{
+    if (gate->session || gate->request->door != UV_DOOR_HOST ||
+        (update->attributes & EFI_VARIABLE_NON_VOLATILE))
+        return EFI_SUCCESS;
+    *refusal = (UvRefusal){UV_RULE_NO_SESSION, "a volatile variable without a guest's session"};
+    return EFI_WRITE_PROTECTED;
+}
+
+/* Years to seconds as one number each way round; what follows is not compared, as in edk2. */
+static uint64_t time_order(const uint8_t *time)
+{
+    const uint64_t year = time[0] | time[1] << 8;
+
+    return year << 40 | (uint64_t)time[2] << 32 | (uint64_t)time[3] << 24 |
+           (uint64_t)time[4] << 16 | (uint64_t)time[5] << 8 | time[6];
+}
+
+static const uint8_t *new_time(const UvUpdate *update, const UvVariable *old)
+{
+    static const uint8_t none[EFI_TIME_BYTES];
+
+    if (!(update->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS))
+        return none;
+    if (!update->time)
+        return old ? old->time : none;
+    if (old && is_append(update) && time_order(old->time) >= time_order(update->time))
+        return old->time;
+    return update->time;
+}
+
+static GBytes *new_data(const UvUpdate *update, const UvVariable *old)
+{
+    gsize old_bytes = 0;
+    const uint8_t *old_data =
+        old && is_append(update) ? g_bytes_get_data(old->data, &old_bytes) : NULL;
+    uint8_t *data = g_malloc(old_bytes + update->data_bytes);
+
+    if (old_bytes)
+        memcpy(data, old_data, old_bytes);
+    if (update->data_bytes)
+        memcpy(data + old_bytes, update->data, update->data_bytes);
+    return g_bytes_new_take(data, old_bytes + update->data_bytes);
+}
+
+static EfiStatus check_size(const UvUpdate *update, const UvVariable *old, UvRefusal *refusal)
+{
+    const size_t name_bytes = uv_name_size_bytes(update->name);
+    const size_t old_bytes = old && is_append(update) ? g_bytes_get_size(old->data) : 0;
+
+    if (name_bytes > UV_VARIABLE_MAX || old_bytes > UV_VARIABLE_MAX - name_bytes ||
+        update->data_bytes > UV_VARIABLE_MAX - name_bytes - old_bytes)
+        return refuse(refusal, EFI_INVALID_PARAMETER, "name and data are too large");
+    return EFI_SUCCESS;
+}
+
+/* A set that is over its limit already (a larger store was loaded) may stay so, but not grow. */
+static EfiStatus check_quota(const UvChange *change, const UvGate *gate, const UvVariable *old,
+                             const UvVariable *variable, UvRefusal *refusal)
+{
+    const bool nv = uv_variable_is_nv(variable);
+    const size_t limit = nv ? gate->limit_bytes : gate->config->size_bytes;
+    const size_t given = old && uv_variable_is_nv(old) == nv ? uv_variable_record_bytes(old) : 0;
+    const size_t taken = uv_variable_record_bytes(variable);
+    const size_t after = uv_change_used_bytes(change, nv) - given + taken;
+
+    if (after > limit && taken > given)
+        return refuse(refusal, EFI_OUT_OF_RESOURCES, "the storage is full");
+    return EFI_SUCCESS;
+}
+
+static EfiStatus put(UvChange *change, const UvGate *gate, const UvUpdate *update,
+                     const UvVariable *old, UvRefusal *refusal)
+{
+    EfiStatus status = check_size(update, old, refusal);
+
+    if (status != EFI_SUCCESS)
+        return status;
+    g_autoptr(GBytes) data = new_data(update, old);
+    UvVariable fields = {
+        .guid = update->guid,
+        .name = (UvName *)update->name,
+        .attributes = update->attributes & ~EFI_VARIABLE_APPEND_WRITE,
+        .data = data,
+        .digest = update->digest,
+        .mtime_ns = update->mtime_ns ? update->mtime_ns : g_get_real_time() * 1000,
+    };
+    memcpy(fields.time, new_time(update, old), sizeof fields.time);
+    g_autoptr(UvVariable) variable = uv_variable_new(&fields);
+    status = check_quota(change, gate, old, variable, refusal);
+    if (status == EFI_SUCCESS)
+        uv_change_put(change, variable);
+    return status;
+}
+
+EfiStatus uv_update_variable(UvChange *change, const UvGate *gate, const UvUpdate *update,
+                             UvRefusal *refusal)
+{
+    const UvVariable *old = uv_change_lookup(change, &update->guid, update->name);
+    EfiStatus status;
+
+    if (!old && is_append(update) && update->data_bytes == 0)
+        return EFI_SUCCESS; /* nothing appended to nothing */
+    if (!old && is_deletion(update))
+        return refuse(refusal, EFI_NOT_FOUND, "no such variable");
+    status = check_runtime(gate, update, old, refusal);
+    if (status == EFI_SUCCESS && !is_deletion(update))
+        status = check_session(gate, update, refusal);
+    if (status != EFI_SUCCESS)
+        return status;
+    if (is_deletion(update)) {
+        uv_change_remove(change, &update->guid, update->name);
+        return EFI_SUCCESS;
+    }
+    if (is_append(update) && update->data_bytes == 0)
+        return EFI_SUCCESS;
+    return put(change, gate, update, old, refusal);
+}
