@@ -17,6 +17,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 typedef enum {
     UV_FILE_STORE,       /* the store itself */
@@ -39,12 +40,21 @@ typedef struct UvFolder UvFolder;
  */
 UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error);
 void uv_folder_free(UvFolder *folder);
+/*
+ * Makes the folder of the sidecars ahead of time, with this owner (as root only; -1: the store's).
+ * For an engine that is about to give up root and could not make it in somebody else's folder.
+ */
+bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **error);
+/* What the keeper does before it serves (its confinement); set before forking it. */
+void uv_folder_set_keeper_hook(UvFolder *folder, bool (*hook)(void *data), void *data);
 /* From now on through a keeper process. `lock_fd` (or -1) is shared with it. Call before threads
  * and confinement. */
 bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
 
-/* As open(2) with O_CLOEXEC and O_NOFOLLOW added; mode 0600. -1 with an error (G_FILE_ERROR_NOENT:
- * absent). */
+/*
+ * As open(2) with O_CLOEXEC and O_NOFOLLOW added; mode 0600; regular files only. A file that this
+ * makes is durable by name when it returns. -1 with an error (G_FILE_ERROR_NOENT: absent).
+ */
 int uv_folder_open(UvFolder *folder, UvFileRole role, int flags, GError **error);
 /* Atomic, and durable when it returns. UV_FILE_CONFLICT as target picks the name. */
 bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError **error);

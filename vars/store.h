@@ -87,8 +87,16 @@ UvStore *uv_store_open(UvFolder *folder /* takes ownership */, const UvStoreOpti
 void uv_store_close(UvStore *store);
 /* Fills an identity from what fstat says. */
 void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st);
+bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b);
 /* Maps a UvStoreError to what SetVariable returns. */
 uint64_t uv_store_error_status(const GError *error);
+
+/* For the formats: the visible part made and freed, and a line for `warnings` (the same one once,
+ * the oldest go beyond a limit). */
+#define UV_STORE_WARNINGS_MAX 32
+void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder /* takes ownership */);
+void uv_store_clear(UvStore *store);
+void uv_store_warn(UvStore *store, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The formats. */
 UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GError **error);

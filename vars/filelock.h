@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Who else uses a file: our own lock between engines, and a look for programs that take none.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* How long a successor waits for its predecessor's keeper to end. */
+#define UV_FILELOCK_WAIT_MS 2000
+
+/*
+ * An OFD write lock on all of `fd`. Tries again for `wait_ms`. UV_STORE_ERROR_READ_ONLY if somebody
+ * else has it all that time, UV_STORE_ERROR_IO if the file system knows no locks; `name` is for the
+ * message.
+ */
+bool uv_filelock_take(int fd, const char *name, unsigned wait_ms, GError **error);
+void uv_filelock_drop(int fd);
+
+typedef enum {
+    UV_FILELOCK_ALONE,
+    UV_FILELOCK_SHARED,  /* another process (or another descriptor of ours) has it open */
+    UV_FILELOCK_UNKNOWN, /* the file system or the file's owner does not let us find out */
+} UvFilelockSharing;
+
+/*
+ * Whether `fd`, opened for reading and writing, is the only open description of its file. The file
+ * must belong to us, or we must have CAP_LEASE. Nobody is disturbed: the lease is given back at
+ * once.
+ */
+UvFilelockSharing uv_filelock_sharing(int fd);
+
+/*
+ * Text for people: who (but us) has the file open, as far as /proc tells: "qemu-system-x86 (pid
+ * 4711)". NULL if it does not.
+ */
+char *uv_filelock_who(int fd);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Protocol: one request and one reply at a time over a SOCK_SEQPACKET pair, both of fixed size, so
+ * a message is whole or not one. What is not exactly a request ends the keeper: its engine has then
+ * been taken over, or is of another build.
+ */
+
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEEPER_NAME "uv-keeper"
+
+typedef enum {
+    REQUEST_OPEN = 1,
+    REQUEST_RENAME,
+    REQUEST_UNLINK,
+    REQUEST_STAT,
+} RequestKind;
+
+/* Between two ends of one fork: no byte order, no versions. */
+typedef struct {
+    uint32_t kind;
+    uint32_t role;
+    uint32_t argument; /* flags of open, target of rename */
+} Request;
+
+typedef struct {
+    int32_t result; /* 0 or a negative errno; open sends its descriptor along */
+    uint32_t number;
+    struct stat st;
+} Reply;
+
+struct UvKeeper {
+    int fd;
+    pid_t pid;
+};
+
+/* In the child. */
+typedef struct {
+    const UvFileOps *ops;
+    void *data;
+    int fd;
+    int lock_fd; /* our copy of the engine's, -1: none yet */
+} Server;
+
+static bool send_message(int fd, const void *message, size_t size, int passed_fd)
+{
+    struct iovec iov = {(void *)message, size};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (passed_fd >= 0) {
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof control.bytes;
+        control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof passed_fd);
+    }
+    do
+        n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)size;
+}
+
+/* false: the peer is gone, or it sent something else. */
+static bool receive_message(int fd, void *message, size_t size, int *ret_passed_fd)
+{
+    struct iovec iov = {message, size};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header;
+    ssize_t n;
+
+    *ret_passed_fd = -1;
+    do
+        n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    header = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_passed_fd, CMSG_DATA(header), sizeof *ret_passed_fd);
+    return n == (ssize_t)size && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+}
+
+static int serve_open(Server *server, const Request *request)
+{
+    int fd = server->ops->open(server->data, request->role, request->argument);
+
+    if (fd >= 0 && request->role == UV_FILE_LOCK) {
+        if (server->lock_fd >= 0)
+            close(server->lock_fd);
+        server->lock_fd = dup(fd);
+    }
+    return fd;
+}
+
+static bool serve_one(Server *server)
+{
+    Request request;
+    Reply reply = {0};
+    int passed_fd, fd = -1;
+    bool sent;
+
+    if (!receive_message(server->fd, &request, sizeof request, &passed_fd) || passed_fd >= 0)
+        return false;
+    switch (request.kind) {
+    case REQUEST_OPEN:
+        fd = serve_open(server, &request);
+        reply.result = fd < 0 ? fd : 0;
+        break;
+    case REQUEST_RENAME:
+        reply.result =
+            server->ops->rename(server->data, request.role, request.argument, &reply.number);
+        break;
+    case REQUEST_UNLINK:
+        reply.result = server->ops->unlink(server->data, request.role);
+        break;
+    case REQUEST_STAT:
+        reply.result = server->ops->stat(server->data, request.role, &reply.st);
+        break;
+    default:
+        return false;
+    }
+    sent = send_message(server->fd, &reply, sizeof reply, fd);
+    if (fd >= 0)
+        close(fd);
+    return sent;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Closes all descriptors above stderr but `fds` (sorted in place). */
+static void close_all_but(int *fds, size_t n)
+{
+    unsigned next = 3;
+
+    qsort(fds, n, sizeof *fds, compare_ints);
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] < (int)next)
+            continue;
+        if (fds[i] > (int)next)
+            close_range(next, fds[i] - 1, 0);
+        next = fds[i] + 1;
+    }
+    close_range(next, ~0U, 0);
+}
+
+static void close_standard(void)
+{
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd <= 2 && null_fd >= 0; fd++)
+        dup2(null_fd, fd);
+    if (null_fd > 2)
+        close(null_fd);
+}
+
+/* The arguments that ps shows: fields 48 and 49 of /proc/self/stat (arg_start, arg_end). */
+static void rename_process(void)
+{
+    g_autofree char *stat_text = NULL;
+    const char *at;
+    unsigned long start = 0, end = 0;
+
+    prctl(PR_SET_NAME, KEEPER_NAME);
+    if (!g_file_get_contents("/proc/self/stat", &stat_text, NULL, NULL))
+        return;
+    at = strrchr(stat_text, ')'); /* the end of field 2 */
+    for (int field = 2; at && field < 48; field++)
+        at = strchr(at + 1, ' ');
+    if (!at || sscanf(at, " %lu %lu", &start, &end) != 2 || start == 0 || end <= start)
+        return;
+    memset((char *)start, 0, end - start);
+    memcpy((char *)start, KEEPER_NAME, MIN(sizeof KEEPER_NAME, end - start - 1));
+}
+
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGIO};
+
+    /* The engine finishes its work after a signal to the whole group, and needs us for it. */
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+}
+
+static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fds, size_t n_keep,
+                                UvKeeperHook hook, void *hook_data)
+{
+    int keep[8] = {server->fd, server->lock_fd};
+
+    memcpy(keep + 2, keep_fds, n_keep * sizeof *keep);
+    ignore_signals();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
+    close_standard();
+    close_all_but(keep, n_keep + 2);
+    rename_process();
+    if (hook && !hook(hook_data))
+        _exit(1);
+    while (serve_one(server))
+        ;
+    _exit(0);
+}
+
+UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, size_t n_keep,
+                         int lock_fd, UvKeeperHook hook, void *hook_data)
+{
+    int pair[2], saved;
+    pid_t parent = getpid(), pid;
+    UvKeeper *keeper;
+
+    g_assert(n_keep <= 6);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return NULL;
+    pid = fork();
+    if (pid == 0) {
+        Server server = {ops, data, pair[1], lock_fd};
+        run(&server, parent, keep_fds, n_keep, hook, hook_data);
+    }
+    saved = errno;
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        errno = saved;
+        return NULL;
+    }
+    keeper = g_new0(UvKeeper, 1);
+    keeper->fd = pair[0];
+    keeper->pid = pid;
+    return keeper;
+}
+
+/* A keeper that is gone leaves the open files usable and everything else failing: EIO. */
+static int ask(UvKeeper *keeper, const Request *request, Reply *reply, int *ret_fd)
+{
+    if (!send_message(keeper->fd, request, sizeof *request, -1) ||
+        !receive_message(keeper->fd, reply, sizeof *reply, ret_fd)) {
+        if (*ret_fd >= 0)
+            close(*ret_fd);
+        *ret_fd = -1;
+        return -EIO;
+    }
+    return reply->result;
+}
+
+static int keeper_open(void *data, UvFileRole role, int flags)
+{
+    Request request = {REQUEST_OPEN, role, flags};
+    Reply reply;
+    int fd = -1, ret = ask(data, &request, &reply, &fd);
+
+    if (ret < 0)
+        return ret;
+    return fd < 0 ? -EIO : fd;
+}
+
+static int keeper_rename(void *data, UvFileRole from, UvFileRole to, unsigned *ret_number)
+{
+    Request request = {REQUEST_RENAME, from, to};
+    Reply reply;
+    int fd = -1, ret = ask(data, &request, &reply, &fd);
+
+    *ret_number = ret < 0 ? 0 : reply.number;
+    return ret;
+}
+
+static int keeper_unlink(void *data, UvFileRole role)
+{
+    Request request = {REQUEST_UNLINK, role, 0};
+    Reply reply;
+    int fd = -1;
+
+    return ask(data, &request, &reply, &fd);
+}
+
+static int keeper_stat(void *data, UvFileRole role, struct stat *ret_stat)
+{
+    Request request = {REQUEST_STAT, role, 0};
+    Reply reply;
+    int fd = -1, ret = ask(data, &request, &reply, &fd);
+
+    if (ret == 0)
+        *ret_stat = reply.st;
+    return ret;
+}
+
+static void keeper_free(void *data)
+{
+    UvKeeper *keeper = data;
+
+    close(keeper->fd);
+    while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    g_free(keeper);
+}
+
+const UvFileOps uv_keeper_ops = {
+    .open = keeper_open,
+    .rename = keeper_rename,
+    .unlink = keeper_unlink,
+    .stat = keeper_stat,
+    .free = keeper_free,
+};
+
+int uv_keeper_pid(const UvKeeper *keeper)
+{
+    return keeper->pid;
+}

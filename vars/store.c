@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What all formats share: the visible part and identities. */
+
+#include "store.h"
+
+void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder)
+{
+    store->ops = ops;
+    store->folder = folder;
+    store->capacity_bytes = SIZE_MAX;
+    store->warnings = g_ptr_array_new_with_free_func(g_free);
+}
+
+void uv_store_clear(UvStore *store)
+{
+    g_clear_pointer(&store->folder, uv_folder_free);
+    g_clear_pointer(&store->read_only_reason, g_free);
+    g_clear_pointer(&store->lock_holder, g_free);
+    g_clear_pointer(&store->warnings, g_ptr_array_unref);
+}
+
+void uv_store_warn(UvStore *store, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (g_ptr_array_find_with_equal_func(store->warnings, text, g_str_equal, NULL))
+        return;
+    if (store->warnings->len >= UV_STORE_WARNINGS_MAX)
+        g_ptr_array_remove_index(store->warnings, 0);
+    g_ptr_array_add(store->warnings, g_steal_pointer(&text));
+}
+
+void uv_store_close(UvStore *store)
+{
+    if (store)
+        store->ops->free(store);
+}
+
+void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st)
+{
+    *identity = (UvStoreIdentity){
+        .device = st->st_dev,
+        .inode = st->st_ino,
+        .size_bytes = st->st_size,
+        .mtime_ns = st->st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st->st_mtim.tv_nsec,
+        .ctime_ns = st->st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st->st_ctim.tv_nsec,
+    };
+}
+
+bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size_bytes == b->size_bytes &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
