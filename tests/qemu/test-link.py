@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The device and an engine that misbehaves: nothing hangs, nothing is sent twice, a reset is not
+lost, and a start that can't work is refused with a reason."""
+
+import signal
+import struct
+import time
+import unittest
+
+import fakeengine
+from fakeengine import CLOSE, RAW, REFUSE, SILENT
+from qemu import DeviceGuest, Qemu, X64_BASE, need, uv
+
+DEVICE_ERROR = uv.DEVICE_UNKNOWN_ERROR
+LIMIT = 5.0
+MESSAGE = uv.mm_variable(uv.F_READY)
+
+
+class Refusals(unittest.TestCase):
+    """QEMU ends with status 1 and says why."""
+
+    def refused(self, *expected, device="", hello=None):
+        engine = fakeengine.FakeEngine()
+        self.addCleanup(engine.close)
+        if hello:
+            engine.answers[uv.HELLO] = hello
+        with Qemu(device or f"uefi-vars-x64,socket={engine.path}", qtest=False) as qemu:
+            self.assertEqual(qemu.wait(), 1)
+            for text in expected:
+                self.assertIn(text, qemu.stderr())
+
+    def test_no_engine(self):
+        self.refused("can't connect to /nowhere/mm.sock: No such file", "uefivarsd",
+                     device="uefi-vars-x64,socket=/nowhere/mm.sock")
+
+    def test_no_socket(self):
+        self.refused("socket=PATH is missing", device="uefi-vars-x64")
+
+    def test_long_path(self):
+        self.refused("a socket's path", device=f"uefi-vars-x64,socket=/{'a' * 120}")
+
+    def test_jsonfile(self):
+        self.refused("jsonfile= is not for this device", "uefivarsd --store /x/vars.json",
+                     device="uefi-vars-x64,jsonfile=/x/vars.json")
+
+    def test_refused_by_the_engine(self):
+        self.refused("another guest\\n has it",
+                     hello=lambda _: REFUSE(uv.E_OCCUPIED, "another guest\n has it"))
+
+    def test_version(self):
+        self.refused("version 9", hello=lambda _: fakeengine.hello_reply(version=9))
+
+    def test_short_hello(self):
+        self.refused("only 8 bytes", hello=lambda _: bytes(8))
+
+    def test_closed(self):
+        self.refused("closed the connection", hello=lambda _: CLOSE)
+
+    def test_garbage(self):
+        self.refused("answered request 0x1", hello=lambda _: RAW(b"HTTP/1.1 400 Bad Request\r\n"))
+
+    def test_options_that_differ(self):
+        path = fakeengine.FakeEngine()
+        self.addCleanup(path.close)
+        for option, text in ("size=65536", "--size 262144"), \
+                            ("force-secure-boot=on", "without --force-secure-boot"), \
+                            ("disable-custom-mode=true", "without --disable-custom-mode"):
+            self.refused(text, device=f"uefi-vars-x64,socket={path.path},{option}")
+        path.answers[uv.HELLO] = lambda _: fakeengine.hello_reply(flags=3)
+        self.refused("with --force-secure-boot",
+                     device=f"uefi-vars-x64,socket={path.path},force-secure-boot=off")
+
+    def test_two_devices(self):
+        engine = fakeengine.FakeEngine()
+        self.addCleanup(engine.close)
+        device = f"uefi-vars-x64,socket={engine.path}"
+        with Qemu(device, args=["-device", device], qtest=False) as qemu:
+            self.assertEqual(qemu.wait(), 1)
+            self.assertIn("a machine has one uefi-vars-x64", qemu.stderr())
+
+
+class Link(unittest.TestCase):
+    def setUp(self):
+        self.engine = fakeengine.FakeEngine()
+        self.addCleanup(self.engine.close)
+        self.qemu = Qemu(f"uefi-vars-x64,socket={self.engine.path}")
+        self.addCleanup(self.qemu.close)
+        self.guest = DeviceGuest(self.qemu)
+        self.engine.frames.clear()
+
+    def timed(self, message=MESSAGE):
+        """The device status; fails if it took longer than a guest may wait."""
+        start = time.monotonic()
+        status, self.reply = self.guest.mm(message)
+        self.took = time.monotonic() - start
+        self.assertLess(self.took, LIMIT)
+        return status
+
+    def hellos(self):
+        """(flags, session id) of each HELLO."""
+        return [struct.unpack_from("<I16s", payload, 12) for _, type_, payload in self.engine.frames
+                if type_ == uv.HELLO]
+
+    def test_accepted_options(self):
+        self.engine.answers[uv.HELLO] = lambda _: fakeengine.hello_reply(flags=1, size=65536)
+        with Qemu(f"uefi-vars-x64,socket={self.engine.path},size=64k,force-secure-boot=on,"
+                  "disable-custom-mode=off,use-pio=on") as qemu:
+            guest = DeviceGuest(qemu, pio=True)
+            self.assertEqual(guest.register(0x1C), 1)
+            self.assertEqual(guest.mm(MESSAGE), (0, MESSAGE))
+
+    def test_request_is_what_the_guest_wrote(self):
+        message = uv.mm_set("Name", uv.TEST, 7, b"data" * 1000)
+        self.assertEqual(self.timed(message), 0)
+        self.assertEqual(self.engine.frames, [(1, uv.MM, message)])
+        self.assertEqual(self.reply, message)
+
+    def test_status_of_the_engine(self):
+        self.engine.answers[uv.MM] = lambda payload: struct.pack("<II", 0x11, 0) + payload
+        self.assertEqual(self.timed(), 0x11)
+
+    def test_silent(self):
+        self.engine.answers[uv.MM] = lambda _: SILENT
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertGreater(self.took, 1)
+        self.assertEqual(self.engine.count(uv.MM), 1)
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertLess(self.took, 3)
+        self.engine.answers[uv.MM] = fakeengine.echo
+        self.assertEqual(self.timed(), 0)
+        self.assertLess(self.took, 1)
+        self.assertEqual(self.engine.count(uv.MM), 3)
+        self.assertIn("no answer from the engine", self.qemu.stderr())
+        self.assertIn("answers again", self.qemu.stderr())
+
+    def test_silent_hello(self):
+        self.engine.drop()
+        self.engine.answers[uv.HELLO] = lambda _: SILENT
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.engine.count(uv.MM), 0)
+
+    def test_slow_drip(self):
+        """Each byte restarts no clock."""
+        frame = uv.HEADER.pack(8 + len(MESSAGE), uv.REPLY | uv.MM, 0, 4)
+        self.engine.answers[uv.MM] = lambda payload: RAW(frame + bytes(100), 0.5)
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+
+    def test_lost_after_sending(self):
+        self.engine.answers[uv.MM] = lambda _: CLOSE
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertLess(self.took, 1)
+        self.assertEqual(self.engine.count(uv.MM), 1, "was sent again")
+
+    def test_lost_between_requests(self):
+        self.engine.drop()
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.engine.types(), [uv.HELLO, uv.MM])
+
+    def test_resume(self):
+        session = None
+        for _ in range(3):
+            self.engine.drop()
+            self.assertEqual(self.timed(), 0)
+        for flags, id_ in self.hellos():
+            self.assertEqual(flags, uv.HELLO_RESUME)
+            self.assertEqual(id_, session or id_)
+            session = id_
+
+    def test_nobody_listens_for_a_while(self):
+        self.engine.stop_listening()
+        self.engine.drop()
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertLess(self.took, 0.5)
+        self.engine.listen()
+        self.assertEqual(self.timed(), 0)
+
+    def test_reset_goes_first(self):
+        self.qemu.qmp("system_reset")
+        self.guest.setup()
+        self.assertEqual(self.engine.types(), [uv.RESET])
+        self.engine.stop_listening()
+        self.engine.drop()
+        self.qemu.qmp("system_reset")
+        self.guest.setup()
+        self.engine.listen()
+        self.engine.frames.clear()
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.engine.types(), [uv.HELLO, uv.RESET, uv.MM])
+
+    def test_reset_unanswered(self):
+        """One whose reply was lost is sent again: twice does no harm, none would."""
+        self.engine.answers[uv.RESET] = lambda _: CLOSE
+        self.qemu.qmp("system_reset")
+        self.guest.setup()
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.engine.count(uv.MM), 0)
+        del self.engine.answers[uv.RESET]
+        self.engine.frames.clear()
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.engine.types(), [uv.HELLO, uv.RESET, uv.MM])
+
+    def test_refused_request(self):
+        self.engine.answers[uv.MM] = lambda _: REFUSE(uv.E_STATE, "not now")
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.engine.answers[uv.MM] = fakeengine.echo
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.engine.count(uv.HELLO), 0)
+
+    def test_reply_larger_than_the_buffer(self):
+        self.guest.setup(4096)
+        self.qemu.write(self.guest.address, b"\xa5" * 8192)
+        self.engine.answers[uv.MM] = lambda payload: bytes(8) + b"\x5a" * 4097
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.qemu.read(self.guest.address + 4096, 4096), b"\xa5" * 4096)
+        self.engine.answers[uv.MM] = lambda payload: bytes(8) + b"\x5a" * 4096
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.qemu.read(self.guest.address, 8192),
+                         b"\x5a" * 4096 + b"\xa5" * 4096)
+
+    def test_frames_that_are_none(self):
+        good = uv.REPLY | uv.MM
+        for name, raw in {
+                "too long": uv.HEADER.pack(0xFFFFFFFF, good, 0, 1),
+                "another type": uv.HEADER.pack(0, uv.REPLY | uv.RESET, 0, 1),
+                "another cookie": uv.HEADER.pack(8, good, 0, 0xDEAD) + bytes(8),
+                "flags": uv.HEADER.pack(8, good, 1, 1) + bytes(8),
+                "no reply": uv.HEADER.pack(8, uv.MM, 0, 1) + bytes(8),
+                "long error": uv.HEADER.pack(1 << 24, uv.REPLY | uv.ERROR, 0, 1)}.items():
+            with self.subTest(name):
+                self.engine.answers[uv.MM] = lambda _, raw=raw: RAW(raw)
+                self.assertEqual(self.timed(), DEVICE_ERROR)
+                self.engine.answers[uv.MM] = fakeengine.echo
+                self.assertEqual(self.timed(), 0)
+        self.engine.answers[uv.MM] = lambda _: b"1234"
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+
+    def test_another_engine_comes_back(self):
+        """One that was started with other options is not taken."""
+        self.engine.drop()
+        self.engine.answers[uv.HELLO] = lambda _: fakeengine.hello_reply(version=2)
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.engine.count(uv.MM), 0)
+
+    def test_bye(self):
+        self.assertEqual(self.qemu.quit(), 0)
+        self.assertEqual(self.engine.types(), [uv.BYE])
+
+    def test_ends_on_sigterm_while_the_engine_is_silent(self):
+        self.engine.answers[uv.MM] = self.engine.answers[uv.BYE] = lambda _: SILENT
+        self.qemu.write(self.guest.address, MESSAGE)
+        self.qemu.process.stdin.write(f"writew {X64_BASE + 2:#x} 0x2\n".encode())
+        self.qemu.process.stdin.flush()
+        time.sleep(0.3)
+        start = time.monotonic()
+        self.qemu.process.send_signal(signal.SIGTERM)
+        self.qemu.wait(2 * LIMIT)
+        self.assertLess(time.monotonic() - start, LIMIT + 2.5)
+
+
+if __name__ == "__main__":
+    need()
+    unittest.main()
