@@ -1,22 +1,303 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Plain variables pass; every write to an authenticated one is refused. */
+/*
+ * Which signature a request needs, by the variable's name:
+ *
+ *   PK                 the PK that is there; in setup mode the one that it brings
+ *   KEK                PK
+ *   db, dbx, dbt, dbr  PK, or any certificate of KEK
+ *   others with a time stamp   whoever signed them first (auth-private.h)
+ *
+ * Setup mode (no PK) waives the signature for all of the keys but PK; CustomMode with physical
+ * presence waives it for PK too. Never waived: the header, attributes, the form of the lists.
+ */
 
 #include "auth.h"
 
+#include "auth-private.h"
+#include "modes.h"
+#include "siglist.h"
 #include "update.h"
 
-EfiStatus uv_auth_process(UvChange *change, const UvGate *gate, UvRefusal *refusal)
+#define NEEDED_ATTRIBUTES                                                                          \
+    (EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)
+
+static void auth_write_clear(AuthWrite *write)
+{
+    g_clear_pointer(&write->pkcs7, uv_pkcs7_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AuthWrite, auth_write_clear)
+
+EfiStatus auth_refuse(UvRefusal *refusal, EfiStatus status, const char *rule, const char *text)
+{
+    *refusal = (UvRefusal){.rule = rule, .text = text};
+    return status;
+}
+
+/* Before ExitBootServices somebody sits at the machine: its firmware's screens, or the host's
+ * administrator. */
+static bool is_present(const UvGate *gate)
+{
+    return !gate->phase->exit_boot_services && !gate->config->disable_custom_mode;
+}
+
+static bool is_append(const UvSetRequest *request)
+{
+    return request->attributes & EFI_VARIABLE_APPEND_WRITE;
+}
+
+EfiStatus auth_open_signature(AuthWrite *write)
+{
+    const UvAuthHeader *header = &write->header;
+
+    if (!uv_auth_time_is_clean(header->time))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.1",
+                           "fields of the time stamp are not zero");
+    if (write->old && !is_append(write->gate->request) &&
+        uv_auth_time_not_after(header->time, write->old->time))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.2",
+                           "the time stamp is not newer than the variable's");
+    if (!write->pkcs7)
+        write->pkcs7 = uv_auth_signature(header);
+    if (!write->pkcs7)
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.3",
+                           "no signature, or one of a kind that is not taken");
+    return EFI_SUCCESS;
+}
+
+EfiStatus auth_check_signature(const AuthWrite *write)
+{
+    if (!uv_auth_signed(write->pkcs7, write->gate->request, &write->header))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.6",
+                           "the signature does not fit what is written");
+    return EFI_SUCCESS;
+}
+
+EfiStatus auth_store(const AuthWrite *write, const UvPayload *content, GBytes *digest)
+{
+    const UvSetRequest *request = write->gate->request;
+    const UvUpdate update = {
+        .guid = request->guid,
+        .name = request->name,
+        .attributes = request->attributes,
+        .data = content->bytes,
+        .data_bytes = content->size,
+        .time = write->header.time,
+        .digest = digest,
+        .mtime_ns = request->mtime_ns,
+    };
+
+    return uv_update_variable(write->change, write->gate, &update, write->refusal);
+}
+
+/* ---- PK, KEK, db, dbx, dbt, dbr ---- */
+
+typedef enum {
+    KEY_NONE,
+    KEY_PK,
+    KEY_KEK,
+    KEY_DB,
+} Key;
+
+static Key key_of(const UvSetRequest *request)
+{
+    static const char *const databases[] = {"db", "dbx", "dbt", "dbr"};
+
+    if (uv_guid_equal(&request->guid, &uv_guid_global_variable)) {
+        if (uv_name_is(request->name, "PK"))
+            return KEY_PK;
+        return uv_name_is(request->name, "KEK") ? KEY_KEK : KEY_NONE;
+    }
+    if (!uv_guid_equal(&request->guid, &uv_guid_image_security))
+        return KEY_NONE;
+    for (size_t i = 0; i < G_N_ELEMENTS(databases); i++) {
+        if (uv_name_is(request->name, databases[i]))
+            return KEY_DB;
+    }
+    return KEY_NONE;
+}
+
+static const UvVariable *global_variable(const UvChange *change, const char *ascii)
+{
+    g_autoptr(UvName) name = uv_name_new_utf8(ascii, NULL);
+
+    return uv_change_lookup(change, &uv_guid_global_variable, name);
+}
+
+/* The form of the lists, then the write; an append adds only what is not there. */
+static EfiStatus store_lists(const AuthWrite *write, Key key)
+{
+    const UvSetRequest *request = write->gate->request;
+    UvPayload content = write->header.content;
+    g_autoptr(GBytes) new_ones = NULL;
+
+    if (!uv_siglist_check(content.bytes, content.size, key == KEY_PK))
+        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.7",
+                           "the signature lists are malformed");
+    if (is_append(request) && write->old && key != KEY_PK) {
+        gsize old_size;
+        const uint8_t *old = g_bytes_get_data(write->old->data, &old_size);
+
+        new_ones = uv_siglist_new_ones(old, old_size, content.bytes, content.size);
+        if (!new_ones)
+            return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.9",
+                               "the signature lists that are there are malformed");
+        content.bytes = g_bytes_get_data(new_ones, &content.size);
+    }
+    return auth_store(write, &content, NULL);
+}
+
+static EfiStatus check_and_store(const AuthWrite *write, Key key)
+{
+    const EfiStatus status = auth_check_signature(write);
+
+    return status == EFI_SUCCESS ? store_lists(write, key) : status;
+}
+
+static bool first_signature(const uint8_t *bytes, size_t size, UvPayload *ret_data)
+{
+    UvReader reader;
+    UvSiglist list;
+
+    uv_reader_init(&reader, bytes, size);
+    if (!uv_siglist_next(&reader, &list) || list.count == 0)
+        return false;
+    *ret_data = (UvPayload){uv_siglist_data(&list, 0), list.signature_bytes - 16};
+    return true;
+}
+
+static bool is_signed_by_pk(const AuthWrite *write)
+{
+    const UvVariable *pk = global_variable(write->change, "PK");
+    UvPayload certificate;
+    gsize size;
+
+    if (!pk)
+        return false;
+    const uint8_t *lists = g_bytes_get_data(pk->data, &size);
+    return first_signature(lists, size, &certificate) &&
+           uv_pkcs7_signer_is(write->pkcs7, certificate.bytes, certificate.size) &&
+           uv_pkcs7_chains_to(write->pkcs7, certificate.bytes, certificate.size);
+}
+
+static bool is_signed_by_kek(const AuthWrite *write, const UvVariable *kek)
+{
+    UvReader reader;
+    UvSiglist list;
+    gsize size;
+    const uint8_t *lists = g_bytes_get_data(kek->data, &size);
+
+    uv_reader_init(&reader, lists, size);
+    while (uv_siglist_next(&reader, &list)) {
+        for (size_t i = 0; uv_siglist_is_x509(&list) && i < list.count; i++) {
+            if (uv_pkcs7_chains_to(write->pkcs7, uv_siglist_data(&list, i),
+                                   list.signature_bytes - 16))
+                return true;
+        }
+    }
+    return false;
+}
+
+static EfiStatus process_with_pk(AuthWrite *write, Key key)
+{
+    const EfiStatus status = auth_open_signature(write);
+
+    if (status != EFI_SUCCESS)
+        return status;
+    if (!is_signed_by_pk(write))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.4", "not signed by PK");
+    return check_and_store(write, key);
+}
+
+static EfiStatus process_with_kek(AuthWrite *write)
+{
+    const UvVariable *kek = global_variable(write->change, "KEK");
+    const EfiStatus status = auth_open_signature(write);
+
+    if (status != EFI_SUCCESS)
+        return status;
+    if (!kek)
+        return auth_refuse(write->refusal, EFI_NOT_FOUND, "2.5.5",
+                           "not signed by PK, and there is no KEK");
+    if (!is_signed_by_kek(write, kek))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.5",
+                           "signed neither by PK nor by a KEK");
+    return check_and_store(write, KEY_DB);
+}
+
+/* PK in setup mode: signed by the key it brings. */
+static EfiStatus process_self_signed(AuthWrite *write)
+{
+    const UvPayload *content = &write->header.content;
+    const EfiStatus status = auth_open_signature(write);
+    UvPayload certificate;
+
+    if (status != EFI_SUCCESS)
+        return status;
+    if (!first_signature(content->bytes, content->size, &certificate) ||
+        !uv_pkcs7_chains_to(write->pkcs7, certificate.bytes, certificate.size))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.3",
+                           "PK is not self-signed");
+    return check_and_store(write, KEY_PK);
+}
+
+static EfiStatus process_key(AuthWrite *write, Key key)
+{
+    const bool setup = uv_modes_is_setup(write->change);
+    const bool custom = uv_modes_is_custom(write->change) && is_present(write->gate);
+
+    if ((write->gate->request->attributes & NEEDED_ATTRIBUTES) != NEEDED_ATTRIBUTES)
+        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.1",
+                           "keys are non-volatile and time-based authenticated");
+    if (custom || (setup && key != KEY_PK)) {
+        const EfiStatus status = store_lists(write, key);
+        if (status == EFI_SUCCESS && (!setup || key == KEY_PK))
+            uv_modes_vendor_keys_changed(write->change);
+        return status;
+    }
+    if (setup)
+        return process_self_signed(write);
+    const EfiStatus status = process_with_pk(write, key);
+    return status != EFI_SUCCESS && key == KEY_DB ? process_with_kek(write) : status;
+}
+
+/* ---- everything else ---- */
+
+static bool is_switch(const UvSetRequest *request, bool *ret_secure_boot)
+{
+    *ret_secure_boot = uv_guid_equal(&request->guid, &uv_guid_secure_boot_enable) &&
+                       uv_name_is(request->name, "SecureBootEnable");
+    return *ret_secure_boot || (uv_guid_equal(&request->guid, &uv_guid_custom_mode) &&
+                                uv_name_is(request->name, "CustomMode"));
+}
+
+static EfiStatus check_switch(const UvGate *gate, UvRefusal *refusal)
 {
     const UvSetRequest *request = gate->request;
-    const UvVariable *old = uv_change_lookup(change, &request->guid, request->name);
+    bool secure_boot;
+
+    if (!is_switch(request, &secure_boot))
+        return EFI_SUCCESS;
+    if (!is_present(gate))
+        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.8",
+                           "needs physical presence: before ExitBootServices, and custom mode not "
+                           "disabled");
+    if (secure_boot && gate->config->force_secure_boot &&
+        (request->attributes == 0 || request->data_bytes != 1 || request->data[0] != 1))
+        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.8", "Secure Boot is forced");
+    return EFI_SUCCESS;
+}
+
+static EfiStatus process_plain(UvChange *change, const UvGate *gate, const UvVariable *old,
+                               UvRefusal *refusal)
+{
     const uint32_t authenticated = EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS |
                                    EFI_VARIABLE_AUTHENTICATED_WRITE_ACCESS;
+    const UvSetRequest *request = gate->request;
 
-    if ((request->attributes & authenticated) || (old && (old->attributes & authenticated))) {
-        *refusal = (UvRefusal){"2.7", "authenticated variables can't be written"};
-        return EFI_WRITE_PROTECTED;
-    }
+    if (old && (old->attributes & authenticated))
+        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.7",
+                           "an authenticated variable, written without authentication");
     const UvUpdate update = {
         .guid = request->guid,
         .name = request->name,
@@ -26,4 +307,26 @@ EfiStatus uv_auth_process(UvChange *change, const UvGate *gate, UvRefusal *refus
         .mtime_ns = request->mtime_ns,
     };
     return uv_update_variable(change, gate, &update, refusal);
+}
+
+EfiStatus uv_auth_process(UvChange *change, const UvGate *gate, UvRefusal *refusal)
+{
+    const UvSetRequest *request = gate->request;
+    const bool timed = request->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS;
+    const Key key = key_of(request);
+    g_auto(AuthWrite) write = {
+        .change = change,
+        .gate = gate,
+        .refusal = refusal,
+        .old = uv_change_lookup(change, &request->guid, request->name),
+    };
+
+    if (timed && !uv_auth_header_parse(request->data, request->data_bytes, &write.header))
+        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8", "no authentication header");
+    if (key != KEY_NONE)
+        return process_key(&write, key);
+    const EfiStatus status = check_switch(gate, refusal);
+    if (status != EFI_SUCCESS)
+        return status;
+    return timed ? auth_process_private(&write) : process_plain(change, gate, write.old, refusal);
 }

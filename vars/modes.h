@@ -18,3 +18,12 @@ void uv_modes_boot(UvChange *change, const UvServiceConfig *config);
 /* After an accepted change of PK (before ExitBootServices: SecureBootEnable follows, edk2's rule).
  */
 void uv_modes_follow(UvChange *change, const UvGate *gate);
+
+/* No PK: keys other than PK are taken unsigned. */
+bool uv_modes_is_setup(const UvChange *change);
+/* CustomMode is 1; that it waives something needs physical presence too. */
+bool uv_modes_is_custom(const UvChange *change);
+/* What SecureBoot says, or will say at the next boot. */
+bool uv_modes_is_secure_boot(const UvChange *change, const UvServiceConfig *config);
+/* Keys were changed without a signature: VendorKeysNv becomes 0 for good. */
+void uv_modes_vendor_keys_changed(UvChange *change);

@@ -416,16 +416,18 @@ GBytes *uv_pkcs7_identity(UvPkcs7 *pkcs7)
 
     if ((first == signer || last == signer) && all_chain_to(pkcs7, last))
         return qemu_identity(first, last);
-    return qemu_identity(signer, top_of_chain(pkcs7, signer));
+    const Certificate *top = top_of_chain(pkcs7, signer);
+    return all_chain_to(pkcs7, top) ? qemu_identity(signer, top) : NULL;
 }
 
-GBytes *uv_pkcs7_identity_edk2(const UvPkcs7 *pkcs7)
+GBytes *uv_pkcs7_identity_edk2(UvPkcs7 *pkcs7)
 {
     /* edk2 takes signers from the end of its stack, and calls the one it gets last "top-level". */
     const Certificate *named = signer_at(pkcs7, pkcs7->signers->len - 1)->certificate;
     gnutls_datum_t tbs;
 
-    if (!tbs_certificate(signer_at(pkcs7, 0)->certificate, &tbs))
+    if (!tbs_certificate(signer_at(pkcs7, 0)->certificate, &tbs) ||
+        !all_chain_to(pkcs7, signer_at(pkcs7, 0)->certificate))
         return NULL;
     return name_and_bytes_digest(named, signer_at(pkcs7, 0)->digest, &tbs);
 }
@@ -475,12 +477,14 @@ static bool qemu_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size)
     return false;
 }
 
-bool uv_pkcs7_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size)
+UvIdentity uv_pkcs7_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size)
 {
     if (size == FINGERPRINT_BYTES && qemu_identity_is(pkcs7, kept, size))
-        return true;
-    return is_kept(uv_pkcs7_identity_edk2(pkcs7), kept, size) ||
-           is_kept(legacy_identity(pkcs7), kept, size);
+        return UV_IDENTITY_QEMU;
+    if (is_kept(uv_pkcs7_identity_edk2(pkcs7), kept, size) ||
+        is_kept(legacy_identity(pkcs7), kept, size))
+        return UV_IDENTITY_EDK2;
+    return UV_IDENTITY_OTHER;
 }
 
 bool uv_x509_parses(const uint8_t *bytes, size_t size)

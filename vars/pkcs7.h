@@ -50,10 +50,14 @@ size_t uv_pkcs7_digest_bytes(const UvPkcs7 *pkcs7);
 GBytes *uv_pkcs7_identity(UvPkcs7 *pkcs7);
 /* edk2's: digest (of uv_pkcs7_digest_bytes()) of the signer's common name and its TBSCertificate.
  */
-GBytes *uv_pkcs7_identity_edk2(const UvPkcs7 *pkcs7);
-/* `kept` is this signer: in QEMU's spelling for any order of the certificates, in edk2's, or in
- * edk2's older one (u8 count, then u32 size and certificate of each signer). */
-bool uv_pkcs7_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size);
+GBytes *uv_pkcs7_identity_edk2(UvPkcs7 *pkcs7);
+typedef enum {
+    UV_IDENTITY_OTHER,
+    UV_IDENTITY_QEMU, /* in QEMU's spelling, for any order of the certificates */
+    UV_IDENTITY_EDK2, /* in edk2's, or its older one (u8 count, then u32 size and certificate) */
+} UvIdentity;
+/* Whether `kept` is this signer. */
+UvIdentity uv_pkcs7_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size);
 
 /* A certificate (bytes after it are ignored) with a public key GnuTLS knows. */
 bool uv_x509_parses(const uint8_t *bytes, size_t size);

@@ -43,18 +43,20 @@ static EfiStatus check_property(const UvSetRequest *request, const UvProperty *p
     const uint32_t attributes = request->attributes & ~EFI_VARIABLE_APPEND_WRITE;
 
     if (property->property & UV_PROPERTY_READ_ONLY) {
-        *refusal = (UvRefusal){"2.9.1", "the variable is read-only"};
+        *refusal = (UvRefusal){.rule = "2.9.1", .text = "the variable is read-only"};
         return EFI_WRITE_PROTECTED;
     }
     if (deleting)
         return EFI_SUCCESS;
     if (property->attributes != 0 && attributes != property->attributes) {
-        *refusal = (UvRefusal){"2.9.2", "the variable has other attributes by definition"};
+        *refusal =
+            (UvRefusal){.rule = "2.9.2", .text = "the variable has other attributes by definition"};
         return EFI_INVALID_PARAMETER;
     }
     if (content->size != 0 &&
         (content->size < property->min_bytes || content->size > property->max_bytes)) {
-        *refusal = (UvRefusal){"2.9.2", "the variable has another size by definition"};
+        *refusal =
+            (UvRefusal){.rule = "2.9.2", .text = "the variable has another size by definition"};
         return EFI_INVALID_PARAMETER;
     }
     return EFI_SUCCESS;
@@ -65,15 +67,18 @@ static EfiStatus check_defined(const UvSetRequest *request, const VarcheckRule *
 {
     if ((request->attributes & EFI_VARIABLE_HARDWARE_ERROR_RECORD) &&
         !varcheck_is_hardware_error_record(&request->guid, request->name)) {
-        *refusal = (UvRefusal){"2.9.3", "only HwErrRec#### may be a hardware error record"};
+        *refusal = (UvRefusal){.rule = "2.9.3",
+                               .text = "only HwErrRec#### may be a hardware error record"};
         return EFI_INVALID_PARAMETER;
     }
     if (!known && varcheck_is_closed(&request->guid)) {
-        *refusal = (UvRefusal){"2.9.3", "the specification defines no such name for this GUID"};
+        *refusal = (UvRefusal){.rule = "2.9.3",
+                               .text = "the specification defines no such name for this GUID"};
         return EFI_INVALID_PARAMETER;
     }
     if (rule && rule->shape && content->size != 0 && !rule->shape(content->bytes, content->size)) {
-        *refusal = (UvRefusal){"2.9.2", "the content is not what the specification defines"};
+        *refusal = (UvRefusal){.rule = "2.9.2",
+                               .text = "the content is not what the specification defines"};
         return EFI_INVALID_PARAMETER;
     }
     return EFI_SUCCESS;
@@ -112,7 +117,7 @@ EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate, UvRefusa
     const VarcheckRule *rule = varcheck_find(&request->guid, request->name);
 
     if (rule && rule->access == VARCHECK_OWNED) {
-        *refusal = (UvRefusal){"2.9.1", "the service owns this variable"};
+        *refusal = (UvRefusal){.rule = "2.9.1", .text = "the service owns this variable"};
         return EFI_WRITE_PROTECTED;
     }
     const EfiStatus status = is_active(gate) ? check(gate, refusal) : EFI_SUCCESS;

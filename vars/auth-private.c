@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "auth-private.h"
+
+#include "certdb.h"
+
+static bool is_nv(const AuthWrite *write)
+{
+    return write->gate->request->attributes & EFI_VARIABLE_NON_VOLATILE;
+}
+
+static bool is_append(const AuthWrite *write)
+{
+    return write->gate->request->attributes & EFI_VARIABLE_APPEND_WRITE;
+}
+
+static bool keeps_certdb(const AuthWrite *write)
+{
+    return write->gate->config->keeps_certdb;
+}
+
+/* Who signed the variable that is there; false: nobody knows. */
+static bool kept_identity(const AuthWrite *write, UvPayload *ret_identity)
+{
+    const UvVariable *old = write->old;
+
+    if (keeps_certdb(write))
+        return uv_certdb_find(write->change, is_nv(write), &old->guid, old->name, ret_identity);
+    if (!old->digest)
+        return false;
+    ret_identity->bytes = g_bytes_get_data(old->digest, &ret_identity->size);
+    return true;
+}
+
+/* `ret_digest` is what to keep: as it is, or QEMU's spelling in the place of edk2's. */
+static EfiStatus check_signer(const AuthWrite *write, GBytes **ret_digest)
+{
+    UvPayload kept;
+
+    if (!kept_identity(write, &kept))
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7",
+                           "nothing tells who signed the variable");
+    const UvIdentity identity = uv_pkcs7_identity_is(write->pkcs7, kept.bytes, kept.size);
+    if (identity == UV_IDENTITY_OTHER)
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7",
+                           "another signer than the variable's");
+    if (!keeps_certdb(write))
+        *ret_digest = identity == UV_IDENTITY_QEMU ? g_bytes_ref(write->old->digest)
+                                                   : uv_pkcs7_identity(write->pkcs7);
+    return EFI_SUCCESS;
+}
+
+static EfiStatus create(AuthWrite *write)
+{
+    const UvPayload *content = &write->header.content;
+    g_autoptr(GBytes) identity = NULL;
+
+    if (content->size == 0)
+        return auth_store(write, content, NULL);
+    identity = keeps_certdb(write) ? uv_pkcs7_identity_edk2(write->pkcs7)
+                                   : uv_pkcs7_identity(write->pkcs7);
+    if (!identity)
+        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7",
+                           "the signer's certificates tell no identity");
+    if (!keeps_certdb(write))
+        return auth_store(write, content, identity);
+    const EfiStatus status =
+        uv_certdb_insert(write->change, write->gate, is_nv(write), identity, write->refusal);
+    return status == EFI_SUCCESS ? auth_store(write, content, NULL) : status;
+}
+
+static EfiStatus update(AuthWrite *write)
+{
+    const UvPayload *content = &write->header.content;
+    g_autoptr(GBytes) digest = NULL;
+
+    EfiStatus status = check_signer(write, &digest);
+    if (status == EFI_SUCCESS)
+        status = auth_check_signature(write);
+    if (status == EFI_SUCCESS)
+        status = auth_store(write, content, digest);
+    if (status == EFI_SUCCESS && keeps_certdb(write) && content->size == 0 && !is_append(write))
+        status = uv_certdb_remove(write->change, write->gate, is_nv(write), write->refusal);
+    return status;
+}
+
+EfiStatus auth_process_private(AuthWrite *write)
+{
+    EfiStatus status = auth_open_signature(write);
+
+    if (status != EFI_SUCCESS)
+        return status;
+    if (write->old)
+        return update(write);
+    status = auth_check_signature(write);
+    return status == EFI_SUCCESS ? create(write) : status;
+}

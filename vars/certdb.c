@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "certdb.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "update.h"
+#include "uv-limits.h"
+
+#define ENTRY_HEADER_BYTES 28u
+#define CERTDB_ATTRIBUTES                                                                          \
+    (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS |                               \
+     EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)
+
+typedef struct {
+    UvGuid guid;
+    const uint8_t *bytes; /* the whole entry */
+    size_t size;
+    const uint8_t *name; /* UTF-16LE without NUL */
+    size_t name_units;
+    UvPayload identity;
+} Entry;
+
+static UvName *certdb_name(bool nv)
+{
+    return uv_name_new_utf8(nv ? "certdb" : "certdbv", NULL);
+}
+
+static const UvVariable *lookup(const UvChange *change, bool nv)
+{
+    g_autoptr(UvName) name = certdb_name(nv);
+
+    return uv_change_lookup(change, &uv_guid_cert_db, name);
+}
+
+/* Past the size in front; a failed reader if that is not the variable's. */
+static UvReader open_entries(const UvVariable *certdb)
+{
+    UvReader reader;
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(certdb->data, &size);
+
+    uv_reader_init(&reader, bytes, size);
+    if (uv_read_u32(&reader) != size)
+        reader.failed = true;
+    return reader;
+}
+
+/* false at the end, and (the reader failed) at a malformed entry. */
+static bool next_entry(UvReader *reader, Entry *ret_entry)
+{
+    Entry entry = {.bytes = reader->at};
+    UvReader peek = *reader;
+
+    if (reader->failed || reader->left == 0)
+        return false;
+    const uint8_t *guid = uv_read_bytes(&peek, sizeof entry.guid.bytes);
+    entry.size = uv_read_u32(&peek);
+    entry.name_units = uv_read_u32(&peek);
+    entry.identity.size = uv_read_u32(&peek);
+    entry.name = uv_read_bytes(&peek, 2 * entry.name_units);
+    entry.identity.bytes = uv_read_bytes(&peek, entry.identity.size);
+    if (peek.failed ||
+        entry.size != ENTRY_HEADER_BYTES + 2 * entry.name_units + entry.identity.size) {
+        reader->failed = true;
+        return false;
+    }
+    memcpy(entry.guid.bytes, guid, sizeof entry.guid.bytes);
+    *reader = peek;
+    *ret_entry = entry;
+    return true;
+}
+
+static bool entry_is(const Entry *entry, const UvGuid *guid, const UvName *name)
+{
+    return uv_guid_equal(&entry->guid, guid) && entry->name_units == uv_name_units(name) &&
+           memcmp(entry->name, uv_name_utf16le(name), 2 * entry->name_units) == 0;
+}
+
+bool uv_certdb_find(const UvChange *change, bool nv, const UvGuid *guid, const UvName *name,
+                    UvPayload *ret_identity)
+{
+    const UvVariable *certdb = lookup(change, nv);
+    Entry entry;
+
+    if (!certdb)
+        return false;
+    UvReader reader = open_entries(certdb);
+    while (next_entry(&reader, &entry)) {
+        if (entry_is(&entry, guid, name)) {
+            *ret_identity = entry.identity;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The entries that `keep` wants, behind a size that end() fills in; false if malformed. */
+typedef bool (*Keep)(const Entry *entry, const UvChange *change, const void *data);
+
+static bool copy_entries(UvWriter *writer, const UvVariable *certdb, const UvChange *change,
+                         Keep keep, const void *data)
+{
+    Entry entry;
+
+    uv_writer_init(writer, UV_VARIABLE_MAX);
+    uv_write_u32(writer, 0);
+    if (!certdb)
+        return true;
+    UvReader reader = open_entries(certdb);
+    while (next_entry(&reader, &entry)) {
+        if (keep(&entry, change, data))
+            uv_write_bytes(writer, entry.bytes, entry.size);
+    }
+    return uv_reader_done(&reader);
+}
+
+static GBytes *finish(UvWriter *writer)
+{
+    uv_write_u32_at(writer, 0, uv_writer_size(writer));
+    return uv_writer_steal(writer);
+}
+
+static bool is_not_requested(const Entry *entry, const UvChange *change, const void *data)
+{
+    const UvSetRequest *request = data;
+
+    return !entry_is(entry, &request->guid, request->name);
+}
+
+static EfiStatus store(UvChange *change, const UvGate *gate, bool nv, GBytes *bytes,
+                       UvRefusal *refusal)
+{
+    g_autoptr(UvName) name = certdb_name(nv);
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(bytes, &size);
+    const UvUpdate update = {
+        .guid = uv_guid_cert_db,
+        .name = name,
+        .attributes = CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0),
+        .data = data,
+        .data_bytes = size,
+    };
+
+    return uv_update_variable(change, gate, &update, refusal);
+}
+
+EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes *identity,
+                           UvRefusal *refusal)
+{
+    const UvSetRequest *request = gate->request;
+    const size_t name_bytes = 2 * uv_name_units(request->name);
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(identity, &size);
+    g_auto(UvWriter) writer = {0};
+
+    if (!copy_entries(&writer, lookup(change, nv), change, is_not_requested, request)) {
+        *refusal = (UvRefusal){.rule = "2.7", .text = "certdb is malformed"};
+        return EFI_SECURITY_VIOLATION;
+    }
+    uv_write_bytes(&writer, request->guid.bytes, sizeof request->guid.bytes);
+    uv_write_u32(&writer, ENTRY_HEADER_BYTES + name_bytes + size);
+    uv_write_u32(&writer, uv_name_units(request->name));
+    uv_write_u32(&writer, size);
+    uv_write_bytes(&writer, uv_name_utf16le(request->name), name_bytes);
+    uv_write_bytes(&writer, bytes, size);
+    g_autoptr(GBytes) whole = finish(&writer);
+    if (!whole) {
+        *refusal = (UvRefusal){.rule = "2.7", .text = "certdb is full"};
+        return EFI_OUT_OF_RESOURCES;
+    }
+    return store(change, gate, nv, whole, refusal);
+}
+
+EfiStatus uv_certdb_remove(UvChange *change, const UvGate *gate, bool nv, UvRefusal *refusal)
+{
+    const UvVariable *certdb = lookup(change, nv);
+    g_auto(UvWriter) writer = {0};
+
+    if (!certdb || !copy_entries(&writer, certdb, change, is_not_requested, gate->request))
+        return EFI_SUCCESS;
+    g_autoptr(GBytes) whole = finish(&writer);
+    return whole ? store(change, gate, nv, whole, refusal) : EFI_SUCCESS;
+}
+
+static void put(UvChange *change, bool nv, GBytes *bytes)
+{
+    g_autoptr(UvName) name = certdb_name(nv);
+    const UvVariable *old = lookup(change, nv);
+
+    if (old && g_bytes_equal(old->data, bytes))
+        return;
+    g_autoptr(UvVariable) variable = uv_variable_new(&(UvVariable){
+        .guid = uv_guid_cert_db,
+        .name = name,
+        .attributes = CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0),
+        .data = bytes,
+        .mtime_ns = g_get_real_time() * 1000,
+    });
+    uv_change_put(change, variable);
+}
+
+static bool is_alive(const Entry *entry, const UvChange *change, const void *data)
+{
+    g_autoptr(UvName) name = uv_name_new_utf16le(entry->name, entry->name_units);
+    const UvVariable *variable = name ? uv_change_lookup(change, &entry->guid, name) : NULL;
+
+    return variable && (variable->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS);
+}
+
+void uv_certdb_boot(UvChange *change)
+{
+    g_auto(UvWriter) writer = {0};
+
+    if (!copy_entries(&writer, lookup(change, true), change, is_alive, NULL))
+        return; /* malformed: somebody else's; nothing can be said of it */
+    g_autoptr(GBytes) whole = finish(&writer);
+    if (whole)
+        put(change, true, whole);
+}
+
+void uv_certdb_derive(UvChange *change)
+{
+    static const uint8_t empty[] = {4, 0, 0, 0};
+    g_autoptr(GBytes) bytes = g_bytes_new_static(empty, sizeof empty);
+
+    if (!lookup(change, false))
+        put(change, false, bytes);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The variables certdb and certdbv: who signed the private authenticated variables, as edk2 keeps
+ * it in flash images (AuthService.c). In JSON stores UvVariable.digest does this, and a certdb that
+ * a converter left there is not touched.
+ *
+ *   u32 size of it all, then entries
+ *   entry  vendor GUID, u32 entry size, u32 name units without NUL, u32 identity size, name,
+ *          identity
+ */
+
+#include "auth-payload.h"
+
+/* The identity kept for a variable; borrowed from the change. false: none, or certdb is malformed.
+ */
+bool uv_certdb_find(const UvChange *change, bool nv, const UvGuid *guid, const UvName *name,
+                    UvPayload *ret_identity);
+/* Keeps `identity`, in the place of another one if there is (an orphan). */
+EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes *identity,
+                           UvRefusal *refusal) G_GNUC_WARN_UNUSED_RESULT;
+/* The variable is gone. */
+EfiStatus uv_certdb_remove(UvChange *change, const UvGate *gate, bool nv,
+                           UvRefusal *refusal) G_GNUC_WARN_UNUSED_RESULT;
+/* Once a boot: certdb is made, or entries of variables that are gone leave it. */
+void uv_certdb_boot(UvChange *change);
+/* certdbv starts empty. */
+void uv_certdb_derive(UvChange *change);
