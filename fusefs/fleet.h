@@ -30,6 +30,13 @@ typedef struct {
     uint64_t total_bytes, remaining_bytes, largest_bytes;
 } FsUsage;
 
+/* What an engine is started for; the later, the more. */
+typedef enum {
+    FS_START_READ,
+    FS_START_WRITE,
+    FS_START_GUEST,
+} FsStart;
+
 /* What the tree is told; called from the main loop, never from inside a call into the fleet. */
 typedef struct {
     /* A guest is new in, or gone from, guests/. */
@@ -38,6 +45,14 @@ typedef struct {
     /* One entry of vars/ appeared, changed or went away; the replica is up to date already. */
     void (*entry_changed)(FsGuest *guest, const char *name, bool appeared, bool removed,
                           void *data);
+    /*
+     * An engine is about to be started (this one may be called from inside a call into the fleet).
+     * Appends the options that the guest's config.json asks for (`arguments` owns its strings:
+     * --size, --force-secure-boot, --disable-custom-mode); for a guest without a store and more
+     * than reading, may make the store first (template). false: the guest can't have an engine now.
+     */
+    bool (*engine_starting)(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
+                            GError **error);
 } FsFleetEvents;
 
 /*
@@ -114,6 +129,10 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
                   int64_t mtime_ns, FsContinue go_on, void *data);
 void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mtime_ns,
                     FsContinue go_on, void *data);
+/* store.json: replaces the whole store. */
+void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data);
+/* The store was made or replaced from here (instantiate, a template): an engine looks again. */
+void fs_guest_store_changed(FsGuest *guest);
 /* rmdir: ENOTEMPTY, EBUSY (a guest is connected), or the guest is gone. */
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* Reason of the last refusal (SET, IMPORT), for status.json and the log; borrowed, may be NULL. */

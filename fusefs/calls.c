@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Parked work: a guest's queue of what waits for its engine.
+ *
+ * A call is made, then sent when the engine is ready (a call of type 0 is sent nothing: it waits
+ * for the replica), then finished once, with a reply or an errno, and delivered from the main loop.
+ * When an engine dies under a call, the call is sent once more to the next one, unless doing it
+ * twice would be something else than doing it once.
+ */
+
+#include "fleet-private.h"
+#include "outcome.h"
+
+#include "efi-abi.h"
+#include "uv-limits.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What may queue towards an engine that does not read, beyond the frame under way. */
+#define OUTPUT_MAX (8u * 1024 * 1024)
+#define NAME_BYTES_MAX UV_FILE_NAME_MAX
+
+static FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload)
+{
+    FsCall *call = g_new0(FsCall, 1);
+    call->guest = guest;
+    call->request = request;
+    call->type = type;
+    call->payload = payload ? g_bytes_ref(payload) : NULL;
+    call->of_guest.data = call->by_deadline.data = call->in_done.data = call;
+    return call;
+}
+
+static void call_free(FsCall *call)
+{
+    g_clear_pointer(&call->payload, g_bytes_unref);
+    g_clear_pointer(&call->reply, g_bytes_unref);
+    g_free(call);
+}
+
+static GQueue *deadline_queue(FsCall *call)
+{
+    return &call->guest->fleet->deadlines[call->lenient ? 1 : 0];
+}
+
+/* Into the guest's queue; false (and finished at once by the caller) if there is no room. */
+static bool call_park(FsCall *call)
+{
+    FsLive *live = guest_live(call->guest);
+
+    if (call->guest->gone || live->calls.length >= CALLS_MAX)
+        return false;
+    call->deadline =
+        g_get_monotonic_time() + (call->lenient ? CHECK_DEADLINE_US : CALL_DEADLINE_US);
+    g_queue_push_tail_link(&live->calls, &call->of_guest);
+    g_queue_push_tail_link(deadline_queue(call), &call->by_deadline);
+    fleet_due(call->guest->fleet, call->deadline);
+    return true;
+}
+
+void call_finish(FsCall *call, int error, GBytes *reply)
+{
+    FsFleet *fleet = call->guest->fleet;
+
+    g_queue_unlink(&call->guest->live->calls, &call->of_guest);
+    g_queue_unlink(deadline_queue(call), &call->by_deadline);
+    call->error = error;
+    call->reply = reply ? g_bytes_ref(reply) : NULL;
+    g_queue_push_tail_link(&fleet->done, &call->in_done);
+    fleet_wake(fleet);
+}
+
+void guest_fail_calls(FsGuest *guest, int error)
+{
+    if (!guest->live)
+        return;
+    while (guest->live->calls.head)
+        call_finish(guest->live->calls.head->data, error, NULL);
+}
+
+FsCall *guest_find_call(FsGuest *guest, uint64_t cookie)
+{
+    for (GList *link = guest->live->calls.head; link; link = link->next)
+        if (((FsCall *)link->data)->cookie == cookie)
+            return link->data;
+    return NULL;
+}
+
+void calls_expire(FsFleet *fleet, int64_t now)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(fleet->deadlines); i++) {
+        GQueue *queue = &fleet->deadlines[i];
+        while (queue->head && ((FsCall *)queue->head->data)->deadline <= now) {
+            FsCall *call = queue->head->data;
+            call_finish(call, call->lenient ? 0 : EIO, NULL);
+        }
+        if (queue->head)
+            fleet_due(fleet, ((FsCall *)queue->head->data)->deadline);
+    }
+}
+
+/* What the oldest unfinished call wants an engine for. */
+static FsStart calls_want(const FsLive *live)
+{
+    for (GList *link = live->calls.head; link; link = link->next) {
+        const FsCall *call = link->data;
+        if (call->type == UV_HOST_SET || call->type == UV_HOST_IMPORT)
+            return FS_START_WRITE;
+    }
+    return FS_START_READ;
+}
+
+void guest_pump(FsGuest *guest)
+{
+    FsLive *live = guest->live;
+
+    if (!live || !live->calls.head)
+        return;
+    FsEngine *engine = live->engine;
+    if (!engine) {
+        engine_want(guest, calls_want(live));
+        return;
+    }
+    if (engine->state != FS_ENGINE_READY || !engine->io)
+        return;
+    if (!engine->has_listener && calls_want(live) != FS_START_READ) {
+        engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
+        return;
+    }
+    for (GList *link = live->calls.head, *next; link; link = next) {
+        FsCall *call = link->data;
+        next = link->next;
+        if (call->cookie)
+            continue;
+        if (call->type == 0)
+            call_finish(call, 0, NULL);
+        else if (uv_frame_io_queued_bytes(engine->io) > OUTPUT_MAX)
+            call_finish(call, EIO, NULL);
+        else if (!(call->cookie = engine_send(engine, call->type, call->payload)))
+            return; /* the connection is lost: what waits goes to the next one */
+    }
+    engine_used(engine);
+}
+
+void fs_fleet_interrupt(FsFleet *fleet, void *request)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(fleet->deadlines); i++)
+        for (GList *link = fleet->deadlines[i].head; link; link = link->next) {
+            FsCall *call = link->data;
+            if (call->request == request) {
+                call_finish(call, EINTR, NULL);
+                return;
+            }
+        }
+}
+
+/* Delivers one finished call. */
+static void deliver_continue(FsCall *call, FsGuest *guest)
+{
+    ((FsContinue)call->go_on)(guest, call->error, call->data);
+}
+
+static void deliver_reply(FsCall *call, FsGuest *guest)
+{
+    ((FsReply)call->go_on)(guest, call->error, call->error ? NULL : call->reply, call->data);
+}
+
+static void deliver_outcome(FsCall *call, FsGuest *guest)
+{
+    if (call->error == 0 && call->reply) {
+        g_autofree char *reason = NULL;
+        call->error = fs_outcome_parse(call->reply, &reason);
+        if (guest && call->error && call->type != UV_HOST_TOUCH) {
+            g_free(guest->live->last_reason);
+            guest->live->last_reason =
+                reason ? g_steal_pointer(&reason) : g_strdup(g_strerror(call->error));
+        }
+    }
+    ((FsContinue)call->go_on)(guest, call->error, call->data);
+}
+
+void call_deliver(FsCall *call)
+{
+    FsGuest *guest = call->guest->gone ? NULL : call->guest;
+    if (!guest)
+        call->error = ENOENT;
+    call->finish(call, guest);
+    call_free(call);
+}
+
+static void call_submit(FsCall *call)
+{
+    FsGuest *guest = call->guest;
+
+    if (!call_park(call)) {
+        call->error = guest->gone ? ENOENT : EBUSY;
+        call->finish(call, guest->gone ? NULL : guest);
+        call_free(call);
+        return;
+    }
+    guest_pump(guest);
+}
+
+void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data)
+{
+    FsLive *live = guest_live(guest);
+    uint16_t type = 0;
+
+    if (guest->gone) {
+        go_on(NULL, ENOENT, data);
+        return;
+    }
+    if (live->engine && live->engine->io) {
+        engine_receive(live->engine); /* what a guest was told is there is there */
+        if (live->engine && live->engine->state != FS_ENGINE_STARTING)
+            engine_used(live->engine);
+    }
+    /* An engine that is starting and a replica that was good before: it is good still. */
+    if (guest_replica_valid(guest, live->engine != NULL)) {
+        go_on(guest, 0, data);
+        return;
+    }
+    if (live->filled && !live->stale && live->engine && live->engine->state == FS_ENGINE_READY)
+        type = UV_HOST_CHECK;
+    FsCall *call = call_new(guest, request, type, NULL);
+    call->lenient = type == UV_HOST_CHECK;
+    call->finish = deliver_continue;
+    call->go_on = (void (*)(void))go_on;
+    call->data = data;
+    call_submit(call);
+}
+
+void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload, FsReply go_on,
+                   void *data)
+{
+    FsCall *call = call_new(guest, request, type, payload);
+    call->finish = deliver_reply;
+    call->go_on = (void (*)(void))go_on;
+    call->data = data;
+    call_submit(call);
+}
+
+static void submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter *writer,
+                           bool once, FsContinue go_on, void *data)
+{
+    g_autoptr(GBytes) payload = uv_writer_steal(writer);
+    if (!payload) {
+        go_on(guest, EFBIG, data);
+        return;
+    }
+    FsCall *call = call_new(guest, request, type, payload);
+    call->once = once;
+    call->finish = deliver_outcome;
+    call->go_on = (void (*)(void))go_on;
+    call->data = data;
+    call_submit(call);
+}
+
+static void write_name(UvWriter *writer, const char *name)
+{
+    size_t size = MIN(strlen(name), NAME_BYTES_MAX);
+    uv_write_u16(writer, (uint16_t)size);
+    uv_write_bytes(writer, name, size);
+}
+
+/* Doing it twice appends twice, or finds what the first time made. */
+static bool set_is_once(GBytes *content, uint32_t flags)
+{
+    gsize size = 0;
+    const uint8_t *bytes = content ? g_bytes_get_data(content, &size) : NULL;
+    return (flags & UV_HOST_SET_EXCLUSIVE) || (size >= 4 && (bytes[0] & EFI_VARIABLE_APPEND_WRITE));
+}
+
+void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *content, uint32_t flags,
+                  int64_t mtime_ns, FsContinue go_on, void *data)
+{
+    g_auto(UvWriter) writer;
+    gsize size = 0;
+    const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
+
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_write_u32(&writer, flags);
+    uv_write_u64(&writer, (uint64_t)mtime_ns);
+    write_name(&writer, name);
+    uv_write_bytes(&writer, bytes, size);
+    submit_outcome(guest, request, UV_HOST_SET, &writer, set_is_once(content, flags), go_on, data);
+}
+
+void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mtime_ns,
+                    FsContinue go_on, void *data)
+{
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_write_u64(&writer, (uint64_t)mtime_ns);
+    write_name(&writer, name);
+    submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
+}
+
+void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data)
+{
+    g_auto(UvWriter) writer;
+    gsize size;
+    const void *bytes = g_bytes_get_data(json, &size);
+
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_write_bytes(&writer, bytes, size);
+    submit_outcome(guest, request, UV_HOST_IMPORT, &writer, false, go_on, data);
+}
+
+static void ignore_continue(FsGuest *guest, int error, void *data)
+{
+}
+
+void fs_guest_store_changed(FsGuest *guest)
+{
+    if (guest->live && guest->live->engine)
+        fs_guest_need_replica(guest, NULL, ignore_continue, NULL);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The folder of one SOURCE's sockets, and the locks that keep a second front away.
+ *
+ * In it, by the first 16 hex digits of the SHA-256 of a guest's name (socket paths are short):
+ * HEX.sock, the guest's, owned by the store's owner; HEX.host, the engine's for the front, 0600;
+ * HEX.session, what a guest's session leaves behind. The folder can be entered by everybody and
+ * listed by its owner only.
+ */
+
+#include "options.h"
+#include "source.h"
+
+typedef struct {
+    char *path;
+    int fd; /* O_PATH */
+    int lock_fd, source_lock_fd;
+    gid_t group; /* (gid_t)-1: the store owner's */
+    mode_t mode;
+    bool temporary; /* a read-only mount's own: removed at the end */
+} FsSockdir;
+
+/* Makes the folder if need be; refused while another front has this SOURCE or this folder. */
+FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GError **error);
+void fs_sockdir_free(FsSockdir *sockdir);
+
+uint64_t fs_sockdir_hash(const char *guest);
+char *fs_sockdir_file(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
+/* Listening and non-blocking; whatever had the name is replaced. fd or -errno. */
+int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
+int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash);
+/* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: nobody is there any more). */
+int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash);
+int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash);
+void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
+/* Calls `visit` for each HEX.SUFFIX in the folder. */
+void fs_sockdir_each(const FsSockdir *sockdir,
+                     void (*visit)(uint64_t hash, const char *suffix, void *data), void *data);
+/* At a clean end: takes the folder away if nothing is left in it. */
+void fs_sockdir_remove(FsSockdir *sockdir);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSockdir, fs_sockdir_free)

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Making and removing guests. A guest made by mkdir is a folder with a config.json of "{}", which
+ * is what makes it one. Removing takes away only what belongs to a guest: whatever else lies there
+ * (a journal that was set aside, a file of the administrator's) keeps it.
+ */
+
+#include "source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIDECARS ".uefivarsfs"
+
+static const char *const sidecar_suffixes[] = {".journal", ".lock",        ".meta", ".meta.tmp",
+                                               ".tmp",     ".before-load", ".pin"};
+
+int fs_source_make(const FsSource *source, const char *guest)
+{
+    static const char empty[] = "{}\n";
+
+    if (mkdirat(source->fd, guest, 0755) < 0)
+        return -errno;
+    g_autofree char *config = g_strconcat(guest, "/config.json", NULL);
+    int fd = fs_source_openat(source, config, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    int result = fd < 0 ? fd : 0;
+    if (fd >= 0 && write(fd, empty, sizeof(empty) - 1) != (ssize_t)sizeof(empty) - 1)
+        result = -ENOSPC;
+    if (fd >= 0)
+        close(fd);
+    if (result < 0) {
+        unlinkat(source->fd, config, 0);
+        unlinkat(source->fd, guest, AT_REMOVEDIR);
+    }
+    return result;
+}
+
+static bool is_sidecar(const char *file, const char *store)
+{
+    size_t size = strlen(store);
+    if (strncmp(file, store, size) != 0)
+        return false;
+    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_suffixes); i++)
+        if (strcmp(file + size, sidecar_suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Calls `keep` for each name in the folder until it says false. */
+static bool all_entries(int folder_fd, const char *folder,
+                        bool (*keep)(const char *file, const char *store), const char *store)
+{
+    int fd = openat(folder_fd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    bool all = true;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return fd < 0 && errno == ENOENT;
+    }
+    for (struct dirent *entry; all && (entry = readdir(dir));)
+        all = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+              keep(entry->d_name, store);
+    closedir(dir);
+    return all;
+}
+
+static bool belongs_to_folder(const char *file, const char *store)
+{
+    return strcmp(file, store) == 0 || strcmp(file, "config.json") == 0 ||
+           strcmp(file, SIDECARS) == 0;
+}
+
+static void remove_sidecars(int folder_fd, const char *store)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_suffixes); i++) {
+        g_autofree char *path = g_strconcat(SIDECARS "/", store, sidecar_suffixes[i], NULL);
+        unlinkat(folder_fd, path, 0);
+    }
+}
+
+static int remove_folder(const FsSource *source, const char *guest)
+{
+    g_autofree char *store = NULL;
+    int fd = fs_source_place(source, FS_RULE_FOLDER, guest, &store);
+
+    if (fd < 0)
+        return fd;
+    if (!all_entries(fd, ".", belongs_to_folder, store) ||
+        !all_entries(fd, SIDECARS, is_sidecar, store)) {
+        close(fd);
+        return -ENOTEMPTY;
+    }
+    /* Any of these may be absent: what counts is that the folder goes. */
+    remove_sidecars(fd, store);
+    unlinkat(fd, SIDECARS, AT_REMOVEDIR);
+    unlinkat(fd, store, 0);
+    unlinkat(fd, "config.json", 0);
+    close(fd);
+    return unlinkat(source->fd, guest, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int fs_source_remove(const FsSource *source, FsRule rule, const char *guest)
+{
+    g_auto(GStrv) shadowed = NULL;
+    FsRule now;
+
+    if (rule == FS_RULE_SOURCE)
+        return -EPERM;
+    if (fs_source_find(source, guest, &now, &shadowed) && (now != rule || shadowed))
+        return -ENOTEMPTY;
+    if (rule == FS_RULE_FOLDER)
+        return remove_folder(source, guest);
+    g_autofree char *file = fs_source_file(source, rule, guest);
+    g_autofree char *config = g_strconcat(guest, ".config.json", NULL);
+    if (unlinkat(source->fd, file, 0) < 0 && errno != ENOENT)
+        return -errno;
+    remove_sidecars(source->fd, file);
+    unlinkat(source->fd, config, 0);
+    return 0;
+}

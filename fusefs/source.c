@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Opening SOURCE, the naming rules, the scan. How files below SOURCE are reached is in beneath.c,
+ * making and removing guests in source-edit.c.
+ */
+
+#include "source.h"
+
+#include "beneath.h"
+#include "uv-limits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const suffixes[FS_RULES] = {
+    [FS_RULE_FOLDER] = "", [FS_RULE_JSON] = ".json",       [FS_RULE_VARS_JSON] = "_VARS.json",
+    [FS_RULE_FD] = ".fd",  [FS_RULE_VARS_FD] = "_VARS.fd", [FS_RULE_VARS_QCOW2] = "_VARS.qcow2",
+};
+
+/* What makes a folder a guest; the stores among them in the order of precedence. */
+static const char *const folder_files[] = {"vars.json", "vars.fd", "config.json"};
+#define FOLDER_STORES 2
+
+static bool set_errno(GError **error, const char *path, const char *what)
+{
+    int saved = errno;
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "%s: %s%s%s", path,
+                what ? what : "", what ? ": " : "", g_strerror(saved));
+    return false;
+}
+
+static FsSource *source_open_resolved(const char *path, GError **error)
+{
+    g_autoptr(FsSource) source = g_new0(FsSource, 1);
+    source->fd = -1;
+    source->path = g_strdup(path);
+    if (stat(path, &source->st) < 0) {
+        set_errno(error, path, NULL);
+        return NULL;
+    }
+    g_autofree char *folder = g_strdup(path);
+    if (S_ISREG(source->st.st_mode)) {
+        g_free(folder);
+        folder = g_path_get_dirname(path);
+        source->store = g_path_get_basename(path);
+    } else if (!S_ISDIR(source->st.st_mode)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "%s: neither a folder nor a regular file", path);
+        return NULL;
+    }
+    source->fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (source->fd < 0) {
+        set_errno(error, folder, NULL);
+        return NULL;
+    }
+    if (!source->store && faccessat(source->fd, ".", R_OK | X_OK, AT_EACCESS) < 0) {
+        set_errno(error, path, NULL);
+        return NULL;
+    }
+    return g_steal_pointer(&source);
+}
+
+FsSource *fs_source_open(const char *path, GError **error)
+{
+    char *resolved = realpath(path, NULL);
+    if (!resolved) {
+        set_errno(error, path, NULL);
+        return NULL;
+    }
+    FsSource *source = source_open_resolved(resolved, error);
+    free(resolved);
+    return source;
+}
+
+void fs_source_free(FsSource *source)
+{
+    if (!source)
+        return;
+    if (source->fd >= 0)
+        close(source->fd);
+    g_free(source->store);
+    g_free(source->path);
+    g_free(source);
+}
+
+char *fs_source_id(const FsSource *source)
+{
+    struct stat st;
+
+    if (!source->store)
+        return g_strdup_printf("%lx-%lx", (unsigned long)source->st.st_dev,
+                               (unsigned long)source->st.st_ino);
+    /* A store is replaced by renaming: its inode does not last, its folder's does. */
+    if (fstat(source->fd, &st) < 0)
+        st = source->st;
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, source->store, -1);
+    return g_strdup_printf("%lx-%lx-%.8s", (unsigned long)st.st_dev, (unsigned long)st.st_ino,
+                           digest);
+}
+
+bool fs_source_check_mountpoint(const FsSource *source, const char *mountpoint, GError **error)
+{
+    int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat st, above;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        set_errno(error, mountpoint, NULL);
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    for (;;) {
+        if (!source->store && st.st_dev == source->st.st_dev && st.st_ino == source->st.st_ino) {
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                        "%s: the mount point must not be %s or lie below it", mountpoint,
+                        source->path);
+            close(fd);
+            return false;
+        }
+        int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        close(fd);
+        fd = up;
+        if (fd < 0 || fstat(fd, &above) < 0 ||
+            (above.st_dev == st.st_dev && above.st_ino == st.st_ino))
+            break;
+        st = above;
+    }
+    if (fd >= 0)
+        close(fd);
+    return true;
+}
+
+static bool valid_name(const char *name, size_t size)
+{
+    return size > 0 && size <= UV_GUEST_NAME_MAX && name[0] != '.' && !memchr(name, '/', size) &&
+           !memchr(name, '\n', size);
+}
+
+bool fs_source_valid_name(const char *name)
+{
+    return valid_name(name, strlen(name));
+}
+
+bool fs_source_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)
+{
+    /* The longer suffix decides, so that each file belongs to one guest. */
+    static const FsRule by_length[] = {FS_RULE_VARS_QCOW2, FS_RULE_VARS_JSON, FS_RULE_VARS_FD,
+                                       FS_RULE_JSON, FS_RULE_FD};
+    size_t size = strlen(file);
+
+    if (folder) {
+        *ret_rule = FS_RULE_FOLDER;
+        *ret_name_bytes = size;
+        return valid_name(file, size);
+    }
+    if (g_str_has_suffix(file, ".config.json"))
+        return false;
+    for (size_t i = 0; i < G_N_ELEMENTS(by_length); i++) {
+        size_t suffix = strlen(suffixes[by_length[i]]);
+        if (size <= suffix || !g_str_has_suffix(file, suffixes[by_length[i]]))
+            continue;
+        *ret_rule = by_length[i];
+        *ret_name_bytes = size - suffix;
+        return valid_name(file, size - suffix);
+    }
+    return false;
+}
+
+char *fs_source_file(const FsSource *source, FsRule rule, const char *guest)
+{
+    return rule == FS_RULE_SOURCE ? g_strdup(source->store)
+                                  : g_strconcat(guest, suffixes[rule], NULL);
+}
+
+/* Of the file itself or, through links that root owns, of what it means. */
+static int stat_beneath(const FsSource *source, const char *path, struct stat *ret_stat)
+{
+    if (fstatat(source->fd, path, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISLNK(ret_stat->st_mode))
+        return 0;
+    int fd = fs_beneath_open(source->fd, path, O_PATH, 0);
+    if (fd < 0)
+        return fd;
+    int result = fstat(fd, ret_stat) < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
+/* Which of folder_files are in guest's folder, as bits; -errno if there is no such folder. */
+static int folder_contents(const FsSource *source, const char *folder)
+{
+    struct stat st;
+    int contents = 0;
+    int fd = fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0);
+
+    if (fd < 0)
+        return fd;
+    for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++)
+        if (fstatat(fd, folder_files[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
+            contents |= 1 << i;
+    close(fd);
+    return contents;
+}
+
+static bool rule_holds(const FsSource *source, FsRule rule, const char *guest)
+{
+    struct stat st;
+    if (rule == FS_RULE_FOLDER)
+        return folder_contents(source, guest) > 0;
+    g_autofree char *file = fs_source_file(source, rule, guest);
+    return stat_beneath(source, file, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Whether the file that `rule` makes of `guest` is this guest's and no other's. */
+static bool rule_fits_name(const FsSource *source, FsRule rule, const char *guest)
+{
+    g_autofree char *file = fs_source_file(source, rule, guest);
+    FsRule meant;
+    size_t size;
+    return fs_source_classify(file, rule == FS_RULE_FOLDER, &meant, &size) && meant == rule;
+}
+
+bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
+                    char ***ret_shadowed)
+{
+    g_autoptr(GPtrArray) shadowed = g_ptr_array_new_with_free_func(g_free);
+    bool found = false;
+
+    if (ret_shadowed)
+        *ret_shadowed = NULL;
+    if (source->store) {
+        *ret_rule = FS_RULE_SOURCE;
+        return guest[0] == '\0';
+    }
+    if (!fs_source_valid_name(guest))
+        return false;
+    for (FsRule rule = 0; rule < FS_RULES; rule++) {
+        if (!rule_fits_name(source, rule, guest) || !rule_holds(source, rule, guest))
+            continue;
+        if (!found)
+            *ret_rule = rule;
+        else
+            g_ptr_array_add(shadowed, fs_source_file(source, rule, guest));
+        found = true;
+        if (!ret_shadowed)
+            break;
+        if (rule == FS_RULE_FOLDER && (folder_contents(source, guest) & 3) == 3)
+            g_ptr_array_add(shadowed, g_strconcat(guest, "/", folder_files[1], NULL));
+    }
+    if (ret_shadowed && shadowed->len > 0) {
+        g_ptr_array_add(shadowed, NULL);
+        *ret_shadowed = (char **)g_ptr_array_steal(shadowed, NULL);
+    }
+    return found;
+}
+
+/* What readdir's entry is: DT_REG, DT_DIR, or DT_UNKNOWN for what is of no interest. */
+static unsigned char entry_type(const FsSource *source, const struct dirent *entry)
+{
+    struct stat st;
+
+    if (entry->d_type == DT_REG || entry->d_type == DT_DIR)
+        return entry->d_type;
+    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        return DT_UNKNOWN;
+    if (stat_beneath(source, entry->d_name, &st) < 0)
+        return DT_UNKNOWN;
+    return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
+}
+
+static void scan_entry(const FsSource *source, const struct dirent *entry, FsSourceVisit visit,
+                       void (*visit_other)(const char *, void *), void *data)
+{
+    char guest[UV_GUEST_NAME_MAX + 1];
+    size_t size;
+    FsRule rule;
+
+    if (entry->d_name[0] == '.')
+        return;
+    unsigned char type = entry_type(source, entry);
+    if (type == DT_UNKNOWN || !fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size))
+        return;
+    memcpy(guest, entry->d_name, size);
+    guest[size] = '\0';
+    if (type == DT_REG || folder_contents(source, guest) > 0)
+        visit(guest, rule, data);
+    else if (visit_other)
+        visit_other(guest, data);
+}
+
+bool fs_source_scan(const FsSource *source, FsSourceVisit visit,
+                    void (*visit_other)(const char *folder, void *data), void *data, GError **error)
+{
+    if (source->store) {
+        visit("", FS_RULE_SOURCE, data);
+        return true;
+    }
+    int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        set_errno(error, source->path, NULL);
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(dir)); errno = 0)
+        scan_entry(source, entry, visit, visit_other, data);
+    bool done = errno == 0 || set_errno(error, source->path, NULL);
+    closedir(dir);
+    return done;
+}
+
+static const char *folder_store(int folder_fd)
+{
+    struct stat st;
+    for (int i = 0; i < FOLDER_STORES; i++)
+        if (fstatat(folder_fd, folder_files[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            return folder_files[i];
+    return folder_files[0];
+}
+
+int fs_source_place(const FsSource *source, FsRule rule, const char *guest, char **ret_name)
+{
+    g_autofree char *name = NULL;
+    int fd =
+        fs_beneath_open(source->fd, rule == FS_RULE_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    name =
+        rule == FS_RULE_FOLDER ? g_strdup(folder_store(fd)) : fs_source_file(source, rule, guest);
+    int result = fs_beneath_resolve(&fd, &name);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    *ret_name = g_steal_pointer(&name);
+    return fd;
+}
+
+static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_stat,
+                             bool *ret_journal)
+{
+    char journal[64 + NAME_MAX];
+    struct stat st;
+
+    if (fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    g_snprintf(journal, sizeof(journal), ".uefivarsfs/%s.journal", name);
+    *ret_journal = fstatat(folder_fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return 0;
+}
+
+int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struct stat *ret_stat,
+                   bool *ret_journal)
+{
+    g_autofree char *name = NULL;
+
+    *ret_journal = false;
+    if (rule != FS_RULE_FOLDER) { /* nearly always no link: then nothing is opened */
+        name = fs_source_file(source, rule, guest);
+        int result = stat_with_journal(source->fd, name, ret_stat, ret_journal);
+        if (result < 0 || !S_ISLNK(ret_stat->st_mode))
+            return result;
+        g_clear_pointer(&name, g_free);
+    }
+    int fd = fs_source_place(source, rule, guest, &name);
+    if (fd < 0)
+        return fd;
+    int result = stat_with_journal(fd, name, ret_stat, ret_journal);
+    close(fd);
+    return result;
+}
+
+int fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
+                         struct stat *ret_stat)
+{
+    bool journal;
+
+    if (fs_source_stat(source, rule, guest, ret_stat, &journal) == 0)
+        return 0;
+    if (rule == FS_RULE_FOLDER && stat_beneath(source, guest, ret_stat) == 0)
+        return 0;
+    *ret_stat = source->st;
+    return 0;
+}
+
+int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t mode)
+{
+    return fs_beneath_open(source->fd, path, flags, mode);
+}

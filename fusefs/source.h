@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * SOURCE: a store, or a folder of guests, and the rules by which a file's name makes a guest.
+ *
+ * First match wins: a subdirectory G/ (with config.json, vars.json or vars.fd), G.json,
+ * G_VARS.json, G.fd, G_VARS.fd, G_VARS.qcow2. A file belongs to one guest only: what ends in
+ * "_VARS.json" is the guest before the "_VARS", never one called "..._VARS". Names with a leading
+ * dot and *.config.json are never guests.
+ *
+ * Everything below SOURCE is reached from its descriptor, without following links, except links
+ * that root owns (whoever may write into SOURCE can't point us elsewhere).
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+typedef enum {
+    FS_RULE_FOLDER, /* G/ */
+    FS_RULE_JSON,
+    FS_RULE_VARS_JSON,
+    FS_RULE_FD,
+    FS_RULE_VARS_FD,
+    FS_RULE_VARS_QCOW2,
+    FS_RULES,
+    FS_RULE_SOURCE = FS_RULES, /* SOURCE is the store itself */
+} FsRule;
+
+typedef struct {
+    char *path;  /* absolute, links resolved */
+    int fd;      /* O_PATH: the folder, or the folder of the store */
+    char *store; /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
+    struct stat st;
+} FsSource;
+
+FsSource *fs_source_open(const char *path, GError **error);
+void fs_source_free(FsSource *source);
+/* What names this SOURCE in /run: by device and inode, and for a store by its folder's and its
+ * name. */
+char *fs_source_id(const FsSource *source);
+/* `mountpoint` must not be SOURCE or below it. */
+bool fs_source_check_mountpoint(const FsSource *source, const char *mountpoint, GError **error);
+
+/* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
+ * how much of `file` is the guest's name. */
+bool fs_source_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes);
+bool fs_source_valid_name(const char *name);
+/* The file or folder in SOURCE by which `rule` makes the guest. */
+char *fs_source_file(const FsSource *source, FsRule rule, const char *guest);
+
+/* Called for each guest candidate, in no order; one guest may come several times. A folder is one
+ * that is a guest already; `visit_other` (nullable) gets the folders that are not. */
+typedef void (*FsSourceVisit)(const char *guest, FsRule rule, void *data);
+bool fs_source_scan(const FsSource *source, FsSourceVisit visit,
+                    void (*visit_other)(const char *folder, void *data), void *data,
+                    GError **error);
+/* What makes `guest` a guest now; false: nothing does. `ret_shadowed` (nullable) gets the losers'
+ * names, NULL terminated, or NULL. */
+bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
+                    char ***ret_shadowed);
+
+/*
+ * The folder of a guest's store (O_PATH, to be closed; -errno on failure), and the store's name in
+ * it: where it is, or where it will be.
+ */
+int fs_source_place(const FsSource *source, FsRule rule, const char *guest, char **ret_name);
+/* Of the guest's store: 0, or -ENOENT if there is none yet, or another -errno. `ret_journal` says
+ * whether a journal lies beside it. */
+int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struct stat *ret_stat,
+                   bool *ret_journal);
+/* The guest's store, or what stands for it until there is one: G/, SOURCE. 0 or -errno. */
+int fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
+                         struct stat *ret_stat);
+/* Opens `path` (components without "..") below SOURCE by the rule on links. fd or -errno. */
+int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t mode);
+
+/* mkdir guests/G: G/ with an empty config.json. 0 or -errno. */
+int fs_source_make(const FsSource *source, const char *guest);
+/* rmdir: the store, its sidecars, the configuration, the folder. 0 or -errno (-ENOTEMPTY: something
+ * else is there). */
+int fs_source_remove(const FsSource *source, FsRule rule, const char *guest);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSource, fs_source_free)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "watch.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Events taken per turn; the rest come in the next one, after what else is ready had its turn. */
+#define BATCH 32
+
+struct FsPoll {
+    int fd;
+    GSource *source;
+    struct epoll_event batch[BATCH]; /* data.ptr is NULL once the watch was removed */
+    int count, at;
+};
+
+typedef struct {
+    GSource base;
+    FsPoll *poll;
+} PollSource;
+
+static gboolean poll_dispatch(GSource *base, GSourceFunc callback, gpointer data)
+{
+    FsPoll *poll = ((PollSource *)base)->poll;
+
+    g_source_ref(base);
+    poll->count = epoll_wait(poll->fd, poll->batch, BATCH, 0);
+    for (poll->at = 0; poll->at < poll->count; poll->at++) {
+        FsWatch *watch = poll->batch[poll->at].data.ptr;
+        if (watch)
+            watch->ready(watch->data, poll->batch[poll->at].events);
+        if (g_source_is_destroyed(base))
+            break;
+    }
+    if (!g_source_is_destroyed(base))
+        poll->count = 0;
+    g_source_unref(base);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs poll_funcs = {.dispatch = poll_dispatch};
+
+FsPoll *fs_poll_new(GMainContext *context, GError **error)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "epoll_create1: %s",
+                    g_strerror(errno));
+        return NULL;
+    }
+    FsPoll *poll = g_new0(FsPoll, 1);
+    poll->fd = fd;
+    poll->source = g_source_new(&poll_funcs, sizeof(PollSource));
+    ((PollSource *)poll->source)->poll = poll;
+    g_source_set_static_name(poll->source, "fleet");
+    g_source_add_unix_fd(poll->source, fd, G_IO_IN);
+    g_source_attach(poll->source, context);
+    return poll;
+}
+
+void fs_poll_free(FsPoll *poll)
+{
+    if (!poll)
+        return;
+    g_source_destroy(poll->source);
+    g_source_unref(poll->source);
+    close(poll->fd);
+    g_free(poll);
+}
+
+int fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady ready, void *data)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    g_assert(!watch->poll);
+    if (epoll_ctl(poll->fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return -errno;
+    *watch = (FsWatch){.poll = poll, .ready = ready, .data = data, .fd = fd};
+    return 0;
+}
+
+int fs_watch_modify(FsWatch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    return epoll_ctl(watch->poll->fd, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? -errno : 0;
+}
+
+void fs_watch_remove(FsWatch *watch)
+{
+    FsPoll *poll = watch->poll;
+    if (!poll)
+        return;
+    for (int i = poll->at; i < poll->count; i++)
+        if (poll->batch[i].data.ptr == watch)
+            poll->batch[i].data.ptr = NULL;
+    epoll_ctl(poll->fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch->poll = NULL;
+}

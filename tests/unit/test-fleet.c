@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* SOURCE and the registry of guests, as far as no engine is needed. */
+
+#include "fleet.h"
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+typedef struct {
+    char *top, *source, *sockdir, *mountpoint;
+    FsOptions options;
+    GMainContext *context;
+    GString *told;
+} Fixture;
+
+static void set_up(Fixture *f, const void *data)
+{
+    f->top = g_dir_make_tmp("fleet-XXXXXX", NULL);
+    f->source = g_build_filename(f->top, "source", NULL);
+    f->sockdir = g_build_filename(f->top, "sock", NULL);
+    f->mountpoint = g_build_filename(f->top, "mnt", NULL);
+    g_mkdir(f->source, 0755);
+    g_mkdir(f->mountpoint, 0755);
+    f->options = (FsOptions){
+        .source = f->source,
+        .mountpoint = f->mountpoint,
+        .sockdir = f->sockdir,
+        .engines = 4,
+        .idle_s = 1,
+        .engine_path = (char *)"/nonexistent/uefivarsd",
+    };
+    f->context = g_main_context_new();
+    f->told = g_string_new(NULL);
+}
+
+static void tear_down(Fixture *f, const void *data)
+{
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->top);
+    g_assert_cmpint(system(command), ==, 0);
+    g_main_context_unref(f->context);
+    g_string_free(f->told, TRUE);
+    g_free(f->top);
+    g_free(f->source);
+    g_free(f->sockdir);
+    g_free(f->mountpoint);
+}
+
+static void put(Fixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_mkdir_with_parents(folder, 0755);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static FsFleet *open_fleet(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    FsFleet *fleet = fs_fleet_new(&f->options, f->context, &error);
+    g_assert_no_error(error);
+    return fleet;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static char *names(FsFleet *fleet)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    FsGuest *guest;
+
+    for (uint64_t after = 0; (guest = fs_fleet_next(fleet, after));
+         after = fs_guest_sequence(guest))
+        g_ptr_array_add(list, (void *)fs_guest_name(guest));
+    qsort(list->pdata, list->len, sizeof(char *), compare);
+    g_ptr_array_add(list, NULL);
+    return g_strjoinv(" ", (char **)list->pdata);
+}
+
+static void test_naming(Fixture *f, const void *data)
+{
+    g_autofree char *too_long = g_strnfill(201, 'x'), *just = g_strnfill(200, 'y');
+    g_autofree char *long_file = g_strconcat(too_long, ".json", NULL);
+    g_autofree char *just_file = g_strconcat(just, ".json", NULL);
+
+    put(f, "a.json", "");
+    put(f, "b_VARS.json", "");
+    put(f, "c.fd", "");
+    put(f, "d_VARS.fd", "");
+    put(f, "e_VARS.qcow2", "");
+    put(f, "f/config.json", "{}");
+    put(f, "g/vars.json", "");
+    put(f, "h/vars.fd", "");
+    put(f, "i/other", "");
+    put(f, "j.qcow2", "");
+    put(f, "k.config.json", "");
+    put(f, ".l.json", "");
+    put(f, "_VARS.json", "");
+    put(f, "m.txt", "");
+    put(f, long_file, "");
+    put(f, just_file, "");
+    g_autofree char *link = g_build_filename(f->source, "n.json", NULL);
+    g_assert_cmpint(symlink("a.json", link), ==, 0);
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    g_autofree char *found = names(fleet);
+    g_autofree char *expected =
+        g_strdup_printf("_VARS a b c d e f g h%s %s", geteuid() == 0 ? " n" : "", just);
+    g_assert_cmpstr(found, ==, expected);
+}
+
+static void test_precedence(Fixture *f, const void *data)
+{
+    put(f, "a_VARS.qcow2", "");
+    put(f, "a_VARS.fd", "");
+    put(f, "a.fd", "");
+    put(f, "a_VARS.json", "");
+    put(f, "a.json", "");
+    put(f, "a/vars.fd", "");
+    put(f, "a/vars.json", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    FsGuest *guest = fs_fleet_lookup(fleet, "a");
+    g_assert_nonnull(guest);
+    g_autofree char *losers = g_strjoinv(" ", (char **)fs_guest_shadowed(guest));
+    g_assert_cmpstr(losers, ==, "a/vars.fd a.json a_VARS.json a.fd a_VARS.fd a_VARS.qcow2");
+    g_autofree char *path = fs_guest_store_path(guest);
+    g_assert_true(g_str_has_suffix(path, "/source/a/vars.json"));
+    g_autofree char *status = fs_guest_status_object(guest);
+    g_assert_nonnull(strstr(status, "a_VARS.qcow2"));
+}
+
+static void on_added(FsGuest *guest, void *data)
+{
+    g_string_append_printf(((Fixture *)data)->told, "+%s ", fs_guest_name(guest));
+}
+
+static void on_removed(FsGuest *guest, void *data)
+{
+    g_string_append_printf(((Fixture *)data)->told, "-%s ", fs_guest_name(guest));
+}
+
+static void turn(Fixture *f)
+{
+    for (int i = 0; i < 20; i++)
+        while (g_main_context_iteration(f->context, FALSE))
+            ;
+}
+
+static void test_follow(Fixture *f, const void *data)
+{
+    static const FsFleetEvents events = {.guest_added = on_added, .guest_removed = on_removed};
+    g_autoptr(GError) error = NULL;
+
+    put(f, "a.json", "");
+    put(f, "b.json", "");
+    put(f, "empty/x", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    fs_fleet_set_events(fleet, &events, f);
+    g_assert_true(fs_fleet_start(fleet, &error));
+    turn(f);
+    put(f, "c.json", "");
+    g_assert_nonnull(fs_fleet_lookup(fleet, "c")); /* at once */
+    turn(f);
+    g_assert_cmpstr(f->told->str, ==, "+c ");
+    g_autofree char *b = g_build_filename(f->source, "b.json", NULL);
+    g_assert_cmpint(unlink(b), ==, 0);
+    turn(f);
+    g_assert_cmpstr(f->told->str, ==, "+c -b ");
+    put(f, "empty/vars.json", "");
+    turn(f);
+    g_assert_cmpstr(f->told->str, ==, "+c -b +empty ");
+    /* A store that takes precedence is another guest's store, with a node of its own. */
+    put(f, "c/vars.json", "");
+    turn(f);
+    g_assert_cmpstr(f->told->str, ==, "+c -b +empty -c +c ");
+    fs_fleet_stop(fleet);
+}
+
+static void test_sockets(Fixture *f, const void *data)
+{
+    g_autoptr(GError) error = NULL;
+
+    put(f, "a.json", "");
+    put(f, "b.json", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    g_assert_true(fs_fleet_start(fleet, &error));
+    turn(f);
+    g_autofree char *socket = fs_guest_socket_path(fs_fleet_lookup(fleet, "b"));
+    g_assert_true(g_str_has_suffix(socket, "/sock/3e23e8160039594a.sock"));
+    GStatBuf st;
+    g_assert_cmpint(g_stat(socket, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0660);
+    fs_fleet_stop(fleet);
+    g_assert_false(g_file_test(f->sockdir, G_FILE_TEST_EXISTS));
+}
+
+static void test_refused(Fixture *f, const void *data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *inside = g_build_filename(f->source, "mnt", NULL);
+    g_autofree char *other = g_build_filename(f->top, "sock2", NULL);
+
+    put(f, "a.json", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    f->options.sockdir = other;
+    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
+    g_assert_nonnull(strstr(error->message, "mounted already"));
+    g_clear_error(&error);
+    g_clear_pointer(&fleet, fs_fleet_free);
+
+    g_mkdir(inside, 0755);
+    f->options.mountpoint = inside;
+    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
+    g_assert_nonnull(strstr(error->message, "lie below it"));
+    g_clear_error(&error);
+    f->options.mountpoint = f->source;
+    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
+    g_clear_error(&error);
+
+    f->options.mountpoint = f->mountpoint;
+    f->options.read_only = true;
+    fleet = open_fleet(f);
+    f->options.sockdir = f->sockdir;
+    g_autoptr(FsFleet) shared = open_fleet(f);
+    g_assert_nonnull(shared);
+}
+
+static void on_removed_guest(FsGuest *guest, int error, void *data)
+{
+    *(int *)data = error;
+}
+
+static void test_make_and_remove(Fixture *f, const void *data)
+{
+    FsGuest *guest;
+    int result = -1;
+
+    put(f, "full.json", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    g_assert_cmpint(fs_fleet_make_guest(fleet, "full", &guest), ==, EEXIST);
+    g_assert_cmpint(fs_fleet_make_guest(fleet, ".x", &guest), ==, EINVAL);
+    g_assert_cmpint(fs_fleet_make_guest(fleet, "new", &guest), ==, 0);
+    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_NONE);
+    g_autofree char *config = fs_guest_config_path(guest);
+    g_assert_true(g_file_test(config, G_FILE_TEST_IS_REGULAR));
+
+    put(f, "new/note", "");
+    fs_guest_remove(guest, NULL, on_removed_guest, &result);
+    g_assert_cmpint(result, ==, ENOTEMPTY);
+    g_autofree char *note = g_build_filename(f->source, "new", "note", NULL);
+    g_unlink(note);
+    fs_guest_remove(guest, NULL, on_removed_guest, &result);
+    g_assert_cmpint(result, ==, 0);
+    g_assert_null(fs_fleet_lookup(fleet, "new"));
+    turn(f);
+}
+
+/* Nothing can start: whoever waits is told so, and the reason is in status.json. */
+static void test_no_engine(Fixture *f, const void *data)
+{
+    int result = -1;
+
+    put(f, "a.json", "");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    FsGuest *guest = fs_fleet_lookup(fleet, "a");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no engine*uefivarsd*");
+    fs_guest_need_replica(guest, NULL, on_removed_guest, &result);
+    turn(f);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(result, ==, EIO);
+    g_autofree char *status = fs_guest_status_object(guest);
+    g_assert_nonnull(strstr(status, "/nonexistent/uefivarsd"));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
+    ADD("/source/naming", test_naming);
+    ADD("/source/precedence", test_precedence);
+    ADD("/fleet/follow", test_follow);
+    ADD("/fleet/sockets", test_sockets);
+    ADD("/fleet/refused", test_refused);
+    ADD("/fleet/make-and-remove", test_make_and_remove);
+    ADD("/fleet/no-engine", test_no_engine);
+    return g_test_run();
+}
