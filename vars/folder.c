@@ -30,7 +30,7 @@ struct UvFolder {
     char *texts[UV_FILE_BEFORE_LOAD + 1];
     const UvFileOps *ops;
     void *ops_data;
-    UvKeeperHook hook;
+    UvFolderHook hook;
     void *hook_data;
 };
 
@@ -417,17 +417,25 @@ bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **er
     return ret == 0;
 }
 
-void uv_folder_set_keeper_hook(UvFolder *folder, bool (*hook)(void *data), void *data)
+void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data)
 {
     folder->hook = hook;
     folder->hook_data = data;
+}
+
+/* In the keeper. */
+static bool run_hook(void *data)
+{
+    const UvFolder *folder = data;
+
+    return !folder->hook || folder->hook(folder->dir_fd, folder->hook_data);
 }
 
 bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
 {
     int keep[] = {folder->dir_fd, folder->sidecars_fd};
     UvKeeper *keeper = uv_keeper_fork(folder->ops, folder->ops_data, keep, G_N_ELEMENTS(keep),
-                                      lock_fd, folder->hook, folder->hook_data);
+                                      lock_fd, run_hook, folder);
 
     if (!keeper) {
         set_errno_error(error, "cannot start the keeper", errno);

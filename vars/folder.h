@@ -45,8 +45,10 @@ void uv_folder_free(UvFolder *folder);
  * For an engine that is about to give up root and could not make it in somebody else's folder.
  */
 bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **error);
-/* What the keeper does before it serves (its confinement); set before forking it. */
-void uv_folder_set_keeper_hook(UvFolder *folder, bool (*hook)(void *data), void *data);
+/* What the keeper does before it serves (its confinement to the folder at `folder_fd`); set before
+ * forking it. false ends it. */
+typedef bool (*UvFolderHook)(int folder_fd, void *data);
+void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data);
 /* From now on through a keeper process. `lock_fd` (or -1) is shared with it. Call before threads
  * and confinement. */
 bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);

@@ -114,12 +114,9 @@ static void set_limits(void)
     set_limit(RLIMIT_CORE, 0);
 }
 
-bool uv_sandbox_prepare(UvSandbox *sandbox, int first_closed, GError **error)
+bool uv_sandbox_prepare(UvSandbox *sandbox, GError **error)
 {
     (void)setsid(); /* fails only for a group's leader; then there is a group of its own already */
-    if (close_range(first_closed, ~0u, 0) != 0 &&
-        !note(sandbox, "close_range", g_strerror(errno), error))
-        return false;
     if (sandbox->mode == UV_SANDBOX_OFF)
         return true;
     if (UNDER_SANITIZER) {

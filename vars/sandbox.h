@@ -31,9 +31,8 @@ bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode);
 
 /* Groups, gid and uid; all three or an error. */
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error);
-/* A session of its own, every descriptor from `first_closed` on closed, limits, not dumpable, no
- * new privileges. */
-bool uv_sandbox_prepare(UvSandbox *sandbox, int first_closed, GError **error);
+/* A session of its own, limits, not dumpable, no new privileges. */
+bool uv_sandbox_prepare(UvSandbox *sandbox, GError **error);
 /* Landlock without any rule, then the seccomp allow-list. */
 bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error);
 /*

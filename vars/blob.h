@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The state blob of SAVE and LOAD: a whole guest in one run of bytes, for migration and snapshots.
+ *
+ *   magic "UVSTATE\0" | u32 version (1) | u32 length of the body | SHA-256 of the body | body
+ *   body: u64 generation of the store | u32 count | count variables | session, to the end
+ *   variable: GUID | u32 attributes | u32 name size | name (UTF-16LE, no NUL) | u32 data size |
+ * data | EFI_TIME | u16 digest size | digest | i64 mtime ns | u64 monotonic count | u32 key
+ *
+ * Variables are the non-volatile ones in enumeration order; the session is what
+ * uv_service_write_session() wrote. A blob comes from outside: it is decoded whole, or not at all.
+ */
+
+#include "bytes.h"
+#include "varset.h"
+
+typedef struct {
+    uint64_t generation;
+    GPtrArray *variables; /* of UvVariable */
+    GBytes *session;
+} UvBlob;
+
+/* NULL if it would be larger than UV_FRAME_BLOB_MAX. */
+GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session);
+/* NULL with an error (G_IO_ERROR_INVALID_DATA) that says what is wrong. */
+UvBlob *uv_blob_decode(GBytes *bytes, GError **error);
+void uv_blob_free(UvBlob *blob);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvBlob, uv_blob_free)

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "daemon-options.h"
+
+#include <string.h>
+
+#include "uv-limits.h"
+
+/* Texts as GOption gives them, before they are checked. */
+typedef struct {
+    char *varcheck;
+    char *sandbox;
+    char *user;
+    gint64 size;
+} Raw;
+
+static void raw_clear(Raw *raw)
+{
+    g_free(raw->varcheck);
+    g_free(raw->sandbox);
+    g_free(raw->user);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Raw, raw_clear)
+
+static bool refuse(GError **error, const char *option, const char *why)
+{
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s", option, why);
+    return false;
+}
+
+static bool parse_varcheck(const char *text, UvVarcheckMode *ret_mode)
+{
+    if (strcmp(text, "strict") == 0)
+        *ret_mode = UV_VARCHECK_STRICT;
+    else if (strcmp(text, "edk2") == 0)
+        *ret_mode = UV_VARCHECK_EDK2;
+    else if (strcmp(text, "off") == 0)
+        *ret_mode = UV_VARCHECK_OFF;
+    else
+        return false;
+    return true;
+}
+
+/* UID:GID, both numbers. */
+static bool parse_user(const char *text, UvDaemonOptions *options)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ":", 2);
+    guint64 uid, gid;
+
+    if (!parts[0] || !parts[1] ||
+        !g_ascii_string_to_unsigned(parts[0], 10, 0, G_MAXUINT32 - 1, &uid, NULL) ||
+        !g_ascii_string_to_unsigned(parts[1], 10, 0, G_MAXUINT32 - 1, &gid, NULL))
+        return false;
+    options->become = true;
+    options->uid = uid;
+    options->gid = gid;
+    return true;
+}
+
+static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
+{
+    if (options->show_version || options->print_syscalls)
+        return true;
+    if (!options->store)
+        return refuse(error, "--store", "a store is needed (see --help)");
+    if (!options->socket)
+        return refuse(error, "--socket", "a socket is needed (see --help)");
+    if (raw->size < 1 || raw->size > UV_STORAGE_MAX)
+        return refuse(error, "--size", "1 to 8388608 bytes");
+    if (raw->varcheck && !parse_varcheck(raw->varcheck, &options->service.varcheck))
+        return refuse(error, "--varcheck", "strict, edk2 or off");
+    if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))
+        return refuse(error, "--sandbox", "auto, strict or off");
+    if (raw->user && !parse_user(raw->user, options))
+        return refuse(error, "--user", "UID:GID, as numbers");
+    if (options->spawned && strchr(options->store, '/'))
+        return refuse(error, "--store", "with --spawned it is one name in the folder at hand");
+    options->service.size_bytes = raw->size;
+    return true;
+}
+
+UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error)
+{
+    g_autoptr(UvDaemonOptions) options = g_new0(UvDaemonOptions, 1);
+    g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT};
+    gboolean force = FALSE, no_custom = FALSE, daemonize = FALSE, spawned = FALSE;
+    gboolean read_only = FALSE, version = FALSE, syscalls = FALSE;
+    const GOptionEntry entries[] = {
+        {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
+         "The variable store (any supported format; made if absent)", "FILE"},
+        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &options->socket,
+         "Listen for the guest's device here", "PATH"},
+        {"host-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->host_socket,
+         "Listen for the host here", "PATH"},
+        {"size", 0, 0, G_OPTION_ARG_INT64, &raw.size, "Storage in total (262144)", "BYTES"},
+        {"force-secure-boot", 0, 0, G_OPTION_ARG_NONE, &force,
+         "Secure Boot can't be turned off by the guest", NULL},
+        {"disable-custom-mode", 0, 0, G_OPTION_ARG_NONE, &no_custom, "Nothing waives a signature",
+         NULL},
+        {"varcheck", 0, 0, G_OPTION_ARG_STRING, &raw.varcheck,
+         "Checks of known variables for the host: strict (default), edk2, off", "MODE"},
+        {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw.sandbox,
+         "Confinement: auto (what the kernel has; default), strict, off", "MODE"},
+        {"daemon", 0, 0, G_OPTION_ARG_NONE, &daemonize, "Go to the background when ready", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Say which version this is", NULL},
+        {"spawned", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &spawned, NULL, NULL},
+        {"user", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &raw.user, NULL, "UID:GID"},
+        {"read-only", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &read_only, NULL, NULL},
+        {"print-syscalls", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &syscalls, NULL, NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_set_summary(context, "The UEFI variable engine of one virtual machine.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, argc, argv, error))
+        return NULL;
+    if (*argc > 1) {
+        refuse(error, (*argv)[1], "not an option (see --help)");
+        return NULL;
+    }
+    options->service.force_secure_boot = force;
+    options->service.disable_custom_mode = no_custom;
+    options->daemonize = daemonize;
+    options->spawned = spawned;
+    options->read_only = read_only;
+    options->show_version = version;
+    options->print_syscalls = syscalls;
+    return check(options, &raw, error) ? g_steal_pointer(&options) : NULL;
+}
+
+void uv_daemon_options_free(UvDaemonOptions *options)
+{
+    if (!options)
+        return;
+    g_free(options->store);
+    g_free(options->socket);
+    g_free(options->host_socket);
+    g_free(options);
+}

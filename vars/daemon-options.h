@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What uefivarsd was started with. */
+
+#include <sys/types.h>
+
+#include "sandbox.h"
+#include "service.h"
+
+/* Descriptors that a spawned engine inherits. */
+enum {
+    UV_FD_FOLDER = 3,         /* of the store */
+    UV_FD_GUEST_LISTENER = 4, /* listening sockets */
+    UV_FD_HOST_LISTENER = 5,
+    UV_FD_SESSION = 6,      /* session file, O_RDWR */
+    UV_FD_FIRST_CLOSED = 7, /* and all after it */
+};
+
+typedef struct {
+    char *store;       /* a path; spawned: one component */
+    char *socket;      /* a path; spawned: only for messages */
+    char *host_socket; /* NULL: none */
+    UvServiceConfig service;
+    UvSandboxMode sandbox;
+    bool daemonize;
+    bool spawned;
+    bool read_only;
+    bool become; /* uid and gid are given */
+    uid_t uid;
+    gid_t gid;
+    bool show_version;
+    bool print_syscalls;
+} UvDaemonOptions;
+
+/* NULL with an error that names the option. --help is answered by GOption, which exits. */
+UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error);
+void uv_daemon_options_free(UvDaemonOptions *options);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvDaemonOptions, uv_daemon_options_free)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "listen.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "frame.h"
+
+#define BACKLOG 64
+#define REPORT_MS 10000
+#define FIRST_FRAME_MAX 65536u
+
+static int fail(GError **error, const char *path, const char *what, int code)
+{
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(code), "%s: %s: %s", path, what,
+                g_strerror(code));
+    return -1;
+}
+
+/* A socket file on which nobody listens. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+    struct stat st;
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return false;
+    const bool stale = lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+                       connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+                       errno == ECONNREFUSED;
+    close(fd);
+    return stale;
+}
+
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
+{
+    const mode_t old = umask(~mode & 0777);
+    const int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    const int saved = errno;
+
+    umask(old);
+    errno = saved;
+    return result;
+}
+
+int uv_listen(const char *path, mode_t mode, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return fail(error, path, "socket", ENAMETOOLONG);
+    strcpy(address.sun_path, path);
+    if (is_stale(&address) && unlink(path) < 0 && errno != ENOENT)
+        return fail(error, path, "stale socket", errno);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(error, path, "socket", errno);
+    if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0) {
+        fail(error, path, "socket", errno);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool wait_for(int fd, int64_t until_us)
+{
+    const int64_t left = until_us - g_get_monotonic_time();
+    struct pollfd poll_fd = {fd, POLLIN, 0};
+
+    return left > 0 && poll(&poll_fd, 1, (int)(left / 1000) + 1) > 0;
+}
+
+static uint32_t any_frame(uint16_t type, void *data)
+{
+    return FIRST_FRAME_MAX;
+}
+
+static void answer(UvFrameIo *io, uint64_t cookie, uint32_t code, const char *text)
+{
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, 4096);
+    uv_write_u32(&writer, code);
+    uv_write_bytes(&writer, text, MIN(strlen(text), 4000));
+    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
+    (void)uv_frame_io_send(io, UV_WIRE_ERROR | UV_WIRE_REPLY, cookie, payload, -1);
+}
+
+void uv_listen_report_failure(int listener, uint32_t code, const char *text)
+{
+    const int64_t until = g_get_monotonic_time() + REPORT_MS * 1000;
+
+    if (!wait_for(listener, until))
+        return;
+    const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    g_autoptr(UvFrameIo) io = uv_frame_io_new(fd, any_frame, NULL);
+    uv_frame_io_refuse_descriptors(io);
+    for (;;) {
+        g_auto(UvFrame) frame = {.fd = -1};
+        const UvFrameResult result = uv_frame_io_receive(io, &frame);
+        if (result == UV_FRAME_READY)
+            answer(io, frame.cookie, code, text);
+        if (result != UV_FRAME_NONE || !wait_for(fd, until))
+            return;
+    }
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "log.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ESCAPED_MAX 256
+
+/* A process has one log: this is state of the process, as stderr is. */
+static char *prefix;
+static bool use_syslog;
+
+void uv_log_open(const char *who, bool to_syslog)
+{
+    g_free(prefix);
+    prefix = g_strdup(who);
+    use_syslog = to_syslog;
+    if (to_syslog) {
+        tzset(); /* reads its file now; later it may not */
+        openlog("uefivarsd", LOG_NDELAY | LOG_PID, LOG_DAEMON);
+    }
+}
+
+void uv_log(int priority, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    if (use_syslog) {
+        syslog(priority, "%s: %s", prefix ? prefix : "", text);
+        return;
+    }
+    g_autofree char *line = g_strdup_printf("uefivarsd: %s: %s\n", prefix ? prefix : "", text);
+    /* One write a line, so that lines of several engines do not mix; nobody to tell if it fails. */
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        return;
+}
+
+char *uv_log_escape(const char *text)
+{
+    GString *out = g_string_new(NULL);
+
+    for (const char *at = text; *at && out->len < ESCAPED_MAX;) {
+        const gunichar c = g_utf8_get_char_validated(at, -1);
+        if (c == (gunichar)-1 || c == (gunichar)-2 || !g_unichar_isprint(c)) {
+            g_string_append_printf(out, "\\x%02x", (unsigned char)*at);
+            at++;
+            continue;
+        }
+        g_string_append_unichar(out, c);
+        at = g_utf8_next_char(at);
+    }
+    return g_string_free(out, FALSE);
+}
+
+bool uv_log_allowed(UvLogRate *rate, unsigned burst, int64_t now_us, unsigned *ret_suppressed)
+{
+    /* next_us runs ahead of the clock by a second for each line; more than `burst` ahead is full.
+     */
+    if (rate->next_us < now_us)
+        rate->next_us = now_us;
+    if (rate->next_us - now_us >= (int64_t)burst * G_USEC_PER_SEC) {
+        rate->suppressed++;
+        return false;
+    }
+    rate->next_us += G_USEC_PER_SEC;
+    *ret_suppressed = rate->suppressed;
+    rate->suppressed = 0;
+    return true;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What subscribed host connections are told. An event is in the connection's socket before the
+ * reply that it precedes leaves; one that does not fit there cuts the connection off (its front
+ * connects again and asks for a new snapshot). Only while a reply that the front itself asked for
+ * is still under way is it given a moment to read on.
+ */
+
+#include <poll.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "server-internal.h"
+#include "uv-limits.h"
+
+#define PATIENCE_MS 100
+
+uint32_t uv_events_state(const UvServer *server)
+{
+    uint32_t state = 0;
+
+    if (server->session_alive)
+        state |= UV_HOST_STATE_GUEST;
+    if (server->guest && server->session_alive)
+        state |= UV_HOST_STATE_CONNECTED;
+    if (uv_server_is_read_only(server))
+        state |= UV_HOST_STATE_READ_ONLY;
+    if (uv_service_phase(server->service)->exit_boot_services)
+        state |= UV_HOST_STATE_RUNTIME;
+    if (server->session_alive && server->session.mode != UV_SESSION_SERVING)
+        state |= UV_HOST_STATE_RELEASED;
+    return state;
+}
+
+void uv_events_write_usage(const UvServer *server, UvWriter *writer)
+{
+    UvQueryInfo info = {0};
+    const uint32_t attributes =
+        EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS;
+
+    if (uv_service_query(server->service, UV_DOOR_HOST, attributes, &info) != EFI_SUCCESS)
+        info = (UvQueryInfo){0};
+    uv_write_u64(writer, info.maximum_storage_bytes);
+    uv_write_u64(writer, info.remaining_storage_bytes);
+    uv_write_u64(writer, info.maximum_variable_bytes);
+}
+
+void uv_events_write_identity(const UvServer *server, UvWriter *writer)
+{
+    const UvStoreIdentity *identity = &server->store->identity;
+
+    uv_write_u64(writer, identity->device);
+    uv_write_u64(writer, identity->inode);
+    uv_write_u64(writer, identity->size_bytes);
+    uv_write_u64(writer, identity->mtime_ns);
+    uv_write_u64(writer, identity->ctime_ns);
+}
+
+/* NULL: longer than a file name can be. Such a variable is not listed. */
+static char *file_name(const UvVariable *variable)
+{
+    g_autofree char *name = uv_file_name_format(variable->name, &variable->guid);
+
+    return strlen(name) <= UV_FILE_NAME_MAX ? g_steal_pointer(&name) : NULL;
+}
+
+static void write_name(UvWriter *writer, const char *name)
+{
+    uv_write_u16(writer, strlen(name));
+    uv_write_bytes(writer, name, strlen(name));
+}
+
+static void write_entry(const UvServer *server, UvWriter *writer, const char *name,
+                        const UvVariable *variable)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(variable->data, &size);
+
+    write_name(writer, name);
+    uv_write_u64(writer,
+                 variable->mtime_ns ? variable->mtime_ns : server->store->identity.mtime_ns);
+    uv_write_u32(writer, 4 + size);
+    uv_write_u32(writer, variable->attributes);
+    uv_write_bytes(writer, data, size);
+}
+
+bool uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable)
+{
+    g_autofree char *name = file_name(variable);
+
+    if (name)
+        write_entry(server, writer, name, variable);
+    return name != NULL;
+}
+
+/* Waits a moment for a front that is reading a reply; true if all is sent. */
+static bool drain(UvConn *conn)
+{
+    const int64_t until = g_get_monotonic_time() + PATIENCE_MS * 1000;
+    UvFrameResult result;
+
+    while ((result = uv_frame_io_flush(conn->io)) == UV_FRAME_NONE) {
+        const int64_t left = until - g_get_monotonic_time();
+        struct pollfd poll_fd = {uv_frame_io_fd(conn->io), POLLOUT, 0};
+        if (left <= 0 || poll(&poll_fd, 1, (int)(left / 1000) + 1) < 0)
+            return false;
+    }
+    return result == UV_FRAME_READY;
+}
+
+void uv_conn_event(UvConn *conn, uint16_t type, GBytes *payload)
+{
+    const bool reading = uv_frame_io_queued_bytes(conn->io) > 0;
+    UvFrameResult result = uv_frame_io_send(conn->io, type, 0, payload, -1);
+
+    if (result == UV_FRAME_NONE && reading && drain(conn))
+        result = UV_FRAME_READY;
+    if (result == UV_FRAME_READY)
+        return;
+    if (result == UV_FRAME_NONE)
+        uv_log(LOG_NOTICE, "a host connection does not read its events: cut off");
+    uv_conn_close(conn);
+}
+
+static void tell(UvServer *server, uint16_t type, GBytes *payload)
+{
+    g_autoptr(GPtrArray) hosts = g_ptr_array_copy(server->hosts, NULL, NULL);
+
+    for (guint i = 0; i < hosts->len; i++) {
+        UvConn *conn = hosts->pdata[i];
+        if (conn->subscribed && !conn->closed)
+            uv_conn_event(conn, type, payload);
+    }
+}
+
+static bool somebody_listens(const UvServer *server)
+{
+    for (guint i = 0; i < server->hosts->len; i++) {
+        if (((UvConn *)server->hosts->pdata[i])->subscribed)
+            return true;
+    }
+    return false;
+}
+
+static void write_head(const UvServer *server, UvWriter *writer)
+{
+    uv_write_u32(writer, uv_events_state(server));
+    uv_events_write_usage(server, writer);
+    uv_events_write_identity(server, writer);
+}
+
+static bool write_item(const UvServer *server, UvWriter *writer, const UvChangeItem *item)
+{
+    g_autofree char *name = file_name(item->after ? item->after : item->before);
+
+    if (!name)
+        return false;
+    uv_write_u8(writer, item->after != NULL);
+    if (item->after)
+        write_entry(server, writer, name, item->after);
+    else
+        write_name(writer, name);
+    return true;
+}
+
+void uv_events_changed(UvService *service, const UvChange *change, void *data)
+{
+    UvServer *server = data;
+    g_auto(UvWriter) writer;
+    uint32_t count = 0;
+
+    if (!somebody_listens(server))
+        return;
+    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    write_head(server, &writer);
+    const size_t count_at = uv_writer_size(&writer);
+    uv_write_u32(&writer, 0);
+    for (size_t i = 0; i < uv_change_count(change); i++)
+        count += write_item(server, &writer, uv_change_item(change, i));
+    uv_write_u32_at(&writer, count_at, count);
+    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
+    if (payload)
+        tell(server, UV_HOST_CHANGED, payload);
+    server->told_state = uv_events_state(server);
+}
+
+void uv_events_state_changed(UvServer *server)
+{
+    const uint32_t state = uv_events_state(server);
+    g_auto(UvWriter) writer;
+
+    if (state == server->told_state)
+        return;
+    server->told_state = state;
+    uv_writer_init(&writer, 256);
+    write_head(server, &writer);
+    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
+    tell(server, UV_HOST_STATE, payload);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The guest socket: HELLO first, then MM, RESET, SAVE, LOAD, ACQUIRE, BYE. */
+
+#include <string.h>
+#include <syslog.h>
+
+#include "mm.h"
+#include "server-internal.h"
+#include "uv-limits.h"
+
+/* Before HELLO a connection may cost no more than this. */
+#define UNGREETED_MAX 4096u
+
+uint32_t uv_guest_frame_cap(uint16_t type, void *data)
+{
+    const UvConn *conn = data;
+
+    switch (type) {
+    case UV_WIRE_HELLO:
+        return UV_FRAME_HELLO_MAX;
+    case UV_WIRE_RESET:
+    case UV_WIRE_ACQUIRE:
+    case UV_WIRE_BYE:
+        return 0;
+    case UV_WIRE_SAVE:
+        return 4;
+    default:
+        break;
+    }
+    if (conn->kind == UV_CONN_PENDING)
+        return UNGREETED_MAX;
+    return type == UV_WIRE_LOAD ? UV_FRAME_BLOB_MAX : UV_FRAME_MM_MAX;
+}
+
+static bool decode_hello(GBytes *payload, UvHello *hello)
+{
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(payload, &size);
+
+    uv_reader_init(&reader, data, size);
+    *hello = (UvHello){0};
+    hello->lowest = uv_read_u32(&reader);
+    hello->highest = uv_read_u32(&reader);
+    hello->features = uv_read_u32(&reader);
+    hello->flags = uv_read_u32(&reader);
+    const uint8_t *id = uv_read_bytes(&reader, sizeof(hello->id));
+    hello->buffer_size = uv_read_u32(&reader);
+    if (reader.failed || reader.left > UV_WIRE_NAME_MAX || hello->buffer_size == 0 ||
+        hello->lowest > hello->highest)
+        return false;
+    memcpy(hello->id, id, sizeof(hello->id));
+    memcpy(hello->name, reader.at, reader.left);
+    return strlen(hello->name) == reader.left && g_utf8_validate(hello->name, -1, NULL);
+}
+
+static GBytes *hello_reply(const UvServer *server)
+{
+    static const char build[] = "uefivarsd " UV_VERSION;
+    g_auto(UvWriter) writer;
+    uint32_t flags = 0;
+
+    if (server->config.force_secure_boot)
+        flags |= UV_WIRE_STATE_FORCE_SECURE_BOOT;
+    if (server->config.disable_custom_mode)
+        flags |= UV_WIRE_STATE_DISABLE_CUSTOM_MODE;
+    if (uv_server_is_read_only(server))
+        flags |= UV_WIRE_STATE_READ_ONLY;
+    uv_writer_init(&writer, 256);
+    uv_write_u32(&writer, UV_WIRE_VERSION);
+    uv_write_u32(&writer, 0); /* no features yet */
+    uv_write_u32(&writer, server->buffer_size);
+    uv_write_u32(&writer, flags);
+    uv_write_u64(&writer, uv_server_storage_bytes(server));
+    uv_write_bytes(&writer, build, strlen(build));
+    return uv_writer_steal(&writer);
+}
+
+static void handle_hello(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_autofree char *text = NULL;
+    UvHello hello;
+
+    if (conn->kind == UV_CONN_GUEST) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO was said already");
+        return;
+    }
+    if (!decode_hello(frame->payload, &hello)) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed HELLO");
+        return;
+    }
+    if (hello.lowest > UV_WIRE_VERSION || hello.highest < UV_WIRE_VERSION) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_VERSION, "this engine speaks version 1");
+        return;
+    }
+    if (!uv_session_hello(server, conn, &hello, &text)) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_OCCUPIED, text);
+        return;
+    }
+    server->buffer_size = MIN(hello.buffer_size, UV_MM_BUFFER_MAX);
+    uv_conn_reply(conn, frame, hello_reply(server));
+}
+
+static GBytes *mm_reply(uint32_t device_status, GBytes *buffer)
+{
+    g_auto(UvWriter) writer;
+    gsize size;
+    const void *data = g_bytes_get_data(buffer, &size);
+
+    uv_writer_init(&writer, UV_FRAME_MM_MAX + 8);
+    uv_write_u32(&writer, device_status);
+    uv_write_u32(&writer, 0);
+    uv_write_bytes(&writer, data, size);
+    return uv_writer_steal(&writer);
+}
+
+static void handle_mm(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    uint32_t device_status = UV_DEVICE_SUCCESS;
+    gsize size;
+    const uint8_t *request = g_bytes_get_data(frame->payload, &size);
+
+    if (server->session.mode == UV_SESSION_INCOMING) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "nothing is served before LOAD");
+        return;
+    }
+    if (server->session.mode == UV_SESSION_RELEASED) {
+        uv_conn_reply(conn, frame, mm_reply(UV_DEVICE_BUSY, frame->payload));
+        return;
+    }
+    if (size > server->buffer_size) {
+        uv_conn_reply(conn, frame, mm_reply(UV_DEVICE_BAD_BUFFER_SIZE, frame->payload));
+        return;
+    }
+    g_autoptr(GBytes) reply = uv_mm_handle(server->service, request, size, &device_status);
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    uv_conn_reply(conn, frame, mm_reply(device_status, reply));
+}
+
+static void handle_reset(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+
+    if (server->session.mode == UV_SESSION_RELEASED) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "the store is released");
+        return;
+    }
+    /* QEMU resets its machine before it loads an incoming one: there is nothing to reset yet. */
+    if (server->session.mode == UV_SESSION_SERVING)
+        uv_session_cold_start(server);
+    uv_conn_reply(conn, frame, NULL);
+}
+
+static void handle_bye(UvConn *conn, const UvFrame *frame)
+{
+    uv_session_end(conn->server);
+    uv_conn_reply(conn, frame, NULL);
+    uv_conn_finish(conn);
+}
+
+void uv_guest_frame(UvConn *conn, const UvFrame *frame)
+{
+    if (frame->type == UV_WIRE_HELLO) {
+        handle_hello(conn, frame);
+        return;
+    }
+    if (conn->kind == UV_CONN_PENDING) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO comes first");
+        return;
+    }
+    switch (frame->type) {
+    case UV_WIRE_MM:
+        handle_mm(conn, frame);
+        break;
+    case UV_WIRE_RESET:
+        handle_reset(conn, frame);
+        break;
+    case UV_WIRE_SAVE:
+        uv_migrate_save(conn, frame);
+        break;
+    case UV_WIRE_LOAD:
+        uv_migrate_load(conn, frame);
+        break;
+    case UV_WIRE_ACQUIRE:
+        uv_migrate_acquire(conn, frame);
+        break;
+    case UV_WIRE_BYE:
+        handle_bye(conn, frame);
+        break;
+    default:
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
+        break;
+    }
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The host socket: what uefivarsfs asks for (wire.h has the payloads). */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "publish.h"
+#include "server-internal.h"
+#include "uv-limits.h"
+
+#define REASON_MAX 1024u
+
+uint32_t uv_host_frame_cap(uint16_t type, void *conn)
+{
+    switch (type) {
+    case UV_HOST_SNAPSHOT:
+    case UV_HOST_STATUS:
+    case UV_HOST_EXPORT:
+    case UV_HOST_LISTENER:
+    case UV_HOST_CHECK:
+    case UV_HOST_END:
+        return 0;
+    case UV_HOST_SET:
+        return 12 + 2 + UV_FILE_NAME_MAX + 4 + UV_MM_BUFFER_MAX + 4096;
+    case UV_HOST_IMPORT:
+        return UV_JSON_FILE_MAX;
+    default:
+        return 8192;
+    }
+}
+
+/* ---- outcomes ---- */
+
+static void reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
+                          const char *reason)
+{
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, 16 + REASON_MAX);
+    uv_write_u64(&writer, status);
+    uv_write_u32(&writer, error);
+    if (reason)
+        uv_write_bytes(&writer, reason, MIN(strlen(reason), REASON_MAX));
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+}
+
+static void malformed(UvConn *conn, const UvFrame *frame)
+{
+    uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed payload");
+}
+
+/* While another engine may have the store, the host changes nothing here. */
+static bool refuse_released(UvConn *conn, const UvFrame *frame)
+{
+    if (conn->server->session_alive && conn->server->session.mode != UV_SESSION_SERVING) {
+        reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EROFS, "the guest is being migrated");
+        return true;
+    }
+    return false;
+}
+
+/* ---- reading requests ---- */
+
+/* u16 length and a file name; false: malformed. */
+static bool read_name(UvReader *reader, char **ret_name)
+{
+    const size_t size = uv_read_u16(reader);
+    const uint8_t *bytes = uv_read_bytes(reader, size);
+
+    if (!bytes || memchr(bytes, '\0', size))
+        return false;
+    *ret_name = g_strndup((const char *)bytes, size);
+    return true;
+}
+
+static void payload_reader(const UvFrame *frame, UvReader *ret_reader)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(frame->payload, &size);
+
+    uv_reader_init(ret_reader, data, size);
+}
+
+/* ---- SET and TOUCH ---- */
+
+typedef struct {
+    uint32_t flags;
+    UvSetRequest request;
+    UvName *name;
+} HostSet;
+
+static void host_set_clear(HostSet *set)
+{
+    g_clear_pointer(&set->name, uv_name_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HostSet, host_set_clear)
+
+/* NULL, or why it can't even be asked. */
+static const char *complete_set(HostSet *set, const char *file_name, UvReader *content)
+{
+    if (!uv_file_name_parse(file_name, &set->name, &set->request.guid))
+        return "not a variable's file name";
+    set->request.door = UV_DOOR_HOST;
+    set->request.name = set->name;
+    if (set->flags & UV_HOST_SET_DELETE)
+        return NULL;
+    set->request.attributes = uv_read_u32(content);
+    set->request.data_bytes = content->left;
+    set->request.data = uv_read_bytes(content, content->left);
+    return content->failed ? "shorter than the four bytes of attributes" : NULL;
+}
+
+/* 0, or the errno of what is the host door's own to refuse. */
+static int host_rule(UvServer *server, const HostSet *set, const char **ret_reason)
+{
+    const bool there = uv_varset_lookup(uv_service_variables(server->service), &set->request.guid,
+                                        set->name) != NULL;
+
+    if (there && (set->flags & UV_HOST_SET_EXCLUSIVE)) {
+        *ret_reason = "the variable exists";
+        return EEXIST;
+    }
+    if (!there && !server->session_alive && !(set->flags & UV_HOST_SET_DELETE) &&
+        set->request.data_bytes > 0 && !(set->request.attributes & EFI_VARIABLE_NON_VOLATILE)) {
+        *ret_reason = "a volatile variable needs a running guest";
+        return EPERM;
+    }
+    return 0;
+}
+
+static const char *reason_of(UvServer *server, const UvRefusal *refusal)
+{
+    const char *store = uv_service_store_error(server->service);
+
+    if (refusal->text)
+        return refusal->text;
+    return store ? store : server->store->read_only_reason;
+}
+
+static void handle_set(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_auto(HostSet) set = {0};
+    g_autofree char *file_name = NULL;
+    const char *reason = NULL;
+    UvRefusal refusal = {0};
+    UvReader reader;
+
+    payload_reader(frame, &reader);
+    set.flags = uv_read_u32(&reader);
+    set.request.mtime_ns = uv_read_u64(&reader);
+    if (!read_name(&reader, &file_name)) {
+        malformed(conn, frame);
+        return;
+    }
+    if (refuse_released(conn, frame))
+        return;
+    uv_server_refresh(server);
+    reason = complete_set(&set, file_name, &reader);
+    if (reason) {
+        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, reason);
+        return;
+    }
+    const int error = host_rule(server, &set, &reason);
+    if (error) {
+        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, error, reason);
+        return;
+    }
+    const EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    reply_outcome(conn, frame, status, 0,
+                  status == EFI_SUCCESS ? NULL : reason_of(server, &refusal));
+}
+
+static void handle_touch(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_autofree char *file_name = NULL;
+    g_autoptr(UvName) name = NULL;
+    g_autoptr(GError) error = NULL;
+    UvReader reader;
+    UvGuid guid;
+
+    payload_reader(frame, &reader);
+    const int64_t mtime_ns = uv_read_u64(&reader);
+    if (!read_name(&reader, &file_name) || !uv_reader_done(&reader)) {
+        malformed(conn, frame);
+        return;
+    }
+    if (refuse_released(conn, frame))
+        return;
+    if (!uv_file_name_parse(file_name, &name, &guid)) {
+        reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, "not a variable's file name");
+        return;
+    }
+    if (uv_service_touch(server->service, &guid, name, mtime_ns, &error))
+        reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
+    else
+        reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, error->message);
+}
+
+/* ---- whole stores ---- */
+
+static void handle_snapshot(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    const UvVarset *set = uv_service_variables(server->service);
+    g_auto(UvWriter) writer;
+    uint32_t count = 0;
+
+    uv_server_refresh(server);
+    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    uv_write_u32(&writer, uv_events_state(server));
+    uv_events_write_usage(server, &writer);
+    uv_events_write_identity(server, &writer);
+    const size_t count_at = uv_writer_size(&writer);
+    uv_write_u32(&writer, 0);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
+        count += uv_events_write_entry(server, &writer, v);
+    uv_write_u32_at(&writer, count_at, count);
+    conn->subscribed = true;
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+}
+
+/* The file's own text where the file is such a text and complete; NULL otherwise. */
+static GBytes *own_text(UvServer *server)
+{
+    UvStore *store = server->store;
+    g_autoptr(GError) error = NULL;
+
+    if (strcmp(store->ops->format, "json") != 0 || server->session.mode != UV_SESSION_SERVING)
+        return NULL;
+    if (!store->read_only_reason && !uv_server_compact(server))
+        return NULL;
+    const int fd = uv_folder_open(store->folder, UV_FILE_STORE, O_RDONLY, &error);
+    if (fd < 0)
+        return NULL;
+    GBytes *text = uv_read_file(fd, server->store_path, UV_JSON_FILE_MAX, &error);
+    close(fd);
+    return text;
+}
+
+static void handle_export(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+
+    uv_server_refresh(server);
+    GBytes *text = own_text(server);
+    if (!text)
+        text = uv_json_format(uv_service_variables(server->service));
+    uv_conn_reply(conn, frame, text);
+}
+
+static void handle_import(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_autoptr(GError) error = NULL;
+    gsize size;
+    const char *text = g_bytes_get_data(frame->payload, &size);
+
+    if (server->session_alive) {
+        reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EBUSY, "a guest is connected");
+        return;
+    }
+    uv_server_refresh(server);
+    g_autoptr(GPtrArray) variables = uv_json_parse("store.json", text, size, &error);
+    if (!variables) {
+        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, error->message);
+        return;
+    }
+    if (!uv_service_replace(server->service, variables, &error)) {
+        reply_outcome(conn, frame, uv_store_error_status(error), 0, error->message);
+        return;
+    }
+    uv_log(LOG_INFO, "the store was replaced by the host");
+    reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
+}
+
+/* ---- the engine ---- */
+
+static void handle_hello(UvConn *conn, const UvFrame *frame)
+{
+    static const char build[] = "uefivarsd " UV_VERSION;
+    g_auto(UvWriter) writer;
+    UvReader reader;
+
+    payload_reader(frame, &reader);
+    const uint32_t version = uv_read_u32(&reader);
+    if (reader.failed) {
+        malformed(conn, frame);
+        return;
+    }
+    if (version != UV_WIRE_VERSION) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_VERSION, "this engine speaks version 1");
+        return;
+    }
+    conn->greeted = true;
+    uv_writer_init(&writer, 256);
+    uv_write_u32(&writer, UV_WIRE_VERSION);
+    uv_write_u32(&writer, uv_events_state(conn->server));
+    uv_write_u32(&writer, getpid());
+    uv_events_write_identity(conn->server, &writer);
+    uv_write_bytes(&writer, build, strlen(build));
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+}
+
+static void handle_check(UvConn *conn, const UvFrame *frame)
+{
+    g_auto(UvWriter) writer;
+
+    uv_server_refresh(conn->server);
+    uv_writer_init(&writer, 256);
+    uv_write_u32(&writer, uv_events_state(conn->server));
+    uv_events_write_usage(conn->server, &writer);
+    uv_events_write_identity(conn->server, &writer);
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+}
+
+static void handle_end(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    const bool ends = !server->session_alive && uv_server_compact(server);
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, 64);
+    uv_write_u32(&writer, ends);
+    uv_events_write_identity(server, &writer);
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+    if (ends)
+        uv_server_stop(server, 0);
+}
+
+static void handle_selftest(UvConn *conn, const UvFrame *frame)
+{
+    gsize size;
+    const char *data = g_bytes_get_data(frame->payload, &size);
+    g_autofree char *path = g_strndup(data ? data : "", size);
+    char *text = uv_sandbox_selftest(path);
+
+    uv_conn_reply(conn, frame, g_bytes_new_take(text, strlen(text)));
+}
+
+void uv_host_frame(UvConn *conn, const UvFrame *frame)
+{
+    if (!conn->greeted && frame->type != UV_HOST_HELLO) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO comes first");
+        return;
+    }
+    switch (frame->type) {
+    case UV_HOST_HELLO:
+        handle_hello(conn, frame);
+        break;
+    case UV_HOST_SNAPSHOT:
+        handle_snapshot(conn, frame);
+        break;
+    case UV_HOST_SET:
+        handle_set(conn, frame);
+        break;
+    case UV_HOST_STATUS:
+        uv_conn_reply(conn, frame, uv_status_format(conn->server));
+        break;
+    case UV_HOST_EXPORT:
+        handle_export(conn, frame);
+        break;
+    case UV_HOST_IMPORT:
+        handle_import(conn, frame);
+        break;
+    case UV_HOST_TOUCH:
+        handle_touch(conn, frame);
+        break;
+    case UV_HOST_LISTENER:
+        uv_conn_reply_fd(conn, frame, conn->server->guest_listener);
+        break;
+    case UV_HOST_CHECK:
+        handle_check(conn, frame);
+        break;
+    case UV_HOST_END:
+        handle_end(conn, frame);
+        break;
+    case UV_HOST_SELFTEST:
+        handle_selftest(conn, frame);
+        break;
+    default:
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
+        break;
+    }
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Shared by the files of the server, and by nobody else.
+ *
+ *   server.c          life: listeners, timers, signals, the store's own work
+ *   server-conn.c     one connection: frames, deadlines, back pressure
+ *   server-guest.c    the guest socket's frames
+ *   server-session.c  whose session it is: begin, resume, takeover, loss, end
+ *   server-migrate.c  SAVE, LOAD, ACQUIRE
+ *   server-host.c     the host socket's frames
+ *   server-events.c   what subscribed host connections are told
+ *   server-status.c   STATUS
+ *
+ * Session states:
+ *
+ *   none --HELLO--> alive, connected --connection lost--> alive, lost --30 s--> none
+ *                        ^  |  BYE: none                      |
+ *                        |  +--HELLO, other id: refused       |
+ *                        +-------HELLO, same id---------------+   HELLO, other id: cold start
+ *
+ * and, orthogonal to it, UvSessionMode: SERVING, INCOMING until LOAD, RELEASED until ACQUIRE.
+ */
+
+#include "frame.h"
+#include "log.h"
+#include "server.h"
+
+typedef struct UvConn UvConn;
+
+typedef enum {
+    UV_CONN_PENDING, /* on the guest socket, before HELLO: not the guest */
+    UV_CONN_GUEST,
+    UV_CONN_HOST,
+} UvConnKind;
+
+struct UvConn {
+    UvServer *server;
+    UvConnKind kind;
+    UvFrameIo *io;
+    GSource *source;
+    void *tag;
+    GIOCondition watched;
+    int64_t since_us; /* accepted; or, when closing, since then */
+    bool closing;     /* goes when its last bytes are sent */
+    bool closed;      /* gone; the struct lives until its dispatch is over */
+    bool greeted;     /* host: HELLO was there */
+    bool subscribed;  /* host: wants events */
+};
+
+struct UvServer {
+    UvService *service;
+    UvServiceConfig config;
+    UvStore *store;
+    const UvSandbox *sandbox;
+    char *store_path;
+    uid_t owner;
+    bool spawned;
+
+    GMainLoop *loop;
+    int exit_status;
+    int guest_listener, host_listener, signal_fd;
+    GSource *timer;
+    int64_t alone_since_us; /* spawned: neither guest nor host; 0: not so */
+
+    GQueue pending;   /* of UvConn, oldest first */
+    UvConn *guest;    /* the connection, or NULL */
+    GPtrArray *hosts; /* of UvConn */
+
+    UvSessionFile *session_file;
+    bool session_alive;
+    UvSessionHead session;
+    bool session_resumed, session_failed_closed;
+    int64_t lost_since_us;     /* alive, but without its connection; 0: not so */
+    uint32_t buffer_size;      /* as agreed in HELLO */
+    bool changed_when_resumed; /* RELEASED, and the store is another than the one let go */
+
+    uint32_t told_state; /* what hosts were told last */
+    UvLogRate refusals, troubles;
+};
+
+/* server.c */
+void uv_server_rearm(UvServer *server);
+void uv_server_stop(UvServer *server, int exit_status);
+/* The store complete in its own format; false is logged. */
+bool uv_server_compact(UvServer *server);
+/* Without a session: takes over what another program made of the store. */
+void uv_server_refresh(UvServer *server);
+bool uv_server_reload(UvServer *server, GError **error);
+bool uv_server_is_read_only(const UvServer *server);
+uint64_t uv_server_storage_bytes(const UvServer *server);
+
+/* server-conn.c */
+UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind);
+void uv_conn_unref(UvConn *conn);
+/* At once; tells the server. */
+void uv_conn_close(UvConn *conn);
+/* `payload` is taken, and may be NULL. */
+void uv_conn_reply(UvConn *conn, const UvFrame *request, GBytes *payload);
+void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd);
+void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
+/* ERROR, then the connection goes. */
+void uv_conn_refuse(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
+/* As a reply, then the connection goes. */
+void uv_conn_finish(UvConn *conn);
+
+/* server-guest.c */
+uint32_t uv_guest_frame_cap(uint16_t type, void *conn);
+void uv_guest_frame(UvConn *conn, const UvFrame *frame);
+
+/* server-session.c */
+typedef struct {
+    uint32_t lowest, highest, features, flags, buffer_size;
+    uint8_t id[UV_WIRE_SESSION_ID_BYTES];
+    char name[UV_WIRE_NAME_MAX + 1];
+} UvHello;
+/* Makes `conn` the guest, or returns false: occupied, `ret_text` says by whom. */
+bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char **ret_text);
+void uv_session_restore(UvServer *server);
+void uv_session_lost(UvServer *server);
+void uv_session_end(UvServer *server);
+/* Reset of the machine: the same session, from its start. */
+void uv_session_cold_start(UvServer *server);
+/* Before every reply that may have changed it. */
+void uv_session_persist(UvServer *server);
+
+/* server-migrate.c */
+void uv_migrate_save(UvConn *conn, const UvFrame *frame);
+void uv_migrate_load(UvConn *conn, const UvFrame *frame);
+void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
+
+/* server-host.c */
+uint32_t uv_host_frame_cap(uint16_t type, void *conn);
+void uv_host_frame(UvConn *conn, const UvFrame *frame);
+
+/* server-events.c */
+uint32_t uv_events_state(const UvServer *server);
+void uv_events_write_usage(const UvServer *server, UvWriter *writer);
+void uv_events_write_identity(const UvServer *server, UvWriter *writer);
+/* false, and nothing written: a variable whose file name would be too long. */
+bool uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
+void uv_events_changed(UvService *service, const UvChange *change, void *server);
+/* Tells hosts if the state is another than they know. */
+void uv_events_state_changed(UvServer *server);
+
+/* Queues an event; cut off if it does not go. */
+void uv_conn_event(UvConn *conn, uint16_t type, GBytes *payload);
+
+/* server-status.c */
+GBytes *uv_status_format(UvServer *server);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvConn, uv_conn_unref)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * SAVE, LOAD and ACQUIRE: a guest's whole state out and in, and the hand-over of its store.
+ *
+ * On one shared store exactly one engine writes at a time: the source compacts and lets go
+ * (RELEASE) before it answers, the target takes the store only at LOAD, and finds it as the blob
+ * says, so it writes nothing. A source whose migration failed takes the store back (ACQUIRE),
+ * unless somebody wrote to it since: then it must not go on with what it remembers. On two stores
+ * LOAD replaces the target's content, and keeps what was there as FILE.before-load.
+ */
+
+#include <syslog.h>
+
+#include "blob.h"
+#include "server-internal.h"
+#include "uv-limits.h"
+
+static GBytes *encode(UvServer *server)
+{
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_service_write_session(server->service, &writer);
+    g_autoptr(GBytes) session = uv_writer_steal(&writer);
+    return session ? uv_blob_encode(uv_service_variables(server->service),
+                                    server->store->generation, session)
+                   : NULL;
+}
+
+/* Compact, let go of the lock. In the file now is what the blob has. */
+static bool release(UvServer *server, GError **error)
+{
+    UvStore *store = server->store;
+
+    if (server->session.mode == UV_SESSION_RELEASED)
+        return true;
+    if (!store->ops->release(store, uv_service_variables(server->service), error))
+        return false;
+    server->session.mode = UV_SESSION_RELEASED;
+    server->session.identity = store->identity;
+    return true;
+}
+
+void uv_migrate_save(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_autoptr(GError) error = NULL;
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(frame->payload, &size);
+
+    uv_reader_init(&reader, data, size);
+    const uint32_t flags = uv_read_u32(&reader);
+    if (!uv_reader_done(&reader)) {
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed SAVE");
+        return;
+    }
+    if (server->session.mode == UV_SESSION_INCOMING) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "there is nothing before LOAD");
+        return;
+    }
+    g_autoptr(GBytes) blob = encode(server);
+    if (!blob) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, "the state is larger than a blob");
+        return;
+    }
+    if ((flags & UV_WIRE_SAVE_RELEASE) && !release(server, &error)) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, error->message);
+        return;
+    }
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    uv_conn_reply(conn, frame, g_steal_pointer(&blob));
+}
+
+/* The session of the blob fits its variables; found out on a service aside. */
+static bool session_is_valid(UvServer *server, const UvBlob *blob)
+{
+    UvService *aside = uv_service_new(&server->config, NULL);
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(blob->session, &size);
+
+    uv_service_load(aside, blob->variables);
+    uv_reader_init(&reader, data, size);
+    const bool valid = uv_service_read_session(aside, &reader) && uv_reader_done(&reader);
+    uv_service_free(aside);
+    return valid;
+}
+
+/* The same variables in the same order: nothing to write. */
+static bool is_what_we_have(const UvServer *server, const UvBlob *blob)
+{
+    const UvVarset *set = uv_service_variables(server->service);
+    guint i = 0;
+
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
+        if (!uv_variable_is_nv(v))
+            continue;
+        if (i >= blob->variables->len)
+            return false;
+        const UvVariable *other = blob->variables->pdata[i++];
+        if (!uv_guid_equal(&v->guid, &other->guid) || !uv_name_equal(v->name, other->name) ||
+            !uv_variable_same(v, other))
+            return false;
+    }
+    return i == blob->variables->len;
+}
+
+/* Takes the lock, and knows what is in the file. */
+static bool take_store(UvServer *server, GError **error)
+{
+    UvStore *store = server->store;
+    g_autoptr(GError) failure = NULL;
+
+    if (server->session.mode == UV_SESSION_SERVING)
+        return true;
+    if (store->ops->acquire(store, &failure) && !server->changed_when_resumed &&
+        !store->ops->changed(store))
+        return true;
+    if (failure && !g_error_matches(failure, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED)) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return false;
+    }
+    /* Changed while we looked away: what is there now is what the blob is compared with. */
+    if (!uv_server_reload(server, error))
+        return false;
+    return store->ops->acquire(store, error);
+}
+
+static bool replace(UvServer *server, const UvBlob *blob, GError **error)
+{
+    UvStore *store = server->store;
+
+    if (is_what_we_have(server, blob))
+        return true;
+    if (!store->ops->keep_before_load(store, error) ||
+        !uv_service_replace(server->service, blob->variables, error))
+        return false;
+    uv_log(LOG_NOTICE, "the store was replaced by a loaded state; what it held is in %s",
+           uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD));
+    return true;
+}
+
+static void take_session(UvServer *server, const UvBlob *blob)
+{
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(blob->session, &size);
+
+    uv_reader_init(&reader, data, size);
+    if (!uv_service_read_session(server->service, &reader)) {
+        /* It was valid aside; what is left of the old session must not serve. */
+        uv_service_fail_closed(server->service);
+        server->session_failed_closed = true;
+    }
+}
+
+void uv_migrate_load(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(UvBlob) blob = uv_blob_decode(frame->payload, &error);
+
+    if (!blob || !session_is_valid(server, blob)) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_BLOB,
+                      error ? error->message : "state blob: its session is malformed");
+        return;
+    }
+    if (!take_store(server, &error) || !replace(server, blob, &error)) {
+        uv_log(LOG_WARNING, "a state can't be loaded: %s", error->message);
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, error->message);
+        return;
+    }
+    take_session(server, blob);
+    server->session.mode = UV_SESSION_SERVING;
+    server->changed_when_resumed = false;
+    server->store->generation = MAX(server->store->generation, blob->generation);
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    uv_conn_reply(conn, frame, NULL);
+}
+
+void uv_migrate_acquire(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    UvStore *store = server->store;
+    g_autoptr(GError) error = NULL;
+
+    if (server->session.mode == UV_SESSION_INCOMING) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "the store is taken by LOAD");
+        return;
+    }
+    if (server->session.mode == UV_SESSION_RELEASED) {
+        const bool changed = server->changed_when_resumed || store->ops->changed(store);
+        if (changed || !store->ops->acquire(store, &error)) {
+            const bool is_change =
+                changed || g_error_matches(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+            uv_conn_error(conn, frame->cookie, is_change ? UV_WIRE_E_CHANGED : UV_WIRE_E_STORE,
+                          error ? error->message : "the store changed while it was released");
+            return;
+        }
+        server->session.mode = UV_SESSION_SERVING;
+    }
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    uv_conn_reply(conn, frame, NULL);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Whose session it is (server-internal.h draws the states). */
+
+#include <poll.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "server-internal.h"
+#include "uv-limits.h"
+
+static bool same_id(const UvServer *server, const UvHello *hello)
+{
+    return server->session_alive && memcmp(server->session.id, hello->id, sizeof(hello->id)) == 0;
+}
+
+/* The peer has closed, and we have not come to read that yet. */
+static bool is_dead(const UvConn *conn)
+{
+    struct pollfd poll_fd = {uv_frame_io_fd(conn->io), POLLRDHUP, 0};
+
+    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+void uv_session_persist(UvServer *server)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(UvWriter) writer;
+
+    if (!server->session_file || !server->session_alive)
+        return;
+    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_service_write_session(server->service, &writer);
+    g_autoptr(GBytes) state = uv_writer_steal(&writer);
+    if (state && uv_session_file_write(server->session_file, &server->session, state, &error))
+        return;
+    /* An old state must not come back: without a file a RESUME is treated as closed. */
+    uv_session_file_clear(server->session_file);
+    unsigned left_out;
+    if (uv_log_allowed(&server->troubles, 5, g_get_monotonic_time(), &left_out))
+        uv_log(LOG_WARNING, "the session can't be kept: %s",
+               error ? error->message : "it is too large");
+}
+
+void uv_session_cold_start(UvServer *server)
+{
+    const EfiStatus status = uv_service_cold_start(server->service);
+
+    if (status != EFI_SUCCESS)
+        uv_log(LOG_WARNING, "boot initialisation: status 0x%" G_GINT64_MODIFIER "x", status);
+    server->session_failed_closed = false;
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+}
+
+/* Nothing of another session is left behind. */
+static void start_over(UvServer *server, const UvHello *hello)
+{
+    if (server->session_alive)
+        uv_session_end(server);
+    uv_server_refresh(server);
+    server->session = (UvSessionHead){0};
+    memcpy(server->session.id, hello->id, sizeof(hello->id));
+    server->session_alive = true;
+    server->session_failed_closed = false;
+}
+
+static void begin(UvServer *server, const UvHello *hello)
+{
+    start_over(server, hello);
+    if (hello->flags & UV_WIRE_HELLO_INCOMING) {
+        server->session.mode = UV_SESSION_INCOMING;
+    } else if (hello->flags & UV_WIRE_HELLO_RESUME) {
+        uv_service_fail_closed(server->service);
+        server->session_failed_closed = true;
+        uv_log(LOG_WARNING, "the guest resumes a session that is not known here: closed until "
+                            "its reset");
+    } else {
+        uv_session_cold_start(server);
+    }
+}
+
+static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
+{
+    UvConn *old = server->guest;
+
+    g_queue_remove(&server->pending, conn);
+    conn->kind = UV_CONN_GUEST;
+    server->guest = conn;
+    if (old)
+        uv_conn_close(old);
+    server->lost_since_us = 0;
+    memcpy(server->session.name, hello->name, sizeof(hello->name));
+}
+
+bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char **ret_text)
+{
+    const bool resumes = same_id(server, hello);
+
+    if (server->guest && !resumes && is_dead(server->guest))
+        uv_conn_close(server->guest);
+    if (server->guest && !resumes) {
+        *ret_text = g_strdup_printf("the guest is connected already: %s",
+                                    *server->session.name ? server->session.name : "(no name)");
+        return false;
+    }
+    /* An incoming guest starts from its blob, whatever was here under that id. */
+    if (!resumes || (hello->flags & UV_WIRE_HELLO_INCOMING))
+        begin(server, hello);
+    server->session_resumed = resumes;
+    take_place(server, conn, hello);
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    g_autofree char *name = uv_log_escape(hello->name);
+    uv_log(LOG_INFO, "guest connected: %s%s", name, resumes ? " (resumed)" : "");
+    return true;
+}
+
+void uv_session_restore(UvServer *server)
+{
+    g_autoptr(GBytes) state = NULL;
+    UvSessionHead head;
+    UvReader reader;
+    gsize size;
+
+    if (!server->session_file || !uv_session_file_read(server->session_file, &head, &state))
+        return;
+    const void *data = g_bytes_get_data(state, &size);
+    uv_reader_init(&reader, data, size);
+    if (!uv_service_read_session(server->service, &reader) || reader.left > 0) {
+        uv_log(LOG_WARNING, "the session file is not one of this version: left aside");
+        uv_service_end_session(server->service);
+        return;
+    }
+    server->session = head;
+    server->session_alive = true;
+    server->session_resumed = true;
+    server->lost_since_us = g_get_monotonic_time();
+    server->changed_when_resumed =
+        head.mode == UV_SESSION_RELEASED && server->store &&
+        memcmp(&head.identity, &server->store->identity, sizeof(head.identity)) != 0;
+    uv_log(LOG_NOTICE, "a session goes on");
+}
+
+void uv_session_lost(UvServer *server)
+{
+    if (!server->session_alive)
+        return;
+    server->lost_since_us = g_get_monotonic_time();
+    uv_log(LOG_INFO, "guest disconnected");
+    uv_events_state_changed(server);
+    uv_server_rearm(server);
+}
+
+void uv_session_end(UvServer *server)
+{
+    if (!server->session_alive)
+        return;
+    const bool apart = server->session.mode != UV_SESSION_SERVING;
+    server->session_alive = false;
+    server->session = (UvSessionHead){0};
+    server->session_resumed = server->session_failed_closed = false;
+    server->changed_when_resumed = false;
+    server->lost_since_us = 0;
+    if (server->session_file)
+        uv_session_file_clear(server->session_file);
+    uv_service_end_session(server->service);
+    if (apart)
+        uv_server_refresh(server);
+    uv_log(LOG_INFO, "session ended");
+    uv_events_state_changed(server);
+    uv_server_rearm(server);
+}

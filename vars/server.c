@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The life of the server: listeners, timers, signals, the store's own work. */
+
+#include "server-internal.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+/* Connections before HELLO: beyond this the oldest goes. A client says HELLO at once. */
+#define PENDING_MAX 16
+#define HOSTS_MAX 8
+/* Connections accepted before the others get their turn. */
+#define TURN_ACCEPTS 32
+#define LOST_US (30 * G_USEC_PER_SEC)
+#define ALONE_US (10 * G_USEC_PER_SEC)
+#define REFUSALS_AT_ONCE 10
+
+/* ---- the store ---- */
+
+bool uv_server_is_read_only(const UvServer *server)
+{
+    return server->store->read_only_reason != NULL;
+}
+
+uint64_t uv_server_storage_bytes(const UvServer *server)
+{
+    return MIN(server->config.size_bytes, server->store->capacity_bytes);
+}
+
+static void log_trouble(UvServer *server, const char *what, const GError *error)
+{
+    unsigned left_out;
+
+    if (uv_log_allowed(&server->troubles, 5, g_get_monotonic_time(), &left_out))
+        uv_log(LOG_ERR, "%s: %s", what, error->message);
+}
+
+bool uv_server_compact(UvServer *server)
+{
+    UvStore *store = server->store;
+    g_autoptr(GError) error = NULL;
+
+    if (store->read_only_reason || server->session.mode != UV_SESSION_SERVING)
+        return true;
+    if (store->ops->compact(store, uv_service_variables(server->service), &error))
+        return true;
+    log_trouble(server, "the store can't be made complete", error);
+    return false;
+}
+
+bool uv_server_reload(UvServer *server, GError **error)
+{
+    UvStore *store = server->store;
+    g_autoptr(GPtrArray) variables = NULL;
+
+    if (!store->ops->load(store, &variables, error))
+        return false;
+    uv_service_set_store(server->service, store);
+    uv_service_load(server->service, variables);
+    return true;
+}
+
+void uv_server_refresh(UvServer *server)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (server->session_alive || !server->store->ops->changed(server->store))
+        return;
+    if (!uv_server_reload(server, &error))
+        log_trouble(server, "the store changed and can't be read", error);
+    uv_events_state_changed(server);
+}
+
+static void tick_store(UvServer *server, int64_t now)
+{
+    UvStore *store = server->store;
+    g_autoptr(GError) error = NULL;
+    const int64_t due = store->ops->due(store);
+
+    if (due == 0 || due > now || server->session.mode != UV_SESSION_SERVING)
+        return;
+    if (!store->ops->tick(store, uv_service_variables(server->service), &error))
+        log_trouble(server, "the store", error);
+    uv_events_state_changed(server);
+}
+
+static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
+                        void *data)
+{
+    UvServer *server = data;
+    g_autofree char *name =
+        request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
+    g_autofree char *escaped = uv_log_escape(name);
+    unsigned left_out;
+
+    if (!uv_log_allowed(&server->refusals, REFUSALS_AT_ONCE, g_get_monotonic_time(), &left_out))
+        return;
+    if (left_out > 0)
+        uv_log(LOG_NOTICE, "%u refused changes not logged", left_out);
+    uv_log(LOG_NOTICE,
+           "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s", escaped,
+           request->door == UV_DOOR_GUEST ? "guest" : "host", status,
+           refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-");
+}
+
+/* ---- timers ---- */
+
+static bool is_alone(UvServer *server)
+{
+    return server->spawned && !server->session_alive && server->hosts->len == 0 &&
+           g_queue_is_empty(&server->pending);
+}
+
+static int64_t next_deadline(UvServer *server)
+{
+    int64_t at = G_MAXINT64;
+
+    if (server->session.mode == UV_SESSION_SERVING) {
+        const int64_t due = server->store->ops->due(server->store);
+        if (due != 0)
+            at = due;
+    }
+    if (server->session_alive && server->lost_since_us != 0)
+        at = MIN(at, server->lost_since_us + LOST_US);
+    if (server->alone_since_us != 0)
+        at = MIN(at, server->alone_since_us + ALONE_US);
+    return at == G_MAXINT64 ? -1 : at;
+}
+
+void uv_server_rearm(UvServer *server)
+{
+    if (!is_alone(server))
+        server->alone_since_us = 0;
+    else if (server->alone_since_us == 0)
+        server->alone_since_us = g_get_monotonic_time();
+
+    /* A deadline that moved away is found out when the old one comes: no wake-up is spent on it. */
+    const int64_t at = next_deadline(server);
+    const int64_t set = g_source_get_ready_time(server->timer);
+    if (at >= 0 && (set < 0 || at < set))
+        g_source_set_ready_time(server->timer, at);
+}
+
+static gboolean on_timer(GSource *source, GSourceFunc callback, gpointer data)
+{
+    UvServer *server = data;
+    const int64_t now = g_get_monotonic_time();
+
+    tick_store(server, now);
+    if (server->session_alive && server->lost_since_us != 0 &&
+        now >= server->lost_since_us + LOST_US)
+        uv_session_end(server);
+    if (is_alone(server) && server->alone_since_us != 0 &&
+        now >= server->alone_since_us + ALONE_US) {
+        uv_server_compact(server);
+        uv_server_stop(server, 0);
+    }
+    g_source_set_ready_time(source, -1);
+    uv_server_rearm(server);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSource *timer_new(UvServer *server)
+{
+    static GSourceFuncs funcs = {.dispatch = on_timer};
+    GSource *source = g_source_new(&funcs, sizeof(GSource));
+
+    g_source_set_callback(source, NULL, server, NULL);
+    g_source_attach(source, NULL);
+    return source;
+}
+
+/* ---- listeners and signals ---- */
+
+static bool peer_is_allowed(const UvServer *server, int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == 0 || peer.uid == server->owner);
+}
+
+static void add_guest(UvServer *server, int fd)
+{
+    if (g_queue_get_length(&server->pending) >= PENDING_MAX)
+        uv_conn_close(g_queue_peek_head(&server->pending));
+    g_queue_push_tail(&server->pending, uv_conn_new(server, fd, UV_CONN_PENDING));
+}
+
+static void add_host(UvServer *server, int fd)
+{
+    if (server->hosts->len >= HOSTS_MAX || !peer_is_allowed(server, fd)) {
+        close(fd);
+        return;
+    }
+    g_ptr_array_add(server->hosts, uv_conn_new(server, fd, UV_CONN_HOST));
+}
+
+static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
+{
+    UvServer *server = data;
+
+    for (unsigned i = 0; i < TURN_ACCEPTS; i++) {
+        const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            break;
+        if (listener == server->host_listener)
+            add_host(server, fd);
+        else
+            add_guest(server, fd);
+    }
+    uv_server_rearm(server);
+    return G_SOURCE_CONTINUE;
+}
+
+void uv_server_stop(UvServer *server, int exit_status)
+{
+    server->exit_status = exit_status;
+    g_main_loop_quit(server->loop);
+}
+
+static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
+{
+    UvServer *server = data;
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) != sizeof(info))
+        return G_SOURCE_CONTINUE;
+    uv_server_stop(server, uv_server_compact(server) ? 0 : 1);
+    return G_SOURCE_CONTINUE;
+}
+
+static int signal_fd_new(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void watch(UvServer *server, int fd, GUnixFDSourceFunc callback)
+{
+    if (fd >= 0)
+        g_unix_fd_add(fd, G_IO_IN, callback, server);
+}
+
+/* ---- life ---- */
+
+UvServer *uv_server_new(const UvServerSetup *setup, GError **error)
+{
+    g_autoptr(UvServer) server = g_new0(UvServer, 1);
+
+    server->config = *setup->service;
+    server->store = setup->store;
+    server->sandbox = setup->sandbox;
+    server->store_path = g_strdup(setup->store_path);
+    server->owner = setup->owner;
+    server->spawned = setup->spawned;
+    server->guest_listener = setup->guest_listener;
+    server->host_listener = setup->host_listener;
+    server->session_file = setup->session_file;
+    server->hosts = g_ptr_array_new();
+    g_queue_init(&server->pending);
+    server->loop = g_main_loop_new(NULL, FALSE);
+    server->timer = timer_new(server);
+    server->signal_fd = signal_fd_new();
+
+    server->service = uv_service_new(&server->config, server->store);
+    uv_service_set_observer(server->service, uv_events_changed, server);
+    uv_service_set_refusal_log(server->service, log_refusal, server);
+    if (!uv_server_reload(server, error)) {
+        server->host_listener = -1; /* the caller tells the front */
+        return NULL;
+    }
+    uv_session_restore(server);
+    server->told_state = uv_events_state(server);
+    return g_steal_pointer(&server);
+}
+
+int uv_server_run(UvServer *server)
+{
+    watch(server, server->guest_listener, on_listener);
+    watch(server, server->host_listener, on_listener);
+    watch(server, server->signal_fd, on_signal);
+    uv_server_rearm(server);
+    g_main_loop_run(server->loop);
+    return server->exit_status;
+}
+
+static void close_connections(UvServer *server)
+{
+    server->session_alive = false; /* it stays in its file, for a successor */
+    while (server->hosts->len > 0)
+        uv_conn_close(server->hosts->pdata[0]);
+    while (!g_queue_is_empty(&server->pending))
+        uv_conn_close(g_queue_peek_head(&server->pending));
+    if (server->guest)
+        uv_conn_close(server->guest);
+}
+
+void uv_server_free(UvServer *server)
+{
+    if (!server)
+        return;
+    close_connections(server);
+    g_source_destroy(server->timer);
+    g_source_unref(server->timer);
+    g_main_loop_unref(server->loop);
+    g_ptr_array_unref(server->hosts);
+    uv_service_free(server->service);
+    uv_store_close(server->store);
+    uv_session_file_free(server->session_file);
+    const int fds[] = {server->guest_listener, server->host_listener, server->signal_fd};
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    g_free(server->store_path);
+    g_free(server);
+}

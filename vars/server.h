@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The engine's event loop: one guest's store behind two sockets.
+ *
+ * Everything here runs in one thread. The host socket never holds the guest up: changes are put
+ * into a host connection's socket before the guest's reply, and one that does not take them is cut.
+ */
+
+#include "sandbox.h"
+#include "service.h"
+#include "session.h"
+
+typedef struct UvServer UvServer;
+
+typedef struct {
+    int guest_listener; /* owned, all three; -1: none */
+    int host_listener;
+    UvSessionFile *session_file; /* takes ownership; NULL: sessions do not outlive the engine */
+    UvStore *store;              /* takes ownership; opened and loaded by uv_server_new() */
+    const UvServiceConfig *service;
+    const UvSandbox *sandbox; /* borrowed; for status */
+    const char *store_path;   /* for messages */
+    uid_t owner;              /* who may use the host socket beside root */
+    bool spawned;             /* ends by itself without a guest and a host */
+} UvServerSetup;
+
+/* Loads the store and the session that the session file holds. On failure the host listener stays
+ * open, everything else is closed. */
+UvServer *uv_server_new(const UvServerSetup *setup, GError **error);
+void uv_server_free(UvServer *server);
+/* Serves until SIGTERM, SIGINT or END (which the caller has blocked); the exit status. */
+int uv_server_run(UvServer *server);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvServer, uv_server_free)

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "session.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAGIC "UVSESS\0\1"
+#define MAGIC_BYTES 8
+#define HEADER_BYTES (MAGIC_BYTES + 8 + 4 + 8)
+#define CHECKSUM_AT (MAGIC_BYTES + 8 + 4)
+
+struct UvSessionFile {
+    int fd;
+    uint64_t sequence; /* of the newest slot; 0: none */
+    GBytes *last;      /* the body written last; NULL: none, or not known */
+};
+
+UvSessionFile *uv_session_file_new(int fd)
+{
+    UvSessionFile *file = g_new0(UvSessionFile, 1);
+
+    file->fd = fd;
+    return file;
+}
+
+void uv_session_file_free(UvSessionFile *file)
+{
+    if (!file)
+        return;
+    g_clear_pointer(&file->last, g_bytes_unref);
+    close(file->fd);
+    g_free(file);
+}
+
+/* Finds torn writes; nobody who can write this file needs to forge it. */
+static uint64_t fnv1a(uint64_t hash, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static uint64_t checksum(const uint8_t *header, const uint8_t *body, size_t body_bytes)
+{
+    return fnv1a(fnv1a(UINT64_C(0xcbf29ce484222325), header, CHECKSUM_AT), body, body_bytes);
+}
+
+static bool read_whole(int fd, void *buffer, size_t size, off_t at)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        const ssize_t n = pread(fd, (char *)buffer + done, size - done, at + done);
+        if (n <= 0)
+            return false;
+        done += n;
+    }
+    return true;
+}
+
+/* The body of a valid slot, or NULL. */
+static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_sequence)
+{
+    uint8_t header[HEADER_BYTES];
+    const off_t at = (off_t)slot * UV_SESSION_SLOT_BYTES;
+    UvReader reader;
+
+    if (!read_whole(file->fd, header, sizeof(header), at) || memcmp(header, MAGIC, MAGIC_BYTES))
+        return NULL;
+    uv_reader_init(&reader, header + MAGIC_BYTES, HEADER_BYTES - MAGIC_BYTES);
+    const uint64_t sequence = uv_read_u64(&reader);
+    const uint32_t size = uv_read_u32(&reader);
+    const uint64_t wanted = uv_read_u64(&reader);
+    if (size > UV_SESSION_SLOT_BYTES - HEADER_BYTES)
+        return NULL;
+    g_autofree uint8_t *body = g_malloc(size);
+    if (!read_whole(file->fd, body, size, at + HEADER_BYTES) ||
+        checksum(header, body, size) != wanted)
+        return NULL;
+    *ret_sequence = sequence;
+    return g_bytes_new_take(g_steal_pointer(&body), size);
+}
+
+static void read_identity(UvReader *reader, UvStoreIdentity *identity)
+{
+    identity->device = uv_read_u64(reader);
+    identity->inode = uv_read_u64(reader);
+    identity->size_bytes = uv_read_u64(reader);
+    identity->mtime_ns = uv_read_u64(reader);
+    identity->ctime_ns = uv_read_u64(reader);
+}
+
+static bool read_body(GBytes *body, UvSessionHead *ret_head, GBytes **ret_state)
+{
+    UvSessionHead head = {0};
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(body, &size);
+
+    uv_reader_init(&reader, data, size);
+    const uint8_t *id = uv_read_bytes(&reader, sizeof(head.id));
+    const uint32_t mode = uv_read_u32(&reader);
+    read_identity(&reader, &head.identity);
+    const size_t name_bytes = uv_read_u8(&reader);
+    const uint8_t *name = uv_read_bytes(&reader, name_bytes);
+    if (reader.failed || mode > UV_SESSION_RELEASED)
+        return false;
+    memcpy(head.id, id, sizeof(head.id));
+    memcpy(head.name, name, name_bytes);
+    head.mode = mode;
+    *ret_head = head;
+    *ret_state = g_bytes_new(reader.at, reader.left);
+    return true;
+}
+
+bool uv_session_file_read(UvSessionFile *file, UvSessionHead *ret_head, GBytes **ret_state)
+{
+    uint64_t sequences[2] = {0, 0};
+    g_autoptr(GBytes) first = read_slot(file, 0, &sequences[0]);
+    g_autoptr(GBytes) second = read_slot(file, 1, &sequences[1]);
+    GBytes *newest = sequences[1] > sequences[0] ? second : first;
+
+    if (!newest)
+        return false;
+    file->sequence = MAX(sequences[0], sequences[1]);
+    return read_body(newest, ret_head, ret_state);
+}
+
+static GBytes *encode_body(const UvSessionHead *head, GBytes *state)
+{
+    g_auto(UvWriter) writer;
+    gsize state_bytes;
+    const void *state_data = g_bytes_get_data(state, &state_bytes);
+    const size_t name_bytes = strlen(head->name);
+
+    uv_writer_init(&writer, UV_SESSION_SLOT_BYTES - HEADER_BYTES);
+    uv_write_bytes(&writer, head->id, sizeof(head->id));
+    uv_write_u32(&writer, head->mode);
+    uv_write_u64(&writer, head->identity.device);
+    uv_write_u64(&writer, head->identity.inode);
+    uv_write_u64(&writer, head->identity.size_bytes);
+    uv_write_u64(&writer, head->identity.mtime_ns);
+    uv_write_u64(&writer, head->identity.ctime_ns);
+    uv_write_u8(&writer, name_bytes);
+    uv_write_bytes(&writer, head->name, name_bytes);
+    uv_write_bytes(&writer, state_data, state_bytes);
+    return uv_writer_steal(&writer);
+}
+
+static GBytes *encode_header(uint64_t sequence, const uint8_t *body, size_t body_bytes)
+{
+    g_auto(UvWriter) writer;
+
+    uv_writer_init(&writer, HEADER_BYTES);
+    uv_write_bytes(&writer, MAGIC, MAGIC_BYTES);
+    uv_write_u64(&writer, sequence);
+    uv_write_u32(&writer, body_bytes);
+    uv_write_u64(&writer, checksum(writer.bytes->data, body, body_bytes));
+    return uv_writer_steal(&writer);
+}
+
+static bool write_whole(int fd, GBytes *bytes, off_t at)
+{
+    gsize size;
+    const char *data = g_bytes_get_data(bytes, &size);
+
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pwrite(fd, data + done, size - done, at + done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += n;
+    }
+    return true;
+}
+
+bool uv_session_file_write(UvSessionFile *file, const UvSessionHead *head, GBytes *state,
+                           GError **error)
+{
+    g_autoptr(GBytes) body = encode_body(head, state);
+    gsize size;
+
+    if (!body) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+                    "session file: the session is larger "
+                    "than a slot");
+        return false;
+    }
+    if (file->last && g_bytes_equal(file->last, body))
+        return true;
+    const uint8_t *data = g_bytes_get_data(body, &size);
+    g_autoptr(GBytes) header = encode_header(file->sequence + 1, data, size);
+    const off_t at = ((file->sequence + 1) % 2) * (off_t)UV_SESSION_SLOT_BYTES;
+    /* The header is written last: until then the slot has the checksum of another body. */
+    if (!write_whole(file->fd, body, at + HEADER_BYTES) || !write_whole(file->fd, header, at)) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "session file: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    file->sequence++;
+    g_clear_pointer(&file->last, g_bytes_unref);
+    file->last = g_steal_pointer(&body);
+    return true;
+}
+
+void uv_session_file_clear(UvSessionFile *file)
+{
+    g_clear_pointer(&file->last, g_bytes_unref);
+    /* If even that fails the session is found again, and ends in 30 s as any lost one. */
+    if (ftruncate(file->fd, 0) != 0)
+        return;
+    file->sequence = 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * uefivarsd: options and wiring.
+ *
+ *   options -> inherited descriptors closed -> (background) -> sockets, session file -> the store's
+ *   owner -> folder -> limits -> keeper -> store opened -> confinement -> store read, served
+ *
+ * The store's content is read only when the engine is confined: a guest can influence it.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <gnutls/gnutls.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "daemon-options.h"
+#include "listen.h"
+#include "log.h"
+#include "server.h"
+
+typedef struct {
+    const UvDaemonOptions *options;
+    UvSandbox *sandbox;
+    UvFolder *folder; /* until the store has it */
+    UvStore *store;
+    uid_t owner;
+    int guest_listener, host_listener, session_fd;
+} Daemon;
+
+static void take_inherited(Daemon *daemon)
+{
+    static const int inherited[] = {UV_FD_FOLDER, UV_FD_GUEST_LISTENER, UV_FD_HOST_LISTENER,
+                                    UV_FD_SESSION};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(inherited); i++) {
+        const int flags = fcntl(inherited[i], F_GETFD);
+        if (flags >= 0)
+            (void)fcntl(inherited[i], F_SETFD, flags | FD_CLOEXEC);
+    }
+    daemon->guest_listener = UV_FD_GUEST_LISTENER;
+    daemon->host_listener = UV_FD_HOST_LISTENER;
+    daemon->session_fd = UV_FD_SESSION;
+}
+
+static int open_session_file(const char *socket_path, GError **error)
+{
+    g_autofree char *path = g_strconcat(socket_path, ".session", NULL);
+    const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path,
+                    g_strerror(errno));
+    return fd;
+}
+
+static bool open_sockets(Daemon *daemon, GError **error)
+{
+    const UvDaemonOptions *options = daemon->options;
+
+    if (options->spawned) {
+        take_inherited(daemon);
+        return true;
+    }
+    daemon->guest_listener = uv_listen(options->socket, 0660, error);
+    if (daemon->guest_listener < 0)
+        return false;
+    if (options->host_socket) {
+        daemon->host_listener = uv_listen(options->host_socket, 0600, error);
+        if (daemon->host_listener < 0)
+            return false;
+    }
+    daemon->session_fd = open_session_file(options->socket, error);
+    return daemon->session_fd >= 0;
+}
+
+static bool may_write_folder(const Daemon *daemon)
+{
+    const UvDaemonOptions *options = daemon->options;
+    struct stat st;
+
+    if (fstat(UV_FD_FOLDER, &st) != 0)
+        return false;
+    if (st.st_uid == options->uid)
+        return st.st_mode & S_IWUSR;
+    return st.st_mode & (st.st_gid == options->gid ? S_IWGRP : S_IWOTH);
+}
+
+static bool open_folder(Daemon *daemon, GError **error)
+{
+    const UvDaemonOptions *options = daemon->options;
+
+    daemon->folder =
+        uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
+    if (!daemon->folder)
+        return false;
+    /* The store's owner may not be the folder's: then its sidecars' folder is made while we can. */
+    if (options->become && !options->read_only && options->uid != 0 && !may_write_folder(daemon) &&
+        !uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, error))
+        return false;
+    return true;
+}
+
+static bool confine_keeper(int folder_fd, void *data)
+{
+    uv_sandbox_confine_keeper(data, folder_fd);
+    return true;
+}
+
+static bool open_store(Daemon *daemon, GError **error)
+{
+    const UvStoreOptions options = {
+        .read_only = daemon->options->read_only,
+        .create = true,
+    };
+
+    if (daemon->options->sandbox != UV_SANDBOX_OFF) {
+        uv_folder_set_keeper_hook(daemon->folder, confine_keeper, daemon->sandbox);
+        if (!uv_folder_fork_keeper(daemon->folder, -1, error))
+            return false;
+    }
+    daemon->store = uv_store_open(g_steal_pointer(&daemon->folder), &options, error);
+    if (chdir("/") != 0)
+        uv_log(LOG_NOTICE, "chdir: %s", g_strerror(errno)); /* it only keeps a file system busy */
+    return daemon->store != NULL;
+}
+
+static bool set_up(Daemon *daemon, GError **error)
+{
+    const UvDaemonOptions *options = daemon->options;
+
+    return open_sockets(daemon, error) && open_folder(daemon, error) &&
+           (!options->become ||
+            uv_sandbox_become(daemon->sandbox, options->uid, options->gid, error)) &&
+           uv_sandbox_prepare(daemon->sandbox, error) && open_store(daemon, error) &&
+           uv_sandbox_confine_engine(daemon->sandbox, error);
+}
+
+/* Consumes what `daemon` holds. */
+static UvServer *make_server(Daemon *daemon, GError **error)
+{
+    const UvServerSetup setup = {
+        .guest_listener = daemon->guest_listener,
+        .host_listener = daemon->host_listener,
+        .session_file = uv_session_file_new(daemon->session_fd),
+        .store = daemon->store,
+        .service = &daemon->options->service,
+        .sandbox = daemon->sandbox,
+        .store_path = daemon->options->store,
+        .owner = daemon->owner,
+        .spawned = daemon->options->spawned,
+    };
+
+    return uv_server_new(&setup, error);
+}
+
+static uint32_t error_code(const GError *error)
+{
+    return error->domain == UV_STORE_ERROR || error->domain == G_FILE_ERROR ? UV_WIRE_E_STORE
+                                                                            : UV_WIRE_E_STATE;
+}
+
+static int fail(const Daemon *daemon, UvBackground *background, const GError *error)
+{
+    g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", error->message);
+
+    uv_background_failed(background, line);
+    uv_log(LOG_ERR, "%s", error->message);
+    if (daemon->options->spawned)
+        uv_listen_report_failure(UV_FD_HOST_LISTENER, error_code(error), error->message);
+    return 1;
+}
+
+/* A spawned engine's stderr is its front's: a terminal or a journal, or /dev/null. */
+static bool wants_syslog(const UvDaemonOptions *options)
+{
+    struct stat st;
+
+    if (options->daemonize)
+        return true;
+    return options->spawned && fstat(STDERR_FILENO, &st) == 0 && S_ISCHR(st.st_mode) &&
+           st.st_rdev == makedev(1, 3);
+}
+
+static int serve(const UvDaemonOptions *options, UvBackground *background)
+{
+    g_autoptr(UvSandbox) sandbox = uv_sandbox_new(options->sandbox);
+    g_autoptr(UvServer) server = NULL;
+    g_autoptr(GError) error = NULL;
+    Daemon daemon = {
+        .options = options,
+        .sandbox = sandbox,
+        .owner = getuid(),
+        .guest_listener = -1,
+        .host_listener = -1,
+        .session_fd = -1,
+    };
+
+    uv_log_open(options->store, wants_syslog(options));
+    gnutls_global_init();
+    if (!set_up(&daemon, &error) || !(server = make_server(&daemon, &error)))
+        return fail(&daemon, background, error);
+    for (guint i = 0; i < sandbox->missing->len; i++)
+        uv_log(LOG_WARNING, "not confined by %s", (const char *)sandbox->missing->pdata[i]);
+    uv_background_ready(background);
+    return uv_server_run(server);
+}
+
+static int print_syscalls(void)
+{
+    const char *const *lists[] = {uv_sandbox_engine_syscalls(), uv_sandbox_keeper_syscalls()};
+    const char *const names[] = {"engine", "keeper"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        for (const char *const *name = lists[i]; *name; name++)
+            printf("%s %s\n", names[i], *name);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(UvDaemonOptions) options = uv_daemon_options_parse(&argc, &argv, &error);
+
+    if (!options) {
+        fprintf(stderr, "uefivarsd: %s\n", error->message);
+        return 1;
+    }
+    if (options->show_version) {
+        puts("uefivarsd " UV_VERSION);
+        return 0;
+    }
+    if (options->print_syscalls)
+        return print_syscalls();
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);
+    UvBackground background = {.fd = -1};
+    if (options->daemonize && !uv_background_start(&background, &error)) {
+        fprintf(stderr, "uefivarsd: %s\n", error->message);
+        return 1;
+    }
+    return serve(options, &background);
+}
