@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The front and its engines, with an engine of the test's own that can be made to misbehave. */
+
+#include "fleet.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define GUID "12345678-9abc-def0-1122-334455667788"
+#define STORE                                                                                      \
+    "{\"version\":2,\"variables\":[{\"name\":\"A\",\"guid\":\"" GUID                               \
+    "\",\"attr\":7,\"data\":\"0102\"}]}"
+
+typedef struct {
+    char *top, *source, *sockdir, *mountpoint, *program;
+    FsOptions options;
+    GMainContext *context;
+    FsFleet *fleet;
+    GString *told;
+} Fixture;
+
+static void on_changed(FsGuest *guest, const char *name, bool appeared, bool removed, void *data)
+{
+    g_string_append_printf(((Fixture *)data)->told, "%s%.*s ",
+                           appeared  ? "+"
+                           : removed ? "-"
+                                     : "~",
+                           (int)strlen(name) - 37, name);
+}
+
+static void start(Fixture *f)
+{
+    static const FsFleetEvents events = {.entry_changed = on_changed};
+    g_autoptr(GError) error = NULL;
+
+    f->fleet = fs_fleet_new(&f->options, f->context, &error);
+    g_assert_no_error(error);
+    fs_fleet_set_events(f->fleet, &events, f);
+    g_assert_true(fs_fleet_start(f->fleet, &error));
+}
+
+static void set_up(Fixture *f, const void *data)
+{
+    f->top = g_dir_make_tmp("fleet-XXXXXX", NULL);
+    f->source = g_build_filename(f->top, "source", NULL);
+    f->sockdir = g_build_filename(f->top, "sock", NULL);
+    f->mountpoint = g_build_filename(f->top, "mnt", NULL);
+    f->program = g_test_build_filename(G_TEST_DIST, "..", "lib", "fakeengine.py", NULL);
+    g_mkdir(f->source, 0755);
+    g_mkdir(f->mountpoint, 0755);
+    f->options = (FsOptions){
+        .source = f->source,
+        .mountpoint = f->mountpoint,
+        .sockdir = f->sockdir,
+        .engines = 2,
+        .idle_s = 60,
+        .engine_path = f->program,
+    };
+    f->context = g_main_context_new();
+    f->told = g_string_new(NULL);
+}
+
+static void tear_down(Fixture *f, const void *data)
+{
+    if (f->fleet) {
+        fs_fleet_stop(f->fleet);
+        fs_fleet_free(f->fleet);
+    }
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->top);
+    g_assert_cmpint(system(command), ==, 0);
+    g_main_context_unref(f->context);
+    g_string_free(f->told, TRUE);
+    g_free(f->top);
+    g_free(f->source);
+    g_free(f->sockdir);
+    g_free(f->mountpoint);
+    g_free(f->program);
+}
+
+static void put(Fixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+typedef struct {
+    bool done;
+    int error;
+} Result;
+
+static void on_done(FsGuest *guest, int error, void *data)
+{
+    *(Result *)data = (Result){.done = true, .error = error};
+}
+
+static gboolean on_too_late(void *data)
+{
+    g_error("nothing happened for 15 seconds");
+    return G_SOURCE_REMOVE;
+}
+
+static void run_until(Fixture *f, const bool *done)
+{
+    GSource *timeout = g_timeout_source_new_seconds(15);
+    g_source_set_callback(timeout, on_too_late, NULL, NULL);
+    g_source_attach(timeout, f->context);
+    while (!*done)
+        g_main_context_iteration(f->context, TRUE);
+    g_source_destroy(timeout);
+    g_source_unref(timeout);
+}
+
+static int read_guest(Fixture *f, FsGuest *guest)
+{
+    Result result = {0};
+    fs_guest_need_replica(guest, NULL, on_done, &result);
+    run_until(f, &result.done);
+    return result.error;
+}
+
+static int set_variable(Fixture *f, FsGuest *guest, const char *name, const char *data,
+                        uint32_t flags)
+{
+    g_autofree char *file = g_strdup_printf("%s-" GUID, name);
+    g_autofree char *text = g_strdup_printf("\7___%s", data);
+    g_autoptr(GBytes) content = g_bytes_new(text, strlen(text));
+    Result result = {0};
+
+    fs_guest_set(guest, NULL, file, content, flags, 0, on_done, &result);
+    run_until(f, &result.done);
+    return result.error;
+}
+
+/* The pid that status.json shows, 0 if none. */
+static int engine_pid(FsGuest *guest)
+{
+    g_autofree char *status = fs_guest_status_object(guest);
+    const char *at = strstr(status, "\"pid\" : ");
+    return at ? atoi(at + strlen("\"pid\" : ")) : 0;
+}
+
+static void wait_until_ended(Fixture *f, FsGuest *guest)
+{
+    for (int i = 0; i < 1000 && engine_pid(guest); i++) {
+        g_usleep(5000);
+        while (g_main_context_iteration(f->context, FALSE))
+            ;
+    }
+    g_assert_cmpint(engine_pid(guest), ==, 0);
+}
+
+static void test_read_and_write(Fixture *f, const void *data)
+{
+    put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    FsReplica *replica = fs_guest_replica(guest);
+    g_assert_cmpuint(fs_replica_count(replica), ==, 1);
+    g_assert_cmphex(fs_entry_attributes(fs_replica_lookup(replica, "A-" GUID)), ==, 7);
+    g_assert_cmpuint(fs_guest_usage(guest)->total_bytes, ==, 262144);
+    g_assert_cmpstr(f->told->str, ==, ""); /* the first look is no change */
+
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
+    g_assert_nonnull(fs_replica_lookup(replica, "B-" GUID));
+    g_assert_cmpint(set_variable(f, guest, "B", "other", 0), ==, 0);
+    g_assert_cmpint(set_variable(f, guest, "A", "", 1), ==, 0);
+    g_assert_cmpint(set_variable(f, guest, "A", "", 1), ==, ENOENT);
+    g_assert_cmpstr(fs_guest_last_reason(guest), ==, "not there");
+    g_assert_cmpstr(f->told->str, ==, "+B ~B -A ");
+}
+
+static void test_idle(Fixture *f, const void *data)
+{
+    f->options.idle_s = 1;
+    put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
+    g_assert_cmpint(engine_pid(guest), >, 0);
+    wait_until_ended(f, guest);
+    /* What it left is known without another one ... */
+    Result result = {0};
+    fs_guest_need_replica(guest, NULL, on_done, &result);
+    g_assert_true(result.done);
+    g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 2);
+    g_assert_cmpint(engine_pid(guest), ==, 0);
+    /* ... until somebody else changes the store. */
+    put(f, "a.json", STORE);
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 1);
+    g_assert_cmpstr(f->told->str, ==, "+B -B ");
+}
+
+static void test_changed_under_engine(Fixture *f, const void *data)
+{
+    put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
+    int pid = engine_pid(guest);
+    put(f, "a.json", STORE);
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 1);
+    g_assert_cmpint(engine_pid(guest), ==, pid);
+}
+
+static void test_fails(Fixture *f, const void *data)
+{
+    put(f, "fails.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "fails");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
+    g_assert_cmpint(read_guest(f, guest), ==, EIO);
+    g_test_assert_expected_messages();
+    g_autofree char *status = fs_guest_status_object(guest);
+    g_assert_nonnull(strstr(status, "no good: line 1"));
+    g_assert_cmpint(read_guest(f, guest), ==, EIO); /* and no second warning */
+}
+
+/* A write is tried on a second engine, and then it is enough. */
+static void test_dies(Fixture *f, const void *data)
+{
+    put(f, "dies.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "dies");
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+}
+
+static void test_garbage(Fixture *f, const void *data)
+{
+    put(f, "garbage.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "garbage");
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
+}
+
+static void test_killed(Fixture *f, const void *data)
+{
+    put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(read_guest(f, guest), ==, 0);
+        int pid = engine_pid(guest);
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        g_assert_cmpint(set_variable(f, guest, "B", i % 2 ? "x" : "y", 0), ==, 0);
+        g_assert_cmpint(engine_pid(guest), !=, pid);
+    }
+}
+
+static void test_cap(Fixture *f, const void *data)
+{
+    Result results[6] = {0};
+
+    for (int i = 0; i < 6; i++) {
+        g_autofree char *name = g_strdup_printf("g%d.json", i);
+        put(f, name, STORE);
+    }
+    start(f);
+    for (int i = 0; i < 6; i++) {
+        g_autofree char *name = g_strdup_printf("g%d", i);
+        fs_guest_need_replica(fs_fleet_lookup(f->fleet, name), NULL, on_done, &results[i]);
+    }
+    for (int i = 0; i < 6; i++) {
+        run_until(f, &results[i].done);
+        g_assert_cmpint(results[i].error, ==, 0);
+        int alive = 0;
+        for (FsGuest *guest = NULL;
+             (guest = fs_fleet_next(f->fleet, guest ? fs_guest_sequence(guest) : 0));)
+            alive += engine_pid(guest) > 0;
+        g_assert_cmpint(alive, <=, 2);
+    }
+}
+
+static int connect_guest(FsGuest *guest)
+{
+    g_autofree char *path = fs_guest_socket_path(guest);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    return fd;
+}
+
+/* What the fake engine says to who connects. */
+static void expect_hello(Fixture *f, int fd)
+{
+    char text[8] = "";
+    ssize_t size = -1;
+
+    for (int i = 0; i < 1000 && size < 0; i++) {
+        while (g_main_context_iteration(f->context, FALSE))
+            ;
+        size = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+        g_usleep(5000);
+    }
+    g_assert_cmpstr(text, ==, "hello");
+}
+
+static void test_listener(Fixture *f, const void *data)
+{
+    put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    int first = connect_guest(guest);
+    expect_hello(f, first);
+    int second = connect_guest(guest);
+    expect_hello(f, second);
+    /* A connection while there is no engine is not lost either. */
+    g_assert_cmpint(kill(engine_pid(guest), SIGKILL), ==, 0);
+    int third = connect_guest(guest);
+    expect_hello(f, third);
+    close(first);
+    close(second);
+    close(third);
+}
+
+static void test_refusal(Fixture *f, const void *data)
+{
+    uint8_t frame[64] = {0};
+    ssize_t size = -1;
+
+    put(f, "fails.json", STORE);
+    start(f);
+    int fd = connect_guest(fs_fleet_lookup(f->fleet, "fails"));
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
+    for (int i = 0; i < 1000 && size < 0; i++) {
+        while (g_main_context_iteration(f->context, FALSE))
+            ;
+        size = recv(fd, frame, sizeof(frame), MSG_DONTWAIT);
+        g_usleep(5000);
+    }
+    g_test_assert_expected_messages();
+    g_assert_cmpint(size, ==, 16 + 4 + 15);
+    g_assert_cmphex(frame[4] | frame[5] << 8, ==, 0x80ff);
+    g_assert_cmpmem(frame + 20, 15, "no good: line 1", 15);
+    close(fd);
+}
+
+static void test_adoption(Fixture *f, const void *data)
+{
+    put(f, "guest.json", STORE);
+    put(f, "b.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "guest");
+    int fd = connect_guest(guest);
+    expect_hello(f, fd);
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
+    int pid = engine_pid(guest);
+    g_clear_pointer(&f->fleet, fs_fleet_free); /* as a crash: nothing is ended */
+
+    start(f);
+    guest = fs_fleet_lookup(f->fleet, "guest");
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    g_assert_cmpint(engine_pid(guest), ==, pid);
+    g_assert_nonnull(fs_replica_lookup(fs_guest_replica(guest), "B-" GUID));
+    g_assert_cmpint(set_variable(f, guest, "C", "data", 0), ==, 0);
+    /* The listening socket came back: when the engine is gone the front serves it. */
+    g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+    int again = connect_guest(guest);
+    expect_hello(f, again);
+    g_assert_cmpint(engine_pid(guest), !=, pid);
+
+    /* A clean end leaves an engine with a guest, and its sockets. */
+    pid = engine_pid(guest);
+    fs_fleet_stop(f->fleet);
+    g_clear_pointer(&f->fleet, fs_fleet_free);
+    g_assert_cmpint(kill(pid, 0), ==, 0);
+    g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+    close(fd);
+    close(again);
+}
+
+static void test_guest_first_needs_store(Fixture *f, const void *data)
+{
+    FsGuest *guest;
+
+    start(f);
+    g_assert_cmpint(fs_fleet_make_guest(f->fleet, "new", &guest), ==, 0);
+    g_assert_cmpint(read_guest(f, guest), ==, 0); /* makes no store */
+    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_NONE);
+    int pid = engine_pid(guest);
+    g_assert_cmpint(set_variable(f, guest, "A", "x", 0), ==, 0);
+    g_assert_cmpint(engine_pid(guest), !=, pid);
+    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_FILE);
+}
+
+static void test_interrupt(Fixture *f, const void *data)
+{
+    Result result = {0};
+    int request;
+
+    put(f, "mute.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "mute");
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    g_autoptr(GBytes) content = g_bytes_new("\7\0\0\0x", 5);
+    fs_guest_set(guest, &request, "A-" GUID, content, 0, 0, on_done, &result);
+    g_assert_false(result.done);
+    fs_fleet_interrupt(f->fleet, &request);
+    run_until(f, &result.done);
+    g_assert_cmpint(result.error, ==, EINTR);
+    /* At most 64 wait. */
+    Result parked[64] = {0}, refused = {0};
+    for (int i = 0; i < 64; i++)
+        fs_guest_set(guest, NULL, "A-" GUID, content, 0, 0, on_done, &parked[i]);
+    g_assert_false(parked[63].done);
+    fs_guest_set(guest, NULL, "A-" GUID, content, 0, 0, on_done, &refused);
+    g_assert_true(refused.done);
+    g_assert_cmpint(refused.error, ==, EBUSY);
+    /* Reads go on. */
+    Result reading = {0};
+    fs_guest_need_replica(guest, NULL, on_done, &reading);
+    g_assert_true(reading.done && reading.error == 0);
+    kill(engine_pid(guest), SIGKILL);
+    fs_fleet_free(g_steal_pointer(&f->fleet));
+    g_assert_true(parked[63].done);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
+    ADD("/supervision/read-and-write", test_read_and_write);
+    ADD("/supervision/idle", test_idle);
+    ADD("/supervision/changed-under-engine", test_changed_under_engine);
+    ADD("/supervision/fails", test_fails);
+    ADD("/supervision/dies", test_dies);
+    ADD("/supervision/garbage", test_garbage);
+    ADD("/supervision/killed", test_killed);
+    ADD("/supervision/cap", test_cap);
+    ADD("/supervision/listener", test_listener);
+    ADD("/supervision/refusal", test_refusal);
+    ADD("/supervision/adoption", test_adoption);
+    ADD("/supervision/guest-first-needs-store", test_guest_first_needs_store);
+    ADD("/supervision/interrupt", test_interrupt);
+    return g_test_run();
+}
