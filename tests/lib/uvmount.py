@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Engines and mounts in a scratch folder, for tests. Programs come from $UV_BUILD (a build folder;
+default: build/ at the top of the sources); what is missing makes the test a skip (exit 77)."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import uvproto
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("UV_BUILD", TOP / "build"))
+UEFIVARSFS = BUILD / "fusefs" / "uefivarsfs"
+UEFIVARSD = BUILD / "vars" / "uefivarsd"
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(77)
+
+
+def need(*tools):
+    """Skips unless all of these are there: names in PATH, or paths."""
+    for tool in tools:
+        if not shutil.which(str(tool)):
+            skip(f"no {tool}")
+
+
+def need_mount():
+    need(UEFIVARSFS, UEFIVARSD, "fusermount3")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        skip("no /dev/fuse")
+
+
+def wait_until(true, what, seconds=10, step=0.005):
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(step)
+
+
+def process_state(pid):
+    """The letter of /proc/PID/stat; "" if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def alive(pid):
+    return process_state(pid) not in ("", "Z", "X")
+
+
+def memory_kib(pid, field="VmRSS"):
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(rf"^{field}:\s+(\d+)", file.read(), re.M)[1])
+
+
+def variable(name, data=b"", attributes=uvproto.NV_BS_RT, guid=uvproto.TEST):
+    """One variable as a JSON store has it."""
+    return {"name": name, "guid": guid, "attr": attributes, "data": data.hex()}
+
+
+def store_text(*variables):
+    return json.dumps({"version": 2, "variables": list(variables)})
+
+
+class Scratch:
+    """A folder below /tmp that is taken away at the end, with all that was started in it."""
+
+    def __init__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="uefivars-"))
+        self.path.chmod(0o755)
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stack.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def mount(self, source, *options, **kwargs):
+        return self.stack.enter_context(Mount(self, source, *options, **kwargs))
+
+    def engine(self, store, *arguments, **kwargs):
+        return self.stack.enter_context(Engine(self, store, *arguments, **kwargs))
+
+
+class Mount:
+    """uefivarsfs -f on SOURCE; `options` are those of -o. `wrapper` is put before the command."""
+
+    def __init__(self, scratch, source, *options, name="mnt", wrapper=(), sockdir=True):
+        self.source = pathlib.Path(source)
+        self.path = scratch.path / name
+        self.path.mkdir(exist_ok=True)
+        self.sockdir = scratch.path / f"{name}.sock"
+        self.options = list(options) + ([f"sockdir={self.sockdir}"] if sockdir else [])
+        self.wrapper = list(wrapper)
+        self.log = scratch.path / f"{name}.log"
+        self.process = None
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        pids = self.engines()
+        with contextlib.suppress(Exception):
+            self.stop()
+        self.clear()
+        for pid in pids:
+            if alive(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def start(self, seconds=20):
+        """Starts (or starts again) and waits until the mount is usable."""
+        command = self.wrapper + [str(UEFIVARSFS), str(self.source), str(self.path), "-f"]
+        if self.options:
+            command += ["-o", ",".join(self.options)]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, start_new_session=True)
+
+        def ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"uefivarsfs ended with {self.process.returncode}: "
+                                   f"{self.log.read_text()}")
+            return os.path.ismount(self.path)
+        wait_until(ready, f"{self.path} is mounted", seconds)
+        return self
+
+    def stop(self, seconds=20):
+        """A clean unmount; waits for the front's end and returns its exit status."""
+        if self.process and self.process.poll() is None:
+            subprocess.run(["umount", str(self.path)], check=True, timeout=seconds)
+            return self.process.wait(seconds)
+        return None
+
+    def kill(self):
+        """As a crash: the front is gone, the mount is cleared."""
+        self.process.kill()
+        self.process.wait()
+        self.clear()
+
+    def clear(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        subprocess.run(["umount", "-l", str(self.path)], stderr=subprocess.DEVNULL, check=False)
+
+    def guest(self, name):
+        return self.path / "guests" / name
+
+    def vars(self, name):
+        return self.guest(name) / "vars"
+
+    def socket(self, name, suffix=".sock"):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return str(self.sockdir / (digest + suffix))
+
+    def status(self, name):
+        return json.loads((self.guest(name) / "status.json").read_text())
+
+    def engines(self):
+        """Process ids of engines that have a socket in the sockdir, the front's children or not."""
+        out = []
+        wanted = str(self.sockdir).encode()
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+                if words[0].endswith(b"uefivarsd") and any(wanted in w for w in words):
+                    if alive(int(entry)):
+                        out.append(int(entry))
+        return out
+
+    def engine_pid(self, name):
+        """0 without an engine."""
+        wanted = self.socket(name).encode()
+        for pid in self.engines():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if wanted in file.read():
+                        return pid
+        return 0
+
+    def read(self, guest, name, guid=uvproto.TEST):
+        """(attributes, data) of a variable's file."""
+        content = (self.vars(guest) / f"{name}-{guid}").read_bytes()
+        return int.from_bytes(content[:4], "little"), content[4:]
+
+    def write(self, guest, name, data, attributes=uvproto.NV_BS_RT, guid=uvproto.TEST):
+        """One write(2); raises OSError."""
+        fd = os.open(self.vars(guest) / f"{name}-{guid}", os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.write(fd, attributes.to_bytes(4, "little") + data)
+        finally:
+            os.close(fd)
+
+
+class Engine:
+    """A stand-alone uefivarsd."""
+
+    def __init__(self, scratch, store, *arguments, name=None, host=True):
+        name = name or pathlib.Path(store).name
+        self.store = pathlib.Path(store)
+        self.socket = str(scratch.path / f"{name}.sock")
+        self.host_socket = str(scratch.path / f"{name}.host")
+        self.arguments = list(arguments) + (["--host-socket", self.host_socket] if host else [])
+        self.log = scratch.path / f"{name}.log"
+        self.process = None
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def start(self):
+        command = [str(UEFIVARSD), "--store", str(self.store), "--socket", self.socket,
+                   *self.arguments]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
+
+        def ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"uefivarsd ended with {self.process.returncode}: "
+                                   f"{self.log.read_text()}")
+            try:
+                uvproto.connect(self.socket).close()
+            except OSError:
+                return False
+            return True
+        wait_until(ready, f"{self.socket} answers")
+        return self
+
+    def stop(self, seconds=10):
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def guest(self, **kwargs):
+        return uvproto.Guest(self.socket, **kwargs)
+
+    def host(self, **kwargs):
+        return uvproto.Host(self.host_socket, **kwargs)
