@@ -177,6 +177,15 @@ DescChoice *desc_choice_of(const Desc *desc)
     return choice;
 }
 
+DescChoice *desc_choice_of_mistake(const char *text)
+{
+    DescChoice *choice = g_new0(DescChoice, 1);
+
+    choice->of_guest = true;
+    choice->why = g_strdup_printf("%s\n", text);
+    return choice;
+}
+
 const Desc *desc_choice_desc(const DescChoice *choice)
 {
     return choice->desc;
@@ -231,6 +240,14 @@ const char *desc_choice_template_format(const DescChoice *choice)
         return NULL;
     return desc_formats[desc->mode == DESC_MODE_COMBINED ? desc->executable.format
                                                          : desc->template.format];
+}
+
+bool desc_fits_store(const DescChoice *choice, const DescPlace *place)
+{
+    if (!place || !place->has_store || desc_choice_store_kind(choice) == DESC_STORE_NONE)
+        return true;
+    return g_str_has_suffix(place->store_path, ".json") ==
+           (desc_choice_store_kind(choice) == DESC_STORE_JSON);
 }
 
 bool desc_is_x86(const DescChoice *choice)

@@ -83,6 +83,8 @@ char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place);
 /* The x86 flash geometry, a line a unit; NULL where it does not apply or a file's size can't be
  * told. */
 char *desc_pflash(const DescChoice *choice, const DescPlace *place);
+/* false: the guest's store is of the other kind, so nothing may start the firmware on it. */
+bool desc_fits_store(const DescChoice *choice, const DescPlace *place);
 bool desc_is_x86(const DescChoice *choice);
 /* The name of the wish or NULL for a descriptor shown by itself: a word that stands for it. */
 const char *desc_place_name(const DescPlace *place);

@@ -23,7 +23,11 @@ DescSet *desc_set_load(const char *const *search_path);
 void desc_set_free(DescSet *set);
 /* True if a directory or file of the search path is not what was loaded (stat only). */
 bool desc_set_is_stale(const DescSet *set);
+/* True if a file came to or went from a folder of the search path (cheaper: a stat a folder). */
+bool desc_set_has_new_files(const DescSet *set);
 const char *const *desc_set_search_path(const DescSet *set);
+/* The search path's folders and those of the images that descriptors name; NULL-terminated. */
+const char *const *desc_set_folders(const DescSet *set);
 size_t desc_set_count(const DescSet *set);
 const Desc *desc_set_get(const DescSet *set, size_t i);
 const Desc *desc_set_find(const DescSet *set, const char *name); /* by file name; NULL: none */
@@ -48,6 +52,8 @@ bool desc_wish_asks_for_firmware(const DescWish *wish);
 DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin);
 /* What one descriptor would give by itself, for firmware/descriptors/. Both borrow from the set. */
 DescChoice *desc_choice_of(const Desc *desc);
+/* No choice at all, because config.json is wrong; `why` says so. */
+DescChoice *desc_choice_of_mistake(const char *text);
 void desc_choice_free(DescChoice *choice);
 const Desc *desc_choice_desc(const DescChoice *choice); /* NULL: nothing satisfies the wish */
 /* The text to pin the choice with. */
@@ -69,6 +75,7 @@ const char *desc_choice_template_format(const DescChoice *choice);
 typedef struct {
     const char *guest_name;
     const char *store_path;
+    bool has_store; /* it is there: what does not fit it is left out */
     const char *socket_path;
 } DescPlace;
 

@@ -8,6 +8,7 @@
 typedef struct {
     const char *name;
     bool is_link;
+    bool starts; /* what starts the guest with its store, or points to it */
     char *(*make)(const DescChoice *choice, const DescPlace *place); /* NULL: not there */
 } ChoiceFile;
 
@@ -93,26 +94,30 @@ static char *make_nvram(const DescChoice *choice, const DescPlace *place)
 
 static char *make_why(const DescChoice *choice, const DescPlace *place)
 {
+    if (choice->desc && !desc_fits_store(choice, place))
+        return g_strdup_printf("note: the firmware keeps its variables in another form than %s "
+                               "has, so nothing here starts it\n%s",
+                               place->store_path, choice->why);
     return g_strdup(choice->why);
 }
 
 static const ChoiceFile files[] = {
-    {"why", false, make_why},
-    {"descriptor", true, make_descriptor},
-    {"description", false, make_description},
-    {"device", false, make_device},
-    {"mode", false, make_mode},
-    {"format", false, make_format},
-    {"features", false, make_features},
-    {"interface-types", false, make_interface_types},
-    {"targets", false, make_targets},
-    {"executable", true, make_executable},
-    {"nvram-template", true, make_template},
-    {"nvram", true, make_nvram},
-    {"qemu.args", false, desc_qemu_args},
-    {"qemu-legacy.args", false, desc_qemu_legacy_args},
-    {"libvirt.xml", false, desc_libvirt_xml},
-    {"pflash", false, desc_pflash},
+    {"why", false, false, make_why},
+    {"descriptor", true, false, make_descriptor},
+    {"description", false, false, make_description},
+    {"device", false, false, make_device},
+    {"mode", false, false, make_mode},
+    {"format", false, false, make_format},
+    {"features", false, false, make_features},
+    {"interface-types", false, false, make_interface_types},
+    {"targets", false, false, make_targets},
+    {"executable", true, false, make_executable},
+    {"nvram-template", true, false, make_template},
+    {"nvram", true, true, make_nvram},
+    {"qemu.args", false, true, desc_qemu_args},
+    {"qemu-legacy.args", false, true, desc_qemu_legacy_args},
+    {"libvirt.xml", false, true, desc_libvirt_xml},
+    {"pflash", false, true, desc_pflash},
 };
 
 const char *desc_choice_file_name(const DescChoice *choice, size_t index)
@@ -128,6 +133,8 @@ char *desc_choice_file(const DescChoice *choice, const DescPlace *place, const c
     for (size_t i = 0; desc_choice_file_name(choice, i); i++) {
         if (g_str_equal(files[i].name, name)) {
             *ret_is_link = files[i].is_link;
+            if (files[i].starts && !desc_fits_store(choice, place))
+                return NULL;
             return files[i].make(choice, place);
         }
     }

@@ -117,6 +117,15 @@ DescInstantiation *desc_instantiation_new(const DescChoice *choice,
     return g_steal_pointer(&instantiation);
 }
 
+static bool starts_json(int fd)
+{
+    char first = 0;
+
+    for (off_t at = 0; pread(fd, &first, 1, at) == 1 && g_ascii_isspace(first); at++)
+        ;
+    return first == '{';
+}
+
 DescInstantiation *desc_instantiation_of_template(const char *path,
                                                   const char *const *template_folders,
                                                   GError **error)
@@ -179,15 +188,6 @@ static bool is_qcow2(int fd)
     char magic[4];
 
     return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && memcmp(magic, "QFI\xfb", 4) == 0;
-}
-
-static bool starts_json(int fd)
-{
-    char first = 0;
-
-    for (off_t at = 0; pread(fd, &first, 1, at) == 1 && g_ascii_isspace(first); at++)
-        ;
-    return first == '{';
 }
 
 /* qemu-img knows both files by descriptors of ours, so no path can change under it. */

@@ -30,6 +30,7 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
                                                   const char *const *template_folders,
                                                   GError **error);
 
+bool desc_instantiation_is_json(const DescInstantiation *instantiation);
 /* Makes `name` in the folder, and .uefivarsfs/NAME.pin. G_FILE_ERROR_EXIST: there is a store
  * already. */
 bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, const char *name,

@@ -18,6 +18,7 @@ struct DescSet {
     char **search_path;       /* general to specific */
     GPtrArray *descs;         /* of Desc * */
     GHashTable *stamps;       /* path of every directory and file looked at -> its stamp */
+    GPtrArray *folders;       /* of char *, NULL-terminated */
     GPtrArray *architectures; /* of const char *, NULL-terminated */
     GHashTable *interfaces;   /* architecture -> GPtrArray of const char *, NULL-terminated */
 };
@@ -94,6 +95,14 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(a, b);
 }
 
+static void add_folder_of(DescSet *set, const char *file)
+{
+    g_autofree char *folder = file ? g_path_get_dirname(file) : NULL;
+
+    if (folder && !g_ptr_array_find_with_equal_func(set->folders, folder, g_str_equal, NULL))
+        g_ptr_array_add(set->folders, g_steal_pointer(&folder));
+}
+
 static void add_word(GPtrArray *words, const char *word)
 {
     for (guint i = 0; i < words->len; i++) {
@@ -103,9 +112,11 @@ static void add_word(GPtrArray *words, const char *word)
     g_ptr_array_add(words, (gpointer)word);
 }
 
-/* The tables for firmware/default/. */
+/* The tables for firmware/default/ and for where templates are taken from. */
 static void index_desc(DescSet *set, const Desc *desc)
 {
+    add_folder_of(set, desc->executable.filename);
+    add_folder_of(set, desc->template.filename);
     for (guint i = 0; !desc->problem && i < desc->targets->len; i++) {
         const DescTarget *target = desc->targets->pdata[i];
         GPtrArray *interfaces = g_hash_table_lookup(set->interfaces, target->architecture);
@@ -126,6 +137,7 @@ static void finish_index(DescSet *set)
     gpointer interfaces;
 
     g_ptr_array_add(set->architectures, NULL);
+    g_ptr_array_add(set->folders, NULL);
     g_hash_table_iter_init(&iter, set->interfaces);
     while (g_hash_table_iter_next(&iter, NULL, &interfaces))
         g_ptr_array_add(interfaces, NULL);
@@ -140,11 +152,14 @@ DescSet *desc_set_load(const char *const *search_path)
     set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
     set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
     set->stamps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    set->folders = g_ptr_array_new_with_free_func(g_free);
     set->architectures = g_ptr_array_new();
     set->interfaces =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
-    for (char **folder = set->search_path; *folder; folder++)
+    for (char **folder = set->search_path; *folder; folder++) {
         collect_folder(set, *folder, files);
+        g_ptr_array_add(set->folders, g_strdup(*folder));
+    }
     names = g_list_sort(g_hash_table_get_keys(files), compare_names);
     for (GList *name = names; name; name = name->next) {
         Desc *desc = load_file(set, g_hash_table_lookup(files, name->data));
@@ -166,6 +181,7 @@ void desc_set_free(DescSet *set)
     g_strfreev(set->search_path);
     g_ptr_array_unref(set->descs);
     g_hash_table_unref(set->stamps);
+    g_ptr_array_unref(set->folders);
     g_ptr_array_unref(set->architectures);
     g_hash_table_unref(set->interfaces);
     g_free(set);
@@ -184,6 +200,22 @@ bool desc_set_is_stale(const DescSet *set)
             return true;
     }
     return false;
+}
+
+bool desc_set_has_new_files(const DescSet *set)
+{
+    for (char **folder = set->search_path; *folder; folder++) {
+        g_autofree char *now = stamp_of(*folder);
+
+        if (!g_str_equal(now, g_hash_table_lookup(set->stamps, *folder)))
+            return true;
+    }
+    return false;
+}
+
+const char *const *desc_set_folders(const DescSet *set)
+{
+    return (const char *const *)set->folders->pdata;
 }
 
 const char *const *desc_set_search_path(const DescSet *set)

@@ -16,6 +16,7 @@
 #include "fleet-private.h"
 
 #include <errno.h>
+#include <gio/gio.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -304,11 +305,15 @@ static void start_engine(FsGuest *guest)
     pid_t pid;
     bool has_listener;
 
-    live->why = FS_START_READ;
     if (!engine_spawn(guest, why, &pid, &has_listener, &error)) {
-        guest_start_failed(guest, error->message);
+        live->preparing = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PENDING);
+        if (live->preparing)
+            guest_watch_listener(guest, false);
+        else
+            guest_start_failed(guest, error->message);
         return;
     }
+    live->why = FS_START_READ;
     FsEngine *engine = engine_new(guest);
     engine->has_listener = has_listener;
     engine_attach_pid(engine, pid, true);
@@ -316,6 +321,22 @@ static void start_engine(FsGuest *guest)
         guest_watch_listener(guest, false);
     if (!engine_connect(engine))
         fleet_due(guest->fleet, engine->connected_at + RECONNECT_US);
+}
+
+void fs_guest_prepared(FsGuest *guest, const GError *failure)
+{
+    FsLive *live = guest_live(guest);
+
+    live->preparing = false;
+    fleet_review(guest->fleet, guest->name);
+    if (guest->gone)
+        return;
+    guest_watch_listener(guest, true);
+    if (failure)
+        guest_start_failed(guest, failure->message);
+    else
+        engine_want(guest, live->why);
+    fleet_dispatch(guest->fleet);
 }
 
 static unsigned count_idle(const FsFleet *fleet, unsigned *ret_ending)
@@ -378,6 +399,8 @@ void engine_want(FsGuest *guest, FsStart why)
     FsLive *live = guest_live(guest);
 
     live->why = MAX(live->why, why);
+    if (live->preparing)
+        return;
     if (live->engine) {
         if (why == FS_START_GUEST && !live->engine->has_listener &&
             live->engine->state == FS_ENGINE_READY)

@@ -46,7 +46,8 @@ typedef struct {
     char *failure;
     int64_t failed_at;
     unsigned failures;
-    bool queued; /* in fleet->wanting */
+    bool queued;    /* in fleet->wanting */
+    bool preparing; /* engine_starting left it pending */
     FsStart why; /* the most that is wanted of the next engine */
 } FsLive;
 

@@ -49,7 +49,8 @@ typedef struct {
      * An engine is about to be started (this one may be called from inside a call into the fleet).
      * Appends the options that the guest's config.json asks for (`arguments` owns its strings:
      * --size, --force-secure-boot, --disable-custom-mode); for a guest without a store and more
-     * than reading, may make the store first (template). false: the guest can't have an engine now.
+     * than reading, may make the store first (template). false: the guest can't have an engine now;
+     * with G_IO_ERROR_PENDING it can when fs_guest_prepared() is called.
      */
     bool (*engine_starting)(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
                             GError **error);
@@ -79,6 +80,7 @@ FsGuest *fs_fleet_lookup(FsFleet *fleet, const char *name); /* also makes its so
  * variables are there. */
 int fs_fleet_make_guest(FsFleet *fleet, const char *name, FsGuest **ret_guest);
 
+FsFleet *fs_guest_fleet(const FsGuest *guest);
 const char *fs_guest_name(const FsGuest *guest);
 uint64_t fs_guest_sequence(const FsGuest *guest);
 FsStoreKind fs_guest_store_kind(const FsGuest *guest);
@@ -86,6 +88,14 @@ char *fs_guest_store_path(
     const FsGuest *guest); /* as people would type it; where it will be if absent */
 char *fs_guest_config_path(const FsGuest *guest); /* G/config.json or G.config.json, there or not */
 char *fs_guest_socket_path(const FsGuest *guest);
+/* The text of config.json, with a NUL; NULL: there is none that can be read. */
+char *fs_guest_read_config(const FsGuest *guest, size_t *ret_size);
+/* The pin of the firmware that the store was made from; NULL: none, or no store. */
+char *fs_guest_read_pin(const FsGuest *guest);
+/* The folder of the store (to be closed; -errno), and the store's name in it, there or not. */
+int fs_guest_open_folder(const FsGuest *guest, char **ret_store);
+/* The guest that had this name and sequence, if it is still the same one; NULL otherwise. */
+FsGuest *fs_fleet_find(FsFleet *fleet, const char *name, uint64_t sequence);
 uid_t fs_guest_uid(const FsGuest *guest); /* of the store's owner, else SOURCE's */
 gid_t fs_guest_gid(const FsGuest *guest);
 int64_t fs_guest_mtime_ns(const FsGuest *guest);
@@ -131,6 +141,8 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
                     FsContinue go_on, void *data);
 /* store.json: replaces the whole store. */
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data);
+/* What engine_starting left pending is done, or failed for that reason: the engine is wanted again. */
+void fs_guest_prepared(FsGuest *guest, const GError *failure);
 /* The store was made or replaced from here (instantiate, a template): an engine looks again. */
 void fs_guest_store_changed(FsGuest *guest);
 /* rmdir: ENOTEMPTY, EBUSY (a guest is connected), or the guest is gone. */

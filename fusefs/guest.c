@@ -82,6 +82,11 @@ bool guest_has_store(const FsGuest *guest)
     return fs_source_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal) == 0;
 }
 
+FsFleet *fs_guest_fleet(const FsGuest *guest)
+{
+    return guest->fleet;
+}
+
 const char *fs_guest_name(const FsGuest *guest)
 {
     return guest->name;

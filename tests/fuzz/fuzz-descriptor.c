@@ -10,7 +10,9 @@
 
 static void show(const DescChoice *choice)
 {
-    static const DescPlace place = {"guest", "/nonexistent/store", "/nonexistent/socket"};
+    static const DescPlace place = {.guest_name = "guest",
+                                    .store_path = "/nonexistent/store",
+                                    .socket_path = "/nonexistent/socket"};
 
     for (size_t i = 0; desc_choice_file_name(choice, i); i++) {
         bool is_link;

@@ -361,7 +361,8 @@ static char *file_for(const char *wish_text, const DescPlace *place, const char 
     return desc_choice_file(choice, place, name, &is_link);
 }
 
-static const DescPlace place = {"demo", "/srv/a,b_VARS.fd", "/run/x,y.sock"};
+static const DescPlace place = {
+    .guest_name = "demo", .store_path = "/srv/a,b_VARS.fd", .socket_path = "/run/x,y.sock"};
 
 static void test_args(void)
 {
@@ -388,6 +389,24 @@ static void test_args(void)
                     "-object\nigvm-cfg,id=igvm0,file=/fw/coco.igvm\n"
                     "-machine\nq35,igvm-cfg=igvm0\n");
     g_assert_nonnull(strstr(arm, "-machine\nvirt,pflash0=pflash0,pflash1=pflash1\n-cpu\nmax\n"));
+}
+
+/* A store of the other kind is never put into a flash chip: what would start it is not there. */
+static void test_wrong_store(void)
+{
+    const DescPlace json = {.guest_name = "demo",
+                            .store_path = "/srv/demo_VARS.json",
+                            .socket_path = "/run/x.sock",
+                            .has_store = true};
+    static const char *const starters[] = {"qemu.args", "qemu-legacy.args", "libvirt.xml", "nvram"};
+    const char *flash = "{\"machine\":\"q35\"}", *memory = "{\"device\":\"memory\"}";
+    g_autofree char *why = file_for(flash, &json, "why");
+
+    g_assert_true(g_str_has_prefix(why, "note: the firmware keeps its variables in another form"));
+    for (size_t i = 0; i < G_N_ELEMENTS(starters); i++)
+        g_assert_null(file_for(flash, &json, starters[i]));
+    g_autofree char *args = file_for(memory, &json, "qemu.args");
+    g_assert_nonnull(args);
 }
 
 static void test_why(void)
@@ -431,6 +450,7 @@ int main(int argc, char **argv)
     g_test_add_func("/descriptors/default", test_default);
     g_test_add_func("/descriptors/pin", test_pin);
     g_test_add_func("/descriptors/args", test_args);
+    g_test_add_func("/descriptors/wrong-store", test_wrong_store);
     g_test_add_func("/descriptors/why", test_why);
     return g_test_run();
 }
