@@ -51,7 +51,7 @@ typedef struct {
     unsigned failures;
     bool queued;    /* in fleet->wanting */
     bool preparing; /* engine_starting left it pending */
-    FsStart why; /* the most that is wanted of the next engine */
+    FsStart why;    /* the most that is wanted of the next engine */
 } FsLive;
 
 struct FsGuest {

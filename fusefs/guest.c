@@ -120,28 +120,13 @@ char *fs_guest_store_path(const FsGuest *guest)
     return g_build_filename(source->path, guest->name, file ? file : "vars.json", NULL);
 }
 
-/* Beside the store, named as if its folder were the SOURCE. */
-static char *source_config_path(const FsSource *source)
-{
-    FsRule rule;
-    size_t size;
-
-    if (!fs_source_classify(source->store, false, &rule, &size))
-        return g_strconcat(source->path, ".config.json", NULL);
-    g_autofree char *folder = g_path_get_dirname(source->path);
-    g_autofree char *file = g_strdup_printf("%.*s.config.json", (int)size, source->store);
-    return g_build_filename(folder, file, NULL);
-}
-
 char *fs_guest_config_path(const FsGuest *guest)
 {
     const FsSource *source = guest->fleet->source;
-
-    if (guest->rule == FS_RULE_SOURCE)
-        return source_config_path(source);
-    if (guest->rule == FS_RULE_FOLDER)
-        return g_build_filename(source->path, guest->name, "config.json", NULL);
-    return g_strconcat(source->path, "/", guest->name, ".config.json", NULL);
+    g_autofree char *folder =
+        source->store ? g_path_get_dirname(source->path) : g_strdup(source->path);
+    g_autofree char *file = fs_source_config(source, guest->rule, guest->name);
+    return g_build_filename(folder, file, NULL);
 }
 
 char *fs_guest_socket_path(const FsGuest *guest)
