@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* File names in vars/ (semantics: efivarfs): which are variables', and their one spelling. */
+
+#include <stdbool.h>
+
+#include "uv-limits.h"
+
+/*
+ * Lower case for the GUID. false: it does not even look like Name-GUID. Enough to look a name up;
+ * allocates nothing.
+ */
+bool fs_name_fold(const char *name, char ret_name[UV_FILE_NAME_MAX + 1]);
+/* The spelling that is listed, with the escapes as they must be. false: no variable can be named
+ * so. */
+bool fs_name_canonical(const char *name, char ret_name[UV_FILE_NAME_MAX + 1]);
+/* Linux' random seed: never listed, never made. */
+bool fs_name_is_hidden(const char *folded);
+/* May be removed under immutable=kernel: efivarfs' whitelist. */
+bool fs_name_is_removable(const char *folded);

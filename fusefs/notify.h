@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The one other thread: it tells the kernel to forget names.
+ *
+ * notify_inval_entry waits for the directory's lock, which a request that is being answered may
+ * hold: from the main loop it would deadlock with ourselves. Nobody waits for this thread, and what
+ * it has not done yet does no harm: an operation on a node that is gone answers ESTALE, and the
+ * kernel looks the name up again.
+ */
+
+#include <stdint.h>
+
+struct fuse_session;
+typedef struct FsNotify FsNotify;
+
+FsNotify *fs_notify_new(struct fuse_session *session);
+void fs_notify_forget_name(FsNotify *notify, uint64_t parent_id, const char *name);
+/* Waits a moment for the thread; one that is stuck in the kernel is left behind with its memory. */
+void fs_notify_free(FsNotify *notify);
