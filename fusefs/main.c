@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * uefivarsfs: mounts the variable stores of a directory, or one of them.
+ *
+ * Order: the options, the daemon (forked before there is anything to share), SOURCE, the mount, the
+ * fleet's watches and sockets, then the word to who waits. At the end the mount goes first, so that
+ * nothing new comes while the engines finish their stores.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon.h"
+#include "session.h"
+
+static G_NORETURN void fail(const GError *error)
+{
+    fs_daemon_fail(error->message);
+}
+
+static void serve(const FsOptions *options, struct fuse_args *fuse_args)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(FsFleet) fleet = fs_fleet_new(options, NULL, &error);
+    FsTree *tree;
+    FsSession *session;
+
+    if (!fleet) {
+        fail(error);
+    }
+    tree = fs_tree_new(fleet, options);
+    session = fs_session_new(tree, fuse_args, NULL, &error);
+    if (!session) {
+        fail(error);
+    }
+    if (!fs_fleet_start(fleet, &error)) {
+        fs_session_unmount(session);
+        fail(error);
+    }
+    if (!fs_session_wait_usable(session)) {
+        fs_daemon_fail("unmounted before it was usable");
+    }
+    fs_daemon_ready();
+    fs_session_run(session);
+    fs_session_unmount(session);
+    fs_fleet_stop(fleet);
+    fs_session_free(session);
+    fs_tree_free(tree);
+}
+
+int main(int argc, char **argv)
+{
+    struct fuse_args fuse_args = FUSE_ARGS_INIT(0, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(FsOptions) options = NULL;
+
+    fs_daemon_set_log();
+    options = fs_options_parse(argc, argv, &fuse_args, &error);
+    if (!options) {
+        fail(error);
+    }
+    if (options->show_help) {
+        fs_options_help();
+    } else if (options->show_version) {
+        printf("uefivarsfs %s\n", UV_VERSION);
+    } else {
+        if (!options->foreground) {
+            fs_daemon_start();
+        }
+        serve(options, &fuse_args);
+    }
+    fuse_opt_free_args(&fuse_args);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "op.h"
+
+#include <errno.h>
+#include <string.h>
+
+static FsOp *free_ops;
+static FsHandle *free_handles;
+static uint64_t last_serial;
+
+FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
+{
+    FsOp *op = free_ops;
+
+    if (op) {
+        free_ops = op->next_free;
+    } else {
+        op = g_new(FsOp, 1);
+    }
+    /* Not the names and attributes: who reads them has set them. */
+    op->tree = tree;
+    op->req = req;
+    op->node = node;
+    op->handle = NULL;
+    op->child = NULL;
+    op->content = NULL;
+    op->offset = 0;
+    op->size = 0;
+    op->flags = 0;
+    op->plus = false;
+    op->waiting = false;
+    op->as_entry = false;
+    op->or_else = NULL;
+    op->serial = ++last_serial;
+    fs_node_hold(node);
+    return op;
+}
+
+static void op_end(FsOp *op)
+{
+    g_clear_pointer(&op->content, g_bytes_unref);
+    if (op->child) {
+        fs_nodes_drop(op->tree->nodes, op->child);
+    }
+    fs_nodes_drop(op->tree->nodes, op->node);
+    op->serial = 0;
+    op->next_free = free_ops;
+    free_ops = op;
+}
+
+FsHandle *fs_handle_new(FsNode *node)
+{
+    FsHandle *handle = free_handles;
+
+    if (handle) {
+        free_handles = handle->next_free;
+    } else {
+        handle = g_new(FsHandle, 1);
+    }
+    *handle = (FsHandle){.node = node, .write_end = -1};
+    fs_node_hold(node);
+    node->opens++;
+    return handle;
+}
+
+void fs_handle_free(FsTree *tree, FsHandle *handle)
+{
+    g_clear_pointer(&handle->snapshot, g_bytes_unref);
+    handle->node->opens--;
+    fs_nodes_drop(tree->nodes, handle->node);
+    handle->next_free = free_handles;
+    free_handles = handle;
+}
+
+/* Waiting */
+
+static void interrupted(fuse_req_t req, void *data)
+{
+    FsOp *op = data;
+    fs_fleet_interrupt(op->tree->fleet, req);
+}
+
+/* After a call into the fleet that may have ended the op already: only one that is parked can be
+ * interrupted. */
+static void park(FsOp *op, uint64_t serial)
+{
+    if (op->serial == serial && op->waiting) {
+        fuse_req_interrupt_func(op->req, interrupted, op);
+    }
+}
+
+static void go_on(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (!guest && !error) {
+        error = ENOENT;
+    }
+    if (!error) {
+        op->step(op);
+    } else if (guest && op->or_else) {
+        op->flags = error;
+        op->or_else(op);
+    } else {
+        fs_op_error(op, error);
+    }
+}
+
+static uint64_t wait_with(FsOp *op, FsStep step, FsStep or_else)
+{
+    op->step = step;
+    op->or_else = or_else;
+    op->waiting = true;
+    return op->serial;
+}
+
+void fs_op_need_replica(FsOp *op, FsStep step)
+{
+    fs_op_try_replica(op, step, NULL);
+}
+
+void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_need_replica(op->node->guest, op->req, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
+               FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
+    fs_guest_set(op->node->guest, op->req, name, content, flags, mtime_ns, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_touch(op->node->guest, op->req, name, mtime_ns, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_import(op->node->guest, op->req, json, go_on, op);
+    park(op, serial);
+}
+
+static void removed_guest(FsGuest *guest, int error, void *data)
+{
+    fs_op_error(data, error);
+}
+
+void fs_op_remove_guest(FsOp *op)
+{
+    uint64_t serial = wait_with(op, NULL, NULL);
+    fs_guest_remove(op->child->guest, op->req, removed_guest, op);
+    park(op, serial);
+}
+
+static void called(FsGuest *guest, int error, GBytes *reply, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    g_clear_pointer(&op->content, g_bytes_unref);
+    if (!guest && !error) {
+        error = ENOENT;
+    }
+    if (!error) {
+        op->content = g_bytes_ref(reply);
+        op->step(op);
+    } else if (guest && op->or_else) {
+        op->flags = error;
+        op->or_else(op);
+    } else {
+        fs_op_error(op, error);
+    }
+}
+
+void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_call(op->node->guest, op->req, type, payload, called, op);
+    park(op, serial);
+}
+
+/* Replies */
+
+void fs_op_error(FsOp *op, int error)
+{
+    fuse_reply_err(op->req, error);
+    op_end(op);
+}
+
+void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
+{
+    if (op->as_entry) {
+        fs_op_reply_entry(op, op->node, attr, timeout_s);
+        return;
+    }
+    fuse_reply_attr(op->req, attr, timeout_s);
+    op_end(op);
+}
+
+void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
+{
+    fs_node_hold(child);
+    fs_nodes_drop(op->tree->nodes, op->node);
+    op->node = child;
+    op->as_entry = true;
+    child->class->getattr(op);
+}
+
+static struct fuse_entry_param entry_of(FsNode *child, const struct stat *attr, double timeout_s)
+{
+    return (struct fuse_entry_param){
+        .ino = child->id,
+        .attr = *attr,
+        .attr_timeout = timeout_s,
+        .entry_timeout = timeout_s,
+    };
+}
+
+void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s)
+{
+    struct fuse_entry_param entry = entry_of(child, attr, timeout_s);
+
+    child->lookups++;
+    if (fuse_reply_entry(op->req, &entry) == -ENOENT) {
+        fs_nodes_forget(op->tree->nodes, child->id, 1);
+    }
+    op_end(op);
+}
+
+void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle)
+{
+    struct fuse_entry_param entry = entry_of(child, attr, 0);
+
+    op->file.fh = (uintptr_t)handle;
+    op->file.direct_io = 1;
+    child->lookups++;
+    if (fuse_reply_create(op->req, &entry, &op->file) == -ENOENT) {
+        fs_handle_free(op->tree, handle);
+        fs_nodes_forget(op->tree->nodes, entry.ino, 1);
+    }
+    op_end(op);
+}
+
+void fs_op_reply_open(FsOp *op, FsHandle *handle)
+{
+    op->file.fh = (uintptr_t)handle;
+    op->file.direct_io = handle != NULL;
+    if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle) {
+        fs_handle_free(op->tree, handle);
+    }
+    op_end(op);
+}
+
+void fs_op_reply_slice(FsOp *op, GBytes *content)
+{
+    size_t size = 0;
+    const char *bytes = content ? g_bytes_get_data(content, &size) : NULL;
+    size_t offset = MIN(op->offset, size);
+
+    fuse_reply_buf(op->req, bytes ? bytes + offset : NULL, MIN(op->size, size - offset));
+    op_end(op);
+}
+
+void fs_op_reply_text(FsOp *op, const char *text)
+{
+    fuse_reply_readlink(op->req, text);
+    op_end(op);
+}
+
+void fs_op_reply_written(FsOp *op)
+{
+    fuse_reply_write(op->req, op->size);
+    op_end(op);
+}
+
+/* As efivarfs: blocks of one byte, and what x86 kernels keep back for the firmware. */
+#define RESERVED_BYTES 5120
+
+void fs_op_reply_statfs(FsOp *op, const FsUsage *usage)
+{
+    struct statvfs result = {
+        .f_bsize = 1,
+        .f_frsize = 1,
+        .f_blocks = usage ? usage->total_bytes : 0,
+        .f_bfree = usage ? usage->remaining_bytes : 0,
+        .f_namemax = NAME_MAX,
+    };
+
+    result.f_bavail = result.f_bfree > RESERVED_BYTES ? result.f_bfree - RESERVED_BYTES : 0;
+    fuse_reply_statfs(op->req, &result);
+    op_end(op);
+}
+
+void fs_op_reply_flags(FsOp *op, unsigned value)
+{
+    fuse_reply_ioctl(op->req, 0, &value, sizeof(value));
+    op_end(op);
+}
+
+/* Directories */
+
+#define DIRECTORY_BYTES_MAX (64 * 1024)
+static char directory[DIRECTORY_BYTES_MAX]; /* one is filled at a time, within one step */
+static size_t directory_used;
+
+void fs_op_begin_directory(FsOp *op)
+{
+    directory_used = 0;
+    op->size = MIN(op->size, sizeof(directory));
+}
+
+bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
+               FsNode *child, double timeout_s)
+{
+    char *place = directory + directory_used;
+    size_t room = op->size - directory_used;
+    struct fuse_entry_param entry = {.attr = *attr};
+    size_t needed;
+
+    if (op->plus) {
+        if (child) {
+            entry = entry_of(child, attr, timeout_s);
+        }
+        needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
+    } else {
+        needed = fuse_add_direntry(op->req, place, room, name, attr, next_offset);
+    }
+    if (needed > room) {
+        return false;
+    }
+    directory_used += needed;
+    if (op->plus && child) {
+        child->lookups++;
+    }
+    return true;
+}
+
+bool fs_op_add_dots(FsOp *op)
+{
+    struct stat attr = {.st_ino = op->node->inode, .st_mode = S_IFDIR};
+    struct stat parent = attr;
+
+    if (op->node->parent) {
+        parent.st_ino = op->node->parent->inode;
+    }
+    return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, 0)) &&
+           (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, 0));
+}
+
+void fs_op_reply_directory(FsOp *op)
+{
+    fuse_reply_buf(op->req, directory, directory_used);
+    op_end(op);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * One FUSE request on its way.
+ *
+ * ops.c makes an FsOp of a request (copied: what libfuse passes ends with the callback) and hands
+ * it to the node's class. The class ends it with exactly one fs_op_reply_*(), at once or in the
+ * step that it gave when it had to wait. Ops come from a pool, so a request costs no allocation.
+ */
+
+#include "tree.h"
+
+/* An open file. */
+typedef struct FsHandle {
+    FsNode *node;     /* held */
+    GBytes *snapshot; /* what is being read; NULL: nothing yet */
+    void *text;       /* FsText: what is being written to a control file */
+    off_t write_end;  /* where the last write ended; -1: none yet */
+    bool writable;
+    struct FsHandle *next_free;
+} FsHandle;
+
+typedef struct FsOp FsOp;
+typedef void (*FsStep)(FsOp *op);
+
+struct FsOp {
+    FsTree *tree;
+    fuse_req_t req;
+    FsNode *node;     /* what it is about, or the directory of `name`; held */
+    FsHandle *handle; /* NULL: none is known */
+    FsNode *child;    /* held between two steps; NULL: none */
+    uint64_t offset;  /* also the ioctl's command */
+    size_t size;      /* also the bytes of `content` */
+    uint32_t flags;   /* of open, rename, or to_set of setattr */
+    bool plus;        /* readdirplus */
+    GBytes *content;  /* what is written; NULL: nothing */
+    struct stat attr; /* setattr */
+    struct fuse_file_info file;
+    char name[NAME_MAX + 1];
+    char new_name[NAME_MAX + 1];
+
+    FsStep step, or_else;
+    uint64_t serial; /* changes with each use of the memory */
+    bool waiting;
+    bool as_entry; /* a lookup that its child's getattr answers */
+    FsOp *next_free;
+};
+
+/* What can be done with a node; NULL: the usual refusal. Each ends its op. */
+struct FsNodeClass {
+    const char *label;
+    mode_t type;
+    FsStep lookup;  /* `name` in a directory */
+    FsStep getattr; /* required */
+    FsStep setattr;
+    FsStep readlink;
+    FsStep open;
+    FsStep read;
+    FsStep write;
+    void (*release)(FsTree *tree, FsHandle *handle); /* the last thing done with a handle */
+    FsStep readdir;
+    FsStep create;
+    FsStep mkdir;
+    FsStep unlink;
+    FsStep rmdir;
+    FsStep rename; /* of `name` in `node` to `new_name` in it */
+    FsStep flags;  /* FS_IOC_GETFLAGS, FS_IOC_SETFLAGS with `flags` */
+    FsStep statfs;
+};
+
+FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node);
+FsHandle *fs_handle_new(FsNode *node);
+void fs_handle_free(FsTree *tree, FsHandle *handle);
+
+/* Waits, and goes on with `step` or replies the error. Nothing of the op may be used afterwards. */
+void fs_op_need_replica(FsOp *op, FsStep step);
+/* An error leads to `or_else`, in op->flags, instead of to the kernel. */
+void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else);
+void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
+               FsStep step, FsStep or_else);
+void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsStep or_else);
+void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else);
+void fs_op_remove_guest(FsOp *op); /* that of op->child */
+/* `step` finds the reply in op->content; with `or_else` an error leads there, in
+ * op->flags, instead of to the kernel. */
+void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);
+
+void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */
+void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s);
+/* Counts the kernel's lookup of `child`. */
+void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s);
+/* A lookup goes on as the child's getattr, whose reply becomes the entry. */
+void fs_op_reply_lookup_of(FsOp *op, FsNode *child);
+void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle);
+void fs_op_reply_open(FsOp *op, FsHandle *handle); /* NULL: a directory */
+void fs_op_reply_slice(FsOp *op, GBytes *content); /* op->size bytes from op->offset */
+void fs_op_reply_text(FsOp *op, const char *text); /* readlink */
+void fs_op_reply_written(FsOp *op);
+void fs_op_reply_statfs(FsOp *op, const FsUsage *usage);
+void fs_op_reply_flags(FsOp *op, unsigned value);
+
+/*
+ * A directory's reply: fs_op_add() until it says false, then fs_op_reply_directory(). `next_offset`
+ * is where to go on after the entry. With readdirplus `child` and `attr` are told too, NULL: name
+ * only.
+ */
+void fs_op_begin_directory(FsOp *op);
+bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
+               FsNode *child, double timeout_s);
+/* "." and ".." where they are still to come; their offsets are 1 and 2. */
+bool fs_op_add_dots(FsOp *op);
+void fs_op_reply_directory(FsOp *op);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The control files of a guest: one table, of what each is read from and what a text written to it
+ * does. A file is read as it was when it was opened. A text is collected per open file
+ * (textfile.h) and committed by the write that ends it, or by a staging file's rename.
+ *
+ * None of them is cached by the kernel. A store.json is as large and as old as the store's file
+ * where that is JSON (the engine exports that file's own text), so it can be told without an
+ * engine, and a second backup copies nothing. status.json is told to be as old as the store and a
+ * multiple of 4096 bytes for the same reason.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config-file.h"
+#include "status.h"
+#include "textfile.h"
+#include "tree-parts.h"
+#include "uv-limits.h"
+#include "wire.h"
+
+#define STATUS_BLOCK 4096
+#define CONFIG_MAX (64 * 1024)
+
+struct FsControl {
+    const char *name;
+    mode_t type_and_mode;
+    void (*getattr)(FsOp *op);
+    FsStep open; /* ends by reply_opened() */
+    char *(*link)(const FsGuest *guest);
+    size_t text_max;                                                    /* 0: not written to */
+    void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->flags */
+};
+
+static const FsControl *control_of(const FsNode *node)
+{
+    return node->data;
+}
+
+static void reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
+{
+    struct stat attr;
+
+    fs_tree_fill(op->tree, op->node, control_of(op->node)->type_and_mode, &attr);
+    attr.st_size = size;
+    attr.st_blocks = (size + 511) / 512;
+    fs_stat_set_mtime(&attr, mtime_ns);
+    fs_op_reply_attr(op, &attr, 0);
+}
+
+/* What is read from now on is op->content; NULL is nothing. */
+static void reply_opened(FsOp *op)
+{
+    FsHandle *handle = fs_handle_new(op->node);
+
+    handle->writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
+    handle->snapshot = op->content ? g_bytes_ref(op->content) : NULL;
+    fs_op_reply_open(op, handle);
+}
+
+/* store.json */
+
+static bool store_stat(const FsGuest *guest, struct stat *ret_stat, bool *ret_is_json)
+{
+    g_autofree char *path = fs_guest_store_path(guest);
+
+    *ret_is_json = g_str_has_suffix(path, ".json");
+    return fs_guest_store_kind(guest) != FS_STORE_NONE && stat(path, ret_stat) == 0;
+}
+
+static int64_t mtime_of(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static void store_reply_attr(FsOp *op)
+{
+    const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    struct stat st;
+    bool is_json;
+
+    if (!store_stat(op->node->guest, &st, &is_json)) {
+        reply_attr(op, 0, fs_guest_mtime_ns(op->node->guest));
+    } else if (guest_tree->export_mtime_ns == mtime_of(&st)) {
+        reply_attr(op, guest_tree->export_bytes, mtime_of(&st));
+    } else {
+        reply_attr(op, is_json ? st.st_size : 0, mtime_of(&st));
+    }
+}
+
+static void store_exported(FsOp *op)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    struct stat st;
+    bool is_json;
+
+    guest_tree->export_stale = false;
+    if (store_stat(op->node->guest, &st, &is_json)) {
+        guest_tree->export_bytes = g_bytes_get_size(op->content);
+        guest_tree->export_mtime_ns = mtime_of(&st);
+    }
+}
+
+static void store_exported_for_attr(FsOp *op)
+{
+    store_exported(op);
+    store_reply_attr(op);
+}
+
+/* After a change the store's file is not what it will be: an export makes the engine finish it. */
+static void store_getattr(FsOp *op)
+{
+    if (fs_tree_guest(op->tree, op->node->guest)->export_stale) {
+        fs_op_call(op, UV_HOST_EXPORT, NULL, store_exported_for_attr, store_reply_attr);
+    } else {
+        store_reply_attr(op);
+    }
+}
+
+static void store_exported_for_open(FsOp *op)
+{
+    store_exported(op);
+    reply_opened(op);
+}
+
+static void store_open(FsOp *op)
+{
+    if (fs_guest_store_kind(op->node->guest) == FS_STORE_NONE) {
+        reply_opened(op);
+    } else {
+        fs_op_call(op, UV_HOST_EXPORT, NULL, store_exported_for_open, NULL);
+    }
+}
+
+static void store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
+{
+    fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
+    fs_op_import(op, text, done, failed);
+}
+
+/* status.json */
+
+static void status_getattr(FsOp *op)
+{
+    const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK), fs_guest_mtime_ns(op->node->guest));
+}
+
+static void status_reply(FsOp *op, GBytes *engine)
+{
+    GBytes *text = fs_status_text(op->node->guest, engine, STATUS_BLOCK);
+
+    g_clear_pointer(&op->content, g_bytes_unref);
+    op->content = text;
+    fs_tree_guest(op->tree, op->node->guest)->status_bytes = g_bytes_get_size(text);
+    reply_opened(op);
+}
+
+static void status_answered(FsOp *op)
+{
+    status_reply(op, op->content);
+}
+
+static void status_not_answered(FsOp *op)
+{
+    status_reply(op, NULL);
+}
+
+static void status_open(FsOp *op)
+{
+    fs_op_call(op, UV_HOST_STATUS, NULL, status_answered, status_not_answered);
+}
+
+/* config.json: a file beside the store */
+
+static void config_getattr(FsOp *op)
+{
+    struct stat st;
+
+    if (fs_config_stat(op->tree->fleet, op->node->guest, &st)) {
+        reply_attr(op, st.st_size, mtime_of(&st));
+    } else {
+        reply_attr(op, 0, fs_guest_mtime_ns(op->node->guest));
+    }
+}
+
+static void config_open(FsOp *op)
+{
+    g_autoptr(GError) error = NULL;
+
+    op->content = fs_config_read(op->tree->fleet, op->node->guest, CONFIG_MAX, &error);
+    if (error) {
+        g_warning("guest %s: %s", fs_guest_name(op->node->guest), error->message);
+        fs_op_error(op, EIO);
+    } else {
+        reply_opened(op);
+    }
+}
+
+static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
+{
+    g_autoptr(GError) error = NULL;
+
+    op->flags = fs_config_write(op->tree->fleet, op->node->guest, text, &error);
+    if (op->flags) {
+        fs_guest_set_warning(op->node->guest, "config.json", error->message);
+        g_warning("guest %s: config.json: %s", fs_guest_name(op->node->guest), error->message);
+        failed(op);
+    } else {
+        done(op);
+    }
+}
+
+static const FsControl controls[] = {
+    {
+        .name = "store.json",
+        .type_and_mode = S_IFREG | 0600,
+        .getattr = store_getattr,
+        .open = store_open,
+        .text_max = UV_WIRE_BLOB_MAX,
+        .commit = store_commit,
+    },
+    {
+        .name = "status.json",
+        .type_and_mode = S_IFREG | 0600,
+        .getattr = status_getattr,
+        .open = status_open,
+    },
+    {
+        .name = "config.json",
+        .type_and_mode = S_IFREG | 0600,
+        .getattr = config_getattr,
+        .open = config_open,
+        .text_max = CONFIG_MAX,
+        .commit = config_commit,
+    },
+    {
+        .name = "mm.sock",
+        .type_and_mode = S_IFLNK | 0777,
+        .link = fs_guest_socket_path,
+    },
+};
+
+const FsControl *fs_control_at(size_t index)
+{
+    return index < G_N_ELEMENTS(controls) ? &controls[index] : NULL;
+}
+
+const FsControl *fs_control_find(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(controls); i++) {
+        if (strcmp(controls[i].name, name) == 0) {
+            return &controls[i];
+        }
+    }
+    return NULL;
+}
+
+const char *fs_control_name(const FsControl *control)
+{
+    return control->name;
+}
+
+/* Operations */
+
+static void control_getattr(FsOp *op)
+{
+    const FsControl *control = control_of(op->node);
+
+    if (control->link) {
+        g_autofree char *target = control->link(op->node->guest);
+        reply_attr(op, strlen(target), fs_guest_mtime_ns(op->node->guest));
+    } else {
+        control->getattr(op);
+    }
+}
+
+static void control_setattr(FsOp *op)
+{
+    if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->text) {
+        fs_text_truncate(op->handle->text, op->attr.st_size);
+    }
+    control_getattr(op);
+}
+
+static void control_readlink(FsOp *op)
+{
+    g_autofree char *target = control_of(op->node)->link(op->node->guest);
+    fs_op_reply_text(op, target);
+}
+
+static void control_open(FsOp *op)
+{
+    const FsControl *control = control_of(op->node);
+    int access = op->file.flags & O_ACCMODE;
+
+    if (access != O_RDONLY && !control->text_max) {
+        fs_op_error(op, EPERM);
+    } else if (access == O_WRONLY) {
+        reply_opened(op);
+    } else {
+        control->open(op);
+    }
+}
+
+static void control_read(FsOp *op)
+{
+    fs_op_reply_slice(op, op->handle->snapshot);
+}
+
+static void committed(FsOp *op)
+{
+    fs_guest_set_warning(op->node->guest, control_of(op->node)->name, NULL);
+    fs_op_reply_written(op);
+}
+
+/* The reason of a refusal, where somebody looks for it: an error of write() is one word. */
+static void tell(FsGuest *guest, const char *name, const char *reason)
+{
+    g_autofree char *text = g_strdup_printf("%s: %s", name, reason);
+    fs_guest_set_warning(guest, name, text);
+    g_warning("guest %s: %s", fs_guest_name(guest), text);
+}
+
+static void refused_as(FsOp *op, const FsControl *control)
+{
+    const char *reason = fs_guest_last_reason(op->node->guest);
+
+    if (control->commit == store_commit) {
+        tell(op->node->guest, control->name, reason ? reason : g_strerror(op->flags));
+    }
+    fs_op_error(op, op->flags);
+}
+
+static void refused(FsOp *op)
+{
+    refused_as(op, control_of(op->node));
+}
+
+static void control_write(FsOp *op)
+{
+    const FsControl *control = control_of(op->node);
+    FsHandle *handle = op->handle;
+    g_autoptr(GBytes) text = NULL;
+    gsize size;
+    const void *bytes = g_bytes_get_data(op->content, &size);
+
+    if (!handle->text) {
+        handle->text = fs_text_new(control->text_max);
+    }
+    switch (fs_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
+    case FS_TEXT_INCOMPLETE:
+    case FS_TEXT_AFTER:
+        fs_op_reply_written(op);
+        break;
+    case FS_TEXT_COMPLETE:
+        text = fs_text_content(handle->text);
+        control->commit(op, text, committed, refused);
+        break;
+    case FS_TEXT_SPOILED:
+        tell(op->node->guest, control->name, "what was written is not one JSON object");
+        fs_op_error(op, EINVAL);
+        break;
+    case FS_TEXT_GAP:
+        tell(op->node->guest, control->name, "written with a gap");
+        fs_op_error(op, EINVAL);
+        break;
+    case FS_TEXT_TOO_LARGE:
+        tell(op->node->guest, control->name, "what was written is too large");
+        fs_op_error(op, EFBIG);
+        break;
+    }
+}
+
+static void control_release(FsTree *tree, FsHandle *handle)
+{
+    if (!handle->text) {
+        return;
+    }
+    if (fs_text_is_unfinished(handle->text) && handle->node->guest) {
+        tell(handle->node->guest, control_of(handle->node)->name,
+             "closed before the JSON object was complete: dropped");
+    }
+    fs_text_free(handle->text);
+    handle->text = NULL;
+}
+
+static const FsNodeClass control_class = {
+    .label = "control",
+    .type = S_IFREG,
+    .getattr = control_getattr,
+    .setattr = control_setattr,
+    .open = control_open,
+    .read = control_read,
+    .write = control_write,
+    .release = control_release,
+    .statfs = fs_vars_statfs,
+};
+
+static const FsNodeClass link_class = {
+    .label = "link",
+    .type = S_IFLNK,
+    .getattr = control_getattr,
+    .setattr = control_setattr,
+    .readlink = control_readlink,
+    .statfs = fs_vars_statfs,
+};
+
+FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *control)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, guest_node, control->name);
+
+    if (!node) {
+        node = fs_nodes_add(tree->nodes, control->link ? &link_class : &control_class, guest_node,
+                            control->name,
+                            fs_inode(guest_node->guest, FS_SLOT_FILES + (control - controls)));
+        fs_nodes_join_guest(node, guest_node->guest,
+                            &fs_tree_guest(tree, guest_node->guest)->nodes);
+        node->data = (void *)control;
+    }
+    return node;
+}
+
+/* A staging file renamed onto a control file commits its text, and is that file from then on. */
+
+static const FsControl *rename_target(const FsOp *op)
+{
+    return fs_control_find(op->new_name);
+}
+
+static void rename_committed(FsOp *op)
+{
+    const FsControl *control = rename_target(op);
+
+    fs_guest_set_warning(op->node->guest, control->name, NULL);
+    fs_staging_become(op->tree, op->child, &control_class, control->name,
+                      fs_inode(op->node->guest, FS_SLOT_FILES + (control - controls)));
+    op->child->data = (void *)control;
+    fs_tree_invalidate(op->tree, op->child);
+    fs_op_error(op, 0);
+}
+
+static void rename_refused(FsOp *op)
+{
+    refused_as(op, rename_target(op));
+}
+
+void fs_control_rename_onto(FsOp *op, FsNode *staging)
+{
+    const FsControl *control = rename_target(op);
+    g_autoptr(GBytes) content = fs_staging_content(staging);
+    g_autoptr(FsText) text = NULL;
+    gsize size;
+    const void *bytes = g_bytes_get_data(content, &size);
+
+    if (!control->text_max) {
+        fs_op_error(op, EPERM);
+        return;
+    }
+    if (op->flags & RENAME_NOREPLACE) {
+        fs_op_error(op, EEXIST);
+        return;
+    }
+    text = fs_text_new(control->text_max);
+    if (fs_text_write(text, bytes, size, 0, false) != FS_TEXT_COMPLETE) {
+        tell(op->node->guest, control->name, "what was renamed onto it is not one JSON object");
+        fs_op_error(op, EINVAL);
+        return;
+    }
+    op->child = staging;
+    fs_node_hold(staging);
+    control->commit(op, content, rename_committed, rename_refused);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * guests/G/: vars/, the control files and links (tree-control.c), the generated subtrees, and
+ * staging files that are on their way to a control file.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "tree-parts.h"
+
+#define FIRST_OFFSET 3 /* after "." and "..": vars, then the control files, then the subtrees */
+
+void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
+{
+    fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
+    fs_stat_set_mtime(attr, fs_guest_mtime_ns(node->guest));
+}
+
+static void guest_getattr(FsOp *op)
+{
+    struct stat attr;
+    fs_guest_fill(op->tree, op->node, &attr);
+    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+/* What is generated under that name, made or found; NULL: nothing. */
+static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
+{
+    const FsControl *control;
+
+    if (strcmp(name, "vars") == 0) {
+        return fs_vars_node(tree, node->guest, node);
+    }
+    control = fs_control_find(name);
+    return control ? fs_control_node(tree, node, control) : fs_virtual_guest(tree, node, name);
+}
+
+/* The child tells its own attributes: the op goes on with the child as its node. */
+static void guest_lookup(FsOp *op)
+{
+    FsNode *child = generated_child(op->tree, op->node, op->name);
+
+    if (!child) {
+        child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    }
+    if (!child) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    fs_op_reply_lookup_of(op, child);
+}
+
+/* The name at that place of a listing; NULL: no more. */
+static const char *name_at(size_t index)
+{
+    const FsControl *control;
+    size_t n_controls = 0;
+
+    if (index == 0) {
+        return "vars";
+    }
+    while ((control = fs_control_at(n_controls))) {
+        if (index == ++n_controls) {
+            return fs_control_name(control);
+        }
+    }
+    return fs_virtual_guest_name(index - 1 - n_controls);
+}
+
+/* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
+static void guest_readdir(FsOp *op)
+{
+    fs_op_begin_directory(op);
+    if (fs_op_add_dots(op)) {
+        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+        const char *name;
+        for (; (name = name_at(index)); index++) {
+            FsNode *child = generated_child(op->tree, op->node, name);
+            struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
+            fs_nodes_discard(op->tree->nodes, child);
+            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, 0)) {
+                break;
+            }
+        }
+    }
+    fs_op_reply_directory(op);
+}
+
+static void guest_unlink(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    if (child && child->class == &fs_staging_class) {
+        fs_staging_remove(op->tree, child);
+        fs_op_error(op, 0);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+static void guest_rename(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    if (!child || child->class != &fs_staging_class) {
+        fs_op_error(op, EPERM);
+    } else if (fs_control_find(op->new_name)) {
+        fs_control_rename_onto(op, child);
+    } else if (strcmp(op->new_name, "vars") == 0 ||
+               fs_virtual_guest(op->tree, op->node, op->new_name)) {
+        fs_op_error(op, EPERM);
+    } else {
+        fs_staging_rename(op);
+    }
+}
+
+static const FsNodeClass guest_class = {
+    .label = "guest",
+    .type = S_IFDIR,
+    .lookup = guest_lookup,
+    .getattr = guest_getattr,
+    .readdir = guest_readdir,
+    .create = fs_staging_create,
+    .unlink = guest_unlink,
+    .rename = guest_rename,
+    .statfs = fs_vars_statfs,
+};
+
+FsNode *fs_guest_node(FsTree *tree, FsGuest *guest)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, tree->guests, fs_guest_name(guest));
+
+    if (node && node->guest == guest) {
+        return node;
+    }
+    if (node) {
+        fs_tree_node_gone(tree, node, true); /* an earlier guest of that name */
+    }
+    node = fs_nodes_add(tree->nodes, &guest_class, tree->guests, fs_guest_name(guest),
+                        fs_inode(guest, FS_SLOT_GUEST));
+    fs_nodes_join_guest(node, guest, &fs_tree_guest(tree, guest)->nodes);
+    return node;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the files of the tree offer each other. */
+
+#include "op.h"
+#include "virtual.h"
+
+/* tree-root.c */
+FsNode *fs_root_node(FsTree *tree);
+
+/* tree-guest.c: a guest's directory, and what is generated in it. */
+FsNode *fs_guest_node(FsTree *tree, FsGuest *guest); /* made or found */
+void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr);
+
+/* tree-vars.c. `parent` NULL: it is the root. */
+FsNode *fs_vars_node(FsTree *tree, FsGuest *guest, FsNode *parent);
+void fs_vars_statfs(FsOp *op);
+void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, bool removed);
+
+/* tree-variable.c: `name` is folded or canonical. */
+extern const FsNodeClass fs_variable_class;
+FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name);
+/* Inside a step that has the replica. `entry` NULL: a zero-length file. */
+void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct stat *attr);
+/* The replica changed: the kernel is told if it knows something else. */
+void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry);
+/* 0, or the errno of a content that is not even tried: attributes and data. */
+int fs_variable_check(const FsTree *tree, GBytes *content);
+bool fs_variable_default_immutable(const FsTree *tree, const char *name);
+bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
+void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);
+bool fs_entry_is_visible(const FsTree *tree, const FsEntry *entry);
+
+/* tree-control.c: store.json, status.json, config.json and links. */
+typedef struct FsControl FsControl;
+const FsControl *fs_control_find(const char *name);
+const FsControl *fs_control_at(size_t index); /* NULL: no more */
+const char *fs_control_name(const FsControl *control);
+FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *control);
+
+/* op->node is the guest's directory: `staging` takes the control file's place, if it commits. */
+void fs_control_rename_onto(FsOp *op, FsNode *staging);
+
+/* tree-virtual.c */
+FsNode *fs_virtual_top(FsTree *tree, size_t index); /* NULL: no more */
+/* The root of a guest's subtree of that name, made or found; NULL: there is none. */
+FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name);
+const char *fs_virtual_guest_name(size_t index); /* NULL: no more */
+
+/* staging.c */
+extern const FsNodeClass fs_staging_class;
+void fs_staging_create(FsOp *op);                           /* op->node is the directory */
+void fs_staging_forget_guest(FsTree *tree, FsGuest *guest); /* NULL: all */
+GBytes *fs_staging_content(const FsNode *node);
+int64_t fs_staging_mtime(const FsNode *node); /* 0: nobody set it */
+void fs_staging_remove(FsTree *tree, FsNode *node);
+/* The staging file has become what the kernel takes it for now: a node of that class and name. */
+void fs_staging_become(FsTree *tree, FsNode *node, const FsNodeClass *class, const char *name,
+                       uint64_t inode);
+void fs_staging_fill(FsTree *tree, const FsNode *node, struct stat *attr);
+/* A staging file takes another name in its directory. */
+void fs_staging_rename(FsOp *op);

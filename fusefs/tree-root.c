@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The root of a mounted directory, and guests/ in it. Nothing here starts an engine. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "tree-parts.h"
+
+#define FIRST_OFFSET 3 /* after "." and ".." */
+
+/* The root: a table of directories. */
+
+static void root_fill(FsTree *tree, const FsNode *node, struct stat *attr)
+{
+    fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
+    fs_stat_set_mtime(attr, tree->started_ns);
+}
+
+static void root_getattr(FsOp *op)
+{
+    struct stat attr;
+    root_fill(op->tree, op->node, &attr);
+    fs_op_reply_attr(op, &attr, FS_TIMEOUT_LONG_S);
+}
+
+/* The nodes of the root's directories stay for the life of the mount. */
+static FsNode *root_child_at(FsTree *tree, size_t index)
+{
+    return index == 0 ? tree->guests : fs_virtual_top(tree, index - 1);
+}
+
+static void top_fill(FsTree *tree, const FsNode *node, struct stat *attr)
+{
+    root_fill(tree, node, attr);
+}
+
+static void root_lookup(FsOp *op)
+{
+    struct stat attr;
+    FsNode *child;
+
+    for (size_t i = 0; (child = root_child_at(op->tree, i)); i++) {
+        if (strcmp(child->name, op->name) == 0) {
+            top_fill(op->tree, child, &attr);
+            fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
+            return;
+        }
+    }
+    fs_op_error(op, ENOENT);
+}
+
+static void root_readdir(FsOp *op)
+{
+    FsNode *child;
+    struct stat attr;
+
+    fs_op_begin_directory(op);
+    if (fs_op_add_dots(op)) {
+        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+        for (; (child = root_child_at(op->tree, index)); index++) {
+            top_fill(op->tree, child, &attr);
+            if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child,
+                           FS_TIMEOUT_LONG_S)) {
+                break;
+            }
+        }
+    }
+    fs_op_reply_directory(op);
+}
+
+static const FsNodeClass root_class = {
+    .label = "root",
+    .type = S_IFDIR,
+    .lookup = root_lookup,
+    .getattr = root_getattr,
+    .readdir = root_readdir,
+};
+
+/* guests/: offsets are the guests' sequences. */
+
+static void guests_lookup(FsOp *op)
+{
+    FsGuest *guest = fs_fleet_lookup(op->tree->fleet, op->name);
+    struct stat attr;
+    FsNode *child;
+
+    if (!guest) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    child = fs_guest_node(op->tree, guest);
+    fs_guest_fill(op->tree, child, &attr);
+    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void guests_readdir(FsOp *op)
+{
+    FsTree *tree = op->tree;
+    uint64_t after = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+    FsGuest *guest;
+
+    fs_op_begin_directory(op);
+    if (!fs_op_add_dots(op)) {
+        fs_op_reply_directory(op);
+        return;
+    }
+    while ((guest = fs_fleet_next(tree->fleet, after))) {
+        struct stat attr = {.st_ino = fs_inode(guest, FS_SLOT_GUEST), .st_mode = S_IFDIR};
+        FsNode *child = NULL;
+        bool added;
+
+        after = fs_guest_sequence(guest);
+        if (op->plus) {
+            child = fs_guest_node(tree, guest);
+            fs_guest_fill(tree, child, &attr);
+        }
+        added = fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child,
+                          FS_TIMEOUT_FOLDER_S);
+        if (!added) {
+            if (child) {
+                fs_nodes_discard(tree->nodes, child);
+            }
+            break;
+        }
+    }
+    fs_op_reply_directory(op);
+}
+
+static void guests_mkdir(FsOp *op)
+{
+    FsGuest *guest = NULL;
+    int error = fs_fleet_make_guest(op->tree->fleet, op->name, &guest);
+    struct stat attr;
+    FsNode *child;
+
+    if (error) {
+        fs_op_error(op, error);
+        return;
+    }
+    child = fs_guest_node(op->tree, guest);
+    fs_guest_fill(op->tree, child, &attr);
+    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void guests_rmdir(FsOp *op)
+{
+    FsGuest *guest = fs_fleet_lookup(op->tree->fleet, op->name);
+
+    if (!guest) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    op->child = fs_guest_node(op->tree, guest);
+    fs_node_hold(op->child);
+    fs_op_remove_guest(op);
+}
+
+static const FsNodeClass guests_class = {
+    .label = "guests",
+    .type = S_IFDIR,
+    .lookup = guests_lookup,
+    .getattr = root_getattr,
+    .readdir = guests_readdir,
+    .mkdir = guests_mkdir,
+    .rmdir = guests_rmdir,
+};
+
+FsNode *fs_root_node(FsTree *tree)
+{
+    FsNode *root = fs_nodes_add(tree->nodes, &root_class, NULL, "", fs_inode(NULL, FS_SLOT_ROOT));
+
+    tree->guests =
+        fs_nodes_add(tree->nodes, &guests_class, root, "guests", fs_inode(NULL, FS_SLOT_GUESTS));
+    fs_node_hold(tree->guests);
+    return root;
+}

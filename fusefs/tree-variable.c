@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * A variable as a file: four bytes of attributes, then the data.
+ *
+ * A node is in one of three states. It exists: the replica has an entry of its name. It is empty:
+ * created, but no SetVariable was made yet (`existed` is false); such a file is dropped at its last
+ * close. It is gone: deleted by whoever, no name leads here, what still has it open gets EIO.
+ *
+ * One write() is one SetVariable, wherever it says it goes: efivarfs ignores the offset. Only the
+ * second part of a write that the kernel or a program split can be told apart (no O_APPEND, and it
+ * goes on where the last one ended), and it is refused: a part of a value is never set.
+ */
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <time.h>
+
+#include "bytes.h"
+#include "names.h"
+#include "tree-parts.h"
+
+#define ATTRIBUTES_BYTES 4
+#define ATTRIBUTES_MASK 0x7fu
+/* More than any variable, with its authentication descriptor. */
+#define CONTENT_MAX (128 * 1024 + ATTRIBUTES_BYTES)
+
+/* Attributes */
+
+void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct stat *attr)
+{
+    if (entry) {
+        node->existed = true;
+        node->inode = fs_inode(node->guest, FS_SLOT_VARIABLES + entry->sequence);
+    }
+    fs_tree_fill(tree, node, S_IFREG | 0644, attr);
+    if (tree->options->umask_set) {
+        attr->st_mode = S_IFREG | (0666 & ~tree->options->umask);
+    }
+    attr->st_size = entry ? (off_t)g_bytes_get_size(entry->content) : 0;
+    attr->st_blocks = (attr->st_size + 511) / 512;
+    fs_stat_set_mtime(attr, entry ? entry->mtime_ns : tree->started_ns);
+    node->told = entry != NULL;
+    node->told_size = attr->st_size;
+    node->told_mtime_ns = entry ? entry->mtime_ns : 0;
+}
+
+void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry)
+{
+    if (entry && node->told &&
+        (node->told_size != g_bytes_get_size(entry->content) ||
+         node->told_mtime_ns != entry->mtime_ns)) {
+        fs_tree_invalidate(tree, node);
+    }
+}
+
+FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, vars, name);
+
+    if (!node) {
+        node = fs_nodes_add(tree->nodes, &fs_variable_class, vars, name,
+                            fs_inode(vars->guest, FS_SLOT_STAGING + ++tree->staging_sequence));
+        fs_nodes_join_guest(node, vars->guest, &fs_tree_guest(tree, vars->guest)->nodes);
+    }
+    return node;
+}
+
+static const FsEntry *entry_of(const FsNode *node)
+{
+    return fs_replica_lookup(fs_guest_replica(node->guest), node->name);
+}
+
+/* After waiting: is it still what the kernel takes it for? Replies if not. */
+static bool still_there(FsOp *op, const FsEntry *entry)
+{
+    if (!entry && op->node->existed && !op->node->gone) {
+        fs_tree_node_gone(op->tree, op->node, true);
+    }
+    if (op->node->gone) {
+        fs_op_error(op, ESTALE); /* the kernel looks the name up again */
+        return false;
+    }
+    return true;
+}
+
+static void getattr_ready(FsOp *op)
+{
+    const FsEntry *entry = entry_of(op->node);
+    struct stat attr;
+
+    if (still_there(op, entry)) {
+        fs_variable_fill(op->tree, op->node, entry, &attr);
+        fs_op_reply_attr(op, &attr, entry ? FS_TIMEOUT_LONG_S : 0);
+    }
+}
+
+static void variable_getattr(FsOp *op)
+{
+    fs_op_need_replica(op, getattr_ready);
+}
+
+/* Sizes, modes and owners are accepted and ignored; times are kept. */
+static void setattr_ready(FsOp *op)
+{
+    const struct timespec *time = &op->attr.st_mtim;
+    int64_t mtime_ns = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+
+    if (op->flags & FUSE_SET_ATTR_MTIME_NOW) {
+        mtime_ns = g_get_real_time() * 1000;
+    }
+    if (entry_of(op->node) && (op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
+        fs_op_touch(op, op->node->name, mtime_ns, variable_getattr, NULL);
+    } else {
+        getattr_ready(op);
+    }
+}
+
+static void variable_setattr(FsOp *op)
+{
+    fs_op_need_replica(op, setattr_ready);
+}
+
+/* Immutable flags */
+
+bool fs_variable_default_immutable(const FsTree *tree, const char *name)
+{
+    return tree->options->immutable_kernel && !fs_name_is_removable(name);
+}
+
+bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node)
+{
+    const FsGuestTree *guest_tree = fs_guest_tree(node->guest);
+    gpointer flag;
+
+    if (guest_tree && guest_tree->immutable &&
+        g_hash_table_lookup_extended(guest_tree->immutable, node->name, NULL, &flag)) {
+        return GPOINTER_TO_INT(flag);
+    }
+    return fs_variable_default_immutable(tree, node->name);
+}
+
+void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, node->guest);
+
+    if (immutable == fs_variable_is_immutable(tree, node)) {
+        return;
+    }
+    if (!guest_tree->immutable) {
+        guest_tree->immutable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    }
+    if (immutable == fs_variable_default_immutable(tree, node->name)) {
+        g_hash_table_remove(guest_tree->immutable, node->name);
+    } else {
+        g_hash_table_insert(guest_tree->immutable, g_strdup(node->name),
+                            GINT_TO_POINTER(immutable));
+    }
+}
+
+static void variable_flags(FsOp *op)
+{
+    if (op->offset == FS_IOC_GETFLAGS) {
+        bool immutable = fs_variable_is_immutable(op->tree, op->node);
+        fs_op_reply_flags(op, immutable ? FS_IMMUTABLE_FL : 0);
+    } else if (op->flags & ~(uint32_t)FS_IMMUTABLE_FL) {
+        fs_op_error(op, EOPNOTSUPP);
+    } else {
+        /* Who may do this was checked by the kernel. */
+        fs_variable_set_immutable(op->tree, op->node, op->flags & FS_IMMUTABLE_FL);
+        fs_op_reply_flags(op, op->flags);
+    }
+}
+
+/* Opening and reading */
+
+static void open_ready(FsOp *op)
+{
+    const FsEntry *entry = entry_of(op->node);
+    bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
+    FsHandle *handle;
+
+    if (!still_there(op, entry)) {
+        return;
+    }
+    if (writable && fs_variable_is_immutable(op->tree, op->node)) {
+        fs_op_error(op, EPERM);
+        return;
+    }
+    /* The kernel's size must be right before the program asks for it. */
+    fs_variable_changed(op->tree, op->node, entry);
+    if (op->file.flags & O_TRUNC) {
+        op->node->told = false; /* the kernel takes it for empty now, and will ask */
+    }
+    handle = fs_handle_new(op->node);
+    handle->writable = writable;
+    fs_op_reply_open(op, handle);
+}
+
+static void variable_open(FsOp *op)
+{
+    fs_op_need_replica(op, open_ready);
+}
+
+static void read_ready(FsOp *op)
+{
+    const FsEntry *entry = entry_of(op->node);
+
+    g_clear_pointer(&op->handle->snapshot, g_bytes_unref);
+    if (entry && !op->node->gone) {
+        op->handle->snapshot = g_bytes_ref(entry->content);
+    }
+    fs_op_reply_slice(op, op->handle->snapshot);
+}
+
+/* A read from the start sees what is there now; those that go on see the rest of the same. */
+static void variable_read(FsOp *op)
+{
+    if (op->offset > 0 && op->handle->snapshot) {
+        fs_op_reply_slice(op, op->handle->snapshot);
+    } else {
+        fs_op_need_replica(op, read_ready);
+    }
+}
+
+/* Writing */
+
+int fs_variable_check(const FsTree *tree, GBytes *content)
+{
+    gsize size;
+    const void *bytes = g_bytes_get_data(content, &size);
+    UvReader reader;
+    uint32_t attributes;
+
+    uv_reader_init(&reader, bytes, size);
+    attributes = uv_read_u32(&reader);
+    if (reader.failed || size > CONTENT_MAX || attributes & ~ATTRIBUTES_MASK) {
+        return EINVAL;
+    }
+    if (tree->options->view == FS_VIEW_GUEST && size > ATTRIBUTES_BYTES &&
+        !(attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
+        return EINVAL; /* as the guest's OS would be told */
+    }
+    return 0;
+}
+
+static void write_seen(FsOp *op)
+{
+    if (!op->node->gone && !entry_of(op->node)) {
+        fs_tree_node_gone(op->tree, op->node, true); /* the write deleted it */
+    } else {
+        op->node->existed = true;
+        op->node->told = false; /* the kernel asks again after a write */
+    }
+    fs_op_reply_written(op);
+}
+
+static void write_done(FsOp *op)
+{
+    fs_op_need_replica(op, write_seen);
+}
+
+/* There was nothing to delete: efivarfs says EIO. */
+static void write_failed(FsOp *op)
+{
+    fs_op_error(op, op->flags == ENOENT ? EIO : (int)op->flags);
+}
+
+static void variable_write(FsOp *op)
+{
+    FsHandle *handle = op->handle;
+    bool goes_on =
+        op->offset > 0 && (off_t)op->offset == handle->write_end && !(op->file.flags & O_APPEND);
+    int error = goes_on ? EFBIG : fs_variable_check(op->tree, op->content);
+
+    if (op->node->gone) {
+        error = EIO;
+    }
+    handle->write_end = op->offset + op->size;
+    if (error) {
+        fs_op_error(op, error);
+        return;
+    }
+    g_clear_pointer(&handle->snapshot, g_bytes_unref);
+    fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
+}
+
+static void variable_release(FsTree *tree, FsHandle *handle)
+{
+    FsNode *node = handle->node;
+
+    if (node->opens == 1 && !node->existed && !node->gone) {
+        fs_tree_node_gone(tree, node, false);
+    }
+}
+
+const FsNodeClass fs_variable_class = {
+    .label = "variable",
+    .type = S_IFREG,
+    .getattr = variable_getattr,
+    .setattr = variable_setattr,
+    .open = variable_open,
+    .read = variable_read,
+    .write = variable_write,
+    .release = variable_release,
+    .flags = variable_flags,
+    .statfs = fs_vars_statfs,
+};

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Generated subtrees (virtual.h) as nodes. A node keeps its subtree, and finds its path upwards. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "tree-parts.h"
+
+#define FIRST_OFFSET 3
+#define SUBTREES_MAX 4
+#define TIMEOUT_S 1.0
+#define DEPTH_MAX 8
+
+static const FsVirtual *tops[SUBTREES_MAX], *of_guests[SUBTREES_MAX];
+static FsNode *top_nodes[SUBTREES_MAX];
+
+static void add(const FsVirtual **table, const FsVirtual *virtual)
+{
+    for (size_t i = 0; i < SUBTREES_MAX; i++) {
+        if (!table[i]) {
+            table[i] = virtual;
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+void fs_virtual_register_top(const FsVirtual *virtual)
+{
+    add(tops, virtual);
+}
+
+void fs_virtual_register_guest(const FsVirtual *virtual)
+{
+    add(of_guests, virtual);
+}
+
+static const FsVirtual *virtual_of(const FsNode *node)
+{
+    return node->data;
+}
+
+/* Relative to the subtree's root, the caller's. */
+static char *path_of(const FsNode *node)
+{
+    const char *names[DEPTH_MAX + 1] = {NULL};
+    int at = DEPTH_MAX;
+
+    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent) {
+        names[--at] = node->name;
+    }
+    return g_strjoinv("/", (char **)names + at);
+}
+
+static char *child_path(const FsNode *node, const char *name)
+{
+    g_autofree char *path = path_of(node);
+    return path[0] ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
+}
+
+static mode_t look(const FsNode *node, const char *path)
+{
+    const FsVirtual *virtual = virtual_of(node);
+    mode_t mode = virtual->look(virtual->data, node->guest, path);
+
+    return S_ISDIR(mode) ? S_IFDIR | 0755 : S_ISLNK(mode) ? S_IFLNK | 0777 : mode;
+}
+
+static char *read_text(const FsNode *node, const char *path)
+{
+    const FsVirtual *virtual = virtual_of(node);
+    char *text = virtual->read(virtual->data, node->guest, path);
+
+    return text ? text : g_strdup("");
+}
+
+static void virtual_getattr(FsOp *op)
+{
+    g_autofree char *path = path_of(op->node);
+    mode_t mode = look(op->node, path);
+    struct stat attr;
+
+    if (!mode) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    fs_tree_fill(op->tree, op->node, mode, &attr);
+    if (!S_ISDIR(mode)) {
+        g_autofree char *text = read_text(op->node, path);
+        attr.st_size = strlen(text);
+    }
+    fs_stat_set_mtime(&attr,
+                      op->node->guest ? fs_guest_mtime_ns(op->node->guest) : op->tree->started_ns);
+    fs_op_reply_attr(op, &attr, TIMEOUT_S);
+}
+
+static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
+                            const FsVirtual *virtual, uint64_t inode);
+
+static void virtual_lookup(FsOp *op)
+{
+    g_autofree char *path = child_path(op->node, op->name);
+    FsNode *child;
+
+    if (!look(op->node, path)) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    child = virtual_node(op->tree, op->node, op->name, virtual_of(op->node),
+                         fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(path) >> 1)));
+    fs_op_reply_lookup_of(op, child);
+}
+
+static void virtual_readdir(FsOp *op)
+{
+    const FsVirtual *virtual = virtual_of(op->node);
+    g_autofree char *path = path_of(op->node);
+    g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
+    size_t n_names = names ? g_strv_length(names) : 0;
+
+    fs_op_begin_directory(op);
+    if (fs_op_add_dots(op)) {
+        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+        for (; index < n_names; index++) {
+            g_autofree char *child = child_path(op->node, names[index]);
+            struct stat attr = {.st_mode = look(op->node, child)};
+            attr.st_ino = fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(child) >> 1));
+            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, 0)) {
+                break;
+            }
+        }
+    }
+    fs_op_reply_directory(op);
+}
+
+static void virtual_readlink(FsOp *op)
+{
+    g_autofree char *path = path_of(op->node);
+    g_autofree char *target = read_text(op->node, path);
+    fs_op_reply_text(op, target);
+}
+
+static void virtual_open(FsOp *op)
+{
+    g_autofree char *path = path_of(op->node);
+    mode_t mode = look(op->node, path);
+    bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
+    FsHandle *handle;
+    char *text;
+
+    if (!S_ISREG(mode) || (writable && !virtual_of(op->node)->write)) {
+        fs_op_error(op, S_ISREG(mode) ? EPERM : ENOENT);
+        return;
+    }
+    text = read_text(op->node, path);
+    handle = fs_handle_new(op->node);
+    handle->writable = writable;
+    handle->snapshot = g_bytes_new_take(text, strlen(text));
+    fs_op_reply_open(op, handle);
+}
+
+static void virtual_read(FsOp *op)
+{
+    fs_op_reply_slice(op, op->handle->snapshot);
+}
+
+static void virtual_write(FsOp *op)
+{
+    const FsVirtual *virtual = virtual_of(op->node);
+    g_autofree char *path = path_of(op->node);
+    gsize size;
+    const char *text = g_bytes_get_data(op->content, &size);
+    int error = virtual->write(virtual->data, op->node->guest, path, text, size);
+
+    if (error) {
+        fs_op_error(op, error);
+    } else {
+        fs_op_reply_written(op);
+    }
+}
+
+/* One class for all three: what a path is can change while the kernel knows the node. */
+static const FsNodeClass virtual_class = {
+    .label = "virtual",
+    .type = S_IFDIR,
+    .lookup = virtual_lookup,
+    .getattr = virtual_getattr,
+    .setattr = virtual_getattr,
+    .readlink = virtual_readlink,
+    .open = virtual_open,
+    .read = virtual_read,
+    .write = virtual_write,
+    .readdir = virtual_readdir,
+};
+
+static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
+                            const FsVirtual *virtual, uint64_t inode)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, parent, name);
+
+    if (!node) {
+        node = fs_nodes_add(tree->nodes, &virtual_class, parent, name, inode);
+        node->data = (void *)virtual;
+        if (parent->guest) {
+            fs_nodes_join_guest(node, parent->guest, &fs_tree_guest(tree, parent->guest)->nodes);
+        }
+    }
+    return node;
+}
+
+static FsNode *subtree(FsTree *tree, FsNode *parent, const FsVirtual *virtual, size_t index)
+{
+    return virtual_node(tree, parent, virtual->name, virtual,
+                        fs_inode(parent->guest, FS_SLOT_VIRTUALS + index));
+}
+
+FsNode *fs_virtual_top(FsTree *tree, size_t index)
+{
+    if (index >= SUBTREES_MAX || !tops[index]) {
+        return NULL;
+    }
+    if (!top_nodes[index]) {
+        top_nodes[index] = subtree(tree, tree->root, tops[index], index);
+        fs_node_hold(top_nodes[index]);
+    }
+    return top_nodes[index];
+}
+
+const char *fs_virtual_guest_name(size_t index)
+{
+    return index < SUBTREES_MAX && of_guests[index] ? of_guests[index]->name : NULL;
+}
+
+FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name)
+{
+    for (size_t i = 0; i < SUBTREES_MAX && of_guests[i]; i++) {
+        if (strcmp(of_guests[i]->name, name) == 0) {
+            return subtree(tree, guest_node, of_guests[i], i);
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "tree.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "op.h"
+#include "tree-parts.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+uint64_t fs_inode(const FsGuest *guest, uint64_t slot)
+{
+    return (guest ? fs_guest_sequence(guest) << 32 : 0) + slot;
+}
+
+void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
+{
+    attr->st_mtim.tv_sec = mtime_ns / NS_PER_S;
+    attr->st_mtim.tv_nsec = mtime_ns % NS_PER_S;
+    if (attr->st_mtim.tv_nsec < 0) {
+        attr->st_mtim.tv_nsec += NS_PER_S;
+        attr->st_mtim.tv_sec--;
+    }
+    attr->st_atim = attr->st_ctim = attr->st_mtim;
+}
+
+void fs_tree_fill(const FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
+{
+    const FsOptions *options = tree->options;
+
+    *attr = (struct stat){
+        .st_ino = node->inode,
+        .st_mode = type_and_mode,
+        .st_nlink = S_ISDIR(type_and_mode) ? 2 : 1,
+        .st_uid = node->guest ? fs_guest_uid(node->guest) : tree->uid,
+        .st_gid = node->guest ? fs_guest_gid(node->guest) : tree->gid,
+        .st_blksize = 4096,
+    };
+    if (options->uid != (uid_t)-1) {
+        attr->st_uid = options->uid;
+    }
+    if (options->gid != (gid_t)-1) {
+        attr->st_gid = options->gid;
+    }
+    if (options->umask_set && !S_ISLNK(type_and_mode)) {
+        attr->st_mode &= ~options->umask;
+    }
+}
+
+/* Guests */
+
+static void guest_tree_free(void *data)
+{
+    FsGuestTree *guest_tree = data;
+    g_clear_pointer(&guest_tree->immutable, g_hash_table_unref);
+    g_free(guest_tree);
+}
+
+FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest)
+{
+    FsGuestTree *guest_tree = fs_guest_tree(guest);
+
+    if (!guest_tree) {
+        guest_tree = g_new0(FsGuestTree, 1);
+        guest_tree->tree = tree;
+        guest_tree->guest = guest;
+        guest_tree->export_stale = fs_guest_state(guest) != 0;
+        fs_guest_set_tree(guest, guest_tree, guest_tree_free);
+    }
+    return guest_tree;
+}
+
+void fs_tree_invalidate(FsTree *tree, FsNode *node)
+{
+    node->told = false;
+    if (node->lookups > 0) {
+        fuse_lowlevel_notify_inval_inode(tree->session, node->id, -1, 0);
+    }
+}
+
+void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel)
+{
+    bool was_hashed = node->hashed;
+
+    node->gone = true;
+    fs_nodes_unhash(tree->nodes, node);
+    if (!tell_kernel || node->lookups == 0) {
+        return;
+    }
+    fs_tree_invalidate(tree, node);
+    if (was_hashed && node->parent && node->parent->lookups > 0) {
+        fs_notify_forget_name(tree->notify, node->parent->id, node->name);
+    }
+}
+
+/* Events of the fleet */
+
+static void guest_added(FsGuest *guest, void *data)
+{
+    /* Names that are not there are never cached, and a listing is asked for each time. */
+}
+
+static void guest_removed(FsGuest *guest, void *data)
+{
+    FsTree *tree = data;
+    FsGuestTree *guest_tree = fs_guest_tree(guest);
+
+    if (!guest_tree) {
+        return;
+    }
+    fs_staging_forget_guest(tree, guest);
+    if (guest_tree->vars) {
+        guest_tree->vars->data_free = NULL; /* it may outlive what it points to */
+    }
+    for (FsNode *node = guest_tree->nodes.guest_next, *next; node; node = next) {
+        next = node->guest_next;
+        node->guest = NULL;
+        node->guest_next = node->guest_previous = NULL;
+        fs_tree_node_gone(tree, node, true);
+    }
+}
+
+static void entry_changed(FsGuest *guest, const char *name, bool appeared, bool removed, void *data)
+{
+    FsTree *tree = data;
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+
+    guest_tree->export_stale = true;
+    if (guest_tree->vars) {
+        fs_vars_entry_changed(tree, guest_tree->vars, name, removed);
+    }
+}
+
+static const FsFleetEvents events = {
+    .guest_added = guest_added,
+    .guest_removed = guest_removed,
+    .entry_changed = entry_changed,
+};
+
+FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
+{
+    FsTree *tree = g_new0(FsTree, 1);
+    struct stat source;
+
+    tree->fleet = fleet;
+    tree->options = options;
+    tree->nodes = fs_nodes_new();
+    tree->uid = getuid();
+    tree->gid = getgid();
+    tree->started_ns = g_get_real_time() * 1000;
+    if (stat(fs_fleet_source(fleet), &source) == 0) {
+        tree->uid = source.st_uid;
+        tree->gid = source.st_gid;
+    }
+    g_queue_init(&tree->staging);
+    if (fs_fleet_is_file(fleet)) {
+        FsGuest *guest = fs_fleet_next(fleet, 0);
+        tree->root = fs_vars_node(tree, guest, NULL);
+    } else {
+        tree->root = fs_root_node(tree);
+    }
+    fs_node_hold(tree->root);
+    fs_fleet_set_events(fleet, &events, tree);
+    return tree;
+}
+
+void fs_tree_free(FsTree *tree)
+{
+    fs_fleet_set_events(tree->fleet, &(FsFleetEvents){NULL}, NULL);
+    g_clear_handle_id(&tree->staging_timer, g_source_remove);
+    fs_staging_forget_guest(tree, NULL);
+    fs_nodes_free(tree->nodes);
+    g_free(tree);
+}

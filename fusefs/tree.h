@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The tree as the kernel sees it, over the fleet.
+ *
+ * A node's class says what can be done with it (op.h: a function of a class gets an FsOp and ends
+ * it by one reply, now or later). What exists under guests/ and vars/ is never kept here: it is
+ * asked from the fleet and the replica each time. Only what nobody else knows is state of the tree:
+ * staging files, immutable flags, zero-length files that are open, texts being written.
+ *
+ * Everything runs in the one thread of the main loop, but the notifier (notify.h).
+ */
+
+#define FUSE_USE_VERSION 312
+#include <fuse3/fuse_lowlevel.h>
+
+#include "nodes.h"
+#include "notify.h"
+
+#define FS_TIMEOUT_LONG_S                                                                          \
+    3600.0 /* of entries and attributes that are invalidated when they change */
+#define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
+
+typedef struct FsStaging FsStaging;
+
+typedef struct {
+    FsFleet *fleet;
+    const FsOptions *options;
+    struct fuse_session *session;
+    FsNodes *nodes;
+    FsNotify *notify;
+    FsNode *root;
+    FsNode *guests; /* guests/, or NULL where SOURCE is a file */
+    GQueue staging; /* FsStaging, the one that was used last at the tail */
+    guint staging_timer;
+    uint64_t staging_sequence;
+    uid_t uid; /* of what belongs to no guest */
+    gid_t gid;
+    int64_t started_ns;
+    bool usable; /* the kernel has shaken hands */
+} FsTree;
+
+/* What the tree keeps of one guest; made when the kernel first hears of it. */
+typedef struct {
+    FsTree *tree;
+    FsGuest *guest;
+    FsNode nodes;          /* sentinel of the list of its nodes */
+    FsNode *vars;          /* the node of vars/, while there is one */
+    GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
+    unsigned staging_files;
+    size_t staging_bytes;
+    bool export_stale;       /* changed since store.json was last exported */
+    size_t export_bytes;     /* of a store that is not a JSON file: the last export ... */
+    int64_t export_mtime_ns; /* ... of the store of that time */
+    size_t status_bytes;     /* the last status.json */
+} FsGuestTree;
+
+FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options);
+void fs_tree_free(FsTree *tree);
+/* The session's operations; its user data is the tree. */
+extern const struct fuse_lowlevel_ops fs_tree_ops;
+
+FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest);
+
+/* Attributes every node shares: inode, type and mode (after umask), owner, one link, block size.
+ * `guest` NULL: the mount's owner. */
+void fs_tree_fill(const FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
+void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
+
+/* The kernel's attributes of a node no longer hold. Safe inside a request. */
+void fs_tree_invalidate(FsTree *tree, FsNode *node);
+/* The node stands for nothing any more: no name here, and (from another thread, at leisure) none in
+ * the kernel. */
+void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel);
+
+/* Inode numbers: a guest's sequence in the upper half, and in the lower one of these. */
+enum {
+    FS_SLOT_ROOT = 1,
+    FS_SLOT_GUESTS = 2,
+    FS_SLOT_GUEST = 1,
+    FS_SLOT_VARS = 2,
+    FS_SLOT_FILES = 0x10,         /* and the index in the table of files */
+    FS_SLOT_VIRTUALS = 0x20,      /* and the index of the generated subtree */
+    FS_SLOT_VARIABLES = 0x1000,   /* and the entry's sequence */
+    FS_SLOT_STAGING = 0x40000000, /* and a counter */
+    FS_SLOT_VIRTUAL = 0x80000000, /* and a hash of the path, see tree-virtual.c */
+};
+uint64_t fs_inode(const FsGuest *guest, uint64_t slot);

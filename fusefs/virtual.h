@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Generated subtrees: directories, texts and links that are computed when somebody asks, such as
+ * firmware/. Who generates one fills in an FsVirtual; the tree does the rest. Nothing is cached
+ * here: a text is made when its file is looked up (for the size) and when it is opened.
+ *
+ * `path` is relative to the subtree, "" for its root, components separated by '/'. `guest` is NULL
+ * for a subtree at the top of the mount.
+ */
+
+#include <sys/stat.h>
+
+#include "fleet.h"
+
+typedef struct FsVirtual {
+    const char *name; /* of the subtree: "firmware" */
+    void *data;
+    /* S_IFDIR, S_IFREG or S_IFLNK, with permission bits for a file (0444, 0600); 0: nothing. */
+    mode_t (*look)(void *data, FsGuest *guest, const char *path);
+    /* The names in a directory, NULL-terminated, the caller's. */
+    char **(*list)(void *data, FsGuest *guest, const char *path);
+    /* A file's text or a link's target, the caller's; NULL: nothing to read (an empty file). */
+    char *(*read)(void *data, FsGuest *guest, const char *path);
+    /* What one write() wrote, to a file with a write permission bit: 0 or an errno. NULL: never. */
+    int (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size);
+} FsVirtual;
+
+/* Before the tree is made. Borrowed, for the life of the mount. */
+void fs_virtual_register_top(const FsVirtual *virtual);
+void fs_virtual_register_guest(const FsVirtual *virtual);
