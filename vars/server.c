@@ -257,9 +257,9 @@ static void watch(UvServer *server, int fd, GUnixFDSourceFunc callback)
 
 /* ---- life ---- */
 
-UvServer *uv_server_new(const UvServerSetup *setup, GError **error)
+UvServer *uv_server_new(const UvServerSetup *setup)
 {
-    g_autoptr(UvServer) server = g_new0(UvServer, 1);
+    UvServer *server = g_new0(UvServer, 1);
 
     server->config = *setup->service;
     server->store = setup->store;
@@ -279,13 +279,16 @@ UvServer *uv_server_new(const UvServerSetup *setup, GError **error)
     server->service = uv_service_new(&server->config, server->store);
     uv_service_set_observer(server->service, uv_events_changed, server);
     uv_service_set_refusal_log(server->service, log_refusal, server);
-    if (!uv_server_reload(server, error)) {
-        server->host_listener = -1; /* the caller tells the front */
-        return NULL;
-    }
+    return server;
+}
+
+bool uv_server_load(UvServer *server, GError **error)
+{
+    if (!uv_server_reload(server, error))
+        return false;
     uv_session_restore(server);
     server->told_state = uv_events_state(server);
-    return g_steal_pointer(&server);
+    return true;
 }
 
 int uv_server_run(UvServer *server)

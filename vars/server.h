@@ -18,7 +18,7 @@ typedef struct {
     int guest_listener; /* owned, all three; -1: none */
     int host_listener;
     UvSessionFile *session_file; /* takes ownership; NULL: sessions do not outlive the engine */
-    UvStore *store;              /* takes ownership; opened and loaded by uv_server_new() */
+    UvStore *store;              /* takes ownership; open, not loaded */
     const UvServiceConfig *service;
     const UvSandbox *sandbox; /* borrowed; for status */
     const char *store_path;   /* for messages */
@@ -26,9 +26,10 @@ typedef struct {
     bool spawned;             /* ends by itself without a guest and a host */
 } UvServerSetup;
 
-/* Loads the store and the session that the session file holds. On failure the host listener stays
- * open, everything else is closed. */
-UvServer *uv_server_new(const UvServerSetup *setup, GError **error);
+/* Makes what confinement forbids to make later; reads nothing yet. */
+UvServer *uv_server_new(const UvServerSetup *setup);
+/* Reads the store, and the session that the session file holds. */
+bool uv_server_load(UvServer *server, GError **error);
 void uv_server_free(UvServer *server);
 /* Serves until SIGTERM, SIGINT or END (which the caller has blocked); the exit status. */
 int uv_server_run(UvServer *server);

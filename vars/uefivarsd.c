@@ -46,6 +46,9 @@ static void take_inherited(Daemon *daemon)
         if (flags >= 0)
             (void)fcntl(inherited[i], F_SETFD, flags | FD_CLOEXEC);
     }
+    /* Several processes may poll them: who comes too late must not wait in accept. */
+    (void)fcntl(UV_FD_GUEST_LISTENER, F_SETFL, O_NONBLOCK);
+    (void)fcntl(UV_FD_HOST_LISTENER, F_SETFL, O_NONBLOCK);
     daemon->guest_listener = UV_FD_GUEST_LISTENER;
     daemon->host_listener = UV_FD_HOST_LISTENER;
     daemon->session_fd = UV_FD_SESSION;
@@ -82,9 +85,8 @@ static bool open_sockets(Daemon *daemon, GError **error)
     return daemon->session_fd >= 0;
 }
 
-static bool may_write_folder(const Daemon *daemon)
+static bool may_write_folder(const UvDaemonOptions *options)
 {
-    const UvDaemonOptions *options = daemon->options;
     struct stat st;
 
     if (fstat(UV_FD_FOLDER, &st) != 0)
@@ -94,18 +96,26 @@ static bool may_write_folder(const Daemon *daemon)
     return st.st_mode & (st.st_gid == options->gid ? S_IWGRP : S_IWOTH);
 }
 
+/* The store's owner may not be the folder's: then its sidecars' folder is made while we can. */
+static bool make_sidecars(const Daemon *daemon, GError **error)
+{
+    const UvDaemonOptions *options = daemon->options;
+
+    return !options->become || options->read_only || options->uid == 0 ||
+           may_write_folder(options) ||
+           uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, error);
+}
+
 static bool open_folder(Daemon *daemon, GError **error)
 {
     const UvDaemonOptions *options = daemon->options;
 
     daemon->folder =
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
-    if (!daemon->folder)
+    if (!daemon->folder || !make_sidecars(daemon, error))
         return false;
-    /* The store's owner may not be the folder's: then its sidecars' folder is made while we can. */
-    if (options->become && !options->read_only && options->uid != 0 && !may_write_folder(daemon) &&
-        !uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, error))
-        return false;
+    if (options->spawned)
+        close(UV_FD_FOLDER); /* the folder has its own */
     return true;
 }
 
@@ -140,12 +150,11 @@ static bool set_up(Daemon *daemon, GError **error)
     return open_sockets(daemon, error) && open_folder(daemon, error) &&
            (!options->become ||
             uv_sandbox_become(daemon->sandbox, options->uid, options->gid, error)) &&
-           uv_sandbox_prepare(daemon->sandbox, error) && open_store(daemon, error) &&
-           uv_sandbox_confine_engine(daemon->sandbox, error);
+           uv_sandbox_prepare(daemon->sandbox, error) && open_store(daemon, error);
 }
 
 /* Consumes what `daemon` holds. */
-static UvServer *make_server(Daemon *daemon, GError **error)
+static UvServer *make_server(Daemon *daemon)
 {
     const UvServerSetup setup = {
         .guest_listener = daemon->guest_listener,
@@ -159,7 +168,7 @@ static UvServer *make_server(Daemon *daemon, GError **error)
         .spawned = daemon->options->spawned,
     };
 
-    return uv_server_new(&setup, error);
+    return uv_server_new(&setup);
 }
 
 static uint32_t error_code(const GError *error)
@@ -206,7 +215,10 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
 
     uv_log_open(options->store, wants_syslog(options));
     gnutls_global_init();
-    if (!set_up(&daemon, &error) || !(server = make_server(&daemon, &error)))
+    if (!set_up(&daemon, &error))
+        return fail(&daemon, background, error);
+    server = make_server(&daemon);
+    if (!uv_sandbox_confine_engine(sandbox, &error) || !uv_server_load(server, &error))
         return fail(&daemon, background, error);
     for (guint i = 0; i < sandbox->missing->len; i++)
         uv_log(LOG_WARNING, "not confined by %s", (const char *)sandbox->missing->pdata[i]);

@@ -107,7 +107,7 @@ def ucs2(name):
 
 def mm_message(guid, body, room=0):
     """A communicate buffer: header and body; `room` zero bytes more for the reply."""
-    return guid_bytes(guid) + struct.pack("<Q", len(body)) + body + bytes(room)
+    return guid_bytes(guid) + struct.pack("<Q", len(body) + room) + body + bytes(room)
 
 
 def mm_variable(function, body=b"", room=0):

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Start and stop uefivarsd for tests: stand-alone, or as uefivarsfs spawns it.
+
+    with Engine(folder) as engine:
+        guest = engine.guest().hello()
+
+The program is the one of the environment's UEFIVARSD, else of build/.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import uvproto
+
+
+def program():
+    here = os.path.dirname(os.path.abspath(__file__))
+    return os.environ.get("UEFIVARSD", os.path.join(here, "../../build/vars/uefivarsd"))
+
+
+def sanitized():
+    """True if the engine is built with ASAN: limits and seccomp are off then."""
+    with open(program(), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
+def listener(path, mode=0o600):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(path)
+    os.chmod(path, mode)
+    sock.listen(64)
+    return sock
+
+
+class Engine:
+    """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
+
+    def __init__(self, folder, *options, store="vars.json", spawned=False, user=None, name="mm",
+                 stderr=None, start=True):
+        self.folder = str(folder)
+        self.store = os.path.join(self.folder, store)
+        self.socket = os.path.join(self.folder, name + ".sock")
+        self.host_socket = os.path.join(self.folder, name + ".host")
+        self.session = self.socket + ".session"
+        self.options = list(options)
+        self.spawned = spawned
+        self.user = user
+        self.stderr = stderr
+        self.process = None
+        self.listeners = None
+        if spawned:
+            self.listeners = (listener(self.socket), listener(self.host_socket))
+        if start:
+            self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+        self.close_listeners()
+
+    def close_listeners(self):
+        for sock in self.listeners or ():
+            sock.close()
+        self.listeners = None
+
+    def arguments(self):
+        if not self.spawned:
+            return [program(), "--store", self.store, "--socket", self.socket,
+                    "--host-socket", self.host_socket] + self.options
+        out = [program(), "--spawned", "--store", os.path.basename(self.store),
+               "--socket", self.socket]
+        if self.user:
+            out += ["--user", self.user]
+        return out + self.options
+
+    def start(self, wait=True):
+        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+        if self.spawned:
+            self._spawn(environment)
+        else:
+            self.process = subprocess.Popen(self.arguments(), stderr=self.stderr,
+                                            stdin=subprocess.DEVNULL, env=environment)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def _spawn(self, environment):
+        fds = [os.open(os.path.dirname(self.store), os.O_PATH | os.O_DIRECTORY),
+               self.listeners[0].fileno(), self.listeners[1].fileno(),
+               os.open(self.session, os.O_RDWR | os.O_CREAT, 0o600)]
+        high = [os.dup2(fd, 200 + i, inheritable=True) for i, fd in enumerate(fds)]
+
+        place = 'exec "$@" 3<&200 4<&201 5<&202 6<&203 200<&- 201<&- 202<&- 203<&-'
+        self.process = subprocess.Popen(["bash", "-c", place, "engine"] + self.arguments(),
+                                        stderr=self.stderr, stdin=subprocess.DEVNULL,
+                                        pass_fds=high, env=environment)
+        for fd in high + [fds[0], fds[3]]:
+            os.close(fd)
+
+    def wait_ready(self, timeout=10):
+        """Until the sockets answer; a spawned engine's do from the start."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the engine ended with {self.process.returncode}")
+            try:
+                with uvproto.Host(self.host_socket) as host:
+                    host.hello()
+                    return
+            except (FileNotFoundError, ConnectionRefusedError, uvproto.Closed):
+                time.sleep(0.005)
+        raise RuntimeError("the engine does not answer")
+
+    def guest(self, timeout=10):
+        return uvproto.Guest(self.socket, timeout)
+
+    def host(self, timeout=10):
+        host = uvproto.Host(self.host_socket, timeout)
+        host.hello()
+        return host
+
+    def kill(self, signum=signal.SIGKILL):
+        self.process.send_signal(signum)
+        return self.process.wait(10)
+
+    def stop(self):
+        """SIGTERM; the exit status."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                print("the engine does not end", file=sys.stderr)
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
