@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Theory of operation: the text is scanned (json-scan.h), parsed by json-glib, and the tree is read
+ * strictly: QEMU's loader takes bad hex digits for zeros and a half byte for a whole one, and a
+ * store loaded that way would be saved that way. The first thing that is wrong ends the reading,
+ * with its place in the text.
+ */
+
+#include "json.h"
+
+#include "efi-abi.h"
+#include "json-scan.h"
+#include "store.h"
+
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STORE_VERSION 2
+/* SHA-512: the longest hash that edk2's certdb may name a signer by. */
+#define DIGEST_BYTES_MAX 64
+
+typedef struct {
+    const char *name;
+    const char *text;
+    size_t size;
+    GArray *objects;    /* from the scan; the store is the first, its variables follow */
+    JsonObject *object; /* being read */
+    size_t offset;      /* where it begins */
+    GError **error;
+} Loader;
+
+static bool fail_at(Loader *loader, size_t offset, const char *expected)
+{
+    unsigned line, column;
+
+    uv_json_position(loader->text, loader->size, offset, &line, &column);
+    g_set_error(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s:%u:%u: expected %s",
+                loader->name, line, column, expected);
+    return false;
+}
+
+static bool fail_member(Loader *loader, const char *key, const char *expected)
+{
+    return fail_at(loader, uv_json_find_member(loader->text, loader->size, loader->offset, key),
+                   expected);
+}
+
+/* Every member is one of `known`, and none is there twice. */
+static bool check_members(Loader *loader, size_t index, const char *const *known)
+{
+    const UvJsonObject *scanned = &g_array_index(loader->objects, UvJsonObject, index);
+    g_autoptr(GList) members = json_object_get_members(loader->object);
+
+    loader->offset = scanned->offset;
+    for (GList *l = members; l; l = l->next) {
+        g_autofree char *expected = NULL;
+
+        if (g_strv_contains(known, l->data))
+            continue;
+        expected = g_strdup_printf("no member '%s'", (char *)l->data);
+        return fail_member(loader, l->data, expected);
+    }
+    if (scanned->n_members != json_object_get_size(loader->object))
+        return fail_at(loader, scanned->offset, "each member of this object once");
+    return true;
+}
+
+static bool read_string(Loader *loader, const char *key, const char **ret_text)
+{
+    JsonNode *node = json_object_get_member(loader->object, key);
+
+    if (!node || json_node_get_value_type(node) != G_TYPE_STRING) {
+        g_autofree char *expected = g_strdup_printf("a string '%s'", key);
+        return fail_member(loader, key, expected);
+    }
+    *ret_text = json_node_get_string(node);
+    return true;
+}
+
+static bool read_number(Loader *loader, const char *key, int64_t *ret_value)
+{
+    JsonNode *node = json_object_get_member(loader->object, key);
+
+    if (!node || json_node_get_value_type(node) != G_TYPE_INT64) {
+        g_autofree char *expected = g_strdup_printf("a number '%s'", key);
+        return fail_member(loader, key, expected);
+    }
+    *ret_value = json_node_get_int(node);
+    return true;
+}
+
+static bool decode_hex(const char *text, size_t n_bytes, uint8_t *ret_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i++) {
+        int high = g_ascii_xdigit_value(text[2 * i]);
+        int low = g_ascii_xdigit_value(text[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        ret_bytes[i] = high << 4 | low;
+    }
+    return true;
+}
+
+static bool read_hex(Loader *loader, const char *key, GBytes **ret_bytes)
+{
+    g_autofree uint8_t *bytes = NULL;
+    const char *text;
+    size_t n;
+
+    if (!read_string(loader, key, &text))
+        return false;
+    n = strlen(text);
+    if (n % 2 != 0)
+        return fail_member(loader, key, "an even number of hex digits");
+    bytes = g_malloc(MAX(n / 2, 1));
+    if (!decode_hex(text, n / 2, bytes))
+        return fail_member(loader, key, "hex digits only");
+    *ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), n / 2);
+    return true;
+}
+
+/* `time` is QEMU's name for it, `timestamp` python-uefivars'. */
+static bool read_time(Loader *loader, uint8_t ret_time[EFI_TIME_BYTES])
+{
+    bool has_time = json_object_has_member(loader->object, "time");
+    bool has_timestamp = json_object_has_member(loader->object, "timestamp");
+    const char *key = has_time ? "time" : "timestamp";
+    const char *text;
+
+    if (!has_time && !has_timestamp)
+        return true;
+    if (has_time && has_timestamp)
+        return fail_member(loader, "timestamp", "only one of 'time' and 'timestamp'");
+    if (!read_string(loader, key, &text))
+        return false;
+    if (strlen(text) != 2 * EFI_TIME_BYTES || !decode_hex(text, EFI_TIME_BYTES, ret_time))
+        return fail_member(loader, key, "32 hex digits (an EFI_TIME)");
+    return true;
+}
+
+static bool read_digest(Loader *loader, GBytes **ret_digest)
+{
+    g_autoptr(GBytes) digest = NULL;
+
+    if (!json_object_has_member(loader->object, "digest"))
+        return true;
+    if (!read_hex(loader, "digest", &digest))
+        return false;
+    if (g_bytes_get_size(digest) > DIGEST_BYTES_MAX)
+        return fail_member(loader, "digest", "at most 128 hex digits");
+    if (g_bytes_get_size(digest) > 0)
+        *ret_digest = g_steal_pointer(&digest);
+    return true;
+}
+
+static bool read_attributes(Loader *loader, uint32_t *ret_attributes)
+{
+    int64_t value;
+
+    if (!read_number(loader, "attr", &value))
+        return false;
+    if (value < 0 || value > EFI_VARIABLE_ATTRIBUTES_MASK)
+        return fail_member(loader, "attr", "attributes that UEFI knows (at most 127)");
+    if (!(value & EFI_VARIABLE_NON_VOLATILE) || (value & EFI_VARIABLE_APPEND_WRITE))
+        return fail_member(loader, "attr", "a non-volatile variable (bit 0 set, bit 6 clear)");
+    *ret_attributes = value;
+    return true;
+}
+
+static bool read_name(Loader *loader, UvName **ret_name)
+{
+    g_autoptr(GError) local = NULL;
+    const char *text;
+
+    if (!read_string(loader, "name", &text))
+        return false;
+    *ret_name = uv_name_new_utf8(text, &local);
+    if (!*ret_name)
+        return fail_member(loader, "name", "the name of a variable");
+    return true;
+}
+
+static bool read_guid(Loader *loader, UvGuid *ret_guid)
+{
+    const char *text;
+
+    if (!read_string(loader, "guid", &text))
+        return false;
+    if (!uv_guid_parse(text, ret_guid))
+        return fail_member(loader, "guid", "a GUID (8-4-4-4-12 hex digits)");
+    return true;
+}
+
+static UvVariable *read_variable(Loader *loader, size_t index)
+{
+    static const char *const known[] = {"name", "guid",      "attr",   "data",
+                                        "time", "timestamp", "digest", NULL};
+    g_autoptr(UvName) name = NULL;
+    g_autoptr(GBytes) data = NULL, digest = NULL;
+    UvVariable fields = {0};
+
+    if (!check_members(loader, index, known) || !read_name(loader, &name) ||
+        !read_guid(loader, &fields.guid) || !read_attributes(loader, &fields.attributes) ||
+        !read_hex(loader, "data", &data) || !read_time(loader, fields.time) ||
+        !read_digest(loader, &digest))
+        return NULL;
+    if (!(fields.attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)) {
+        /* python-uefivars gives every variable both, but they mean nothing here. */
+        memset(fields.time, 0, sizeof fields.time);
+        g_clear_pointer(&digest, g_bytes_unref);
+    }
+    fields.name = name;
+    fields.data = data;
+    fields.digest = digest;
+    return uv_variable_new(&fields);
+}
+
+static GPtrArray *read_variables(Loader *loader, JsonArray *array)
+{
+    g_autoptr(GPtrArray) variables =
+        g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
+    g_autoptr(UvVarset) seen = uv_varset_new();
+
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        UvVariable *variable;
+
+        if (!JSON_NODE_HOLDS_OBJECT(node)) {
+            fail_member(loader, "variables", "objects only in 'variables'");
+            return NULL;
+        }
+        loader->object = json_node_get_object(node);
+        variable = read_variable(loader, i + 1);
+        if (!variable)
+            return NULL;
+        g_ptr_array_add(variables, variable);
+        if (uv_varset_lookup(seen, &variable->guid, variable->name)) {
+            fail_at(loader, loader->offset, "no second variable of this name and GUID");
+            return NULL;
+        }
+        uv_varset_put(seen, variable);
+    }
+    return g_steal_pointer(&variables);
+}
+
+static GPtrArray *read_store(Loader *loader, JsonNode *root)
+{
+    static const char *const known[] = {"version", "variables", NULL};
+    JsonNode *variables;
+    int64_t version;
+
+    loader->object = json_node_get_object(root);
+    if (!check_members(loader, 0, known) || !read_number(loader, "version", &version))
+        return NULL;
+    if (version != STORE_VERSION) {
+        fail_member(loader, "version", "version 2");
+        return NULL;
+    }
+    variables = json_object_get_member(loader->object, "variables");
+    if (!variables || !JSON_NODE_HOLDS_ARRAY(variables)) {
+        fail_member(loader, "variables", "an array 'variables'");
+        return NULL;
+    }
+    return read_variables(loader, json_node_get_array(variables));
+}
+
+/* json-glib says "<data>:line:column: Parse error: what". */
+static void fail_parsed(Loader *loader, const GError *parse_error)
+{
+    unsigned line = 1, column = 1;
+    const char *what = strstr(parse_error->message, "error: ");
+
+    if (sscanf(parse_error->message, "%*[^:]:%u:%u:", &line, &column) != 2)
+        what = NULL;
+    g_set_error(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                "%s:%u:%u: expected a QEMU uefi-vars store: %s", loader->name, line, column,
+                what ? what + strlen("error: ") : parse_error->message);
+}
+
+static bool is_blank(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!g_ascii_isspace(text[i]))
+            return false;
+    return true;
+}
+
+GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, GError **error)
+{
+    Loader loader = {.name = name, .text = text, .size = size, .error = error};
+    g_autoptr(GArray) objects = NULL;
+    g_autoptr(JsonParser) parser = NULL;
+    g_autoptr(GError) parse_error = NULL;
+    UvJsonFault fault;
+    JsonNode *root;
+
+    if (is_blank(text, size))
+        return g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
+    objects = uv_json_scan(text, size, &fault);
+    if (!objects) {
+        fail_at(&loader, fault.offset, fault.expected);
+        return NULL;
+    }
+    loader.objects = objects;
+    parser = json_parser_new();
+    if (!json_parser_load_from_data(parser, text, size, &parse_error)) {
+        fail_parsed(&loader, parse_error);
+        return NULL;
+    }
+    root = json_parser_get_root(parser);
+    if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
+        fail_at(&loader, 0, "an object ('{')");
+        return NULL;
+    }
+    return read_store(&loader, root);
+}
+
+static void append_hex(GString *out, const char *key, const void *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *at = bytes;
+    size_t start;
+
+    g_string_append_printf(out, ",\n            \"%s\": \"", key);
+    start = out->len;
+    g_string_set_size(out, start + 2 * size);
+    for (size_t i = 0; i < size; i++) {
+        out->str[start + 2 * i] = digits[at[i] >> 4];
+        out->str[start + 2 * i + 1] = digits[at[i] & 15];
+    }
+    g_string_append_c(out, '"');
+}
+
+static void append_string(GString *out, const char *text)
+{
+    g_string_append_c(out, '"');
+    for (; *text; text++) {
+        unsigned char c = *text;
+
+        if (c == '"' || c == '\\')
+            g_string_append_c(out, '\\');
+        if (c < 0x20 || c == 0x7f)
+            g_string_append_printf(out, "\\u%04x", c);
+        else
+            g_string_append_c(out, c);
+    }
+    g_string_append_c(out, '"');
+}
+
+static void append_variable(GString *out, const UvVariable *variable)
+{
+    g_autofree char *name = uv_name_to_utf8(variable->name);
+    char guid[UV_GUID_TEXT_BYTES + 1];
+
+    uv_guid_format(&variable->guid, guid);
+    g_string_append(out, "        {\n            \"name\": ");
+    append_string(out, name);
+    g_string_append_printf(out, ",\n            \"guid\": \"%s\",\n            \"attr\": %u", guid,
+                           variable->attributes);
+    append_hex(out, "data", g_bytes_get_data(variable->data, NULL),
+               g_bytes_get_size(variable->data));
+    if (variable->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS) {
+        append_hex(out, "time", variable->time, sizeof variable->time);
+        if (variable->digest && g_bytes_get_size(variable->digest) > 0)
+            append_hex(out, "digest", g_bytes_get_data(variable->digest, NULL),
+                       g_bytes_get_size(variable->digest));
+    }
+    g_string_append(out, "\n        }");
+}
+
+GBytes *uv_json_format(const UvVarset *set)
+{
+    /* About what it will take: hex, and 200 bytes of names and white space each. */
+    size_t guess = 2 * uv_varset_used_bytes(set, true) + 200 * uv_varset_count(set) + 64;
+    GString *out = g_string_sized_new(guess);
+    bool first = true;
+
+    g_string_append_printf(out, "{\n    \"version\": %d,\n    \"variables\": [", STORE_VERSION);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
+        if (!uv_variable_is_nv(v))
+            continue;
+        g_string_append(out, first ? "\n" : ",\n");
+        append_variable(out, v);
+        first = false;
+    }
+    g_string_append(out, first ? "]\n}\n" : "\n    ]\n}\n");
+    return g_string_free_to_bytes(out);
+}
