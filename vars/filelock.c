@@ -44,20 +44,21 @@ void uv_filelock_drop(int fd)
 }
 
 /*
- * The kernel grants a write lease only to the sole opener. Should somebody open the file between
- * our two calls, he waits for the second, and we are sent a signal: one that is ignored by default,
- * as SIGIO would not be.
+ * The kernel grants a write lease only to the sole opener, and a read lease while nobody writes.
+ * Should somebody open the file between our two calls, he waits for the second, and we are sent a
+ * signal: one that is ignored by default, as SIGIO would not be.
  */
 UvFilelockSharing uv_filelock_sharing(int fd)
 {
-    int ret = fcntl(fd, F_SETLEASE, F_WRLCK), saved = errno;
+    int mode = fcntl(fd, F_GETFL);
+    int lease = mode >= 0 && (mode & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
 
-    if (ret == 0) {
+    if (fcntl(fd, F_SETLEASE, lease) == 0) {
         fcntl(fd, F_SETSIG, SIGURG);
         fcntl(fd, F_SETLEASE, F_UNLCK);
         return UV_FILELOCK_ALONE;
     }
-    return saved == EAGAIN ? UV_FILELOCK_SHARED : UV_FILELOCK_UNKNOWN;
+    return errno == EAGAIN ? UV_FILELOCK_SHARED : UV_FILELOCK_UNKNOWN;
 }
 
 static bool has_open(const char *pid, const struct stat *wanted)

@@ -26,9 +26,10 @@ typedef enum {
 } UvFilelockSharing;
 
 /*
- * Whether `fd`, opened for reading and writing, is the only open description of its file. The file
- * must belong to us, or we must have CAP_LEASE. Nobody is disturbed: the lease is given back at
- * once.
+ * Whether others use the file of `fd`: opened for reading and writing, whether it is the only open
+ * description of the file; opened for reading, whether nobody has it open for writing (people may
+ * read). The file must belong to us, or we must have CAP_LEASE. Nobody is disturbed: the lease is
+ * given back at once.
  */
 UvFilelockSharing uv_filelock_sharing(int fd);
 

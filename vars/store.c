@@ -35,6 +35,13 @@ void uv_store_warn(UvStore *store, const char *format, ...)
     g_ptr_array_add(store->warnings, g_steal_pointer(&text));
 }
 
+void uv_store_unwarn(UvStore *store, const char *prefix)
+{
+    for (guint i = store->warnings->len; i-- > 0;)
+        if (g_str_has_prefix(store->warnings->pdata[i], prefix))
+            g_ptr_array_remove_index(store->warnings, i);
+}
+
 void uv_store_close(UvStore *store)
 {
     if (store)

@@ -97,6 +97,8 @@ uint64_t uv_store_error_status(const GError *error);
 void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder /* takes ownership */);
 void uv_store_clear(UvStore *store);
 void uv_store_warn(UvStore *store, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Takes back the warnings that begin so: what they said is over. */
+void uv_store_unwarn(UvStore *store, const char *prefix);
 
 /* The formats. */
 UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GError **error);

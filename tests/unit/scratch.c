@@ -44,7 +44,7 @@ void scratch_write(const char *dir, const char *name, const char *text)
     g_autofree char *path = scratch_path(dir, name);
     g_autoptr(GError) error = NULL;
 
-    g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, &error);
+    g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &error);
     g_assert_no_error(error);
 }
 

@@ -240,6 +240,15 @@ static void test_sharing(Fixture *f, gconstpointer keeper)
     close(other);
     g_assert_cmpint(uv_filelock_sharing(fd), ==, UV_FILELOCK_ALONE);
     close(fd);
+    /* Somebody who reads only minds other writers, not other readers. */
+    fd = open_ok(f, UV_FILE_STORE, O_RDONLY);
+    other = open(uv_folder_path(f->folder, UV_FILE_STORE), O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(uv_filelock_sharing(fd), ==, UV_FILELOCK_ALONE);
+    close(other);
+    other = open(uv_folder_path(f->folder, UV_FILE_STORE), O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(uv_filelock_sharing(fd), ==, UV_FILELOCK_SHARED);
+    close(other);
+    close(fd);
 }
 
 typedef void (*Test)(Fixture *, gconstpointer);

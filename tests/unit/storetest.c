@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "storetest.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "efi-abi.h"
+#include "json.h"
+
+void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    UvStoreOptions options = {.create = true};
+    g_autoptr(GError) error = NULL;
+    UvFolder *folder = uv_folder_new(AT_FDCWD, path, &error);
+
+    g_assert_no_error(error);
+    if (keeper)
+        g_assert_true(uv_folder_fork_keeper(folder, -1, &error));
+    t->set = NULL;
+    t->store = uv_store_json_open(folder, &options, &error);
+    g_assert_no_error(error);
+    store_test_reload(t);
+}
+
+void store_test_reload(StoreTest *t)
+{
+    g_autoptr(GPtrArray) variables = NULL;
+    g_autoptr(GError) error = NULL;
+
+    t->store->ops->load(t->store, &variables, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&t->set, uv_varset_free);
+    t->set = uv_varset_new();
+    for (guint i = 0; i < variables->len; i++)
+        uv_varset_put(t->set, variables->pdata[i]);
+}
+
+void store_test_drop(StoreTest *t)
+{
+    g_clear_pointer(&t->store, uv_store_close);
+    g_clear_pointer(&t->set, uv_varset_free);
+}
+
+void store_test_close(StoreTest *t)
+{
+    g_autoptr(GError) error = NULL;
+
+    t->store->ops->compact(t->store, t->set, &error);
+    g_assert_no_error(error);
+    store_test_drop(t);
+}
+
+UvVariable *store_test_variable(const char *name, const char *value, int64_t mtime_ns)
+{
+    g_autoptr(UvName) uv_name = uv_name_new_utf8(name, NULL);
+    g_autoptr(GBytes) data = g_bytes_new(value, strlen(value));
+    UvVariable fields = {.guid = uv_guid_global_variable,
+                         .name = uv_name,
+                         .data = data,
+                         .attributes = 7,
+                         .mtime_ns = mtime_ns};
+
+    return uv_variable_new(&fields);
+}
+
+bool store_test_try(StoreTest *t, const char *name, const char *value, GError **error)
+{
+    g_autoptr(UvChange) change = uv_change_new(t->set);
+    g_autoptr(UvVariable) variable = store_test_variable(name, value ? value : "", 1000);
+
+    if (value)
+        uv_change_put(change, variable);
+    else
+        uv_change_remove(change, &variable->guid, variable->name);
+    if (!t->store->ops->apply(t->store, change, error))
+        return false;
+    uv_change_apply(change, t->set);
+    return true;
+}
+
+void store_test_put(StoreTest *t, const char *name, const char *value)
+{
+    g_autoptr(GError) error = NULL;
+
+    store_test_try(t, name, value, &error);
+    g_assert_no_error(error);
+}
+
+char *store_test_get(StoreTest *t, const char *name)
+{
+    g_autoptr(UvVariable) key = store_test_variable(name, "", 0);
+    const UvVariable *found = uv_varset_lookup(t->set, &key->guid, key->name);
+
+    return found ? g_strndup(g_bytes_get_data(found->data, NULL), g_bytes_get_size(found->data))
+                 : NULL;
+}
+
+void store_test_expect(StoreTest *t, const char *name, const char *value)
+{
+    g_autofree char *found = store_test_get(t, name);
+
+    g_assert_cmpstr(found, ==, value);
+}
+
+bool store_test_warned(StoreTest *t, const char *words)
+{
+    for (guint i = 0; i < t->store->warnings->len; i++)
+        if (strstr(t->store->warnings->pdata[i], words))
+            return true;
+    return false;
+}
+
+char *store_test_json(const char *name, ...)
+{
+    g_autoptr(UvVarset) set = uv_varset_new();
+    g_autoptr(GBytes) text = NULL;
+    va_list args;
+
+    va_start(args, name);
+    while (name) {
+        g_autoptr(UvVariable) variable = store_test_variable(name, va_arg(args, const char *), 0);
+        uv_varset_put(set, variable);
+        name = va_arg(args, const char *);
+    }
+    va_end(args);
+    text = uv_json_format(set);
+    return g_strndup(g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+}

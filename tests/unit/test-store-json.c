@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The JSON store on a real folder, directly and through the keeper. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filelock.h"
+#include "scratch.h"
+#include "store-json-private.h"
+#include "storetest.h"
+
+#define JOURNAL ".uefivarsfs/s.json.journal"
+
+typedef struct {
+    char *dir;
+    StoreTest t;
+    bool keeper;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer keeper)
+{
+    f->dir = scratch_new();
+    f->keeper = keeper;
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+}
+
+static void tear_down(Fixture *f, gconstpointer keeper)
+{
+    store_test_drop(&f->t);
+    scratch_free(f->dir);
+}
+
+static void reopen(Fixture *f)
+{
+    store_test_drop(&f->t);
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+}
+
+static void compact(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+
+    f->t.store->ops->compact(f->t.store, f->t.set, &error);
+    g_assert_no_error(error);
+}
+
+static void expect_json(Fixture *f, const char *text)
+{
+    scratch_expect(f->dir, "s.json", text);
+    g_assert_false(scratch_exists(f->dir, JOURNAL));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.tmp"));
+}
+
+static void test_nothing_made_by_reading(Fixture *f, gconstpointer keeper)
+{
+    g_assert_false(f->t.store->ops->changed(f->t.store));
+    compact(f);
+    g_assert_cmpint(f->t.store->ops->due(f->t.store), ==, 0);
+    reopen(f);
+    g_assert_false(scratch_exists(f->dir, "s.json"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs"));
+}
+
+static void test_life(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *text = store_test_json("A", "2", NULL);
+    uint64_t generation = f->t.store->generation;
+
+    store_test_put(&f->t, "A", "1");
+    store_test_put(&f->t, "B", "x");
+    store_test_put(&f->t, "A", "2");
+    store_test_put(&f->t, "B", NULL);
+    g_assert_cmpuint(f->t.store->generation, ==, generation + 4);
+    g_assert_true(scratch_exists(f->dir, JOURNAL));
+    scratch_expect(f->dir, "s.json", "");
+    reopen(f); /* as after a crash */
+    store_test_expect(&f->t, "A", "2");
+    store_test_expect(&f->t, "B", NULL);
+    compact(f);
+    expect_json(f, text);
+    g_assert_false(f->t.store->ops->changed(f->t.store));
+    store_test_put(&f->t, "C", "3");
+    reopen(f);
+    store_test_expect(&f->t, "A", "2");
+    store_test_expect(&f->t, "C", "3");
+}
+
+static void test_tick(Fixture *f, gconstpointer keeper)
+{
+    UvStore *store = f->t.store;
+    JsonStore *json = (JsonStore *)store;
+    int64_t now = g_get_monotonic_time(), due;
+    g_autofree char *text = store_test_json("A", "1", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    due = store->ops->due(store);
+    g_assert_cmpint(due, >=, now + UV_JSON_COMPACT_US);
+    g_assert_cmpint(due, <=, now + 2 * UV_JSON_COMPACT_US);
+    g_assert_true(store->ops->tick(store, f->t.set, NULL));
+    g_assert_true(scratch_exists(f->dir, JOURNAL)); /* too early */
+    json->compact_due_us = now;
+    g_assert_true(store->ops->tick(store, f->t.set, NULL));
+    expect_json(f, text);
+    g_assert_cmpint(store->ops->due(store), ==, 0);
+}
+
+static void test_size_limit(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *value = g_strnfill(200 * 1024, 'x');
+
+    for (int i = 0; i < 6; i++) {
+        value[0] = 'a' + i;
+        store_test_put(&f->t, "A", value);
+    }
+    g_assert_cmpint(f->t.store->ops->due(f->t.store), <=, g_get_monotonic_time());
+}
+
+static void test_recovered_journal_is_compacted(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *text = store_test_json("A", "1", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    reopen(f);
+    g_assert_cmpint(f->t.store->ops->due(f->t.store), >, 0);
+    ((JsonStore *)f->t.store)->compact_due_us = 1;
+    g_assert_true(f->t.store->ops->tick(f->t.store, f->t.set, NULL));
+    expect_json(f, text);
+}
+
+static void test_torn_tail(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, JOURNAL);
+    struct stat st;
+
+    store_test_put(&f->t, "A", "1");
+    store_test_put(&f->t, "A", "2");
+    store_test_drop(&f->t);
+    scratch_stat(f->dir, JOURNAL, &st);
+    g_assert_cmpint(truncate(path, st.st_size - 1), ==, 0);
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    store_test_expect(&f->t, "A", "1");
+    g_assert_true(store_test_warned(&f->t, "unfinished"));
+    store_test_put(&f->t, "B", "3");
+    reopen(f);
+    store_test_expect(&f->t, "A", "1");
+    store_test_expect(&f->t, "B", "3");
+    g_assert_false(store_test_warned(&f->t, "unfinished"));
+}
+
+/* Every cut and every flipped byte of a journal: a prefix of what was written, never nonsense. */
+static void test_damaged_journal(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, JOURNAL);
+    g_autoptr(GBytes) whole = NULL;
+    size_t size;
+    const char *bytes;
+
+    store_test_put(&f->t, "A", "1");
+    store_test_put(&f->t, "A", "2");
+    store_test_drop(&f->t);
+    whole = scratch_read(f->dir, JOURNAL);
+    bytes = g_bytes_get_data(whole, &size);
+    for (size_t n = 0; n < 2 * size; n++) {
+        g_autofree char *copy = g_memdup2(bytes, size), *found = NULL;
+
+        if (n >= size)
+            copy[n - size] ^= 0x10;
+        g_assert_true(g_file_set_contents(path, copy, n < size ? (gssize)n : (gssize)size, NULL));
+        store_test_open(&f->t, f->dir, "s.json", false);
+        found = store_test_get(&f->t, "A");
+        g_assert_true(!found || g_str_equal(found, "1") || (n >= size && g_str_equal(found, "2")));
+        if (n >= size && n - size < UV_JOURNAL_HEADER_BYTES)
+            g_assert_true(store_test_warned(&f->t, "set aside"));
+        store_test_drop(&f->t);
+    }
+    store_test_open(&f->t, f->dir, "s.json", false);
+}
+
+static void test_conflict(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *other = store_test_json("B", "qemu", NULL);
+
+    for (int i = 1; i <= 2; i++) {
+        g_autofree char *name = g_strdup_printf(".uefivarsfs/s.json.journal.conflict-%d", i);
+
+        store_test_put(&f->t, "A", "1");
+        store_test_drop(&f->t);
+        scratch_write(f->dir, "s.json", i == 1 ? other : "");
+        store_test_open(&f->t, f->dir, "s.json", f->keeper);
+        store_test_expect(&f->t, "A", NULL);
+        store_test_expect(&f->t, "B", i == 1 ? "qemu" : NULL);
+        g_assert_true(scratch_exists(f->dir, name));
+        g_assert_false(scratch_exists(f->dir, JOURNAL));
+        g_assert_true(store_test_warned(&f->t, "set aside"));
+        scratch_remove(f->dir, "s.json");
+        scratch_write(f->dir, "s.json", other);
+        store_test_reload(&f->t);
+    }
+}
+
+static void test_changed_by_another(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    g_autofree char *other = store_test_json("B", "other", NULL);
+    g_autoptr(GError) error = NULL;
+
+    store_test_put(&f->t, "A", "1");
+    compact(f);
+    g_assert_false(f->t.store->ops->changed(f->t.store));
+    g_assert_cmpint(chmod(path, 0640), ==, 0); /* no change of content */
+    g_assert_false(f->t.store->ops->changed(f->t.store));
+    store_test_put(&f->t, "A", "2");
+    scratch_write(f->dir, "s.json", other); /* writes a new file and renames it */
+    g_assert_true(f->t.store->ops->changed(f->t.store));
+    g_assert_false(store_test_try(&f->t, "A", "3", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+    g_clear_error(&error);
+    g_assert_false(f->t.store->ops->compact(f->t.store, f->t.set, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+    scratch_expect(f->dir, "s.json", other);
+    store_test_reload(&f->t);
+    store_test_expect(&f->t, "A", NULL);
+    store_test_expect(&f->t, "B", "other");
+    g_assert_true(store_test_warned(&f->t, "set aside"));
+    store_test_put(&f->t, "C", "again");
+    compact(f);
+    store_test_reload(&f->t);
+    store_test_expect(&f->t, "B", "other");
+    store_test_expect(&f->t, "C", "again");
+}
+
+static void test_unparsable(Fixture *f, gconstpointer keeper)
+{
+    g_autoptr(GPtrArray) variables = NULL;
+    g_autoptr(GError) error = NULL;
+
+    scratch_write(f->dir, "s.json", "{\n  \"version\": 9,\n  \"variables\": []}");
+    g_assert_false(f->t.store->ops->load(f->t.store, &variables, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE);
+    g_assert_nonnull(strstr(error->message, "s.json:2:14: expected version 2"));
+    g_clear_error(&error);
+    g_assert_false(store_test_try(&f->t, "A", "1", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    scratch_expect(f->dir, "s.json", "{\n  \"version\": 9,\n  \"variables\": []}");
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs"));
+}
+
+static void test_held_by_qemu(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    g_autoptr(GError) error = NULL;
+    int fd;
+
+    store_test_put(&f->t, "A", "1");
+    fd = open(path, O_RDWR | O_CLOEXEC); /* before the compaction, as an unlucky QEMU */
+    if (uv_filelock_sharing(((JsonStore *)f->t.store)->fd) == UV_FILELOCK_UNKNOWN) {
+        g_test_skip("no leases on this file system");
+        close(fd);
+        return;
+    }
+    g_assert_false(store_test_try(&f->t, "A", "2", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    g_clear_error(&error);
+    g_assert_false(f->t.store->ops->compact(f->t.store, f->t.set, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    g_assert_nonnull(f->t.store->read_only_reason);
+    scratch_expect(f->dir, "s.json", "");
+    close(fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC); /* who only reads is in nobody's way */
+    ((JsonStore *)f->t.store)->probe_due_us = 1;
+    f->t.store->ops->tick(f->t.store, f->t.set, NULL);
+    g_assert_null(f->t.store->read_only_reason);
+    g_assert_null(f->t.store->lock_holder);
+    store_test_put(&f->t, "A", "2");
+    compact(f);
+    close(fd);
+    reopen(f);
+    store_test_expect(&f->t, "A", "2");
+}
+
+static void test_two_engines(Fixture *f, gconstpointer keeper)
+{
+    StoreTest other;
+    g_autoptr(GError) error = NULL;
+    int64_t start;
+
+    store_test_put(&f->t, "A", "1");
+    store_test_open(&other, f->dir, "s.json", false); /* sees it, and takes no lock */
+    store_test_expect(&other, "A", "1");
+    start = g_get_monotonic_time();
+    g_assert_false(store_test_try(&other, "A", "2", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, UV_FILELOCK_WAIT_MS * 1000);
+    g_clear_error(&error);
+    start = g_get_monotonic_time();
+    g_assert_false(store_test_try(&other, "A", "2", NULL)); /* the wait was for a predecessor */
+    g_assert_cmpint(g_get_monotonic_time() - start, <, UV_FILELOCK_WAIT_MS * 500);
+    store_test_put(&f->t, "A", "3");
+    g_assert_true(other.store->ops->changed(other.store));
+    g_assert_true(f->t.store->ops->release(f->t.store, f->t.set, NULL));
+    g_assert_false(store_test_try(&other, "A", "2", &error)); /* it is another store by now */
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+    g_clear_error(&error);
+    store_test_reload(&other);
+    store_test_expect(&other, "A", "3");
+    store_test_put(&other, "A", "4");
+    store_test_close(&other);
+    g_assert_false(f->t.store->ops->acquire(f->t.store, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+    store_test_reload(&f->t);
+    store_test_put(&f->t, "B", "5");
+    store_test_expect(&f->t, "A", "4");
+}
+
+static void test_release_and_acquire(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *text = store_test_json("A", "1", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    g_assert_true(f->t.store->ops->release(f->t.store, f->t.set, NULL));
+    expect_json(f, text);
+    g_assert_true(f->t.store->ops->acquire(f->t.store, NULL));
+    store_test_put(&f->t, "A", "2");
+    reopen(f);
+    store_test_expect(&f->t, "A", "2");
+}
+
+static void test_replace(Fixture *f, gconstpointer keeper)
+{
+    g_autoptr(UvVarset) set = uv_varset_new();
+    g_autoptr(UvVariable) variable = store_test_variable("N", "new", 5);
+
+    store_test_put(&f->t, "A", "1");
+    uv_varset_put(set, variable);
+    g_assert_true(f->t.store->ops->keep_before_load(f->t.store, NULL));
+    g_assert_true(f->t.store->ops->replace(f->t.store, set, NULL));
+    reopen(f);
+    store_test_expect(&f->t, "A", NULL);
+    store_test_expect(&f->t, "N", "new");
+    g_autofree char *before = store_test_json("A", "1", NULL);
+    scratch_expect(f->dir, ".uefivarsfs/s.json.before-load", before);
+}
+
+static int64_t mtime_of(Fixture *f, const char *name)
+{
+    g_autoptr(UvVariable) key = store_test_variable(name, "", 0);
+
+    return uv_varset_lookup(f->t.set, &key->guid, key->name)->mtime_ns;
+}
+
+static void test_times(Fixture *f, gconstpointer keeper)
+{
+    g_autoptr(UvVariable) touched = store_test_variable("B", "2", 777);
+    g_autofree char *other = store_test_json("A", "1", "B", "other", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    store_test_put(&f->t, "B", "2");
+    reopen(f);
+    g_assert_cmpint(mtime_of(f, "A"), ==, 1000); /* from the journal */
+    compact(f);
+    reopen(f);
+    g_assert_cmpint(mtime_of(f, "A"), ==, 1000); /* from the meta file */
+    uv_varset_put(f->t.set, touched);
+    f->t.store->ops->touch(f->t.store, touched);
+    g_assert_cmpint(f->t.store->ops->due(f->t.store), >, 0);
+    ((JsonStore *)f->t.store)->meta_due_us = 1;
+    g_assert_true(f->t.store->ops->tick(f->t.store, f->t.set, NULL));
+    reopen(f);
+    g_assert_cmpint(mtime_of(f, "B"), ==, 777);
+    store_test_drop(&f->t);
+    scratch_write(f->dir, "s.json", other); /* another program changes B */
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    g_assert_cmpint(mtime_of(f, "A"), ==, 1000);
+    g_assert_cmpint(mtime_of(f, "B"), ==, f->t.store->identity.mtime_ns);
+    store_test_drop(&f->t);
+    scratch_write(f->dir, ".uefivarsfs/s.json.meta", "nonsense");
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    g_assert_cmpint(mtime_of(f, "A"), ==, f->t.store->identity.mtime_ns);
+}
+
+static void test_read_only(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    UvStoreOptions options = {.read_only = true};
+    g_autoptr(UvStore) store = NULL;
+    g_autoptr(GPtrArray) variables = NULL;
+    g_autoptr(GError) error = NULL;
+
+    store_test_put(&f->t, "A", "1");
+    store = uv_store_json_open(uv_folder_new(AT_FDCWD, path, NULL), &options, NULL);
+    g_assert_true(store->ops->load(store, &variables, &error));
+    g_assert_cmpuint(variables->len, ==, 1);
+    g_assert_nonnull(store->read_only_reason);
+    g_assert_false(store->ops->replace(store, f->t.set, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    store_test_put(&f->t, "A", "2"); /* and is in nobody's way */
+    compact(f);
+}
+
+/* Where renaming is impossible: several names, or something mounted on it. */
+static void test_in_place(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    g_autofree char *name = scratch_path(f->dir, "second-name");
+    g_autofree char *text = store_test_json("A", "1", "B", "2", NULL);
+    g_autofree char *shorter = store_test_json("A", "1", NULL);
+    struct stat before, after;
+
+    store_test_put(&f->t, "A", "1");
+    compact(f);
+    g_assert_cmpint(link(path, name), ==, 0);
+    scratch_stat(f->dir, "s.json", &before);
+    store_test_put(&f->t, "B", "2");
+    compact(f);
+    expect_json(f, text);
+    scratch_expect(f->dir, "second-name", text);
+    scratch_stat(f->dir, "s.json", &after);
+    g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+    store_test_put(&f->t, "B", NULL);
+    compact(f);
+    expect_json(f, shorter);
+}
+
+static void test_bind_mount(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    g_autofree char *real = scratch_path(f->dir, "real");
+    g_autofree char *text = store_test_json("A", "1", NULL);
+
+    scratch_write(f->dir, "s.json", "");
+    scratch_write(f->dir, "real", "");
+    if (mount(real, path, NULL, MS_BIND, NULL) < 0) {
+        g_test_skip("mounting needs root");
+        return;
+    }
+    store_test_reload(&f->t);
+    store_test_put(&f->t, "A", "1");
+    compact(f);
+    expect_json(f, text);
+    scratch_expect(f->dir, "real", text);
+    store_test_drop(&f->t);
+    g_assert_cmpint(umount2(path, MNT_DETACH), ==, 0);
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+}
+
+/* What other programs left half done, or removed. */
+static void test_store_removed(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+
+    store_test_put(&f->t, "A", "1");
+    compact(f);
+    g_assert_cmpint(g_unlink(path), ==, 0);
+    g_assert_true(f->t.store->ops->changed(f->t.store));
+    store_test_reload(&f->t);
+    store_test_expect(&f->t, "A", NULL);
+    store_test_put(&f->t, "A", "2");
+    compact(f);
+    reopen(f);
+    store_test_expect(&f->t, "A", "2");
+}
+
+static void test_owner_of_sidecars(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    struct stat st;
+
+    if (geteuid() != 0) {
+        g_test_skip("needs root");
+        return;
+    }
+    scratch_write(f->dir, "s.json", "");
+    g_assert_cmpint(chown(path, 1234, 2345), ==, 0);
+    store_test_reload(&f->t);
+    store_test_put(&f->t, "A", "1");
+    for (const char *const *name =
+             (const char *const[]){".uefivarsfs", JOURNAL, ".uefivarsfs/s.json.lock", NULL};
+         *name; name++) {
+        scratch_stat(f->dir, *name, &st);
+        g_assert_cmpuint(st.st_uid, ==, 1234);
+        g_assert_cmpuint(st.st_gid, ==, 2345);
+    }
+    compact(f);
+    scratch_stat(f->dir, "s.json", &st);
+    g_assert_cmpuint(st.st_uid, ==, 1234);
+}
+
+typedef void (*Test)(Fixture *, gconstpointer);
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        Test test;
+    } tests[] = {
+        {"nothing-made-by-reading", test_nothing_made_by_reading},
+        {"life", test_life},
+        {"tick", test_tick},
+        {"size-limit", test_size_limit},
+        {"recovered-journal-is-compacted", test_recovered_journal_is_compacted},
+        {"torn-tail", test_torn_tail},
+        {"conflict", test_conflict},
+        {"changed-by-another", test_changed_by_another},
+        {"unparsable", test_unparsable},
+        {"held-by-qemu", test_held_by_qemu},
+        {"release-and-acquire", test_release_and_acquire},
+        {"replace", test_replace},
+        {"times", test_times},
+        {"read-only", test_read_only},
+        {"in-place", test_in_place},
+        {"bind-mount", test_bind_mount},
+        {"store-removed", test_store_removed},
+        {"owner-of-sidecars", test_owner_of_sidecars},
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *direct = g_strdup_printf("/store-json/direct/%s", tests[i].name);
+        g_autofree char *keeper = g_strdup_printf("/store-json/keeper/%s", tests[i].name);
+
+        g_test_add(direct, Fixture, NULL, set_up, tests[i].test, tear_down);
+        g_test_add(keeper, Fixture, "keeper", set_up, tests[i].test, tear_down);
+    }
+    g_test_add("/store-json/damaged-journal", Fixture, NULL, set_up, test_damaged_journal,
+               tear_down);
+    g_test_add("/store-json/two-engines", Fixture, "keeper", set_up, test_two_engines, tear_down);
+    return g_test_run();
+}

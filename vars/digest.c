@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "digest.h"
+
+#include <string.h>
+
+void uv_digest_of_two(const void *a, size_t a_size, const void *b, size_t b_size,
+                      UvDigest *ret_digest)
+{
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize size = sizeof ret_digest->bytes;
+
+    if (a_size > 0)
+        g_checksum_update(checksum, a, a_size);
+    if (b_size > 0)
+        g_checksum_update(checksum, b, b_size);
+    g_checksum_get_digest(checksum, ret_digest->bytes, &size);
+}
+
+void uv_digest_of(const void *bytes, size_t size, UvDigest *ret_digest)
+{
+    uv_digest_of_two(bytes, size, NULL, 0, ret_digest);
+}
+
+bool uv_digest_equal(const UvDigest *a, const UvDigest *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "journal-record.h"
+
+#include "bytes.h"
+#include "uv-limits.h"
+
+#include <string.h>
+
+/* The most that a disk writes as one. */
+#define SECTOR_BYTES 512
+#define NO_DIGEST UINT32_MAX
+/* More than anything encoded here: the largest storage with its overhead, two texts of it. */
+#define PAYLOAD_MAX (2 * (size_t)UV_JSON_FILE_MAX)
+
+enum {
+    ITEM_REMOVE = 0,
+    ITEM_PUT = 1
+};
+
+static void write_key(UvWriter *out, uint8_t item, const UvVariable *variable)
+{
+    size_t units = uv_name_units(variable->name);
+
+    uv_write_u8(out, item);
+    uv_write_bytes(out, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_u32(out, units);
+    uv_write_bytes(out, uv_name_utf16le(variable->name), 2 * units);
+}
+
+static void write_blob(UvWriter *out, GBytes *blob)
+{
+    size_t size;
+    const void *bytes = g_bytes_get_data(blob, &size);
+
+    uv_write_u32(out, size);
+    uv_write_bytes(out, bytes, size);
+}
+
+static void write_put(UvWriter *out, const UvVariable *variable)
+{
+    write_key(out, ITEM_PUT, variable);
+    uv_write_u32(out, variable->attributes);
+    uv_write_bytes(out, variable->time, sizeof variable->time);
+    uv_write_u64(out, variable->mtime_ns);
+    if (variable->digest)
+        write_blob(out, variable->digest);
+    else
+        uv_write_u32(out, NO_DIGEST);
+    write_blob(out, variable->data);
+}
+
+GBytes *uv_record_of_change(const UvChange *change)
+{
+    g_auto(UvWriter) out;
+    bool any = false;
+
+    uv_writer_init(&out, PAYLOAD_MAX);
+    for (size_t i = 0; i < uv_change_count(change); i++) {
+        const UvChangeItem *item = uv_change_item(change, i);
+
+        if (item->after && uv_variable_is_nv(item->after))
+            write_put(&out, item->after);
+        else if (item->before && uv_variable_is_nv(item->before))
+            write_key(&out, ITEM_REMOVE, item->before);
+        else
+            continue;
+        any = true;
+    }
+    return any ? uv_writer_steal(&out) : NULL;
+}
+
+GBytes *uv_record_of_set(const UvVarset *set)
+{
+    g_auto(UvWriter) out;
+
+    uv_writer_init(&out, PAYLOAD_MAX);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
+        if (uv_variable_is_nv(v))
+            write_put(&out, v);
+    return uv_writer_steal(&out);
+}
+
+GBytes *uv_record_of_digest(const UvDigest *digest)
+{
+    return g_bytes_new(digest->bytes, sizeof digest->bytes);
+}
+
+GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text)
+{
+    g_auto(UvWriter) out;
+
+    uv_writer_init(&out, PAYLOAD_MAX + 8);
+    write_blob(&out, old_text);
+    write_blob(&out, new_text);
+    return uv_writer_steal(&out);
+}
+
+static bool replay_put(UvReader *reader, const UvGuid *guid, const UvName *name, UvVarset *set)
+{
+    g_autoptr(GBytes) data = NULL, digest = NULL;
+    g_autoptr(UvVariable) variable = NULL;
+    UvVariable fields = {.guid = *guid, .name = (UvName *)name};
+    const uint8_t *time, *bytes;
+    uint32_t size;
+
+    fields.attributes = uv_read_u32(reader);
+    time = uv_read_bytes(reader, sizeof fields.time);
+    fields.mtime_ns = uv_read_u64(reader);
+    size = uv_read_u32(reader);
+    if (size != NO_DIGEST && (bytes = uv_read_bytes(reader, size)))
+        digest = g_bytes_new(bytes, size);
+    size = uv_read_u32(reader);
+    bytes = uv_read_bytes(reader, size);
+    if (reader->failed || !(fields.attributes & EFI_VARIABLE_NON_VOLATILE))
+        return false;
+    memcpy(fields.time, time, sizeof fields.time);
+    data = g_bytes_new(bytes, size);
+    fields.data = data;
+    fields.digest = digest;
+    variable = uv_variable_new(&fields);
+    uv_varset_put(set, variable);
+    return true;
+}
+
+static bool replay_item(UvReader *reader, UvVarset *set)
+{
+    g_autoptr(UvName) name = NULL;
+    uint8_t item = uv_read_u8(reader);
+    const uint8_t *guid_bytes = uv_read_bytes(reader, sizeof(UvGuid)), *units;
+    uint32_t n_units = uv_read_u32(reader);
+    UvGuid guid;
+
+    units = n_units <= UV_JSON_FILE_MAX ? uv_read_bytes(reader, 2 * (size_t)n_units) : NULL;
+    if (!guid_bytes || !units)
+        return false;
+    name = uv_name_new_utf16le(units, n_units);
+    if (!name)
+        return false;
+    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
+    if (item == ITEM_PUT)
+        return replay_put(reader, &guid, name, set);
+    uv_varset_remove(set, &guid, name);
+    return item == ITEM_REMOVE;
+}
+
+static void remove_nv(UvVarset *set)
+{
+    const UvVariable *variable;
+
+    while ((variable = uv_varset_first(set))) {
+        g_autoptr(UvVariable) kept = uv_variable_ref(variable);
+        uv_varset_remove(set, &kept->guid, kept->name);
+    }
+}
+
+bool uv_record_replay(const UvRecord *record, UvVarset *set)
+{
+    UvReader reader;
+
+    if (record->kind == UV_RECORD_COMPACT || record->kind == UV_RECORD_IMAGE)
+        return true;
+    if (record->kind != UV_RECORD_CHANGE && record->kind != UV_RECORD_REPLACE)
+        return false;
+    if (record->kind == UV_RECORD_REPLACE)
+        remove_nv(set);
+    uv_reader_init(&reader, record->payload, record->size);
+    while (reader.left > 0)
+        if (!replay_item(&reader, set))
+            return false;
+    return uv_reader_done(&reader);
+}
+
+bool uv_record_read_digest(const UvRecord *record, UvDigest *ret_digest)
+{
+    if (record->kind != UV_RECORD_COMPACT || record->size != sizeof ret_digest->bytes)
+        return false;
+    memcpy(ret_digest->bytes, record->payload, record->size);
+    return true;
+}
+
+bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image)
+{
+    UvReader reader;
+
+    if (record->kind != UV_RECORD_IMAGE)
+        return false;
+    uv_reader_init(&reader, record->payload, record->size);
+    ret_image->old_size = uv_read_u32(&reader);
+    ret_image->old_text = uv_read_bytes(&reader, ret_image->old_size);
+    ret_image->new_size = uv_read_u32(&reader);
+    ret_image->new_text = uv_read_bytes(&reader, ret_image->new_size);
+    return uv_reader_done(&reader);
+}
+
+/* The `size` bytes at `at` are the ones of `whole` there; or behind its end, and zeros. */
+static bool same_there(const uint8_t *at, size_t offset, size_t size, const uint8_t *whole,
+                       size_t whole_size)
+{
+    size_t inside = offset < whole_size ? MIN(size, whole_size - offset) : 0;
+
+    if (memcmp(at, whole + (inside ? offset : 0), inside) != 0)
+        return false;
+    for (size_t i = inside; i < size; i++)
+        if (at[i] != 0)
+            return false;
+    return true;
+}
+
+bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size)
+{
+    if (size < MIN(image->old_size, image->new_size) ||
+        size > MAX(image->old_size, image->new_size))
+        return false;
+    for (size_t offset = 0; offset < size; offset += SECTOR_BYTES) {
+        size_t n = MIN(SECTOR_BYTES, size - offset);
+
+        if (!same_there(text + offset, offset, n, image->old_text, image->old_size) &&
+            !same_there(text + offset, offset, n, image->new_text, image->new_size))
+            return false;
+    }
+    return true;
+}

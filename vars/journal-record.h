@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the journal of a JSON store says.
+ *
+ *   CHANGE   what one request did: items, each a variable put or removed; all or nothing
+ *   REPLACE  the same, after everything before was removed
+ *   COMPACT  SHA-256 of the text that the file is about to become
+ *   IMAGE    the file's text as it is, and the one that is about to be written over it in place
+ */
+
+#include "journal.h"
+#include "varset.h"
+
+enum {
+    UV_RECORD_CHANGE = 1,
+    UV_RECORD_REPLACE = 2,
+    UV_RECORD_COMPACT = 3,
+    UV_RECORD_IMAGE = 4,
+};
+
+/* The non-volatile side of a change; NULL if it has none. */
+GBytes *uv_record_of_change(const UvChange *change);
+/* The non-volatile variables of a set, for REPLACE. */
+GBytes *uv_record_of_set(const UvVarset *set);
+GBytes *uv_record_of_digest(const UvDigest *digest);
+GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text);
+
+/* Does a CHANGE or REPLACE to `set`; COMPACT and IMAGE change nothing. false: not a record of ours
+ * (the set may be changed in part). */
+bool uv_record_replay(const UvRecord *record, UvVarset *set);
+bool uv_record_read_digest(const UvRecord *record, UvDigest *ret_digest);
+
+typedef struct {
+    const uint8_t *old_text, *new_text; /* borrowed */
+    size_t old_size, new_size;
+} UvRecordImage;
+bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image);
+/*
+ * Whether `text` is what an unfinished writing in place can leave: each sector is the old one or
+ * the new one, the size is between both. Text that somebody else wrote is not.
+ */
+bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "meta.h"
+
+#include "bytes.h"
+#include "digest.h"
+#include "publish.h"
+#include "uv-limits.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define META_MAX (16u * 1024 * 1024)
+
+static const uint8_t magic[8] = "uvmeta\0\1";
+
+/* Key and content of a variable: an entry is found by it, and fits if it is found. */
+static void variable_digest(const UvVariable *variable, uint8_t ret_digest[UV_CHECK_BYTES])
+{
+    g_auto(UvWriter) head;
+    g_autoptr(GBytes) bytes = NULL;
+    UvDigest digest;
+
+    uv_writer_init(&head, UV_JSON_FILE_MAX);
+    uv_write_bytes(&head, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_u32(&head, variable->attributes);
+    uv_write_bytes(&head, variable->time, sizeof variable->time);
+    uv_write_bytes(&head, uv_name_utf16le(variable->name), uv_name_size_bytes(variable->name));
+    bytes = uv_writer_steal(&head);
+    uv_digest_of_two(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                     g_bytes_get_data(variable->data, NULL), g_bytes_get_size(variable->data),
+                     &digest);
+    memcpy(ret_digest, digest.bytes, UV_CHECK_BYTES);
+}
+
+static GBytes *read_checked(UvFolder *folder)
+{
+    g_autoptr(GBytes) bytes = NULL;
+    UvDigest digest;
+    const uint8_t *data;
+    size_t size;
+    int fd = uv_folder_open(folder, UV_FILE_META, O_RDONLY, NULL);
+
+    if (fd < 0)
+        return NULL;
+    bytes = uv_read_file(fd, uv_folder_path(folder, UV_FILE_META), META_MAX, NULL);
+    close(fd);
+    if (!bytes)
+        return NULL;
+    data = g_bytes_get_data(bytes, &size);
+    if (size < sizeof magic + UV_CHECK_BYTES || memcmp(data, magic, sizeof magic) != 0)
+        return NULL;
+    uv_digest_of(data, size - UV_CHECK_BYTES, &digest);
+    if (memcmp(data + size - UV_CHECK_BYTES, digest.bytes, UV_CHECK_BYTES) != 0)
+        return NULL;
+    return g_bytes_new_from_bytes(bytes, sizeof magic, size - sizeof magic - UV_CHECK_BYTES);
+}
+
+/* From digest (16 bytes, base64 for want of a binary key) to time. */
+static GHashTable *read_times(UvFolder *folder)
+{
+    g_autoptr(GBytes) bytes = read_checked(folder);
+    GHashTable *times = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    UvReader reader;
+
+    if (!bytes)
+        return times;
+    uv_reader_init(&reader, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+    while (reader.left > 0 && !reader.failed) {
+        const uint8_t *digest = uv_read_bytes(&reader, UV_CHECK_BYTES);
+        int64_t mtime_ns = uv_read_u64(&reader);
+
+        if (!reader.failed)
+            g_hash_table_insert(times, g_base64_encode(digest, UV_CHECK_BYTES),
+                                g_memdup2(&mtime_ns, sizeof mtime_ns));
+    }
+    return times;
+}
+
+static UvVariable *with_time(const UvVariable *variable, int64_t mtime_ns)
+{
+    UvVariable fields = *variable;
+
+    fields.mtime_ns = mtime_ns;
+    return uv_variable_new(&fields);
+}
+
+void uv_meta_load(UvFolder *folder, GPtrArray *variables, int64_t default_ns)
+{
+    g_autoptr(GHashTable) times = read_times(folder);
+
+    for (guint i = 0; i < variables->len; i++) {
+        g_autoptr(UvVariable) variable = variables->pdata[i];
+        uint8_t digest[UV_CHECK_BYTES];
+        g_autofree char *key = NULL;
+        const int64_t *mtime_ns = NULL;
+
+        if (variable->mtime_ns == 0 && g_hash_table_size(times) > 0) {
+            variable_digest(variable, digest);
+            key = g_base64_encode(digest, sizeof digest);
+            mtime_ns = g_hash_table_lookup(times, key);
+        }
+        if (variable->mtime_ns == 0)
+            variables->pdata[i] = with_time(variable, mtime_ns ? *mtime_ns : default_ns);
+        else
+            variables->pdata[i] = uv_variable_ref(variable);
+    }
+}
+
+static GBytes *format(const UvVarset *set)
+{
+    g_auto(UvWriter) out;
+    UvDigest check;
+
+    uv_writer_init(&out, META_MAX);
+    uv_write_bytes(&out, magic, sizeof magic);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
+        uint8_t digest[UV_CHECK_BYTES];
+
+        if (!uv_variable_is_nv(v) || v->mtime_ns == 0)
+            continue;
+        variable_digest(v, digest);
+        uv_write_bytes(&out, digest, sizeof digest);
+        uv_write_u64(&out, v->mtime_ns);
+    }
+    uv_digest_of(out.bytes->data, out.bytes->len, &check);
+    uv_write_bytes(&out, check.bytes, UV_CHECK_BYTES);
+    return uv_writer_steal(&out);
+}
+
+bool uv_meta_save(UvFolder *folder, const UvVarset *set, GError **error)
+{
+    g_autoptr(GBytes) bytes = format(set);
+    const char *name = uv_folder_path(folder, UV_FILE_META_TEMP);
+    bool written;
+    int fd = bytes ? uv_folder_open(folder, UV_FILE_META_TEMP, O_WRONLY | O_CREAT, error) : -1;
+
+    if (fd < 0)
+        return !bytes;
+    written = uv_write_file_at(fd, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0,
+                               error);
+    close(fd);
+    if (written && uv_folder_rename(folder, UV_FILE_META_TEMP, UV_FILE_META, error))
+        return true;
+    uv_folder_unlink(folder, UV_FILE_META_TEMP, NULL);
+    return false;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Reading a JSON store: the file's text and what the journal adds to it. */
+
+#include "store-json-private.h"
+
+#include "filelock.h"
+#include "journal-record.h"
+#include "json.h"
+#include "meta.h"
+#include "publish.h"
+#include "uv-limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <unistd.h>
+
+/* How often a file that is being replaced under us is read again. */
+#define TRIES 10
+
+/* File and journal, read together. */
+typedef struct {
+    GBytes *text;
+    UvStoreIdentity identity; /* zero: absent */
+    GBytes *journal;          /* NULL: none */
+    UvStoreIdentity journal_identity;
+    UvDigest digest; /* of the text */
+} Snapshot;
+
+static void snapshot_clear(Snapshot *snapshot)
+{
+    g_clear_pointer(&snapshot->text, g_bytes_unref);
+    g_clear_pointer(&snapshot->journal, g_bytes_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Snapshot, snapshot_clear)
+
+/* Opens for reading; absent is success with -1. */
+static bool open_present(UvFolder *folder, UvFileRole role, int *ret_fd, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    *ret_fd = uv_folder_open(folder, role, O_RDONLY, &local);
+    if (*ret_fd >= 0 || g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        return true;
+    uv_map_folder_error(&local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return false;
+}
+
+/* The whole file, NULL if absent. `ret_fd` (or NULL) gets the descriptor. */
+static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **ret_bytes,
+                      UvStoreIdentity *ret_identity, int *ret_fd, GError **error)
+{
+    struct stat st;
+    int fd;
+
+    *ret_bytes = NULL;
+    *ret_identity = (UvStoreIdentity){0};
+    if (!open_present(folder, role, &fd, error))
+        return false;
+    if (fd >= 0) {
+        if (fstat(fd, &st) == 0)
+            uv_store_identity_from_stat(ret_identity, &st);
+        *ret_bytes = uv_read_file(fd, uv_folder_path(folder, role), max, error);
+    }
+    if (ret_fd && (fd < 0 || *ret_bytes))
+        *ret_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return fd < 0 || *ret_bytes;
+}
+
+/* A folder that we may not look into keeps us from writing, but not from showing the file. */
+static bool read_journal(JsonStore *json, Snapshot *snapshot, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (read_role(json->store.folder, UV_FILE_JOURNAL, UV_JOURNAL_MAX, &snapshot->journal,
+                  &snapshot->journal_identity, NULL, &local))
+        return true;
+    if (!g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    uv_store_warn(&json->store, "%s; changes that are not in the file yet do not show",
+                  local->message);
+    return true;
+}
+
+static bool same_now(JsonStore *json, UvFileRole role, const UvStoreIdentity *identity)
+{
+    UvStoreIdentity now = {0};
+    struct stat st;
+
+    if (uv_folder_stat(json->store.folder, role, &st, NULL))
+        uv_store_identity_from_stat(&now, &st);
+    if (role == UV_FILE_STORE)
+        return uv_store_identity_equal(&now, identity);
+    /* Appended to is fine: those changes come later. */
+    return now.inode == identity->inode && now.device == identity->device;
+}
+
+/* A pair that was there together: file, journal, and both still in place afterwards. */
+static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, GError **error)
+{
+    for (int i = 0;; i++) {
+        g_auto(Snapshot) snapshot = {0};
+        const char *text;
+        size_t size = 0;
+        int fd = -1;
+
+        if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &snapshot.text,
+                       &snapshot.identity, &fd, error))
+            return false;
+        if (!read_journal(json, &snapshot, error)) {
+            if (fd >= 0)
+                close(fd);
+            return false;
+        }
+        if (i + 1 < TRIES && (!same_now(json, UV_FILE_STORE, &snapshot.identity) ||
+                              !same_now(json, UV_FILE_JOURNAL, &snapshot.journal_identity))) {
+            if (fd >= 0)
+                close(fd);
+            g_usleep(1000 << i);
+            continue;
+        }
+        if (!snapshot.text)
+            snapshot.text = g_bytes_new(NULL, 0);
+        text = g_bytes_get_data(snapshot.text, &size);
+        uv_digest_of(text, size, &snapshot.digest);
+        *ret_snapshot = snapshot;
+        snapshot = (Snapshot){0};
+        *ret_fd = fd;
+        return true;
+    }
+}
+
+/*
+ * Which text the content starts from and which records are still to be done; false if the journal
+ * does not belong to the file.
+ */
+static bool find_start(const UvJournalContent *content, const Snapshot *snapshot,
+                       UvRecordImage *ret_image, guint *ret_first)
+{
+    size_t size;
+    const uint8_t *text = g_bytes_get_data(snapshot->text, &size);
+    bool found = uv_digest_equal(&content->base, &snapshot->digest);
+
+    *ret_first = 0;
+    *ret_image = (UvRecordImage){0};
+    for (guint i = content->records->len; i-- > 0;) {
+        const UvRecord *record = &g_array_index(content->records, UvRecord, i);
+        UvRecordImage image;
+        UvDigest digest;
+
+        if (uv_record_read_digest(record, &digest) && uv_digest_equal(&digest, &snapshot->digest)) {
+            *ret_first = i + 1;
+            return true;
+        }
+        if (uv_record_read_image(record, &image) && uv_record_image_matches(&image, text, size)) {
+            *ret_first = i + 1;
+            *ret_image = image;
+            return true;
+        }
+    }
+    return found;
+}
+
+static GPtrArray *variables_of(const UvVarset *set)
+{
+    GPtrArray *variables = g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
+
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
+        g_ptr_array_add(variables, uv_variable_ref(v));
+    return variables;
+}
+
+static GPtrArray *parse(JsonStore *json, const void *text, size_t size, GError **error)
+{
+    return uv_json_parse(uv_folder_path(json->store.folder, UV_FILE_STORE), text, size, error);
+}
+
+/* NULL without an error: the records are not ours. */
+static GPtrArray *replay(JsonStore *json, const UvJournalContent *content, guint first,
+                         const UvRecordImage *image, const Snapshot *snapshot, GError **error)
+{
+    g_autoptr(GPtrArray) start = NULL;
+    g_autoptr(UvVarset) set = uv_varset_new();
+
+    start = image->new_text ? parse(json, image->new_text, image->new_size, error)
+                            : parse(json, g_bytes_get_data(snapshot->text, NULL),
+                                    g_bytes_get_size(snapshot->text), error);
+    if (!start)
+        return NULL;
+    for (guint i = 0; i < start->len; i++)
+        uv_varset_put(set, start->pdata[i]);
+    for (guint i = first; i < content->records->len; i++)
+        if (!uv_record_replay(&g_array_index(content->records, UvRecord, i), set))
+            return NULL;
+    return variables_of(set);
+}
+
+/* With the lock the journal is renamed out of the way; without, it is only not applied. */
+void uv_json_store_set_aside(JsonStore *json, const char *why)
+{
+    UvFolder *folder = json->store.folder;
+    const char *journal = uv_folder_path(folder, UV_FILE_JOURNAL);
+    bool had_lock = json->lock_fd >= 0;
+    g_autoptr(GError) error = NULL;
+
+    if (!json->never_write && !had_lock) {
+        json->lock_fd = uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
+        if (json->lock_fd >= 0 && !uv_filelock_take(json->lock_fd, "", 0, NULL)) {
+            close(json->lock_fd);
+            json->lock_fd = -1;
+        }
+    }
+    if (json->lock_fd < 0) {
+        uv_store_warn(&json->store, "%s: %s; not applied", journal, why);
+        return;
+    }
+    if (uv_folder_rename(folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, &error)) {
+        uv_store_warn(&json->store, "%s: %s; not applied, set aside as %s", journal, why,
+                      uv_folder_path(folder, UV_FILE_CONFLICT));
+        json->seen.present = false;
+    } else {
+        uv_store_warn(&json->store, "%s: %s; not applied, but cannot be set aside: %s", journal,
+                      why, error->message);
+    }
+    if (!had_lock) {
+        close(json->lock_fd);
+        json->lock_fd = -1;
+    }
+}
+
+/* The variables of a snapshot; without a journal that fits, of its text alone. */
+static GPtrArray *resolve(JsonStore *json, const Snapshot *snapshot, GError **error)
+{
+    g_autoptr(UvJournalContent) content = NULL;
+    UvJournalState state = UV_JOURNAL_UNBORN;
+    GError *local = NULL;
+    UvRecordImage image;
+    guint first;
+
+    if (snapshot->journal)
+        state = uv_journal_read(snapshot->journal, &content);
+    if (state == UV_JOURNAL_VALID && find_start(content, snapshot, &image, &first)) {
+        GPtrArray *variables = replay(json, content, first, &image, snapshot, &local);
+        size_t torn = g_bytes_get_size(content->bytes) - content->end;
+
+        if (torn > 0 && variables)
+            uv_store_warn(&json->store, "%s: an unfinished change at its end (%zu bytes) dropped",
+                          uv_folder_path(json->store.folder, UV_FILE_JOURNAL), torn);
+        json->seen.fits = variables;
+        json->seen.done = first == content->records->len && !image.new_text;
+        if (local)
+            g_propagate_error(error, local);
+        if (variables || local)
+            return variables;
+        state = UV_JOURNAL_FOREIGN;
+    } else if (state == UV_JOURNAL_VALID) {
+        uv_json_store_set_aside(json, "the store was changed by another program since");
+    }
+    if (state == UV_JOURNAL_UNBORN)
+        json->seen.fits = json->seen.done = json->seen.present;
+    if (state == UV_JOURNAL_FOREIGN)
+        uv_json_store_set_aside(json, "not a journal of this version");
+    return parse(json, g_bytes_get_data(snapshot->text, NULL), g_bytes_get_size(snapshot->text),
+                 error);
+}
+
+static void remember(JsonStore *json, const Snapshot *snapshot, int fd)
+{
+    if (json->fd >= 0)
+        close(json->fd);
+    json->fd = fd;
+    json->digest = snapshot->digest;
+    json->store.identity = snapshot->identity;
+    json->seen.present = snapshot->journal;
+    json->seen.fits = json->seen.done = false;
+    json->seen.device = snapshot->journal_identity.device;
+    json->seen.inode = snapshot->journal_identity.inode;
+    json->seen.size_bytes = snapshot->journal ? g_bytes_get_size(snapshot->journal) : 0;
+}
+
+bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error)
+{
+    g_auto(Snapshot) snapshot = {0};
+    g_autoptr(GPtrArray) variables = NULL;
+    int fd;
+
+    uv_json_store_forget_journal(json);
+    json->loaded = false;
+    json->compact_due_us = json->backoff_us = 0;
+    if (!take_snapshot(json, &snapshot, &fd, error))
+        return false;
+    remember(json, &snapshot, fd);
+    variables = resolve(json, &snapshot, error);
+    snapshot_clear(&snapshot);
+    /* A tree of the text was built and freed: an idle engine need not keep that. */
+    malloc_trim(0);
+    if (!variables)
+        return false;
+    uv_meta_load(json->store.folder, variables, json->store.identity.mtime_ns);
+    json->loaded = true;
+    json->store.generation++;
+    if (json->seen.present && !json->never_write)
+        json->compact_due_us = g_get_monotonic_time() + UV_JSON_COMPACT_US;
+    *ret_variables = g_steal_pointer(&variables);
+    return true;
+}
+
+bool uv_json_store_look(JsonStore *json, GError **error)
+{
+    g_autoptr(GBytes) text = NULL;
+    struct stat st;
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
+
+    if (fstat(json->fd, &st) < 0) {
+        uv_set_store_error(error, name, "cannot look at it", errno);
+        return false;
+    }
+    text = uv_read_file(json->fd, name, UV_JSON_FILE_MAX, error);
+    if (!text)
+        return false;
+    uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &json->digest);
+    uv_store_identity_from_stat(&json->store.identity, &st);
+    return true;
+}
+
+/* While the lock is not ours, somebody else's journal may have grown, come or gone. */
+static bool journal_changed(JsonStore *json)
+{
+    struct stat st;
+    bool present;
+
+    if (json->lock_fd >= 0)
+        return false;
+    present = uv_folder_stat(json->store.folder, UV_FILE_JOURNAL, &st, NULL);
+    if (present != json->seen.present)
+        return true;
+    return present &&
+           ((uint64_t)st.st_dev != json->seen.device || (uint64_t)st.st_ino != json->seen.inode ||
+            (uint64_t)st.st_size != json->seen.size_bytes);
+}
+
+bool uv_json_store_changed(JsonStore *json)
+{
+    g_autoptr(GBytes) text = NULL;
+    UvStoreIdentity identity;
+    UvDigest digest;
+    int fd = -1;
+
+    if (journal_changed(json))
+        return true;
+    if (same_now(json, UV_FILE_STORE, &json->store.identity))
+        return false;
+    /* Touched, or replaced by the same: then only what we remember changes. */
+    if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &text, &identity, &fd,
+                   NULL))
+        return true;
+    if (text)
+        uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
+    else
+        uv_digest_of(NULL, 0, &digest);
+    if (!uv_digest_equal(&digest, &json->digest)) {
+        if (fd >= 0)
+            close(fd);
+        return true;
+    }
+    if (json->fd >= 0)
+        close(json->fd);
+    json->fd = fd;
+    json->store.identity = identity;
+    return false;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The JSON store, in four files: store-json.c (its functions, and when what is due),
+ * store-json-load.c (what file and journal together say), store-json-write.c (may we write, and to
+ * what), store-json-compact.c (the journal goes into the file).
+ *
+ * Theory of operation. The content is the file's text, then the journal's records. A journal names
+ * the text it belongs to by digest (its base); COMPACT and IMAGE records name texts that the file
+ * may have become since. On opening, the latest one that is the file's present text says which
+ * records are still to be done: all (the base), or those behind it. If none is, somebody else wrote
+ * the file: the journal is set aside, never applied, never deleted. The one other thing a text can
+ * be is an unfinished writing in place of the last IMAGE, and then that image is the content.
+ *
+ * A reader takes no lock: it reads file, journal, and looks whether the file is still the same. The
+ * lock is taken for the first write and held until release or close; only its holder touches
+ * journal and file.
+ *
+ * Invariants: every acknowledged change is in the file or in a journal that will be replayed on it;
+ * without a journal the file is complete; `digest` is that of the file's text as we last read or
+ * wrote it.
+ */
+
+#include "digest.h"
+#include "journal.h"
+#include "store.h"
+
+/* The journal goes into the file this long after the last change, and at once beyond this size. */
+#define UV_JSON_COMPACT_US (2 * G_USEC_PER_SEC)
+#define UV_JSON_JOURNAL_BYTES (1024u * 1024)
+/* Failed compactions are tried again after 2, 4, ... seconds, at most a minute. */
+#define UV_JSON_BACKOFF_MAX_US (60 * G_USEC_PER_SEC)
+/* How often a store that somebody else holds is looked at. */
+#define UV_JSON_PROBE_US G_USEC_PER_SEC
+
+/* How the warning begins that a compaction takes back. */
+#define UV_JSON_BEHIND "changes are in the journal only so far: "
+
+typedef struct {
+    UvStore store;
+    bool never_write;   /* asked for */
+    bool loaded;        /* it could be parsed: else nothing may be written */
+    int fd;             /* the file, for reading only: so that a probe sees writers; -1: absent */
+    int lock_fd;        /* -1: not held */
+    bool waited;        /* a predecessor was given its time to end */
+    UvDigest digest;    /* of the text that `store.identity` has */
+    UvJournal *journal; /* ours to append to; NULL: none, or the lock is not ours */
+    bool journal_done;  /* nothing in it is missing in the file */
+    bool publish_again; /* the last renaming happened, but may not be durable */
+    struct {            /* the journal that was there when loading */
+        bool present;
+        bool fits; /* was replayed: else it is somebody else's, or of an older text */
+        bool done; /* added nothing to the file */
+        uint64_t device, inode, size_bytes;
+    } seen;
+    int64_t compact_due_us, meta_due_us, probe_due_us; /* 0: not */
+    int64_t backoff_us;
+} JsonStore;
+
+/* load.c: what is there now. Variables in order; sets what the store remembers of it. */
+bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error);
+bool uv_json_store_changed(JsonStore *json);
+/* The journal does not belong to the file: out of the way with it, if the lock can be had. */
+void uv_json_store_set_aside(JsonStore *json, const char *why);
+/* Digest and identity of what `json->fd` is now. */
+bool uv_json_store_look(JsonStore *json, GError **error);
+
+/* write.c */
+/* Lock, an unchanged file that nobody else has open, and the journal (json->journal) if `create` or
+ * if there is one. */
+bool uv_json_store_begin(JsonStore *json, bool create_journal, GError **error);
+/* Nobody but us has the file open; else read-only from now on. */
+bool uv_json_store_probe(JsonStore *json, GError **error);
+/* The file is still what we know, as far as its descriptor tells. */
+bool uv_json_store_unchanged(JsonStore *json, GError **error);
+void uv_json_store_set_read_only(JsonStore *json, const char *reason);
+void uv_json_store_forget_journal(JsonStore *json);
+/* Lets go of lock, journal and file. */
+void uv_json_store_let_go(JsonStore *json);
+
+/* compact.c */
+bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Before a write: may we, is the store still what we loaded, and where does the journal go on. */
+
+#include "store-json-private.h"
+
+#include "filelock.h"
+#include "publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+void uv_json_store_set_read_only(JsonStore *json, const char *reason)
+{
+    if (g_strcmp0(json->store.read_only_reason, reason) == 0)
+        return;
+    g_free(json->store.read_only_reason);
+    json->store.read_only_reason = g_strdup(reason);
+    if (!reason)
+        g_clear_pointer(&json->store.lock_holder, g_free);
+}
+
+void uv_json_store_forget_journal(JsonStore *json)
+{
+    g_clear_pointer(&json->journal, uv_journal_free);
+    json->journal_done = json->publish_again = false;
+}
+
+void uv_json_store_let_go(JsonStore *json)
+{
+    uv_json_store_forget_journal(json);
+    if (json->lock_fd >= 0) {
+        uv_filelock_drop(json->lock_fd); /* the keeper's copy too */
+        close(json->lock_fd);
+    }
+    if (json->fd >= 0)
+        close(json->fd);
+    json->lock_fd = json->fd = -1;
+}
+
+/* Read-only for now: looked at again later. */
+static bool refuse(JsonStore *json, GError *reason, GError **error)
+{
+    uv_json_store_set_read_only(json, reason->message);
+    json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
+    g_propagate_error(error, reason);
+    return false;
+}
+
+/* What uv_folder_* said: we may not (read-only from now on), or it went wrong. */
+static bool folder_refused(JsonStore *json, GError *reason, GError **error)
+{
+    uv_map_folder_error(&reason);
+    if (g_error_matches(reason, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY))
+        return refuse(json, reason, error);
+    g_propagate_error(error, reason);
+    return false;
+}
+
+/* `ret_changed`: whether the store is another than the one that was read before. */
+static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
+{
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
+    GError *local = NULL;
+    int fd;
+
+    fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &local);
+    if (fd < 0)
+        return folder_refused(json, local, error);
+    if (!uv_filelock_take(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
+        close(fd);
+        json->waited = true; /* once: whoever has it is no predecessor on its way out */
+        g_free(json->store.lock_holder);
+        json->store.lock_holder = g_strdup("another engine");
+        return refuse(json, local, error);
+    }
+    json->waited = false;
+    *ret_changed = uv_json_store_changed(json);
+    json->lock_fd = fd;
+    return true;
+}
+
+bool uv_json_store_probe(JsonStore *json, GError **error)
+{
+    UvFilelockSharing sharing = json->fd < 0 ? UV_FILELOCK_ALONE : uv_filelock_sharing(json->fd);
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
+    GError *local = NULL;
+
+    if (sharing == UV_FILELOCK_UNKNOWN)
+        uv_store_warn(&json->store,
+                      "%s: cannot tell whether another program (QEMU) has it open for writing",
+                      name);
+    if (sharing != UV_FILELOCK_SHARED) {
+        uv_json_store_set_read_only(json, NULL);
+        json->probe_due_us = 0;
+        return true;
+    }
+    if (!json->store.lock_holder)
+        json->store.lock_holder = uv_filelock_who(json->fd);
+    g_set_error(&local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                "%s: opened for writing by another program%s%s", name,
+                json->store.lock_holder ? ": " : "",
+                json->store.lock_holder ? json->store.lock_holder : "");
+    return refuse(json, local, error);
+}
+
+/* Somebody who could not write the file himself shall not replace it either. */
+static bool check_writable(JsonStore *json, GError **error)
+{
+    GError *local = NULL;
+    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY, &local);
+
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    return folder_refused(json, local, error);
+}
+
+/* An absent file begins as an empty one, which is an empty store for QEMU too. */
+static bool create_store(JsonStore *json, GError **error)
+{
+    GError *local = NULL;
+    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY | O_CREAT | O_EXCL, &local);
+
+    if (fd >= 0) {
+        close(fd);
+        json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
+    }
+    if (json->fd >= 0)
+        return uv_json_store_look(json, error);
+    return folder_refused(json, local, error);
+}
+
+/* After a release the file is there, but not open. */
+static bool open_again(JsonStore *json, GError **error)
+{
+    GError *local = NULL;
+
+    if (json->fd >= 0 || json->store.identity.inode == 0)
+        return true;
+    json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
+    return json->fd >= 0 ? uv_json_store_unchanged(json, error)
+                         : folder_refused(json, local, error);
+}
+
+/* The journal that was replayed when loading: goes on behind its last whole record. */
+static bool adopt_journal(JsonStore *json, GError **error)
+{
+    UvFolder *folder = json->store.folder;
+    const char *name = uv_folder_path(folder, UV_FILE_JOURNAL);
+    g_autoptr(UvJournalContent) content = NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    GError *local = NULL;
+    int fd;
+
+    if (!json->seen.fits) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in the way", name);
+        return false;
+    }
+    fd = uv_folder_open(folder, UV_FILE_JOURNAL, O_RDWR, &local);
+    if (fd < 0)
+        return folder_refused(json, local, error);
+    bytes = uv_read_file(fd, name, UV_JOURNAL_MAX, error);
+    if (!bytes) {
+        close(fd);
+        return false;
+    }
+    switch (uv_journal_read(bytes, &content)) {
+    case UV_JOURNAL_VALID:
+        json->journal = uv_journal_continue(fd, name, content);
+        break;
+    case UV_JOURNAL_UNBORN:
+        json->journal = uv_journal_new(fd, name, &json->digest);
+        break;
+    default: /* it was valid when it was replayed */
+        close(fd);
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                    "%s: in the way, and not a journal of this version", name);
+        return false;
+    }
+    json->journal_done = json->seen.done;
+    json->seen.present = false;
+    return true;
+}
+
+static bool create_journal(JsonStore *json, GError **error)
+{
+    UvFolder *folder = json->store.folder;
+    GError *local = NULL;
+    int fd = uv_folder_open(folder, UV_FILE_JOURNAL, O_RDWR | O_CREAT | O_EXCL, &local);
+
+    if (fd < 0)
+        return folder_refused(json, local, error);
+    json->journal = uv_journal_new(fd, uv_folder_path(folder, UV_FILE_JOURNAL), &json->digest);
+    json->journal_done = true;
+    return true;
+}
+
+static bool changed_error(JsonStore *json, GError **error)
+{
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                "%s: changed by another program since it was read",
+                uv_folder_path(json->store.folder, UV_FILE_STORE));
+    return false;
+}
+
+bool uv_json_store_unchanged(JsonStore *json, GError **error)
+{
+    UvStoreIdentity now;
+    struct stat st;
+
+    /* Replaced or removed shows in the change time of the file that we have: it lost its name. */
+    if (json->fd >= 0 && fstat(json->fd, &st) == 0) {
+        uv_store_identity_from_stat(&now, &st);
+        if (uv_store_identity_equal(&now, &json->store.identity))
+            return true;
+    }
+    return !uv_json_store_changed(json) || changed_error(json, error);
+}
+
+/* Others may have had the lock since we read: what is there now must still be that. */
+static bool lock_unchanged(JsonStore *json, GError **error)
+{
+    bool changed = false;
+
+    if (json->lock_fd >= 0)
+        return uv_json_store_unchanged(json, error);
+    if ((json->store.identity.inode != 0 && !check_writable(json, error)) ||
+        !take_lock(json, &changed, error))
+        return false;
+    if (!changed)
+        return true;
+    uv_filelock_drop(json->lock_fd);
+    close(json->lock_fd);
+    json->lock_fd = -1;
+    return changed_error(json, error);
+}
+
+bool uv_json_store_begin(JsonStore *json, bool create, GError **error)
+{
+    if (json->never_write || !json->loaded) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: %s",
+                    uv_folder_path(json->store.folder, UV_FILE_STORE),
+                    json->never_write ? "opened for reading only" : "could not be read");
+        return false;
+    }
+    if (!lock_unchanged(json, error) || !open_again(json, error) ||
+        !uv_json_store_probe(json, error))
+        return false;
+    if (json->fd < 0 && !create_store(json, error))
+        return false;
+    if (json->journal)
+        return true;
+    if (json->seen.present && !json->seen.fits)
+        uv_json_store_set_aside(json, "it does not belong to the store");
+    if (json->seen.present)
+        return adopt_journal(json, error);
+    return !create || create_journal(json, error);
+}
