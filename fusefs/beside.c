@@ -41,16 +41,9 @@ static char *read_text(int fd, size_t *ret_size)
 char *fs_guest_read_config(const FsGuest *guest, size_t *ret_size)
 {
     const FsSource *source = guest->fleet->source;
-    g_autofree char *path = NULL;
-    int fd;
+    g_autofree char *path = fs_source_config(source, guest->rule, guest->name);
+    int fd = fs_source_openat(source, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
-    if (guest->rule == FS_RULE_SOURCE)
-        path = g_strconcat(source->store, ".config.json", NULL);
-    else if (guest->rule == FS_RULE_FOLDER)
-        path = g_build_filename(guest->name, "config.json", NULL);
-    else
-        path = g_strconcat(guest->name, ".config.json", NULL);
-    fd = fs_source_openat(source, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     return fd < 0 ? NULL : read_text(fd, ret_size);
 }
 

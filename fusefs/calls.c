@@ -212,20 +212,24 @@ void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void
         go_on(NULL, ENOENT, data);
         return;
     }
-    if (live->engine && live->engine->io) {
+    if (live->engine && live->engine->io)
         engine_receive(live->engine); /* what a guest was told is there is there */
-        if (live->engine && live->engine->state != FS_ENGINE_STARTING)
+    const FsEngine *engine = live->engine;
+    bool starting = engine && engine->state == FS_ENGINE_STARTING;
+    bool valid = guest_replica_valid(guest, engine != NULL);
+    if (valid && !starting) {
+        if (engine)
             engine_used(live->engine);
-    }
-    /* An engine that is starting and a replica that was good before: it is good still. */
-    if (guest_replica_valid(guest, live->engine != NULL)) {
+        else
+            replica_cold(guest);
         go_on(guest, 0, data);
         return;
     }
-    if (live->filled && !live->stale && live->engine && live->engine->state == FS_ENGINE_READY)
+    /* One that starts may have served its guest already: it is heard first, but not for long. */
+    if (!valid && live->filled && !live->stale && engine && engine->state == FS_ENGINE_READY)
         type = UV_HOST_CHECK;
     FsCall *call = call_new(guest, request, type, NULL);
-    call->lenient = type == UV_HOST_CHECK;
+    call->lenient = type == UV_HOST_CHECK || (valid && starting);
     call->finish = deliver_continue;
     call->go_on = (void (*)(void))go_on;
     call->data = data;

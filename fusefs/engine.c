@@ -52,6 +52,7 @@ FsEngine *engine_new(FsGuest *guest)
     engine->last_used = g_get_monotonic_time();
     g_queue_push_tail_link(&guest->fleet->engines, &engine->in_fleet);
     guest_live(guest)->engine = engine;
+    replica_warm(guest);
     return engine;
 }
 
@@ -181,7 +182,8 @@ void engine_end(FsEngine *engine)
 
 void engine_kill(FsEngine *engine)
 {
-    if (engine->pidfd >= 0)
+    /* An adopted one told us its process id itself: we do not shoot where a stranger points. */
+    if (engine->child && engine->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, engine->pidfd, SIGKILL, NULL, 0);
 }
 
@@ -268,6 +270,7 @@ void engine_gone(FsEngine *engine)
     live->stale = live->stale || !ended;
     guest->away = false;
     clean_up_after(guest, ended);
+    replica_cold(guest);
     if (failure)
         guest_start_failed(guest, failure);
     else if (!started && ++live->failures >= STARTS_MAX)

@@ -35,7 +35,10 @@ typedef struct {
     FsUsage usage;
     uint32_t state; /* UV_HOST_STATE_* as last told; 0 without an engine */
     bool filled;    /* the replica was, once */
-    bool stale;     /* an engine died over it: valid no more */
+    GList in_cold;  /* in fleet->cold while `cold` */
+    size_t cold_bytes;
+    bool cold;  /* no engine follows the replica */
+    bool stale; /* an engine died over it: valid no more */
     FsEngine *engine;
     GQueue calls; /* FsCall.of_guest: all that is not finished */
     GHashTable *warnings;
@@ -48,7 +51,7 @@ typedef struct {
     unsigned failures;
     bool queued;    /* in fleet->wanting */
     bool preparing; /* engine_starting left it pending */
-    FsStart why; /* the most that is wanted of the next engine */
+    FsStart why;    /* the most that is wanted of the next engine */
 } FsLive;
 
 struct FsGuest {
@@ -116,6 +119,8 @@ struct FsFleet {
 
     GQueue engines; /* FsEngine.in_fleet */
     GQueue lru;     /* FsEngine.in_lru: ready and without a guest, least recently used first */
+    GQueue cold;    /* FsGuest: replicas without an engine, least recently used first */
+    size_t cold_bytes;
     GQueue wanting; /* FsGuest: wait for room under the cap */
 
     GQueue deadlines[2];   /* FsCall.by_deadline: of 10 s, of 1 s */
@@ -163,6 +168,10 @@ void guest_free(FsGuest *guest);
 bool guest_replica_valid(FsGuest *guest, bool engine);
 bool guest_has_store(const FsGuest *guest);
 void guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid);
+
+/* memory.c: what replicas without an engine may take, all together */
+void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
+void replica_warm(FsGuest *guest);
 
 /* calls.c */
 struct FsCall {

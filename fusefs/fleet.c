@@ -433,7 +433,7 @@ static unsigned end_all(FsFleet *fleet)
     return left;
 }
 
-static void kill_left(FsFleet *fleet)
+static void warn_of_left(FsFleet *fleet)
 {
     for (GList *link = fleet->engines.head; link; link = link->next) {
         FsEngine *engine = link->data;
@@ -455,7 +455,7 @@ void fs_fleet_stop(FsFleet *fleet)
         fleet_due(fleet, MIN(deadline, g_get_monotonic_time() + G_USEC_PER_SEC / 4));
         g_main_context_iteration(fleet->context, TRUE);
     }
-    kill_left(fleet);
+    warn_of_left(fleet);
     for (guint i = 0; i < fleet->guests->len; i++) {
         FsGuest *guest = fleet->guests->pdata[i];
         guest_fail_calls(guest, EIO);
@@ -483,6 +483,8 @@ static void free_queues(FsFleet *fleet)
     GList *link;
 
     g_queue_init(&fleet->lru);
+    while (fleet->cold.head)
+        replica_warm(fleet->cold.head->data);
     while ((link = g_queue_pop_head_link(&fleet->engines)))
         release_engine(link->data);
     g_queue_clear(&fleet->wanting);

@@ -141,7 +141,8 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
                     FsContinue go_on, void *data);
 /* store.json: replaces the whole store. */
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data);
-/* What engine_starting left pending is done, or failed for that reason: the engine is wanted again. */
+/* What engine_starting left pending is done, or failed for that reason: the engine is wanted again.
+ */
 void fs_guest_prepared(FsGuest *guest, const GError *failure);
 /* The store was made or replaced from here (instantiate, a template): an engine looks again. */
 void fs_guest_store_changed(FsGuest *guest);

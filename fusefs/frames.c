@@ -20,6 +20,8 @@
 #define FRAMES_MAX 512
 /* Variables a store can hold: the largest storage over the smallest record. */
 #define ENTRIES_MAX (UV_STORAGE_MAX / EFI_VARIABLE_RECORD_BYTES)
+/* What one guest's variables can take here, with room for volatile ones. */
+#define REPLICA_MAX UV_WIRE_BLOB_MAX
 #define BUILD_MAX 256
 #define ERROR_TEXT_MAX 1024
 
@@ -98,12 +100,17 @@ static GBytes *read_content(UvReader *reader, int64_t *ret_mtime_ns)
     return g_bytes_new(bytes, size);
 }
 
-static void put_entry(FsGuest *guest, const char *name, GBytes *content, int64_t mtime_ns)
+static bool put_entry(FsGuest *guest, const char *name, GBytes *content, int64_t mtime_ns)
 {
     FsLive *live = guest->live;
+
+    if (fs_replica_bytes(live->replica) + g_bytes_get_size(content) > REPLICA_MAX ||
+        fs_replica_count(live->replica) >= ENTRIES_MAX)
+        return false;
     bool appeared = !fs_replica_lookup(live->replica, name);
     if (fs_replica_put(live->replica, name, content, mtime_ns) && live->filled)
         fleet_entry_changed(guest, name, appeared, false);
+    return true;
 }
 
 static void remove_entry(FsGuest *guest, const char *name)
@@ -141,9 +148,8 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
         int64_t mtime_ns;
         g_autofree char *name = read_name(reader);
         g_autoptr(GBytes) content = name ? read_content(reader, &mtime_ns) : NULL;
-        if (!content)
+        if (!content || !put_entry(guest, name, content, mtime_ns))
             return false;
-        put_entry(guest, name, content, mtime_ns);
         g_hash_table_add(named, g_steal_pointer(&name));
     }
     if (!uv_reader_done(reader))
@@ -177,9 +183,8 @@ static bool take_changed(FsEngine *engine, UvReader *reader)
         }
         int64_t mtime_ns;
         g_autoptr(GBytes) content = read_content(reader, &mtime_ns);
-        if (!content || fs_replica_count(guest->live->replica) > ENTRIES_MAX)
+        if (!content || !put_entry(guest, name, content, mtime_ns))
             return false;
-        put_entry(guest, name, content, mtime_ns);
     }
     return uv_reader_done(reader);
 }

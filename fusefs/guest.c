@@ -43,6 +43,7 @@ void guest_free(FsGuest *guest)
     if (guest->tree && guest->tree_destroy)
         guest->tree_destroy(guest->tree);
     guest_watch_listener(guest, false);
+    replica_warm(guest);
     if (guest->listener_fd >= 0)
         close(guest->listener_fd);
     g_clear_pointer(&guest->live, live_free);
@@ -122,12 +123,10 @@ char *fs_guest_store_path(const FsGuest *guest)
 char *fs_guest_config_path(const FsGuest *guest)
 {
     const FsSource *source = guest->fleet->source;
-
-    if (guest->rule == FS_RULE_SOURCE)
-        return g_strconcat(source->path, ".config.json", NULL);
-    if (guest->rule == FS_RULE_FOLDER)
-        return g_build_filename(source->path, guest->name, "config.json", NULL);
-    return g_strconcat(source->path, "/", guest->name, ".config.json", NULL);
+    g_autofree char *folder =
+        source->store ? g_path_get_dirname(source->path) : g_strdup(source->path);
+    g_autofree char *file = fs_source_config(source, guest->rule, guest->name);
+    return g_build_filename(folder, file, NULL);
 }
 
 char *fs_guest_socket_path(const FsGuest *guest)

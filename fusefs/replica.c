@@ -14,6 +14,7 @@ struct FsReplica {
     GHashTable *by_name; /* FsEntry.name, borrowed -> FsEntry, borrowed */
     GPtrArray *order;    /* FsEntry, owned, by sequence */
     uint64_t last_sequence;
+    size_t bytes;
     guint hint;
 };
 
@@ -85,6 +86,16 @@ size_t fs_replica_count(const FsReplica *replica)
     return replica->order->len;
 }
 
+size_t fs_replica_bytes(const FsReplica *replica)
+{
+    return replica->bytes;
+}
+
+static size_t entry_bytes(const FsEntry *entry)
+{
+    return strlen(entry->name) + g_bytes_get_size(entry->content);
+}
+
 bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64_t mtime_ns)
 {
     FsEntry *entry = g_hash_table_lookup(replica->by_name, name);
@@ -92,6 +103,7 @@ bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64
     if (entry) {
         bool same = entry->mtime_ns == mtime_ns && g_bytes_equal(entry->content, content);
         entry->mtime_ns = mtime_ns;
+        replica->bytes += g_bytes_get_size(content) - g_bytes_get_size(entry->content);
         g_bytes_ref(content);
         g_bytes_unref(entry->content);
         entry->content = content;
@@ -102,6 +114,7 @@ bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64
     entry->content = g_bytes_ref(content);
     entry->mtime_ns = mtime_ns;
     entry->sequence = ++replica->last_sequence;
+    replica->bytes += entry_bytes(entry);
     g_hash_table_insert(replica->by_name, entry->name, entry);
     g_ptr_array_add(replica->order, entry);
     return true;
@@ -112,6 +125,7 @@ bool fs_replica_remove(FsReplica *replica, const char *name)
     FsEntry *entry = g_hash_table_lookup(replica->by_name, name);
     if (!entry)
         return false;
+    replica->bytes -= entry_bytes(entry);
     g_hash_table_remove(replica->by_name, name);
     g_ptr_array_remove_index(replica->order, index_after(replica, entry->sequence - 1));
     return true;
@@ -121,6 +135,7 @@ void fs_replica_clear(FsReplica *replica)
 {
     g_hash_table_remove_all(replica->by_name);
     g_ptr_array_set_size(replica->order, 0);
+    replica->bytes = 0;
 }
 
 uint32_t fs_entry_attributes(const FsEntry *entry)

@@ -27,6 +27,8 @@ const FsEntry *fs_replica_lookup(const FsReplica *replica, const char *name);
  * step. */
 const FsEntry *fs_replica_next(const FsReplica *replica, uint64_t after);
 size_t fs_replica_count(const FsReplica *replica);
+/* Of names and contents. */
+size_t fs_replica_bytes(const FsReplica *replica);
 /* An entry that is there keeps its sequence. Returns true if anything is different now. */
 bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64_t mtime_ns);
 bool fs_replica_remove(FsReplica *replica, const char *name);

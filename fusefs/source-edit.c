@@ -28,7 +28,13 @@ int fs_source_make(const FsSource *source, const char *guest)
     g_autofree char *config = g_strconcat(guest, "/config.json", NULL);
     int fd = fs_source_openat(source, config, O_WRONLY | O_CREAT | O_EXCL, 0600);
     int result = fd < 0 ? fd : 0;
-    if (fd >= 0 && write(fd, empty, sizeof(empty) - 1) != (ssize_t)sizeof(empty) - 1)
+    /* The guest is of whom SOURCE is: its engine runs as the owner of what we make here. */
+    if (fd >= 0 && geteuid() == 0 &&
+        (fchown(fd, source->st.st_uid, source->st.st_gid) < 0 ||
+         fchownat(source->fd, guest, source->st.st_uid, source->st.st_gid, AT_SYMLINK_NOFOLLOW) <
+             0))
+        result = -errno;
+    if (result == 0 && write(fd, empty, sizeof(empty) - 1) != (ssize_t)sizeof(empty) - 1)
         result = -ENOSPC;
     if (fd >= 0)
         close(fd);

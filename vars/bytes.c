@@ -79,13 +79,15 @@ void uv_writer_clear(UvWriter *writer)
     g_clear_pointer(&writer->bytes, g_byte_array_unref);
 }
 
-/* Where `size` more bytes go, or NULL. */
+/* Where `size` more bytes go; NULL after a failure, and for none. */
 static uint8_t *grow(UvWriter *writer, size_t size)
 {
     if (writer->failed || !writer->bytes || size > writer->cap - writer->bytes->len) {
         writer->failed = true;
         return NULL;
     }
+    if (size == 0)
+        return NULL;
     const guint before = writer->bytes->len;
     g_byte_array_set_size(writer->bytes, before + size);
     return writer->bytes->data + before;
@@ -129,7 +131,7 @@ void uv_write_bytes(UvWriter *writer, const void *bytes, size_t size)
 {
     uint8_t *to = grow(writer, size);
 
-    if (to && size)
+    if (to)
         memcpy(to, bytes, size);
 }
 
@@ -137,11 +139,11 @@ void uv_write_zeros(UvWriter *writer, size_t size)
 {
     uint8_t *to = grow(writer, size);
 
-    if (to && size)
+    if (to)
         memset(to, 0, size);
 }
 
-/* Where `size` bytes at `offset` are, or NULL. */
+/* Where `size` bytes at `offset` are; NULL after a failure, and for none. */
 static uint8_t *inside(UvWriter *writer, size_t offset, size_t size)
 {
     const size_t have = uv_writer_size(writer);
@@ -150,7 +152,7 @@ static uint8_t *inside(UvWriter *writer, size_t offset, size_t size)
         writer->failed = true;
         return NULL;
     }
-    return writer->bytes->data + offset;
+    return size ? writer->bytes->data + offset : NULL;
 }
 
 static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t size)
@@ -165,7 +167,7 @@ void uv_write_bytes_at(UvWriter *writer, size_t offset, const void *bytes, size_
 {
     uint8_t *to = inside(writer, offset, size);
 
-    if (to && size)
+    if (to)
         memcpy(to, bytes, size);
 }
 

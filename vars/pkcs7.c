@@ -69,8 +69,25 @@ static bool der_element(const uint8_t *bytes, size_t size, uint8_t tag, size_t *
 }
 
 #define DER_SEQUENCE 0x30
+#define DER_SET 0x31
+#define DER_INTEGER 0x02
 #define DER_OID 0x06
 #define DER_CONTEXT_0 0xa0
+
+/* Takes the next element off the front of `cursor`; false if it is another one. `ret_content` may
+ * be the cursor: then it goes inside. */
+static bool der_next(gnutls_datum_t *cursor, uint8_t tag, gnutls_datum_t *ret_content)
+{
+    size_t header, total;
+
+    if (!der_element(cursor->data, cursor->size, tag, &header, &total))
+        return false;
+    const gnutls_datum_t content = {cursor->data + header, total - header};
+    cursor->data += total;
+    cursor->size -= total;
+    *ret_content = content;
+    return true;
+}
 
 static void der_header(GByteArray *out, uint8_t tag, size_t length)
 {
@@ -177,6 +194,46 @@ static bool digest_is_strong(gnutls_digest_algorithm_t digest)
            digest == GNUTLS_DIG_SHA512;
 }
 
+/* 2.16.840.1.101.3.4.2.{1,2,3} */
+static gnutls_digest_algorithm_t strong_digest_of_oid(const gnutls_datum_t *oid)
+{
+    static const uint8_t nist_hashes[] = {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02};
+    static const gnutls_digest_algorithm_t digests[] = {GNUTLS_DIG_SHA256, GNUTLS_DIG_SHA384,
+                                                        GNUTLS_DIG_SHA512};
+
+    if (oid->size != sizeof nist_hashes + 1 ||
+        memcmp(oid->data, nist_hashes, sizeof nist_hashes) != 0)
+        return GNUTLS_DIG_UNKNOWN;
+    const uint8_t which = oid->data[sizeof nist_hashes];
+    return which >= 1 && which <= G_N_ELEMENTS(digests) ? digests[which - 1] : GNUTLS_DIG_UNKNOWN;
+}
+
+/* SignedData names its digests in front, where edk2 looks: the first is a strong one, and every
+ * signer's is among them. GnuTLS does not read them. */
+static bool check_named_digests(const UvPkcs7 *pkcs7, const GByteArray *der)
+{
+    gnutls_datum_t at = {der->data, der->len}, skipped, set, algorithm, oid;
+    unsigned named = 0, count = 0;
+
+    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next(&at, DER_OID, &skipped) ||
+        !der_next(&at, DER_CONTEXT_0, &at) || !der_next(&at, DER_SEQUENCE, &at) ||
+        !der_next(&at, DER_INTEGER, &skipped) || !der_next(&at, DER_SET, &set))
+        return false;
+    for (; set.size > 0; count++) {
+        if (!der_next(&set, DER_SEQUENCE, &algorithm) || !der_next(&algorithm, DER_OID, &oid))
+            return false;
+        const gnutls_digest_algorithm_t digest = strong_digest_of_oid(&oid);
+        if (digest == GNUTLS_DIG_UNKNOWN && count == 0)
+            return false;
+        named |= 1u << digest;
+    }
+    for (guint i = 0; i < pkcs7->signers->len; i++) {
+        if (!(named & 1u << g_array_index(pkcs7->signers, Signer, i).digest))
+            return false;
+    }
+    return true;
+}
+
 static bool load_signers(UvPkcs7 *pkcs7)
 {
     const int count = gnutls_pkcs7_get_signature_count(pkcs7->pkcs7);
@@ -215,7 +272,7 @@ UvPkcs7 *uv_pkcs7_parse(const uint8_t *bytes, size_t size)
     }
     const gnutls_datum_t datum = {der->data, der->len};
     if (gnutls_pkcs7_import(pkcs7->pkcs7, &datum, GNUTLS_X509_FMT_DER) < 0 ||
-        !load_certificates(pkcs7) || !load_signers(pkcs7))
+        !load_certificates(pkcs7) || !load_signers(pkcs7) || !check_named_digests(pkcs7, der))
         return NULL;
     return g_steal_pointer(&pkcs7);
 }

@@ -290,8 +290,8 @@ static void take_volatile(UvService *service, const UvVarset *want)
     uv_service_apply(service, change);
     for (const UvVariable *v = uv_varset_first(want); v; v = uv_varset_next(want, v)) {
         const UvVariable *now = uv_varset_lookup(service->variables, &v->guid, v->name);
-        if (now)
-            uv_varset_put(service->variables, now);
+        if (now) /* with the time it had, if it is still the same */
+            uv_varset_put(service->variables, uv_variable_same(now, v) ? v : now);
     }
 }
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Replicas outlive their engines, so that listing and reading start none; but ten thousand of them
+ * would be half a gigabyte. Over a limit the least recently used ones are forgotten and filled
+ * again when somebody asks.
+ */
+
+#include "fleet-private.h"
+
+#define COLD_MAX (64u * 1024 * 1024)
+
+void replica_warm(FsGuest *guest)
+{
+    FsLive *live = guest->live;
+
+    if (!live || !live->cold)
+        return;
+    live->cold = false;
+    guest->fleet->cold_bytes -= live->cold_bytes;
+    g_queue_unlink(&guest->fleet->cold, &live->in_cold);
+}
+
+static void forget(FsGuest *guest)
+{
+    replica_warm(guest);
+    fs_replica_clear(guest->live->replica);
+    guest->live->filled = false;
+}
+
+void replica_cold(FsGuest *guest)
+{
+    FsFleet *fleet = guest->fleet;
+    FsLive *live = guest->live;
+
+    replica_warm(guest);
+    if (live->engine || !live->filled)
+        return;
+    live->cold = true;
+    live->cold_bytes = fs_replica_bytes(live->replica);
+    live->in_cold.data = guest;
+    fleet->cold_bytes += live->cold_bytes;
+    g_queue_push_tail_link(&fleet->cold, &live->in_cold);
+    while (fleet->cold_bytes > COLD_MAX && fleet->cold.length > 1)
+        forget(fleet->cold.head->data);
+}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every VARS image that Debian ships, and a combined one: read as virt-fw-vars reads it; after edits
+virt-fw-vars reads what we say is there, and nothing outside the variable store has changed."""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+import uvflash  # noqa: E402
+from uvflash import Tool, virt_fw_vars  # noqa: E402
+
+if not uvflash.have_virt_firmware():
+    uvflash.skip("python3-virt-firmware is not installed")
+if not uvflash.DEBIAN_VARS:
+    uvflash.skip("ovmf is not installed")
+
+EDITS = int(os.environ.get("FLASH_EDITS", "500"))
+STORE_AT = 0x48
+
+
+def is_blank(path):
+    with open(path, "rb") as file:
+        return not any(file.read(0xc0000))
+
+
+def store_range(data):
+    """The variable store's header excluded: from the first record to the end."""
+    at = data.index(bytes.fromhex("8d2bf1ff96768b4ca9852747075b4f50")) - 16
+    size = int.from_bytes(data[at + STORE_AT + 16:at + STORE_AT + 20], "little")
+    return at + STORE_AT + 28, at + STORE_AT + size
+
+
+def outside(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    start, end = store_range(data)
+    return data[:start], data[end:]
+
+
+class Images(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(dir="/var/tmp")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def copy(self, path):
+        target = os.path.join(self.folder, os.path.basename(path))
+        shutil.copyfile(path, target)
+        return target
+
+    def combined(self):
+        """Code and variables in one file, the variables not first."""
+        target = os.path.join(self.folder, "combined.fd")
+        with open(target, "wb") as out:
+            for part in ("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd"):
+                with open(f"/usr/share/OVMF/{part}", "rb") as file:
+                    out.write(file.read())
+        return target
+
+    def images(self):
+        return [self.copy(path) for path in uvflash.DEBIAN_VARS] + [self.combined()]
+
+    def test_reads_what_virt_fw_vars_reads(self):
+        for path in self.images():
+            with self.subTest(path), open(path, "rb") as file:
+                before = file.read()
+                tool = Tool(path)
+                self.assertEqual(tool.opened, "ok")
+                # virt-fw-vars cannot open what the firmware has never formatted.
+                self.assertEqual(tool.dump(), {} if is_blank(path) else virt_fw_vars(path))
+                tool.close()
+                file.seek(0)
+                self.assertEqual(file.read(), before)
+                os.unlink(path)
+
+    def check_edits(self, path, edits, seed):
+        chance = random.Random(seed)
+        blank = is_blank(path)
+        before = None if blank else outside(path)
+        tool = Tool(path)
+        expected = tool.dump()
+        names = [f"Test{i:02x}" for i in range(24)]
+        full = 0
+        for _ in range(edits):
+            name = chance.choice(names)
+            key = (name, uvflash.GUID)
+            if key in expected and chance.random() < 0.2:
+                self.assertEqual(tool.delete(name), "ok")
+                del expected[key]
+                continue
+            data = chance.randbytes(chance.choice((1, 8, 60, 500, 3000, 9000)))
+            answer = tool.set(name, data)
+            if answer.startswith("error 2 "):  # full: nothing has changed
+                full += 1
+                continue
+            self.assertEqual(answer, "ok")
+            expected[key] = (7, "00" * 16, data.hex())
+        self.assertEqual(tool.dump(), expected)
+        tool.close()
+        self.assertEqual(virt_fw_vars(path), expected)
+        if not blank:
+            self.assertEqual(outside(path), before)
+        return full
+
+    def test_random_edits_with_reclaims(self):
+        for path in self.images():
+            with self.subTest(path):
+                self.check_edits(path, EDITS, os.path.basename(path))
+                os.unlink(path)
+
+    def test_fills_up_to_the_end(self):
+        for path in (self.copy("/usr/share/OVMF/OVMF_VARS.fd"),
+                     self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")):
+            with self.subTest(path):
+                tool = Tool(path)
+                before = outside(path)
+                count = 0
+                while (answer := tool.set(f"Fill{count:04d}", bytes([count % 256]) * 1000)) == "ok":
+                    count += 1
+                self.assertTrue(answer.startswith("error 2 "), answer)
+                self.assertGreater(count, 40)
+                # In what is left, smaller ones still fit; and what is there can be replaced.
+                while tool.set(f"Small{count:04d}", b"x") == "ok":
+                    count += 1
+                self.assertEqual(tool.set("Fill0000", b"y" * 1000), "ok")
+                shown = tool.dump()
+                tool.close()
+                self.assertEqual(virt_fw_vars(path), shown)
+                self.assertEqual(outside(path), before)
+
+    def test_sparse_stays_sparse(self):
+        path = self.copy("/usr/share/AAVMF/AAVMF_VARS.fd")
+        tool = Tool(path)
+        self.assertEqual(tool.set("First", b"1"), "ok")
+        tool.close()
+        status = os.stat(path)
+        self.assertEqual(status.st_size, 64 << 20)
+        self.assertLess(status.st_blocks * 512, 4 << 20)
+        self.assertEqual(list(virt_fw_vars(path)), [("First", uvflash.GUID)])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Engines and their front, as design.md's "Processes and their life" promises it: who may be
+stopped or killed without the others noticing. UV_LONG=1 runs the full counts."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto  # noqa: E402
+from uvmount import alive, variable, wait_until  # noqa: E402
+
+LONG = bool(os.environ.get("UV_LONG"))
+
+
+class MountTest(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+
+    def store(self, name, *variables):
+        path = self.source / f"{name}.json"
+        path.write_text(uvmount.store_text(*(variables or [variable("A", b"a")])))
+        return path
+
+    def mount(self, *options, **kwargs):
+        return self.scratch.mount(self.source, *options, **kwargs)
+
+    def stopped(self, pid):
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: alive(pid) and os.kill(pid, signal.SIGCONT))
+
+
+class Writer(threading.Thread):
+    """A guest that counts: writes N, N+1, ... into a variable until told to stop. An error of the
+    connection is taken as a lost engine: it connects and resumes, as the device does."""
+
+    def __init__(self, path, name="Counter"):
+        super().__init__(daemon=True)
+        self.path = path
+        self.name_ = name
+        self.session = os.urandom(16)
+        self.acknowledged = 0
+        self.slowest = 0.0
+        self.reconnects = 0
+        self.failure = None
+        self.ending = False
+        self.guest = uvproto.Guest(path, timeout=20).hello(self.session)
+
+    def run(self):
+        try:
+            while not self.ending:
+                self.write(self.acknowledged + 1)
+        except Exception as error:  # noqa: BLE001: told by stop()
+            self.failure = error
+
+    def write(self, number):
+        begun = time.monotonic()
+        try:
+            status = self.guest.set(self.name_, uvproto.TEST, data=number.to_bytes(8, "little"))
+        except (uvproto.Closed, OSError):
+            self.reconnects += 1
+            self.guest = uvproto.Guest(self.path, timeout=20).hello(
+                self.session, flags=uvproto.HELLO_RESUME)
+            return
+        if status != uvproto.SUCCESS:
+            raise AssertionError(uvproto.status_name(status))
+        self.acknowledged = number
+        self.slowest = max(self.slowest, time.monotonic() - begun)
+
+    def stop(self):
+        self.ending = True
+        self.join(30)
+        if self.failure:
+            raise self.failure
+
+
+class Stopped(MountTest):
+    def test_engine(self):
+        """A stopped engine: others do not notice, its reads come from the replica, a write fails in
+        the end, and going on heals it."""
+        for i in range(4):
+            self.store(f"g{i}", variable("A", b"%d" % i))
+        mount = self.mount("idle=60")
+        self.assertEqual(mount.read("g0", "A")[1], b"0")
+        pid = mount.engine_pid("g0")
+        self.stopped(pid)
+        begun = time.monotonic()
+        self.assertEqual(mount.read("g0", "A")[1], b"0")
+        for i in range(300):
+            self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
+        self.assertLess(time.monotonic() - begun, 5)
+        begun = time.monotonic()
+        with self.assertRaises(OSError):
+            mount.write("g0", "B", b"x")
+        self.assertGreater(time.monotonic() - begun, 8)
+        self.assertLess(time.monotonic() - begun, 15)
+        os.kill(pid, signal.SIGCONT)
+        mount.write("g0", "C", b"y")
+        self.assertEqual(mount.read("g0", "C")[1], b"y")
+
+    def test_front(self):
+        """A stopped front keeps no guest waiting, and reads what it missed afterwards."""
+        self.store("g")
+        mount = self.mount()
+        guest = uvproto.Guest(mount.socket("g")).hello()
+        self.assertEqual(guest.set("B", uvproto.TEST, data=b"0"), uvproto.SUCCESS)
+        os.listdir(mount.vars("g"))
+        os.kill(mount.process.pid, signal.SIGSTOP)
+        try:
+            for i in range(200):
+                begun = time.monotonic()
+                self.assertEqual(guest.set("B", uvproto.TEST, data=b"%d" % i * 1000),
+                                 uvproto.SUCCESS)
+                self.assertLess(time.monotonic() - begun, 1)
+        finally:
+            os.kill(mount.process.pid, signal.SIGCONT)
+        wait_until(lambda: mount.read("g", "B")[1] == b"199" * 1000, "the front has caught up", 5)
+        self.assertEqual(guest.set("B", uvproto.TEST, data=b"last"), uvproto.SUCCESS)
+        self.assertEqual(mount.read("g", "B")[1], b"last")
+
+    def test_many_hung(self):
+        """Of many guests, some have hung engines: listing and the others work."""
+        count, hung = (10000, 500) if LONG else (400, 40)
+        for i in range(count):
+            self.store(f"g{i:05}")
+        mount = self.mount(f"engines={hung + 20}", "idle=60")
+        pids = []
+        for i in range(hung):
+            mount.read(f"g{i:05}", "A")
+        pids = mount.engines()
+        self.assertEqual(len(pids), hung)
+        for pid in pids:
+            self.stopped(pid)
+        begun = time.monotonic()
+        self.assertEqual(len(os.listdir(mount.path / "guests")), count)
+        self.assertLess(time.monotonic() - begun, 1)
+        for i in list(range(hung, hung + 30)) + list(range(30)):
+            self.assertEqual(mount.read(f"g{i:05}", "A")[1], b"a")
+        self.assertLess(time.monotonic() - begun, 8)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Killed(MountTest):
+    def test_front_under_writers(self):
+        """kill -9 of the front again and again under two writing guests."""
+        for name in ("g0", "g1", "idle"):
+            self.store(name)
+        mount = self.mount("idle=60")
+        writers = [Writer(mount.socket(f"g{i}")) for i in range(2)]
+        for writer in writers:
+            writer.start()
+        for i in range(50 if LONG else 6):
+            mount.kill()
+            mount.start()
+            for k, writer in enumerate(writers):
+                before = writer.acknowledged
+                seen = int.from_bytes(mount.read(f"g{k}", "Counter")[1], "little")
+                self.assertGreaterEqual(seen, before)
+                self.assertLessEqual(seen, writer.acknowledged + 1)
+            self.assertEqual(mount.read("idle", "A")[1], b"a")
+            mount.write("g0", "Host", b"%d" % i)
+            self.assertEqual(mount.read("g0", "Host")[1], b"%d" % i)
+        for k, writer in enumerate(writers):
+            writer.stop()
+            self.assertEqual(writer.reconnects, 0)
+            self.assertEqual(int.from_bytes(mount.read(f"g{k}", "Counter")[1], "little"),
+                             writer.acknowledged)
+            writer.guest.bye()
+            writer.guest.close()
+        mount.stop()
+        wait_until(lambda: not mount.engines(), "no engine is left", 12)
+
+    def test_front_alone(self):
+        """Engines without a guest end by themselves after a crash of the front."""
+        self.store("g")
+        mount = self.mount("idle=60")
+        mount.write("g", "B", b"b")
+        self.assertEqual(len(mount.engines()), 1)
+        mount.kill()
+        wait_until(lambda: not mount.engines(), "the engine ended", 13)
+        self.assertIn('"B"', (self.source / "g.json").read_text())
+
+    def test_engine_under_writer(self):
+        """An engine's death: the guest's connection finds the next one, no write is lost."""
+        self.store("g")
+        mount = self.mount("idle=60")
+        writer = Writer(mount.socket("g"))
+        writer.start()
+        for _ in range(20 if LONG else 5):
+            seen = writer.acknowledged
+            wait_until(lambda: writer.acknowledged > seen or writer.failure, "a write", 10)
+            os.kill(mount.engine_pid("g"), signal.SIGKILL)
+        seen = writer.reconnects
+        wait_until(lambda: writer.reconnects >= (20 if LONG else 5) or writer.failure,
+                   "it came back", 10)
+        writer.stop()
+        self.assertEqual(int.from_bytes(mount.read("g", "Counter")[1], "little"),
+                         writer.acknowledged)
+
+    def test_no_connection_is_lost(self):
+        """Guests that connect at any moment of an engine's life are served."""
+        self.store("g")
+        mount = self.mount("idle=1")
+        for i in range(12 if LONG else 6):
+            mount.read("g", "A")
+            if i % 3 == 0 and mount.engine_pid("g"):
+                os.kill(mount.engine_pid("g"), signal.SIGKILL)
+            if i % 3 == 1:
+                time.sleep(0.95 + i * 0.01)  # about when it is asked to end
+            guest = uvproto.Guest(mount.socket("g"))
+            guest.hello()
+            self.assertEqual(guest.get("A", uvproto.TEST)[2], b"a")
+            guest.bye()
+            guest.close()
+
+
+class Life(MountTest):
+    def test_idle_and_unmount(self):
+        self.store("g")
+        self.store("h")
+        mount = self.mount("idle=1")
+        self.assertEqual(mount.engines(), [])
+        os.listdir(mount.path / "guests")
+        os.stat(mount.guest("g"))
+        self.assertEqual(mount.engines(), [])
+        mount.write("g", "B", b"b")
+        self.assertEqual(len(mount.engines()), 1)
+        wait_until(lambda: not mount.engines(), "the idle engine ended", 5)
+        self.assertEqual(mount.read("g", "B")[1], b"b")
+        self.assertEqual(mount.engines(), [])
+        mount.write("h", "B", b"h")
+        self.assertEqual(mount.stop(), 0)
+        self.assertEqual(mount.engines(), [])
+        self.assertIn('"B"', (self.source / "h.json").read_text())
+        self.assertEqual(list(self.source.glob(".uefivarsfs/*.journal")), [])
+        self.assertFalse(mount.sockdir.exists())
+
+    def test_unmount_with_guest(self):
+        """An engine with a guest stays, and the next front takes it over."""
+        self.store("g")
+        mount = self.mount()
+        guest = uvproto.Guest(mount.socket("g")).hello()
+        self.assertEqual(guest.set("V", uvproto.TEST, uvproto.BS_RT, b"volatile"), uvproto.SUCCESS)
+        pid = mount.engine_pid("g")
+        self.assertEqual(mount.stop(), 0)
+        self.assertEqual(guest.set("B", uvproto.TEST, data=b"between"), uvproto.SUCCESS)
+        mount.start()
+        self.assertEqual(mount.read("g", "B")[1], b"between")
+        self.assertEqual(mount.read("g", "V")[1], b"volatile")
+        self.assertEqual(mount.engine_pid("g"), pid)
+        mount.write("g", "C", b"host")
+        self.assertEqual(guest.get("C", uvproto.TEST)[2], b"host")
+        guest.bye()
+        guest.close()
+        self.assertEqual(mount.stop(), 0)
+        wait_until(lambda: not alive(pid), "it ended", 12)
+
+    def test_cap(self):
+        for i in range(30):
+            self.store(f"g{i}", variable("A", b"%d" % i))
+        mount = self.mount("engines=4", "idle=60")
+        for i in range(30):
+            self.assertEqual(mount.read(f"g{i}", "A")[1], b"%d" % i)
+            self.assertLessEqual(len(mount.engines()), 4)
+        # All at once: they take turns.
+        for i in range(30):
+            os.utime(self.source / f"g{i}.json")
+        script = ("for i in $(seq 0 29); do cat $0/g$i/vars/A-* > /dev/null & done; "
+                  "for p in $(jobs -p); do wait $p || exit 1; done")
+        subprocess.run(["bash", "-c", script, str(mount.path / "guests")], check=True, timeout=30)
+        self.assertLessEqual(len(mount.engines()), 4)
+
+    def test_guests_come_and_go(self):
+        self.store("g")
+        (self.source / "sub").mkdir()
+        mount = self.mount()
+        guests = mount.path / "guests"
+        self.assertEqual(sorted(os.listdir(guests)), ["g"])
+        self.store("new", variable("A", b"n"))
+        self.assertEqual(mount.read("new", "A")[1], b"n")
+        (self.source / "sub" / "vars.json").write_text(uvmount.store_text(variable("A", b"s")))
+        self.assertEqual(mount.read("sub", "A")[1], b"s")
+        self.assertEqual(sorted(os.listdir(guests)), ["g", "new", "sub"])
+        mount.write("g", "B", b"b")
+        (self.source / "g.json").unlink()
+        wait_until(lambda: not (guests / "g").exists(), "the guest is gone", 2)
+        wait_until(lambda: not mount.engine_pid("g"), "and its engine", 2)
+        self.assertFalse((self.source / "g.json").exists())
+        os.rename(self.source / "new.json", self.source / "other_VARS.json")
+        wait_until(lambda: sorted(os.listdir(guests)) == ["other", "sub"], "renamed", 2)
+        self.assertEqual(mount.read("other", "A")[1], b"n")
+        os.mkdir(guests / "made")
+        self.assertTrue((self.source / "made" / "config.json").is_file())
+        os.rmdir(guests / "made")
+        self.assertFalse((self.source / "made").exists())
+        with self.assertRaises(OSError):
+            os.rmdir(guests / "other")
+
+    def test_changed_outside(self):
+        """Another program replaces a store: seen, with an engine and without one."""
+        self.store("g")
+        mount = self.mount("idle=1")
+        for wait in (False, True):
+            mount.write("g", "B", b"b")
+            mount.read("g", "B")
+            if wait:
+                wait_until(lambda: not mount.engines(), "idle", 5)
+            else:
+                time.sleep(2.5)  # the JSON is complete
+            self.store("g", variable("A", b"other"))
+            self.assertEqual(mount.read("g", "A")[1], b"other")
+            self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("g")))
+
+
+class Refused(MountTest):
+    def run_front(self, source, mountpoint, *options):
+        arguments = [str(uvmount.UEFIVARSFS), str(source), str(mountpoint)]
+        if options:
+            arguments += ["-o", ",".join(options)]
+        return subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
+
+    def refused(self, result, *words):
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_second_mount(self):
+        self.store("g")
+        self.mount()
+        other = self.scratch.path / "other"
+        other.mkdir()
+        link = self.scratch.path / "link"
+        link.symlink_to(self.source)
+        sockdir = f"sockdir={self.scratch.path / 'other.sock'}"
+        self.refused(self.run_front(link, other, sockdir), str(self.source), "mounted")
+        self.refused(self.run_front(self.source, other, sockdir, "ro"), str(self.source))
+
+    def test_read_only_shares(self):
+        self.store("g")
+        first = self.mount("ro")
+        second = self.scratch.mount(self.source, "ro", name="second")
+        self.assertEqual(first.read("g", "A"), second.read("g", "A"))
+        with self.assertRaises(OSError):
+            first.write("g", "B", b"b")
+
+    def test_mountpoint(self):
+        self.store("g")
+        inside = self.source / "mnt"
+        inside.mkdir()
+        sockdir = f"sockdir={self.scratch.path / 'x.sock'}"
+        for mountpoint in (inside, self.source):
+            self.refused(self.run_front(self.source, mountpoint, sockdir), str(mountpoint))
+        self.refused(self.run_front(self.scratch.path / "absent", self.scratch.path, sockdir),
+                     "absent", "No such file")
+
+    def test_broken_store(self):
+        """A store that can't be read: its guest fails with a reason, the others are served."""
+        (self.source / "bad.json").write_text('{"version": 2, "variables": [}')
+        self.store("g")
+        mount = self.mount()
+        with self.assertRaises(OSError):
+            os.listdir(mount.vars("bad"))
+        self.assertEqual(mount.read("g", "A")[1], b"a")
+        text = (mount.guest("bad") / "status.json").read_text()
+        self.assertIn("bad.json", text)
+        self.assertEqual((self.source / "bad.json").read_text(), '{"version": 2, "variables": [}')
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    unittest.main(verbosity=2)

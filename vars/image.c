@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "image.h"
+
+#include "store.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    UvImage image;
+    int fd; /* borrowed */
+} FdImage;
+
+typedef struct {
+    UvImage image;
+    uint8_t *bytes;
+} MemoryImage;
+
+static bool fail_errno(UvImage *image, const char *what, uint64_t offset, GError **error)
+{
+    const int code = errno;
+    const int kind = code == ENOSPC || code == EDQUOT ? UV_STORE_ERROR_NO_SPACE
+                     : code == EROFS                  ? UV_STORE_ERROR_READ_ONLY
+                                                      : UV_STORE_ERROR_IO;
+
+    g_set_error(error, UV_STORE_ERROR, kind, "%s: %s at offset 0x%" PRIx64 ": %s", image->name,
+                what, offset, g_strerror(code));
+    return false;
+}
+
+static bool fd_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
+{
+    const int fd = ((FdImage *)image)->fd;
+
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(fd, (uint8_t *)bytes + done, size - done, offset + done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(image, "reading", offset + done, error);
+        if (n == 0) {
+            g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                        "%s: the file ends at offset 0x%" PRIx64, image->name, offset + done);
+            return false;
+        }
+        done += n;
+    }
+    return true;
+}
+
+static bool fd_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
+                     GError **error)
+{
+    const int fd = ((FdImage *)image)->fd;
+
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pwrite(fd, (const uint8_t *)bytes + done, size - done, offset + done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(image, "writing", offset + done, error);
+        done += n;
+    }
+    return true;
+}
+
+static bool fd_flush(UvImage *image, GError **error)
+{
+    if (fdatasync(((FdImage *)image)->fd) < 0)
+        return fail_errno(image, "syncing", 0, error);
+    return true;
+}
+
+static void fd_free(UvImage *image)
+{
+    g_free(image);
+}
+
+UvImage *uv_image_new_fd(int fd, const char *name, GError **error)
+{
+    static const UvImageOps ops = {
+        .read = fd_read, .write = fd_write, .flush = fd_flush, .free = fd_free};
+    g_autoptr(UvImage) image = (UvImage *)g_new0(FdImage, 1);
+    struct stat st;
+
+    image->ops = &ops;
+    image->name = g_strdup(name);
+    ((FdImage *)image)->fd = fd;
+    if (fstat(fd, &st) < 0) {
+        fail_errno(image, "looking", 0, error);
+        return NULL;
+    }
+    image->size_bytes = st.st_size;
+    if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &image->size_bytes) < 0) {
+        fail_errno(image, "looking", 0, error);
+        return NULL;
+    }
+    return g_steal_pointer(&image);
+}
+
+static bool memory_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
+{
+    memcpy(bytes, ((MemoryImage *)image)->bytes + offset, size);
+    return true;
+}
+
+static bool memory_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
+                         GError **error)
+{
+    memcpy(((MemoryImage *)image)->bytes + offset, bytes, size);
+    return true;
+}
+
+static bool memory_flush(UvImage *image, GError **error)
+{
+    return true;
+}
+
+static void memory_free(UvImage *image)
+{
+    g_free(((MemoryImage *)image)->bytes);
+    g_free(image);
+}
+
+UvImage *uv_image_new_memory(const char *name, const void *bytes, size_t size)
+{
+    static const UvImageOps ops = {
+        .read = memory_read, .write = memory_write, .flush = memory_flush, .free = memory_free};
+    MemoryImage *memory = g_new0(MemoryImage, 1);
+
+    memory->image.ops = &ops;
+    memory->image.name = g_strdup(name);
+    memory->image.size_bytes = size;
+    memory->bytes = g_memdup2(bytes, size);
+    return &memory->image;
+}
+
+const uint8_t *uv_image_memory(UvImage *image)
+{
+    return ((MemoryImage *)image)->bytes;
+}
+
+void uv_image_free(UvImage *image)
+{
+    if (!image)
+        return;
+    g_free(image->name);
+    image->ops->free(image);
+}
+
+static bool inside(UvImage *image, uint64_t offset, size_t size, int kind, GError **error)
+{
+    if (offset <= image->size_bytes && size <= image->size_bytes - offset)
+        return true;
+    g_set_error(error, UV_STORE_ERROR, kind,
+                "%s: %zu bytes at offset 0x%" PRIx64 " are not inside its 0x%" PRIx64 " bytes",
+                image->name, size, offset, image->size_bytes);
+    return false;
+}
+
+bool uv_image_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
+{
+    return inside(image, offset, size, UV_STORE_ERROR_PARSE, error) &&
+           (size == 0 || image->ops->read(image, offset, bytes, size, error));
+}
+
+bool uv_image_write(UvImage *image, uint64_t offset, const void *bytes, size_t size, GError **error)
+{
+    return inside(image, offset, size, UV_STORE_ERROR_IO, error) &&
+           (size == 0 || image->ops->write(image, offset, bytes, size, error));
+}
+
+bool uv_image_flush(UvImage *image, GError **error)
+{
+    return image->ops->flush(image, error);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "store-flash.h"
+
+#include "filelock.h"
+#include "publish.h"
+#include "uv-limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUIET_US (200 * G_TIME_SPAN_MILLISECOND)
+#define LOAD_TRIES 5
+#define COPY_CHUNK (1024u * 1024)
+
+static FlashStore *flash_store(UvStore *store)
+{
+    return (FlashStore *)store;
+}
+
+static bool current_identity(FlashStore *f, UvStoreIdentity *ret, GError **error)
+{
+    struct stat st;
+
+    if (!uv_folder_stat(f->store.folder, UV_FILE_STORE, &st, error)) {
+        uv_map_folder_error(error);
+        return false;
+    }
+    uv_store_identity_from_stat(ret, &st);
+    return true;
+}
+
+/* What status.json says, and who asks the service first is told. */
+static void look_for_holder(FlashStore *f)
+{
+    UvStore *store = &f->store;
+    const char *damage = f->flash ? uv_flash_damage(f->flash) : NULL;
+
+    if (f->quiet_at_us)
+        return;
+    g_clear_pointer(&store->lock_holder, g_free);
+    g_clear_pointer(&store->read_only_reason, g_free);
+    store->lock_holder = f->backing->holder(f);
+    if (f->asked_read_only)
+        store->read_only_reason = g_strdup("opened read-only");
+    else if (damage)
+        store->read_only_reason = g_strdup_printf("damaged: %s", damage);
+    else if (store->lock_holder)
+        store->read_only_reason = g_strdup_printf("in use by %s", store->lock_holder);
+}
+
+static void describe(FlashStore *f)
+{
+    const char *damage = uv_flash_damage(f->flash);
+
+    f->store.capacity_bytes = uv_flash_capacity_bytes(f->flash);
+    f->store.keeps_certdb = uv_flash_layout(f->flash)->authenticated;
+    if (damage)
+        uv_store_warn(&f->store, "damaged, so not written: %s", damage);
+    else if (uv_flash_unfinished(f->flash))
+        uv_store_warn(&f->store, "a write was not finished; recovered as the firmware would");
+    look_for_holder(f);
+}
+
+/* Once: false with no error set when the image changed meanwhile. */
+static bool load_once(FlashStore *f, GError **error)
+{
+    g_autoptr(UvFlash) flash = NULL;
+    g_autoptr(GError) local = NULL;
+    UvStoreIdentity before, after;
+
+    if (!current_identity(f, &before, error) || !f->backing->open(f, error))
+        return false;
+    flash = uv_flash_open(f->image, &local);
+    if (!current_identity(f, &after, error))
+        return false;
+    if (!uv_store_identity_equal(&before, &after))
+        return false;
+    if (!flash) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    uv_flash_set_reclaim(flash, f->backing->reclaim, f);
+    uv_flash_free(f->flash);
+    f->flash = g_steal_pointer(&flash);
+    f->store.identity = after;
+    return true;
+}
+
+static bool read_image(FlashStore *f, GError **error)
+{
+    for (int i = 0; i < LOAD_TRIES; i++) {
+        g_autoptr(GError) local = NULL;
+
+        if (load_once(f, &local)) {
+            describe(f);
+            return true;
+        }
+        if (local) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return false;
+        }
+    }
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changes all the time",
+                uv_folder_path(f->store.folder, UV_FILE_STORE));
+    return false;
+}
+
+static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    if (!f->quiet_at_us) {
+        const bool ok = read_image(f, error);
+        f->backing->idle(f);
+        if (!ok)
+            return false;
+    }
+    *ret_variables = uv_flash_variables(f->flash);
+    return true;
+}
+
+static void drop_lock_file(FlashStore *f)
+{
+    if (f->lock_fd < 0)
+        return;
+    uv_filelock_drop(f->lock_fd);
+    close(f->lock_fd);
+    f->lock_fd = -1;
+}
+
+static bool take_lock_file(FlashStore *f, GError **error)
+{
+    UvFolder *folder = f->store.folder;
+
+    f->lock_fd = uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, error);
+    if (f->lock_fd < 0) {
+        uv_map_folder_error(error);
+        return false;
+    }
+    if (uv_filelock_take(f->lock_fd, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS,
+                         error))
+        return true;
+    drop_lock_file(f);
+    return false;
+}
+
+static void end_burst(FlashStore *f)
+{
+    if (!f->quiet_at_us)
+        return;
+    uv_flash_settle(f->flash, NULL);
+    f->backing->unlock(f);
+    drop_lock_file(f);
+    f->quiet_at_us = 0;
+    current_identity(f, &f->store.identity, NULL);
+    f->backing->idle(f);
+}
+
+static bool same_variables(const GPtrArray *a, const GPtrArray *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (guint i = 0; i < a->len; i++) {
+        const UvVariable *x = a->pdata[i], *y = b->pdata[i];
+        if (!uv_guid_equal(&x->guid, &y->guid) || !uv_name_equal(x->name, y->name) ||
+            !uv_variable_same(x, y))
+            return false;
+    }
+    return true;
+}
+
+/* Now that nobody else can write: is it still what the caller knows? */
+static bool still_as_read(FlashStore *f, GError **error)
+{
+    g_autoptr(GPtrArray) before = uv_flash_variables(f->flash), after = NULL;
+    g_autoptr(UvFlash) flash = NULL;
+    UvStoreIdentity now;
+
+    if (!current_identity(f, &now, error))
+        return false;
+    if (uv_store_identity_equal(&now, &f->store.identity)) {
+        uv_flash_set_image(f->flash, f->image);
+        return true;
+    }
+    flash = uv_flash_open(f->image, error);
+    if (!flash)
+        return false;
+    after = uv_flash_variables(flash);
+    uv_flash_set_reclaim(flash, f->backing->reclaim, f);
+    uv_flash_free(f->flash);
+    f->flash = g_steal_pointer(&flash);
+    if (same_variables(before, after))
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: another program has changed it",
+                uv_folder_path(f->store.folder, UV_FILE_STORE));
+    return false;
+}
+
+static bool begin_burst(FlashStore *f, GError **error)
+{
+    if (f->quiet_at_us)
+        return true;
+    if (f->asked_read_only) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: opened read-only",
+                    uv_folder_path(f->store.folder, UV_FILE_STORE));
+        return false;
+    }
+    if (!f->flash && !read_image(f, error))
+        return false;
+    if (!take_lock_file(f, error))
+        return false;
+    if (!f->backing->lock(f, error)) {
+        drop_lock_file(f);
+        look_for_holder(f);
+        return false;
+    }
+    f->quiet_at_us = 1;
+    if (still_as_read(f, error))
+        return true;
+    /* Not what was read: make the next load read it. */
+    end_burst(f);
+    f->store.identity = (UvStoreIdentity){0};
+    return false;
+}
+
+static bool wrote(FlashStore *f, bool ok)
+{
+    current_identity(f, &f->store.identity, NULL);
+    if (ok)
+        f->store.generation++;
+    f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
+    return ok;
+}
+
+static bool flash_apply(UvStore *store, const UvChange *change, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    if (!uv_change_touches_nv(change))
+        return true;
+    return begin_burst(f, error) && wrote(f, uv_flash_apply(f->flash, change, error));
+}
+
+static bool flash_replace(UvStore *store, const UvVarset *set, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    return begin_burst(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
+}
+
+/* Times of single variables are not kept in an image. */
+static void flash_touch(UvStore *store, const UvVariable *variable)
+{
+}
+
+static bool flash_tick(UvStore *store, const UvVarset *set, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    if (f->quiet_at_us && g_get_monotonic_time() >= f->quiet_at_us)
+        end_burst(f);
+    return true;
+}
+
+static int64_t flash_due(UvStore *store)
+{
+    return flash_store(store)->quiet_at_us;
+}
+
+static bool flash_compact(UvStore *store, const UvVarset *set, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    return !f->quiet_at_us || uv_flash_settle(f->flash, error);
+}
+
+static bool flash_release(UvStore *store, const UvVarset *set, GError **error)
+{
+    if (!flash_compact(store, set, error))
+        return false;
+    end_burst(flash_store(store));
+    return true;
+}
+
+static bool flash_changed(UvStore *store)
+{
+    FlashStore *f = flash_store(store);
+    UvStoreIdentity now;
+
+    if (f->quiet_at_us)
+        return false;
+    look_for_holder(f);
+    return current_identity(f, &now, NULL) && !uv_store_identity_equal(&now, &store->identity);
+}
+
+static bool flash_acquire(UvStore *store, GError **error)
+{
+    if (!flash_changed(store))
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
+                uv_folder_path(store->folder, UV_FILE_STORE));
+    return false;
+}
+
+bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError **error)
+{
+    g_autofree uint8_t *chunk = g_malloc(COPY_CHUNK);
+
+    if (ftruncate(to_fd, from->size_bytes) < 0) {
+        uv_set_store_error(error, to_name, "cannot make it as large", errno);
+        return false;
+    }
+    for (uint64_t at = 0; at < from->size_bytes; at += COPY_CHUNK) {
+        const size_t size = MIN(COPY_CHUNK, from->size_bytes - at);
+
+        if (!uv_image_read(from, at, chunk, size, error))
+            return false;
+        if (chunk[0] == 0 && memcmp(chunk, chunk + 1, size - 1) == 0)
+            continue; /* stays a hole */
+        if (!uv_write_file_at(to_fd, to_name, chunk, size, at, error))
+            return false;
+    }
+    return true;
+}
+
+static bool flash_keep_before_load(UvStore *store, GError **error)
+{
+    FlashStore *f = flash_store(store);
+    const char *name = uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD);
+    int fd;
+
+    if (!f->quiet_at_us && !f->backing->open(f, error))
+        return false;
+    fd = uv_folder_open(store->folder, UV_FILE_BEFORE_LOAD, O_RDWR | O_CREAT, error);
+    if (fd < 0) {
+        uv_map_folder_error(error);
+        return false;
+    }
+    const bool ok =
+        uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
+    close(fd);
+    return ok;
+}
+
+static void flash_free(UvStore *store)
+{
+    FlashStore *f = flash_store(store);
+
+    end_burst(f);
+    g_clear_pointer(&f->flash, uv_flash_free);
+    g_clear_pointer(&f->image, uv_image_free);
+    f->backing->free(f);
+    uv_store_clear(store);
+    g_free(f);
+}
+
+UvStore *uv_store_flash_new(UvFolder *folder, const UvStoreOptions *options,
+                            const FlashBacking *backing, void *backing_data, GError **error)
+{
+    FlashStore *f = g_new0(FlashStore, 1);
+
+    f->ops = (UvStoreOps){
+        .format = backing->format,
+        .load = flash_load,
+        .apply = flash_apply,
+        .replace = flash_replace,
+        .touch = flash_touch,
+        .tick = flash_tick,
+        .due = flash_due,
+        .compact = flash_compact,
+        .release = flash_release,
+        .acquire = flash_acquire,
+        .changed = flash_changed,
+        .keep_before_load = flash_keep_before_load,
+        .free = flash_free,
+    };
+    uv_store_init(&f->store, &f->ops, folder);
+    f->backing = backing;
+    f->backing_data = backing_data;
+    f->asked_read_only = options->read_only;
+    f->lock_fd = -1;
+    if (read_image(f, error)) {
+        backing->idle(f);
+        return &f->store;
+    }
+    flash_free(&f->store);
+    return NULL;
+}
