@@ -280,7 +280,7 @@ static bool set_is_once(GBytes *content, uint32_t flags)
 void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *content, uint32_t flags,
                   int64_t mtime_ns, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     gsize size = 0;
     const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
 
@@ -288,14 +288,15 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
     uv_write_u32(&writer, flags);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
-    uv_write_bytes(&writer, bytes, size);
+    if (size > 0)
+        uv_write_bytes(&writer, bytes, size);
     submit_outcome(guest, request, UV_HOST_SET, &writer, set_is_once(content, flags), go_on, data);
 }
 
 void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mtime_ns,
                     FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
@@ -305,7 +306,7 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
 
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     gsize size;
     const void *bytes = g_bytes_get_data(json, &size);
 

@@ -91,7 +91,7 @@ static void on_engine_ready(void *data, uint32_t events)
 bool engine_connect(FsEngine *engine)
 {
     FsFleet *fleet = engine->fleet;
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     engine->connected_at = g_get_monotonic_time();
     int fd = fs_sockdir_connect_host(fleet->sockdir, guest_hash(engine->guest));

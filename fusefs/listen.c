@@ -80,7 +80,7 @@ int guest_listen(FsGuest *guest)
 
 static GBytes *error_frame(const char *text)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     size_t size = MIN(strlen(text), 1024);
 
     uv_writer_init(&writer, 2048);

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Figures of a mount with many guests, each beside what the same costs without us."""
+
+import os
+import pathlib
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto  # noqa: E402
+
+COUNT = 10000
+COLD = 200
+
+
+def show(what, value, unit, baseline=None, of="", bar=None):
+    line = f"{what:<52} {value:>10.3f} {unit:<4}"
+    if baseline is not None:
+        line += f" baseline {baseline:>9.3f} ({of}) ratio {value / baseline:6.2f}"
+    if bar is not None:
+        line += f"  bar {bar}"
+    print(line, flush=True)
+
+
+def timed(function, *args, **kwargs):
+    begun = time.perf_counter()
+    result = function(*args, **kwargs)
+    return time.perf_counter() - begun, result
+
+
+def quiet(*command):
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
+def many_guests(scratch):
+    source = scratch.path / "many"
+    source.mkdir()
+    text = uvmount.store_text(*(uvmount.variable(f"Var{i:02}", bytes(100)) for i in range(30)))
+    for i in range(COUNT):
+        (source / f"guest{i:05}_VARS.json").write_text(text)
+    mountpoint = scratch.path / "mnt"
+    mountpoint.mkdir()
+    sockdir = scratch.path / "sock"
+    walk, _ = timed(lambda: [os.stat(e.path) for e in os.scandir(source)])
+    begun = time.perf_counter()
+    # As mount(8) would: it returns when the mount is usable.
+    quiet(str(uvmount.UEFIVARSFS), str(source), str(mountpoint), "-o", f"sockdir={sockdir}")
+    show(f"mount {COUNT} stores", time.perf_counter() - begun, "s", walk, "stat of each", "0.5")
+    front = front_pid(mountpoint)
+    try:
+        plain, _ = timed(quiet, "ls", str(source))
+        spent, _ = timed(quiet, "ls", str(mountpoint / "guests"))
+        show("ls guests/", spent, "s", plain, "ls SOURCE", "0.3")
+        plain, _ = timed(quiet, "ls", "-l", str(source))
+        spent, _ = timed(quiet, "ls", "-l", str(mountpoint / "guests"))
+        show("ls -l guests/, the first time", spent, "s", plain, "ls -l SOURCE")
+        spent, _ = timed(quiet, "ls", "-l", str(mountpoint / "guests"))
+        show("ls -l guests/, again", spent, "s", plain, "ls -l SOURCE")
+        time.sleep(1)
+        show("resident before use (with 10,000 sockets)", uvmount.memory_kib(front) / 1024, "MiB",
+             bar="48")
+        plain, _ = timed(lambda: [quiet("/bin/true") for _ in range(COLD)])
+        chosen = random.Random(1).sample(range(COUNT), COLD)
+        paths = [mountpoint / "guests" / f"guest{i:05}" / "vars" / f"Var00-{uvproto.TEST}"
+                 for i in chosen]
+        spent, _ = timed(lambda: [p.read_bytes() for p in paths])
+        show(f"read one variable of {COLD} cold guests", spent, "s", plain,
+             f"{COLD} x /bin/true", "4")
+        spent, _ = timed(lambda: [p.read_bytes() for p in paths])
+        show("the same again", spent, "s")
+        show("resident afterwards", uvmount.memory_kib(front) / 1024, "MiB")
+    finally:
+        quiet("umount", str(mountpoint))
+        uvmount.wait_until(lambda: not uvmount.alive(front), "the front ended", 20)
+
+
+def front_pid(mountpoint):
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if words[0].endswith(b"uefivarsfs") and str(mountpoint).encode() in words:
+            return int(entry)
+    raise RuntimeError("no front")
+
+
+class Flood(threading.Thread):
+    """In a process of its own: everything a hostile client can do to one engine."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        code = f"""
+import os, socket, struct, sys
+sys.path.insert(0, {str(uvmount.TOP / 'tests' / 'lib')!r})
+import uvproto
+idle = []
+for i in range(1000):
+    try:
+        s = uvproto.connect({path!r}, 1); s.setblocking(False); idle.append(s)
+        s.send(b"x" * 7)
+    except OSError:
+        break
+guest = uvproto.Guest({path!r}).hello()
+message = uvproto.mm_variable(uvproto.F_SET, os.urandom(65000))
+print("ready", flush=True)
+while True:
+    guest.mm(message)
+"""
+        self.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+    def wait_ready(self):
+        self.process.stdout.readline()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def latencies(guest, count=3000):
+    out = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        guest.get("A", uvproto.TEST, room=64)
+        out.append((time.perf_counter() - begun) * 1e6)
+    return out
+
+
+def flood(scratch):
+    source = scratch.path / "few"
+    source.mkdir()
+    for name in ("bad", "good"):
+        (source / f"{name}.json").write_text(uvmount.store_text(uvmount.variable("A", b"a")))
+    mount = scratch.mount(source, name="few-mnt")
+    guest = uvproto.Guest(mount.socket("good")).hello()
+    latencies(guest, 500)
+    before = latencies(guest)
+    hostile = Flood(mount.socket("bad"))
+    try:
+        hostile.wait_ready()
+        time.sleep(0.3)
+        during = latencies(guest)
+        pid = mount.engine_pid("bad")
+        show("the flooded engine's resident memory", uvmount.memory_kib(pid) / 1024, "MiB")
+        os.kill(mount.engine_pid("bad"), signal.SIGCONT)
+    finally:
+        hostile.stop()
+    for what, pick in (("median", statistics.median), ("99th percentile", lambda v: sorted(v)[
+            int(len(v) * 0.99)])):
+        show(f"GetVariable beside a flooding guest, {what}", pick(during), "us", pick(before),
+             "without it", "ratio 1.5" if what == "median" else None)
+    guest.bye()
+
+
+def main():
+    uvmount.need_mount()
+    with uvmount.Scratch() as scratch:
+        many_guests(scratch)
+        flood(scratch)
+
+
+if __name__ == "__main__":
+    main()

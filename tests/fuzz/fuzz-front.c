@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * An engine that was taken over, and sends its front any frames. An input is a list of frames: a
+ * byte for the type, u16 length, and the payload; what is left over is sent raw. Whatever comes,
+ * the replica must hold nothing but file names and contents, and its sums must be right.
+ */
+
+#include "fuzz.h"
+
+#include "fleet-private.h"
+
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            abort();                                                                               \
+    } while (0)
+
+static FsFleet *fleet_of_one(void)
+{
+    static FsFleet *fleet;
+    static FsOptions options = {.engines = 1, .idle_s = 1, .engine_path = (char *)"/nonexistent"};
+    static const FsFleetEvents events = {0};
+
+    if (fleet)
+        return fleet;
+    g_autofree char *top = g_dir_make_tmp("fuzz-front-XXXXXX", NULL);
+    options.source = g_build_filename(top, "source", NULL);
+    options.sockdir = g_build_filename(top, "sock", NULL);
+    g_mkdir(options.source, 0755);
+    g_autofree char *store = g_build_filename(options.source, "a.json", NULL);
+    CHECK(g_file_set_contents(store, "", 0, NULL));
+    fleet = fs_fleet_new(&options, NULL, NULL);
+    CHECK(fleet);
+    fs_fleet_set_events(fleet, &events, NULL);
+    return fleet;
+}
+
+static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
+{
+}
+
+static void append_frame(UvWriter *out, uint8_t kind, const uint8_t *payload, size_t size)
+{
+    static const uint16_t types[] = {
+        UV_WIRE_REPLY | UV_HOST_HELLO,
+        UV_WIRE_REPLY | UV_HOST_SNAPSHOT,
+        UV_WIRE_REPLY | UV_HOST_SET,
+        UV_WIRE_REPLY | UV_HOST_CHECK,
+        UV_WIRE_REPLY | UV_HOST_END,
+        UV_WIRE_REPLY | UV_HOST_LISTENER,
+        UV_WIRE_REPLY | UV_WIRE_ERROR,
+        UV_HOST_CHANGED,
+        UV_HOST_STATE,
+    };
+    uv_write_u32(out, (uint32_t)size);
+    uv_write_u16(out, types[kind % G_N_ELEMENTS(types)]);
+    uv_write_u16(out, 0);
+    uv_write_u64(out, kind / G_N_ELEMENTS(types));
+    uv_write_bytes(out, payload, size);
+}
+
+static void check_replica(const FsReplica *replica)
+{
+    const FsEntry *entry;
+    size_t bytes = 0, count = 0;
+
+    for (uint64_t after = 0; (entry = fs_replica_next(replica, after)); after = entry->sequence) {
+        CHECK(strlen(entry->name) > 37 && !strchr(entry->name, '/'));
+        CHECK(g_bytes_get_size(entry->content) >= 4);
+        CHECK(fs_replica_lookup(replica, entry->name) == entry);
+        bytes += strlen(entry->name) + g_bytes_get_size(entry->content);
+        count++;
+    }
+    CHECK(bytes == fs_replica_bytes(replica) && count == fs_replica_count(replica));
+}
+
+static FsEngine *engine_on(FsGuest *guest, int fd)
+{
+    FsEngine *engine = engine_new(guest);
+    engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
+    return engine;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    FsFleet *fleet = fleet_of_one();
+    FsGuest *guest = fs_fleet_next(fleet, 0);
+    g_auto(UvWriter) out = {0};
+    UvReader in;
+    int fds[2];
+
+    g_log_set_default_handler(quiet, NULL);
+    uv_writer_init(&out, 1u << 20);
+    uv_reader_init(&in, data, size);
+    while (in.left > 3) {
+        uint8_t kind = uv_read_u8(&in);
+        size_t wanted = uv_read_u16(&in), length = MIN(wanted, in.left);
+        append_frame(&out, kind, uv_read_bytes(&in, length), length);
+    }
+    if (in.left > 0)
+        uv_write_bytes(&out, in.at, in.left);
+    g_autoptr(GBytes) bytes = uv_writer_steal(&out);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+    FsEngine *engine = engine_on(guest, fds[0]);
+    if (bytes && g_bytes_get_size(bytes) > 0)
+        (void)!write(fds[1], g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+    close(fds[1]);
+    while (guest->live->engine && guest->live->engine->io && engine_receive(engine))
+        ;
+    if (guest->live->engine)
+        engine_gone(guest->live->engine);
+    check_replica(guest->live->replica);
+    fs_replica_clear(guest->live->replica);
+    fleet_dispatch(fleet);
+    return 0;
+}
