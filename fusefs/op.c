@@ -3,6 +3,7 @@
 #include "op.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <string.h>
 
 static FsOp *free_ops;
@@ -302,10 +303,32 @@ void fs_op_reply_statfs(FsOp *op, const FsUsage *usage)
     op_end(op);
 }
 
+bool fs_op_sets_flags(const FsOp *op)
+{
+    return op->offset == FS_IOC_SETFLAGS || op->offset == FS_IOC_FSSETXATTR;
+}
+
 void fs_op_reply_flags(FsOp *op, unsigned value)
 {
-    fuse_reply_ioctl(op->req, 0, &value, sizeof(value));
+    struct fsxattr extended = {.fsx_xflags = value & FS_IMMUTABLE_FL ? FS_XFLAG_IMMUTABLE : 0};
+
+    if (fs_op_sets_flags(op)) {
+        fuse_reply_ioctl(op->req, 0, NULL, 0);
+    } else if (op->offset == FS_IOC_FSGETXATTR) {
+        fuse_reply_ioctl(op->req, 0, &extended, sizeof(extended));
+    } else {
+        fuse_reply_ioctl(op->req, 0, &value, sizeof(value));
+    }
     op_end(op);
+}
+
+void fs_op_refuse_flags(FsOp *op)
+{
+    if (op->flags) {
+        fs_op_error(op, EOPNOTSUPP);
+    } else {
+        fs_op_reply_flags(op, 0);
+    }
 }
 
 /* Directories */

@@ -65,7 +65,7 @@ struct FsNodeClass {
     FsStep unlink;
     FsStep rmdir;
     FsStep rename; /* of `name` in `node` to `new_name` in it */
-    FsStep flags;  /* FS_IOC_GETFLAGS, FS_IOC_SETFLAGS with `flags` */
+    FsStep flags;  /* fs_op_sets_flags() says which */
     FsStep statfs;
 };
 
@@ -98,7 +98,10 @@ void fs_op_reply_slice(FsOp *op, GBytes *content); /* op->size bytes from op->of
 void fs_op_reply_text(FsOp *op, const char *text); /* readlink */
 void fs_op_reply_written(FsOp *op);
 void fs_op_reply_statfs(FsOp *op, const FsUsage *usage);
+/* Of an op for flags: to set op->flags (FS_IMMUTABLE_FL and so on), or to tell them. */
+bool fs_op_sets_flags(const FsOp *op);
 void fs_op_reply_flags(FsOp *op, unsigned value);
+void fs_op_refuse_flags(FsOp *op); /* of what has none, and can have none */
 
 /*
  * A directory's reply: fs_op_add() until it says false, then fs_op_reply_directory(). `next_offset`

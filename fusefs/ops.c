@@ -320,32 +320,55 @@ static void do_statfs(fuse_req_t req, fuse_ino_t id)
     }
 }
 
+/*
+ * Flags come in two shapes. Programs use FS_IOC_GETFLAGS and SETFLAGS; the kernel asks with
+ * FS_IOC_FSGETXATTR before it sets, whatever the program used.
+ */
+static bool take_flags(unsigned command, const void *input, size_t size, uint32_t *ret_flags)
+{
+    struct fsxattr extended;
+
+    *ret_flags = 0;
+    switch (command) {
+    case FS_IOC_GETFLAGS:
+    case FS_IOC_FSGETXATTR:
+        return true;
+    case FS_IOC_SETFLAGS:
+        if (size < sizeof(*ret_flags)) {
+            return false;
+        }
+        memcpy(ret_flags, input, sizeof(*ret_flags));
+        return true;
+    case FS_IOC_FSSETXATTR:
+        if (size < sizeof(extended)) {
+            return false;
+        }
+        memcpy(&extended, input, sizeof(extended));
+        *ret_flags = extended.fsx_xflags & FS_XFLAG_IMMUTABLE ? FS_IMMUTABLE_FL : 0;
+        return !(extended.fsx_xflags & ~(unsigned)FS_XFLAG_IMMUTABLE) && !extended.fsx_projid;
+    default:
+        return false;
+    }
+}
+
 static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argument,
                      struct fuse_file_info *file, unsigned flags, const void *input,
                      size_t input_size, size_t output_size)
 {
     FsOp *op = begin(req, id);
-    unsigned value = 0;
 
     if (!op) {
         return;
     }
-    if ((command != FS_IOC_GETFLAGS && command != FS_IOC_SETFLAGS) ||
-        (command == FS_IOC_SETFLAGS && input_size < sizeof(value))) {
-        fs_op_error(op, ENOTTY);
+    if (!take_flags(command, input, input_size, &op->flags)) {
+        fs_op_error(op, command == FS_IOC_FSSETXATTR ? EOPNOTSUPP : ENOTTY);
         return;
     }
-    if (command == FS_IOC_SETFLAGS) {
-        memcpy(&value, input, sizeof(value));
-    }
     op->offset = command;
-    op->flags = value;
     if (op->node->class->flags) {
         op->node->class->flags(op);
-    } else if (value) {
-        fs_op_error(op, EOPNOTSUPP);
     } else {
-        fs_op_reply_flags(op, 0);
+        fs_op_refuse_flags(op);
     }
 }
 

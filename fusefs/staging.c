@@ -8,7 +8,6 @@
  */
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -313,15 +312,6 @@ void fs_staging_rename(FsOp *op)
     }
 }
 
-static void staging_flags(FsOp *op)
-{
-    if (op->offset == FS_IOC_GETFLAGS || op->flags == 0) {
-        fs_op_reply_flags(op, 0);
-    } else {
-        fs_op_error(op, EOPNOTSUPP);
-    }
-}
-
 const FsNodeClass fs_staging_class = {
     .label = "staging",
     .type = S_IFREG,
@@ -330,6 +320,5 @@ const FsNodeClass fs_staging_class = {
     .open = staging_open,
     .read = staging_read,
     .write = staging_write,
-    .flags = staging_flags,
     .statfs = fs_vars_statfs,
 };

@@ -161,7 +161,7 @@ void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable)
 
 static void variable_flags(FsOp *op)
 {
-    if (op->offset == FS_IOC_GETFLAGS) {
+    if (!fs_op_sets_flags(op)) {
         bool immutable = fs_variable_is_immutable(op->tree, op->node);
         fs_op_reply_flags(op, immutable ? FS_IMMUTABLE_FL : 0);
     } else if (op->flags & ~(uint32_t)FS_IMMUTABLE_FL) {
