@@ -253,6 +253,25 @@ static void test_session_malformed(void)
     }
 }
 
+/* Bytes that the length counts and nobody reads. */
+static void test_session_trailing(void)
+{
+    g_autoptr(UvService) service = running_service();
+    g_autoptr(UvService) successor = fixture_service(NULL);
+    g_autoptr(GBytes) bytes = write_session(service);
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(bytes, &size);
+    g_auto(UvWriter) longer = {0};
+
+    uv_writer_init(&longer, size + 1);
+    uv_write_bytes(&longer, data, size);
+    uv_write_u8(&longer, 0);
+    uv_write_u32_at(&longer, 8, size + 1 - 12);
+    g_assert_false(read_session(successor, longer.bytes->data, size + 1));
+    uv_write_u32_at(&longer, 8, size - 12); /* behind the session it is the caller's */
+    g_assert_true(read_session(successor, longer.bytes->data, size + 1));
+}
+
 static void test_session_conflict(void)
 {
     g_autoptr(UvService) service = running_service();
@@ -280,6 +299,7 @@ int main(int argc, char **argv)
     g_test_add_func("/session/fail-closed", test_fail_closed);
     g_test_add_func("/session/round-trip", test_session_round_trip);
     g_test_add_func("/session/malformed", test_session_malformed);
+    g_test_add_func("/session/trailing", test_session_trailing);
     g_test_add_func("/session/conflict", test_session_conflict);
     return g_test_run();
 }

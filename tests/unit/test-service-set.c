@@ -168,12 +168,20 @@ static void test_variable_limit(void)
 }
 
 /* 2.1.9: what counts is the payload, not the authentication header in front of it. */
+static void note_rule(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
+                      void *data)
+{
+    *(const char **)data = refusal->rule;
+}
+
 static void test_auth_payload_limit(void)
 {
+    const char *rule = NULL;
     g_autoptr(UvService) service = large_service(UV_STORAGE_DEFAULT);
     const size_t header = 16 + 24;
     g_autofree uint8_t *data = g_malloc0(header + UV_VARIABLE_MAX);
 
+    uv_service_set_refusal_log(service, note_rule, &rule);
     data[16] = 24; /* dwLength */
     g_assert_cmphex(fixture_set_bytes(service, UV_DOOR_GUEST, "n", ALL | AT, data,
                                       header + UV_VARIABLE_MAX - 3),
@@ -184,9 +192,11 @@ static void test_auth_payload_limit(void)
     data[16] = 23;
     g_assert_cmphex(fixture_set_bytes(service, UV_DOOR_GUEST, "n", ALL | AT, data, header + 1), ==,
                     EFI_SECURITY_VIOLATION);
+    g_assert_cmpstr(rule, ==, "2.1.8");
     data[16] = 26; /* one byte more than there is */
     g_assert_cmphex(fixture_set_bytes(service, UV_DOOR_GUEST, "n", ALL | AT, data, header + 1), ==,
                     EFI_SECURITY_VIOLATION);
+    g_assert_cmpstr(rule, ==, "2.1.8");
 }
 
 static void test_long_name(void)
