@@ -73,7 +73,7 @@ UvPkcs7 *uv_auth_signature(const UvAuthHeader *header)
 
 bool uv_auth_signed(const UvPkcs7 *pkcs7, const UvSetRequest *request, const UvAuthHeader *header)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     g_autoptr(GBytes) content = NULL;
     gsize size;
 

@@ -40,7 +40,7 @@ static void write_variable(UvWriter *writer, const UvVariable *variable)
 
 static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *session)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     gsize session_bytes;
     const void *session_data = g_bytes_get_data(session, &session_bytes);
     uint32_t count = 0;
@@ -71,7 +71,7 @@ static void digest_of(const void *data, size_t size, uint8_t ret_digest[DIGEST_B
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session)
 {
     g_autoptr(GBytes) body = encode_body(set, generation, session);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     uint8_t digest[DIGEST_BYTES];
     gsize size;
 

@@ -52,7 +52,7 @@ static void write_put(UvWriter *out, const UvVariable *variable)
 
 GBytes *uv_record_of_change(const UvChange *change)
 {
-    g_auto(UvWriter) out;
+    g_auto(UvWriter) out = {0};
     bool any = false;
 
     uv_writer_init(&out, PAYLOAD_MAX);
@@ -72,7 +72,7 @@ GBytes *uv_record_of_change(const UvChange *change)
 
 GBytes *uv_record_of_set(const UvVarset *set)
 {
-    g_auto(UvWriter) out;
+    g_auto(UvWriter) out = {0};
 
     uv_writer_init(&out, PAYLOAD_MAX);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
@@ -88,7 +88,7 @@ GBytes *uv_record_of_digest(const UvDigest *digest)
 
 GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text)
 {
-    g_auto(UvWriter) out;
+    g_auto(UvWriter) out = {0};
 
     uv_writer_init(&out, PAYLOAD_MAX + 8);
     write_blob(&out, old_text);

@@ -185,7 +185,7 @@ static void write_header(const UvJournal *journal, UvWriter *out)
 
 static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
 {
-    g_auto(UvWriter) out;
+    g_auto(UvWriter) out = {0};
     uint8_t check[UV_CHECK_BYTES];
     size_t size, start;
     const void *data = g_bytes_get_data(payload, &size);

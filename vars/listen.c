@@ -85,7 +85,7 @@ static uint32_t any_frame(uint16_t type, void *data)
 
 static void answer(UvFrameIo *io, uint64_t cookie, uint32_t code, const char *text)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 4096);
     uv_write_u32(&writer, code);

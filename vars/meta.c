@@ -18,7 +18,7 @@ static const uint8_t magic[8] = "uvmeta\0\1";
 /* Key and content of a variable: an entry is found by it, and fits if it is found. */
 static void variable_digest(const UvVariable *variable, uint8_t ret_digest[UV_CHECK_BYTES])
 {
-    g_auto(UvWriter) head;
+    g_auto(UvWriter) head = {0};
     g_autoptr(GBytes) bytes = NULL;
     UvDigest digest;
 
@@ -110,7 +110,7 @@ void uv_meta_load(UvFolder *folder, GPtrArray *variables, int64_t default_ns)
 
 static GBytes *format(const UvVarset *set)
 {
-    g_auto(UvWriter) out;
+    g_auto(UvWriter) out = {0};
     UvDigest check;
 
     uv_writer_init(&out, META_MAX);

@@ -133,7 +133,7 @@ bool uv_policy_is_enabled(const UvPolicy *policy)
 static GBytes *lock_now_entry(const UvGuid *guid, const UvName *name)
 {
     const size_t size = POLICY_HEADER_BYTES + uv_name_size_bytes(name);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, UINT16_MAX);
     uv_write_u32(&writer, POLICY_VERSION);

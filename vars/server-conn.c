@@ -120,7 +120,7 @@ void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd)
 
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     if (conn->closed)
         return;

@@ -167,7 +167,7 @@ static bool write_item(const UvServer *server, UvWriter *writer, const UvChangeI
 void uv_events_changed(UvService *service, const UvChange *change, void *data)
 {
     UvServer *server = data;
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     uint32_t count = 0;
 
     if (!somebody_listens(server))
@@ -188,7 +188,7 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
 void uv_events_state_changed(UvServer *server)
 {
     const uint32_t state = uv_events_state(server);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     if (state == server->told_state)
         return;

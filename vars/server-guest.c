@@ -58,7 +58,7 @@ static bool decode_hello(GBytes *payload, UvHello *hello)
 static GBytes *hello_reply(const UvServer *server)
 {
     static const char build[] = "uefivarsd " UV_VERSION;
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     uint32_t flags = 0;
 
     if (server->config.force_secure_boot)
@@ -105,7 +105,7 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
 
 static GBytes *mm_reply(uint32_t device_status, GBytes *buffer)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     gsize size;
     const void *data = g_bytes_get_data(buffer, &size);
 

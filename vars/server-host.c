@@ -39,7 +39,7 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn)
 static void reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
                           const char *reason)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 16 + REASON_MAX);
     uv_write_u64(&writer, status);
@@ -211,7 +211,7 @@ static void handle_snapshot(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
     const UvVarset *set = uv_service_variables(server->service);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     uint32_t count = 0;
 
     uv_server_refresh(server);
@@ -287,7 +287,7 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
 static void handle_hello(UvConn *conn, const UvFrame *frame)
 {
     static const char build[] = "uefivarsd " UV_VERSION;
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     UvReader reader;
 
     payload_reader(frame, &reader);
@@ -312,7 +312,7 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
 
 static void handle_check(UvConn *conn, const UvFrame *frame)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_server_refresh(conn->server);
     uv_writer_init(&writer, 256);
@@ -326,7 +326,7 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
     const bool ends = !server->session_alive && uv_server_compact(server);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 64);
     uv_write_u32(&writer, ends);

@@ -18,7 +18,7 @@
 
 static GBytes *encode(UvServer *server)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
     uv_service_write_session(server->service, &writer);

@@ -25,7 +25,7 @@ static bool is_dead(const UvConn *conn)
 void uv_session_persist(UvServer *server)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     if (!server->session_file || !server->session_alive)
         return;

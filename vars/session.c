@@ -131,7 +131,7 @@ bool uv_session_file_read(UvSessionFile *file, UvSessionHead *ret_head, GBytes *
 
 static GBytes *encode_body(const UvSessionHead *head, GBytes *state)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     gsize state_bytes;
     const void *state_data = g_bytes_get_data(state, &state_bytes);
     const size_t name_bytes = strlen(head->name);
@@ -152,7 +152,7 @@ static GBytes *encode_body(const UvSessionHead *head, GBytes *state)
 
 static GBytes *encode_header(uint64_t sequence, const uint8_t *body, size_t body_bytes)
 {
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, HEADER_BYTES);
     uv_write_bytes(&writer, MAGIC, MAGIC_BYTES);

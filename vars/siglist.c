@@ -198,7 +198,7 @@ GBytes *uv_siglist_new_ones(const uint8_t *old, size_t old_size, const uint8_t *
     g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) known =
         g_hash_table_new_full(signature_hash, signature_equal, g_free, NULL);
-    g_auto(UvWriter) writer;
+    g_auto(UvWriter) writer = {0};
     UvReader reader;
     UvSiglist list;
 
