@@ -135,24 +135,17 @@ static void add_settings(const DescWish *wish, GPtrArray *arguments)
 
 /* Starts making the store that the wish means; true where there is nothing to make. */
 static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wish,
-                       GPtrArray *arguments, GError **error)
+                       const DescChoice *choice, GError **error)
 {
     const char *template = desc_wish_template(wish);
     DescInstantiation *what;
 
-    if (desc_wish_asks_for_firmware(wish)) {
-        g_autoptr(DescChoice) choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL);
-
-        if (desc_choice_desc(choice) && desc_choice_store_kind(choice) == DESC_STORE_NONE) {
-            g_ptr_array_add(arguments, g_strdup("--read-only"));
-            return true;
-        }
+    if (choice)
         what = desc_instantiation_new(choice, template_folders(firmware), error);
-    } else if (template) {
+    else if (template)
         what = desc_instantiation_of_template(template, template_folders(firmware), error);
-    } else {
+    else
         return true;
-    }
     if (what && fs_making_start(guest, what, NULL, NULL, error))
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_PENDING, "the store is being made");
     return false;
@@ -163,11 +156,18 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *argumen
 {
     FsFirmware *firmware = data;
     g_autoptr(DescWish) wish = fs_firmware_wish(guest, error);
+    g_autoptr(DescChoice) choice = NULL;
 
     if (!wish)
         return false;
     add_settings(wish, arguments);
-    if (why == FS_START_READ || fs_guest_store_kind(guest) != FS_STORE_NONE)
+    if (fs_guest_store_kind(guest) != FS_STORE_NONE)
         return true;
-    return make_store(firmware, guest, wish, arguments, error);
+    if (desc_wish_asks_for_firmware(wish))
+        choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL);
+    if (choice && desc_choice_desc(choice) && desc_choice_store_kind(choice) == DESC_STORE_NONE) {
+        g_ptr_array_add(arguments, g_strdup("--stateless"));
+        return true;
+    }
+    return why == FS_START_READ || make_store(firmware, guest, wish, choice, error);
 }
