@@ -198,6 +198,11 @@ static void choose_visible(Scanner *s)
         record->visible = true;
         g_hash_table_replace(chosen, record->variable, GUINT_TO_POINTER(i));
     }
+    for (guint i = 0; i < records->len; i++) {
+        const UvFlashRecord *record = &g_array_index(records, UvFlashRecord, i);
+        if (record->visible && record->state != UV_FLASH_STATE_ADDED)
+            s->scan->halfway = true;
+    }
 }
 
 /* Looks like a record that had been finished: then what is before it was no torn append. */

@@ -43,8 +43,10 @@ typedef struct {
     GHashTable *visible; /* the visible record's index, by its variable (borrowed) */
     guint leftovers;     /* records that hold a variable and are not visible */
     uint32_t end;        /* where the next record goes */
-    bool torn;           /* reclaim first */
-    char *damage;        /* what is wrong, with the offset in the file; NULL: nothing */
+    bool torn;           /* bytes behind the end: reclaim first */
+    bool halfway; /* a variable is one in transition, which few but edk2 and we read: reclaim first
+                   */
+    char *damage; /* what is wrong, with the offset in the file; NULL: nothing */
 } UvFlashScan;
 
 /*

@@ -108,7 +108,7 @@ const char *uv_flash_damage(const UvFlash *flash)
 
 bool uv_flash_unfinished(const UvFlash *flash)
 {
-    return flash->scan.torn || flash->ftw.pending;
+    return flash->scan.torn || flash->scan.halfway || flash->ftw.pending;
 }
 
 GPtrArray *uv_flash_variables(const UvFlash *flash)
