@@ -11,6 +11,7 @@ packages_build=(
     libglib2.0-dev
     libgnutls28-dev
     libjson-glib-dev
+    libnbd-dev
     libseccomp-dev
     meson
     ninja-build

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct {
@@ -185,6 +186,18 @@ static void raw_free(FlashStore *f)
     g_free(raw);
 }
 
+static bool is_qcow2(UvFolder *folder)
+{
+    const int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, NULL);
+    char magic[4] = "";
+
+    if (fd < 0)
+        return false;
+    const bool is = pread(fd, magic, sizeof magic, 0) == 4 && memcmp(magic, "QFI\xfb", 4) == 0;
+    close(fd);
+    return is;
+}
+
 UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error)
 {
     static const FlashBacking backing = {
@@ -197,8 +210,11 @@ UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GE
         .reclaim = raw_reclaim,
         .free = raw_free,
     };
-    Raw *raw = g_new0(Raw, 1);
+    Raw *raw;
 
+    if (is_qcow2(folder))
+        return uv_store_qcow2_open(folder, options, error);
+    raw = g_new0(Raw, 1);
     raw->fd = -1;
     raw->replaced = g_array_new(FALSE, FALSE, sizeof(int));
     return uv_store_flash_new(folder, options, &backing, raw, error);

@@ -5,6 +5,7 @@ virt-fw-vars reads what we say is there, and nothing outside the variable store 
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -43,7 +44,7 @@ def outside(path):
 
 class Images(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir="/var/tmp")
+        folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
@@ -131,6 +132,31 @@ class Images(unittest.TestCase):
                 tool.close()
                 self.assertEqual(virt_fw_vars(path), shown)
                 self.assertEqual(outside(path), before)
+
+    def test_container(self):
+        path = os.path.join(self.folder, "VARS.qcow2")
+        before = None
+        for source in ("OVMF_VARS.fd", "OVMF_VARS_4M.ms.fd"):
+            raw = os.path.join(self.folder, source)
+            subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2",
+                            "/usr/share/OVMF/" + source, path], check=True)
+            before = outside("/usr/share/OVMF/" + source)
+            expected = virt_fw_vars("/usr/share/OVMF/" + source)
+            tool = Tool(path)
+            self.assertEqual(tool.dump(), expected)
+            for i in range(80):
+                data = bytes([i]) * 9000
+                self.assertEqual(tool.set(f"Large{i % 3}", data), "ok")
+                expected[f"Large{i % 3}", uvflash.GUID] = (7, "00" * 16, data.hex())
+            self.assertEqual(tool.dump(), expected)
+            tool.close()
+            subprocess.run(["qemu-img", "check", "-q", path], check=True)
+            subprocess.run(["qemu-img", "convert", "-O", "raw", path, raw], check=True)
+            self.assertEqual(virt_fw_vars(raw), expected)
+            # The working block has new records, as it would have from the firmware.
+            after = outside(raw)
+            self.assertEqual(after[0], before[0])
+            self.assertNotEqual(after[1], before[1])
 
     def test_sparse_stays_sparse(self):
         path = self.copy("/usr/share/AAVMF/AAVMF_VARS.fd")
