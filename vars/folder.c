@@ -177,6 +177,7 @@ static int create_file(UvFolder *folder, UvFileRole role, int dir_fd, const char
         ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : sync_names(dir_fd);
     if (ret < 0) {
         close(fd);
+        unlinkat(dir_fd, name, 0);
         return ret;
     }
     return fd;

@@ -193,18 +193,20 @@ bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image)
     return uv_reader_done(&reader);
 }
 
-/* The `size` bytes at `at` are the ones of `whole` there; or behind its end, and zeros. */
-static bool same_there(const uint8_t *at, size_t offset, size_t size, const uint8_t *whole,
-                       size_t whole_size)
+/* Behind its end a text is zeros, as a file is that was made longer. */
+static uint8_t byte_of(const uint8_t *text, size_t size, size_t at)
 {
-    size_t inside = offset < whole_size ? MIN(size, whole_size - offset) : 0;
+    return at < size ? text[at] : 0;
+}
 
-    if (memcmp(at, whole + (inside ? offset : 0), inside) != 0)
-        return false;
-    for (size_t i = inside; i < size; i++)
-        if (at[i] != 0)
-            return false;
-    return true;
+/* A sector: the new one up to some byte (all, none, or where the new text ends), then the old. */
+static bool sector_matches(const UvRecordImage *image, const uint8_t *text, size_t at, size_t end)
+{
+    while (at < end && text[at] == byte_of(image->new_text, image->new_size, at))
+        at++;
+    while (at < end && text[at] == byte_of(image->old_text, image->old_size, at))
+        at++;
+    return at == end;
 }
 
 bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size)
@@ -212,12 +214,8 @@ bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, si
     if (size < MIN(image->old_size, image->new_size) ||
         size > MAX(image->old_size, image->new_size))
         return false;
-    for (size_t offset = 0; offset < size; offset += SECTOR_BYTES) {
-        size_t n = MIN(SECTOR_BYTES, size - offset);
-
-        if (!same_there(text + offset, offset, n, image->old_text, image->old_size) &&
-            !same_there(text + offset, offset, n, image->new_text, image->new_size))
+    for (size_t offset = 0; offset < size; offset += SECTOR_BYTES)
+        if (!sector_matches(image, text, offset, MIN(offset + SECTOR_BYTES, size)))
             return false;
-    }
     return true;
 }

@@ -38,7 +38,8 @@ typedef struct {
 } UvRecordImage;
 bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image);
 /*
- * Whether `text` is what an unfinished writing in place can leave: each sector is the old one or
- * the new one, the size is between both. Text that somebody else wrote is not.
+ * Whether `text` is what an unfinished writing in place can leave: each sector is the new one
+ * up to some byte and then the old one, the size is between both. Text that somebody else wrote is
+ * not.
  */
 bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size);

@@ -182,6 +182,23 @@ static void save_times(JsonStore *json, const UvVarset *set)
     json->meta_due_us = 0;
 }
 
+/* One that lost its name is gone, durably or not: coming back, it would say that it is done. */
+static bool remove_journal(JsonStore *json, GError **error)
+{
+    GError *local = NULL;
+    struct stat st;
+
+    if (uv_folder_unlink(json->store.folder, UV_FILE_JOURNAL, &local))
+        return true;
+    if (fstat(uv_journal_fd(json->journal), &st) == 0 && st.st_nlink == 0) {
+        g_error_free(local);
+        return true;
+    }
+    uv_map_folder_error(&local);
+    g_propagate_error(error, local);
+    return false;
+}
+
 bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
 {
     g_autoptr(GBytes) text = NULL;
@@ -204,10 +221,8 @@ bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
     json->publish_again = false;
     g_clear_pointer(&text, g_bytes_unref);
     save_times(json, set);
-    if (!uv_folder_unlink(json->store.folder, UV_FILE_JOURNAL, error)) {
-        uv_map_folder_error(error);
+    if (!remove_journal(json, error))
         return false;
-    }
     uv_json_store_forget_journal(json);
     json->seen.present = false;
     json->compact_due_us = json->backoff_us = 0;

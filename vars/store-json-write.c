@@ -191,10 +191,16 @@ static bool create_journal(JsonStore *json, GError **error)
     GError *local = NULL;
     int fd = uv_folder_open(folder, UV_FILE_JOURNAL, O_RDWR | O_CREAT | O_EXCL, &local);
 
+    /* One that could neither be made durable nor be removed before. */
+    if (fd < 0 && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_EXIST) &&
+        uv_folder_unlink(folder, UV_FILE_JOURNAL, NULL)) {
+        g_clear_error(&local);
+        fd = uv_folder_open(folder, UV_FILE_JOURNAL, O_RDWR | O_CREAT | O_EXCL, &local);
+    }
     if (fd < 0)
         return folder_refused(json, local, error);
     json->journal = uv_journal_new(fd, uv_folder_path(folder, UV_FILE_JOURNAL), &json->digest);
-    json->journal_done = true;
+    json->journal_done = !json->publish_again;
     return true;
 }
 
@@ -238,6 +244,25 @@ static bool lock_unchanged(JsonStore *json, GError **error)
     return changed_error(json, error);
 }
 
+/*
+ * Somebody removed our journal: what was in it is in memory only, until the next compaction, which
+ * is now due. Appending to a file without a name would be writing to nowhere.
+ */
+static void check_journal_is_there(JsonStore *json)
+{
+    struct stat st;
+
+    if (!json->journal || (fstat(uv_journal_fd(json->journal), &st) == 0 && st.st_nlink > 0))
+        return;
+    if (!json->journal_done) {
+        uv_store_warn(&json->store, "%s: removed by somebody while it was needed",
+                      uv_folder_path(json->store.folder, UV_FILE_JOURNAL));
+        json->publish_again = true;
+        json->compact_due_us = g_get_monotonic_time();
+    }
+    g_clear_pointer(&json->journal, uv_journal_free);
+}
+
 bool uv_json_store_begin(JsonStore *json, bool create, GError **error)
 {
     if (json->never_write || !json->loaded) {
@@ -251,11 +276,12 @@ bool uv_json_store_begin(JsonStore *json, bool create, GError **error)
         return false;
     if (json->fd < 0 && !create_store(json, error))
         return false;
+    check_journal_is_there(json);
     if (json->journal)
         return true;
     if (json->seen.present && !json->seen.fits)
         uv_json_store_set_aside(json, "it does not belong to the store");
     if (json->seen.present)
         return adopt_journal(json, error);
-    return !create || create_journal(json, error);
+    return (!create && !json->publish_again) || create_journal(json, error);
 }

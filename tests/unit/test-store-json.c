@@ -466,6 +466,25 @@ static void test_store_removed(Fixture *f, gconstpointer keeper)
     store_test_expect(&f->t, "A", "2");
 }
 
+static void test_journal_removed(Fixture *f, gconstpointer keeper)
+{
+    g_autofree char *text = store_test_json("A", "1", "B", "2", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    scratch_remove(f->dir, ".uefivarsfs");
+    store_test_put(&f->t, "B", "2");
+    g_assert_true(store_test_warned(&f->t, "removed by somebody"));
+    g_assert_cmpint(f->t.store->ops->due(f->t.store), <=, g_get_monotonic_time());
+    compact(f);
+    expect_json(f, text);
+    store_test_put(&f->t, "B", NULL);
+    scratch_remove(f->dir, ".uefivarsfs");
+    compact(f);
+    reopen(f);
+    store_test_expect(&f->t, "A", "1");
+    store_test_expect(&f->t, "B", NULL);
+}
+
 static void test_owner_of_sidecars(Fixture *f, gconstpointer keeper)
 {
     g_autofree char *path = scratch_path(f->dir, "s.json");
@@ -516,6 +535,7 @@ int main(int argc, char **argv)
         {"in-place", test_in_place},
         {"bind-mount", test_bind_mount},
         {"store-removed", test_store_removed},
+        {"journal-removed", test_journal_removed},
         {"owner-of-sidecars", test_owner_of_sidecars},
     };
 
