@@ -40,6 +40,7 @@ packages_tests=(
     fuse3
     libclang-rt-dev
     libxml2-utils
+    lld
     mokutil
     mtools
     openssl

@@ -4,9 +4,7 @@
 
 #include "efi-abi.h"
 
-/* clang-format off */
-G_DEFINE_QUARK(uv-store-error-quark, uv_store_error)
-/* clang-format on */
+G_DEFINE_QUARK(uv - store - error - quark, uv_store_error)
 
 uint64_t uv_store_error_status(const GError *error)
 {

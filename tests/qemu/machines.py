@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The chain's other parts: an engine of its own, and QEMU with the bare-metal guest."""
+
+import os
+import queue
+import shutil
+import tempfile
+import threading
+import time
+
+from qemu import Qemu, skip
+import uvengine
+
+GUESTS = os.environ.get("UEFIVARS_QEMU_GUESTS", "")
+DEVICE = {"x86_64": "uefi-vars-x64", "aarch64": "uefi-vars-sysbus"}
+FIRMWARE_SUCCESS = "0"
+NOT_FOUND = "800000000000000e"
+
+
+def need_guest(arch):
+    if not os.path.exists(f"{GUESTS}/guest-{arch}"):
+        skip("the bare-metal guests were not built (clang, lld)")
+
+
+class Engine(uvengine.Engine):
+    """uefivarsd below `folder`."""
+
+    def variables(self):
+        """{name-guid: (attributes, data)} as the host sees them."""
+        with self.host() as host:
+            return {name: (int.from_bytes(content[:4], "little"), content[4:])
+                    for name, (content, _) in host.snapshot()["entries"].items()}
+
+
+class Machine(Qemu):
+    """QEMU with the bare-metal guest, commanded over its serial line."""
+
+    def __init__(self, socket, arch="x86_64", options="", args=(), **kwargs):
+        self.lines = []
+        self.acknowledged = []  # numbers that `write` reported, in order
+        self.refused = []
+        self._new = queue.Queue()
+        super().__init__(f"{DEVICE[arch]},socket={socket}{options}", arch=arch, qtest=False,
+                         stopped=kwargs.pop("stopped", False),
+                         args=["-serial", "stdio", "-kernel", f"{GUESTS}/guest-{arch}", *args],
+                         **kwargs)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for raw in self.process.stdout:
+            line = raw.decode(errors="replace").strip()
+            words = line.split()
+            if len(words) == 2 and words[0] == "w":
+                self.acknowledged.append(int(words[1]))
+            elif len(words) == 3 and words[0] == "e":
+                self.refused.append(int(words[1]))
+            else:
+                self.lines.append(line)
+                self._new.put(line)
+        self._new.put(None)
+
+    def type(self, text):
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def expect(self, prefix, timeout=30):
+        """The next line that begins with `prefix`, and what came before."""
+        before = []
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._new.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"no «{prefix}»; got {before}; {self.stderr()}") from None
+            if line is None:
+                raise EOFError(f"QEMU ended; got {before}; {self.stderr()}")
+            # SeaBIOS leaves control sequences in front.
+            if line.startswith(prefix) or line.endswith(prefix):
+                return line, before
+            before.append(line)
+
+    def ready(self):
+        return self.expect("ready")[0]
+
+    def ask(self, command, prefix=None):
+        """Types a command, and returns the words of its answer after the command's own."""
+        self.type(command)
+        line, _ = self.expect(prefix or command.split()[0])
+        return line.split()[1:]
+
+    def set(self, name, attributes, data):
+        return self.ask(f"set {name} {attributes:x} {data.hex()}")[1]
+
+    def get(self, name):
+        """(status text, attributes, data)"""
+        words = self.ask(f"get {name}")
+        if words[1] != "0":
+            return words[1], 0, b""
+        return words[1], int(words[2], 16), bytes.fromhex(words[3] if len(words) > 3 else "")
+
+    def delete(self, name):
+        return self.ask(f"delete {name}")[1]
+
+    def names(self):
+        self.type("list")
+        _, before = self.expect("list")
+        return [line.split()[1] for line in before if line.startswith("name ")]
+
+    def write(self, first, count=0xFFFFFFF, step=500):
+        """Starts writing; acknowledged and refused fill up meanwhile."""
+        self.type(f"write {first:x} {count:x} {step:x}")
+
+    def stop_writing(self):
+        self.type("")
+        self.expect("written")
+
+    def wait_for_writes(self, count, timeout=60):
+        """Until that many more are acknowledged."""
+        target = len(self.acknowledged) + count
+        end = time.monotonic() + timeout
+        while len(self.acknowledged) < target:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(self.acknowledged)} of {target} writes; {self.stderr()}")
+            if self.process.poll() is not None:
+                raise EOFError(self.stderr())
+            time.sleep(0.01)
+
+
+def written(variables):
+    """The numbers in the Log variables of {name: (attributes, data)}, in order."""
+    logs = {}
+    for name, (_, data) in variables.items():
+        if name.startswith("Log-"):
+            logs[int(name.split("-")[1])] = data
+    out = []
+    for number in sorted(logs):
+        data = logs[number]
+        out += [int.from_bytes(data[at:at + 4], "little") for at in range(0, len(data), 4)]
+    return out
+
+
+def check_written(test, variables, acknowledged, refused=()):
+    """Nothing lost, nothing doubled, in order; a refused one may be there once or not."""
+    found = written(variables)
+    test.assertEqual(len(found), len(set(found)), "written twice")
+    test.assertEqual(found, sorted(found), "out of order")
+    test.assertEqual(set(acknowledged) - set(found), set(), "acknowledged and lost")
+    # The last one may have been written, and QEMU ended before the guest could say so.
+    unexplained = set(found) - set(acknowledged) - set(refused)
+    test.assertLessEqual(unexplained, {max(acknowledged, default=-1) + 1})
+
+
+def folder_of(test, prefix="uv-qemu-test-"):
+    folder = tempfile.mkdtemp(prefix=prefix)
+    test.addCleanup(shutil.rmtree, folder, True)
+    return folder
