@@ -287,7 +287,10 @@ char *fs_guest_status_object(FsGuest *guest)
 
     json_builder_begin_object(builder);
     add_text(builder, "guest", guest->name);
-    add_text(builder, "store", store);
+    json_builder_set_member_name(builder, "store");
+    json_builder_begin_object(builder);
+    add_text(builder, "path", store);
+    json_builder_end_object(builder);
     add_text(builder, "socket", socket);
     add_engine(builder, live->engine);
     json_builder_set_member_name(builder, "shadowed");

@@ -5,22 +5,44 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-/* The engine is confined because it may be taken over: a member is only added, never replaced. */
-static void add_member(JsonObject *object, const char *name, JsonNode *node, gpointer data)
-{
-    JsonObject *status = data;
+#include "json-scan.h"
 
-    if (!json_object_has_member(status, name)) {
-        json_object_set_member(status, name, json_node_copy(node));
-    }
+static void add_members(JsonObject *status, JsonObject *said);
+
+static void append(JsonArray *array, guint index, JsonNode *node, gpointer data)
+{
+    json_array_add_element(data, json_node_copy(node));
 }
 
-static JsonNode *parse(const char *text, gssize size)
+/* The engine is confined because it may be taken over: it adds to what the front says, and
+ * replaces nothing. */
+static void add_member(JsonObject *said, const char *name, JsonNode *node, gpointer data)
+{
+    JsonObject *status = data;
+    JsonNode *ours = json_object_get_member(status, name);
+
+    if (!ours)
+        json_object_set_member(status, name, json_node_copy(node));
+    else if (JSON_NODE_HOLDS_OBJECT(ours) && JSON_NODE_HOLDS_OBJECT(node))
+        add_members(json_node_get_object(ours), json_node_get_object(node));
+    else if (JSON_NODE_HOLDS_ARRAY(ours) && JSON_NODE_HOLDS_ARRAY(node))
+        json_array_foreach_element(json_node_get_array(node), append, json_node_get_array(ours));
+}
+
+static void add_members(JsonObject *status, JsonObject *said)
+{
+    json_object_foreach_member(said, add_member, status);
+}
+
+/* NULL unless it is one JSON object that json-glib can be trusted with (json-scan.h). */
+static JsonNode *parse(const char *text, size_t size)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
+    UvJsonFault fault;
+    g_autoptr(GArray) objects = uv_json_scan(text, size, &fault);
     JsonNode *root;
 
-    if (!json_parser_load_from_data(parser, text, size, NULL)) {
+    if (!objects || !json_parser_load_from_data(parser, text, (gssize)size, NULL)) {
         return NULL;
     }
     root = json_parser_steal_root(parser);
@@ -33,7 +55,7 @@ static JsonNode *parse(const char *text, gssize size)
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
 {
     g_autofree char *front = fs_guest_status_object(guest);
-    g_autoptr(JsonNode) status = parse(front, -1);
+    g_autoptr(JsonNode) status = parse(front, strlen(front));
     g_autoptr(JsonNode) said = NULL;
     g_autofree char *pretty = NULL;
     size_t used, size;
@@ -47,8 +69,7 @@ GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
         said = parse(g_bytes_get_data(engine, NULL), g_bytes_get_size(engine));
     }
     if (said) {
-        json_object_foreach_member(json_node_get_object(said), add_member,
-                                   json_node_get_object(status));
+        add_members(json_node_get_object(status), json_node_get_object(said));
     }
     pretty = json_to_string(status, TRUE);
     used = strlen(pretty);
