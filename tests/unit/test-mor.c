@@ -15,13 +15,13 @@ typedef enum {
     LOCK,
 } Which;
 
-static EfiStatus set(UvService *service, Which which, uint32_t attributes, const char *data,
-                     size_t size)
+static EfiStatus set_from(UvDoor door, UvService *service, Which which, uint32_t attributes,
+                          const char *data, size_t size)
 {
     g_autoptr(UvName) name = uv_name_new_utf8(
         which == MOR ? "MemoryOverwriteRequestControl" : "MemoryOverwriteRequestControlLock", NULL);
     const UvSetRequest request = {
-        .door = UV_DOOR_GUEST,
+        .door = door,
         .guid = which == MOR ? uv_guid_mor_control : uv_guid_mor_lock,
         .name = name,
         .attributes = attributes,
@@ -30,6 +30,12 @@ static EfiStatus set(UvService *service, Which which, uint32_t attributes, const
     };
 
     return uv_service_set(service, &request, NULL);
+}
+
+static EfiStatus set(UvService *service, Which which, uint32_t attributes, const char *data,
+                     size_t size)
+{
+    return set_from(UV_DOOR_GUEST, service, which, attributes, data, size);
 }
 
 /* What the lock variable reads: 0, 1, 2; -1: not there. */
@@ -166,6 +172,21 @@ static void test_session(void)
     g_assert_cmphex(set(successor, MOR, ALL, "\1", 1), ==, EFI_SUCCESS);
 }
 
+/* The rules are a session's. */
+static void test_host(void)
+{
+    g_autoptr(UvService) service = make(NULL);
+
+    g_assert_cmphex(set(service, LOCK, ALL, "\1", 1), ==, EFI_SUCCESS);
+    g_assert_cmphex(set_from(UV_DOOR_HOST, service, MOR, ALL, "\1", 1), ==, EFI_ACCESS_DENIED);
+    g_assert_cmphex(set_from(UV_DOOR_HOST, service, LOCK, 0, "", 0), ==, EFI_WRITE_PROTECTED);
+    uv_service_end_session(service);
+    g_assert_cmphex(set_from(UV_DOOR_HOST, service, MOR, ALL, "\1", 1), ==, EFI_SUCCESS);
+    g_assert_cmphex(set_from(UV_DOOR_HOST, service, LOCK, ALL, "\2", 1), ==, EFI_SUCCESS);
+    g_assert_cmpint(lock_value(service), ==, 2);
+    g_assert_cmphex(set_from(UV_DOOR_HOST, service, LOCK, 0, "", 0), ==, EFI_SUCCESS);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -175,6 +196,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mor/2.8 wrong key", test_wrong_key);
     g_test_add_func("/mor/2.8 failing store", test_failing_store);
     g_test_add_func("/mor/2.8 absent", test_absent);
+    g_test_add_func("/mor/host", test_host);
     g_test_add_func("/mor/session", test_session);
     return g_test_run();
 }
