@@ -132,11 +132,17 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
 {
     g_autoptr(DescInstantiation) instantiation = instantiation_alloc();
 
-    instantiation->kind = DESC_STORE_FLASH;
     instantiation->keep_format = true;
     if (!check_wished(path, template_folders, error) || !open_template(instantiation, path, error))
         return NULL;
+    instantiation->kind =
+        starts_json(instantiation->template_fd) ? DESC_STORE_JSON : DESC_STORE_FLASH;
     return g_steal_pointer(&instantiation);
+}
+
+bool desc_instantiation_is_json(const DescInstantiation *instantiation)
+{
+    return instantiation->kind == DESC_STORE_JSON;
 }
 
 /* Copies all of `from`, leaving holes where it has them, so that a 64 MiB image takes what it

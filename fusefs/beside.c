@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What lies beside a guest's store: its configuration, the pin of its firmware, the folder itself.
+/* What lies beside a guest's store: the pin of its firmware, the folder itself.
  */
 
 #include "fleet-private.h"
@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* A larger configuration or pin is none. */
+/* A larger pin is none. */
 #define TEXT_MAX (1024 * 1024)
 
 static char *read_text(int fd, size_t *ret_size)
@@ -36,15 +36,6 @@ static char *read_text(int fd, size_t *ret_size)
     text[size] = '\0';
     *ret_size = size;
     return g_steal_pointer(&text);
-}
-
-char *fs_guest_read_config(const FsGuest *guest, size_t *ret_size)
-{
-    const FsSource *source = guest->fleet->source;
-    g_autofree char *path = fs_source_config(source, guest->rule, guest->name);
-    int fd = fs_source_openat(source, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-
-    return fd < 0 ? NULL : read_text(fd, ret_size);
 }
 
 int fs_guest_open_folder(const FsGuest *guest, char **ret_store)

@@ -10,6 +10,9 @@
 
 #include "fleet.h"
 
+/* A larger config.json is an error. */
+#define FS_CONFIG_MAX (64 * 1024)
+
 /* false: there is none. */
 bool fs_config_stat(const FsFleet *fleet, const FsGuest *guest, struct stat *ret_stat);
 /* NULL without an error: there is none. */

@@ -88,8 +88,6 @@ char *fs_guest_store_path(
     const FsGuest *guest); /* as people would type it; where it will be if absent */
 char *fs_guest_config_path(const FsGuest *guest); /* G/config.json or G.config.json, there or not */
 char *fs_guest_socket_path(const FsGuest *guest);
-/* The text of config.json, with a NUL; NULL: there is none that can be read. */
-char *fs_guest_read_config(const FsGuest *guest, size_t *ret_size);
 /* The pin of the firmware that the store was made from; NULL: none, or no store. */
 char *fs_guest_read_pin(const FsGuest *guest);
 /* The folder of the store (to be closed; -errno), and the store's name in it, there or not. */

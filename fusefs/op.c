@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "op.h"
+#include "virtual.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -150,6 +151,15 @@ void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else)
     uint64_t serial = wait_with(op, step, or_else);
     fs_guest_import(op->node->guest, op->req, json, go_on, op);
     park(op, serial);
+}
+
+void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, FsStep step)
+{
+    gsize size;
+    const char *text = g_bytes_get_data(op->content, &size);
+
+    wait_with(op, step, NULL);
+    virtual->write(virtual->data, op->node->guest, path, text, size, go_on, op);
 }
 
 static void removed_guest(FsGuest *guest, int error, void *data)

@@ -81,6 +81,9 @@ void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int6
                FsStep step, FsStep or_else);
 void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsStep or_else);
 void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else);
+/* op->content goes to a generated file. */
+struct FsVirtual;
+void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *path, FsStep step);
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
 /* `step` finds the reply in op->content; with `or_else` an error leads there, in
  * op->flags, instead of to the kernel. */

@@ -24,7 +24,6 @@
 #include "wire.h"
 
 #define STATUS_BLOCK 4096
-#define CONFIG_MAX (64 * 1024)
 
 struct FsControl {
     const char *name;
@@ -192,7 +191,7 @@ static void config_open(FsOp *op)
 {
     g_autoptr(GError) error = NULL;
 
-    op->content = fs_config_read(op->tree->fleet, op->node->guest, CONFIG_MAX, &error);
+    op->content = fs_config_read(op->tree->fleet, op->node->guest, FS_CONFIG_MAX, &error);
     if (error) {
         g_warning("guest %s: %s", fs_guest_name(op->node->guest), error->message);
         fs_op_error(op, EIO);
@@ -235,7 +234,7 @@ static const FsControl controls[] = {
         .type_and_mode = S_IFREG | 0600,
         .getattr = config_getattr,
         .open = config_open,
-        .text_max = CONFIG_MAX,
+        .text_max = FS_CONFIG_MAX,
         .commit = config_commit,
     },
     {

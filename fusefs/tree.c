@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "firmware.h"
 #include "op.h"
 #include "tree-parts.h"
 
@@ -133,10 +134,18 @@ static void entry_changed(FsGuest *guest, const char *name, bool appeared, bool 
     }
 }
 
+static bool engine_starting(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
+                            GError **error)
+{
+    FsTree *tree = data;
+    return fs_firmware_engine_starting(guest, why, arguments, tree->firmware, error);
+}
+
 static const FsFleetEvents events = {
     .guest_added = guest_added,
     .guest_removed = guest_removed,
     .entry_changed = entry_changed,
+    .engine_starting = engine_starting,
 };
 
 FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
@@ -155,6 +164,9 @@ FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
         tree->gid = source.st_gid;
     }
     g_queue_init(&tree->staging);
+    tree->firmware = fs_firmware_new(options);
+    fs_virtual_register_top(fs_firmware_top_tree(tree->firmware));
+    fs_virtual_register_guest(fs_firmware_guest_tree(tree->firmware));
     if (fs_fleet_is_file(fleet)) {
         FsGuest *guest = fs_fleet_next(fleet, 0);
         tree->root = fs_vars_node(tree, guest, NULL);
@@ -172,5 +184,6 @@ void fs_tree_free(FsTree *tree)
     g_clear_handle_id(&tree->staging_timer, g_source_remove);
     fs_staging_forget_guest(tree, NULL);
     fs_nodes_free(tree->nodes);
+    fs_firmware_free(tree->firmware);
     g_free(tree);
 }

@@ -30,6 +30,7 @@ typedef struct {
     struct fuse_session *session;
     FsNodes *nodes;
     FsNotify *notify;
+    struct FsFirmware *firmware;
     FsNode *root;
     FsNode *guests; /* guests/, or NULL where SOURCE is a file */
     GQueue staging; /* FsStaging, the one that was used last at the tail */

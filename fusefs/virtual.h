@@ -23,8 +23,10 @@ typedef struct FsVirtual {
     char **(*list)(void *data, FsGuest *guest, const char *path);
     /* A file's text or a link's target, the caller's; NULL: nothing to read (an empty file). */
     char *(*read)(void *data, FsGuest *guest, const char *path);
-    /* What one write() wrote, to a file with a write permission bit: 0 or an errno. NULL: never. */
-    int (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size);
+    /* What one write() wrote, to a file with a write permission bit; ends with one call of `go_on`,
+     * at once or later. NULL: never. */
+    void (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
+                  FsContinue go_on, void *go_on_data);
 } FsVirtual;
 
 /* Before the tree is made. Borrowed, for the life of the mount. */

@@ -84,7 +84,7 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
     g_autoptr(UvDaemonOptions) options = g_new0(UvDaemonOptions, 1);
     g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT};
     gboolean force = FALSE, no_custom = FALSE, daemonize = FALSE, spawned = FALSE;
-    gboolean read_only = FALSE, version = FALSE, syscalls = FALSE;
+    gboolean read_only = FALSE, stateless = FALSE, version = FALSE, syscalls = FALSE;
     const GOptionEntry entries[] = {
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
          "The variable store (any supported format; made if absent)", "FILE"},
@@ -106,6 +106,7 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
         {"spawned", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &spawned, NULL, NULL},
         {"user", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &raw.user, NULL, "UID:GID"},
         {"read-only", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &read_only, NULL, NULL},
+        {"stateless", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &stateless, NULL, NULL},
         {"print-syscalls", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &syscalls, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -123,7 +124,8 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
     options->service.disable_custom_mode = no_custom;
     options->daemonize = daemonize;
     options->spawned = spawned;
-    options->read_only = read_only;
+    options->service.stateless = stateless;
+    options->read_only = read_only || stateless;
     options->show_version = version;
     options->print_syscalls = syscalls;
     return check(options, &raw, error) ? g_steal_pointer(&options) : NULL;

@@ -505,5 +505,5 @@ bool uv_folder_stat(UvFolder *folder, UvFileRole role, struct stat *ret_stat, GE
 
 const char *uv_folder_path(const UvFolder *folder, UvFileRole role)
 {
-    return folder->texts[role];
+    return role < G_N_ELEMENTS(folder->texts) ? folder->texts[role] : "no such file";
 }

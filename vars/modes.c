@@ -91,6 +91,8 @@ void uv_modes_derive(UvChange *change, const UvServiceConfig *config)
 {
     const UvGuid *global = &uv_guid_global_variable;
 
+    if (config->stateless)
+        return;
     derive_setup_mode(change);
     put(change, global, "SignatureSupport", BS_RT, signature_support, sizeof signature_support);
     put_byte(change, global, "SecureBoot", BS_RT, uv_modes_is_secure_boot(change, config));

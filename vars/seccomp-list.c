@@ -32,10 +32,8 @@ const char *const uv_seccomp_engine[] = {
     "getpid",
     "getrandom",
     "getsockopt",
-    "gettimeofday",
-    "lseek",
+    "madvise",
     "mmap",
-    "mprotect",
     "mremap",
     "munmap",
     "newfstatat",
@@ -44,43 +42,30 @@ const char *const uv_seccomp_engine[] = {
     "pread64",
     "pwrite64",
     "read",
-    "recvfrom",
     "recvmsg",
     "restart_syscall",
-    "rt_sigprocmask",
-    "rt_sigreturn",
     "sendmsg",
     "sendto",
+    "wait4",
     "write",
-    "writev",
     NULL,
 };
 
 const char *const uv_seccomp_keeper[] = {
-    "brk",          "close",
-    "dup",          "exit_group",
-    "fchown",       "fchownat",
-    "fcntl",        "fstat",
-    "fsync",        "ftruncate",
-    "geteuid",      "mkdirat",
-    "mmap",         "munmap",
-    "newfstatat",   "openat",
-    "poll",         "read",
-    "recvmsg",      "renameat",
-    "renameat2",    "restart_syscall",
-    "rt_sigreturn", "sendmsg",
-    "syncfs",       "unlinkat",
-    "write",        NULL,
+    "brk",       "close",           "dup",        "exit_group", "fchown",   "fchownat",
+    "fcntl",     "fstat",           "fsync",      "ftruncate",  "geteuid",  "mkdirat",
+    "mmap",      "munmap",          "newfstatat", "openat",     "recvmsg",  "renameat",
+    "renameat2", "restart_syscall", "sendmsg",    "syncfs",     "unlinkat", NULL,
 };
 
-/* mmap and mprotect: without PROT_EXEC only. */
+/* mmap: without PROT_EXEC only. */
 static int allow(scmp_filter_ctx filter, const char *name)
 {
     const int number = seccomp_syscall_resolve_name(name);
 
     if (number == __NR_SCMP_ERROR)
         return 0;
-    if (strcmp(name, "mmap") == 0 || strcmp(name, "mprotect") == 0)
+    if (strcmp(name, "mmap") == 0)
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);

@@ -185,6 +185,23 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
     server->told_state = uv_events_state(server);
 }
 
+void uv_events_touched(UvServer *server, const UvVariable *variable)
+{
+    g_auto(UvWriter) writer = {0};
+    g_autofree char *name = file_name(variable);
+
+    if (!name || !somebody_listens(server))
+        return;
+    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    write_head(server, &writer);
+    uv_write_u32(&writer, 1);
+    uv_write_u8(&writer, true);
+    write_entry(server, &writer, name, variable);
+    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
+    if (payload)
+        tell(server, UV_HOST_CHANGED, payload);
+}
+
 void uv_events_state_changed(UvServer *server)
 {
     const uint32_t state = uv_events_state(server);

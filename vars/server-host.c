@@ -199,10 +199,13 @@ static void handle_touch(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, "not a variable's file name");
         return;
     }
-    if (uv_service_touch(server->service, &guid, name, mtime_ns, &error))
-        reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
-    else
+    if (!uv_service_touch(server->service, &guid, name, mtime_ns, &error)) {
         reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, error->message);
+        return;
+    }
+    uv_events_touched(server,
+                      uv_varset_lookup(uv_service_variables(server->service), &guid, name));
+    reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
 }
 
 /* ---- whole stores ---- */

@@ -142,6 +142,8 @@ void uv_events_write_identity(const UvServer *server, UvWriter *writer);
 bool uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
 void uv_events_changed(UvService *service, const UvChange *change, void *server);
 /* Tells hosts if the state is another than they know. */
+/* Its time was set: nothing a guest could see. */
+void uv_events_touched(UvServer *server, const UvVariable *variable);
 void uv_events_state_changed(UvServer *server);
 
 /* Queues an event; cut off if it does not go. */

@@ -36,6 +36,7 @@ typedef struct {
     size_t size_bytes; /* storage in total, as QEMU's `size` */
     bool force_secure_boot;
     bool disable_custom_mode;
+    bool stateless; /* the firmware keeps no variables: there are none, not even derived ones */
     UvVarcheckMode varcheck;
     bool keeps_certdb; /* as the store's; the service follows it whenever the store changes */
 } UvServiceConfig;

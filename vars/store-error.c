@@ -4,7 +4,9 @@
 
 #include "efi-abi.h"
 
-G_DEFINE_QUARK(uv - store - error - quark, uv_store_error)
+/* clang-format off */
+G_DEFINE_QUARK(uv-store-error-quark, uv_store_error)
+/* clang-format on */
 
 uint64_t uv_store_error_status(const GError *error)
 {

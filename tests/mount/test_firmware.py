@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""firmware/ of the mount and of guests: what is chosen, how stores are made from it, and when not."""
+
+import errno
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount
+import uvproto
+
+RULES = uvmount.TOP / "tests" / "unit" / "descriptors" / "rules"
+CONTENT = b"\7\0\0\0hello"
+NAME = f"Greeting-{uvproto.TEST}"
+
+
+def descriptor(mapping, features=(), machines=("pc-q35-*",)):
+    return json.dumps({
+        "description": "test", "interface-types": ["uefi"], "mapping": mapping,
+        "targets": [{"architecture": "x86_64", "machines": list(machines)}],
+        "features": list(features), "tags": []})
+
+
+def names(folder):
+    """What is listed, without the variables that every engine derives."""
+    return sorted(name for name in os.listdir(folder) if not name.endswith(uvproto.GLOBAL))
+
+
+class Firmware(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        self.fw = self.scratch.path / "fw"
+        self.fw.mkdir()
+
+    def mount(self, *options):
+        return self.scratch.mount(self.source, f"firmware={self.fw}", *options)
+
+    def make_guest(self, mount, name, wish):
+        mount.guest(name).mkdir()
+        (mount.guest(name) / "config.json").write_text(json.dumps(wish))
+
+    def write_flash_descriptors(self):
+        vars_fd = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+        if not vars_fd.exists():
+            self.skipTest("no OVMF images")
+        code = {"filename": "/usr/share/OVMF/OVMF_CODE_4M.fd", "format": "raw"}
+        self.fw.joinpath("50-split.json").write_text(descriptor(
+            {"device": "flash", "executable": code,
+             "nvram-template": {"filename": str(vars_fd), "format": "raw"}}))
+        self.fw.joinpath("60-stateless.json").write_text(descriptor(
+            {"device": "flash", "mode": "stateless", "executable": code}))
+        self.fw.joinpath("70-host.json").write_text(descriptor(
+            {"device": "memory", "filename": "/usr/share/OVMF/OVMF.fd"}, ["host-uefi-vars"]))
+        return vars_fd
+
+    def test_tree(self):
+        for file in RULES.iterdir():
+            (self.fw / file.name).write_bytes(file.read_bytes())
+        (self.fw / "99-broken.json").write_text('{"mapping": 5}')
+        mount = self.mount()
+        top = mount.path / "firmware"
+        self.assertEqual(sorted(os.listdir(top)), ["default", "descriptors"])
+        self.assertEqual(sorted(os.listdir(top / "descriptors")),
+                         sorted(os.listdir(self.fw)))
+        one = top / "descriptors" / "20-enrolled.json"
+        self.assertEqual(os.readlink(one / "descriptor"), str(self.fw / "20-enrolled.json"))
+        self.assertEqual((one / "device").read_text(), "flash\n")
+        self.assertEqual(os.readlink(one / "executable"), "/fw/enrolled_CODE.raw")
+        self.assertEqual(os.listdir(top / "descriptors" / "99-broken.json"), ["why"])
+        self.assertIn("99-broken.json:1: interface-types: missing",
+                      (top / "descriptors" / "99-broken.json" / "why").read_text())
+        link = top / "default" / "x86_64" / "uefi"
+        self.assertEqual(os.readlink(link), "../../descriptors/20-enrolled.json")
+        self.assertEqual((link / "mode").read_text(), "split\n")
+        self.assertEqual(os.listdir(top / "default" / "aarch64"), ["uefi"])
+
+    def test_new_descriptor_shows_at_once(self):
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35"})
+        self.assertEqual(os.listdir(mount.guest("g") / "firmware"), ["why"])
+        self.write_flash_descriptors()
+        self.assertIn("50-split.json", os.listdir(mount.path / "firmware" / "descriptors"))
+        self.assertIn("qemu.args", os.listdir(mount.guest("g") / "firmware"))
+
+    def test_split_is_made_by_a_write_only(self):
+        template = self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "mode": "split"})
+        store = self.source / "g" / "vars.fd"
+        firmware = mount.guest("g") / "firmware"
+        self.assertEqual(os.readlink(firmware / "nvram"), str(store))
+        self.assertEqual(names(mount.vars("g")), [])
+        self.assertFalse(store.exists())
+        (mount.vars("g") / NAME).write_bytes(CONTENT)
+        self.assertTrue(store.exists())
+        self.assertEqual(store.stat().st_size, template.stat().st_size)
+        self.assertEqual((mount.vars("g") / NAME).read_bytes(), CONTENT)
+        self.assertIn("pinned", (firmware / "why").read_text())
+        # A descriptor that would win now does not change the firmware of a guest with state.
+        (self.fw / "10-new.json").write_text(descriptor(
+            {"device": "flash", "mode": "stateless",
+             "executable": {"filename": "/new/CODE.fd", "format": "raw"}}))
+        self.assertEqual((firmware / "mode").read_text(), "split\n")
+        (self.source / "g" / ".uefivarsfs" / "vars.fd.pin").unlink()
+        self.assertNotIn("pinned", (firmware / "why").read_text())
+
+    def test_instantiate(self):
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35"})
+        instantiate = mount.guest("g") / "firmware" / "instantiate"
+        with self.assertRaises(OSError) as caught:
+            instantiate.write_text("2\n")
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+        self.assertFalse((self.source / "g" / "vars.fd").exists())
+        instantiate.write_text("1\n")
+        self.assertTrue((self.source / "g" / "vars.fd").exists())
+        with self.assertRaises(OSError) as caught:
+            instantiate.write_text("1\n")
+        self.assertEqual(caught.exception.errno, errno.EEXIST)
+
+    def test_a_connection_makes_the_store(self):
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "features": {"host-uefi-vars": True}})
+        store = self.source / "g" / "vars.json"
+        self.assertFalse(store.exists())
+        socket = os.readlink(mount.guest("g") / "mm.sock")
+        with uvproto.Guest(socket) as guest:
+            guest.hello()
+            self.assertTrue(store.exists())
+
+    def test_stateless_keeps_nothing(self):
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "mode": "stateless"})
+        self.assertEqual(os.listdir(mount.vars("g")), [])
+        with self.assertRaises(OSError) as caught:
+            (mount.vars("g") / NAME).write_bytes(CONTENT)
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+        self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
+        self.assertNotIn("nvram", os.listdir(mount.guest("g") / "firmware"))
+
+    def test_nothing_satisfies(self):
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"architecture": "riscv64"})
+        self.assertEqual(os.listdir(mount.guest("g") / "firmware"), ["why"])
+        with self.assertRaises(OSError):
+            (mount.vars("g") / NAME).write_bytes(CONTENT)
+        self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
+
+    def test_config_is_checked(self):
+        mount = self.mount()
+        mount.guest("g").mkdir()
+        config = mount.guest("g") / "config.json"
+        config.write_text('{"machine": "q35"}')
+        for wrong in ('{"mashine": "q35"}', '{"machine": 35}', '{"size": "big"}'):
+            with self.subTest(wrong), self.assertRaises(OSError) as caught:
+                config.write_text(wrong)
+            self.assertEqual(caught.exception.errno, errno.EINVAL)
+            self.assertEqual(json.loads(config.read_text()), {"machine": "q35"})
+        self.assertIn("size", (mount.guest("g") / "status.json").read_text())
+
+    def test_template(self):
+        template = self.scratch.path / "templates" / "t.json"
+        template.parent.mkdir()
+        template.write_text(uvmount.store_text(uvmount.variable("Kept", b"x")))
+        mount = self.mount(f"templates={template.parent}")
+        self.make_guest(mount, "g", {"template": str(template)})
+        (mount.vars("g") / NAME).write_bytes(CONTENT)
+        self.assertEqual(names(mount.vars("g")), sorted([NAME, f"Kept-{uvproto.TEST}"]))
+        self.make_guest(mount, "h", {"template": "/etc/passwd"})
+        with self.assertRaises(OSError):
+            (mount.vars("h") / NAME).write_bytes(CONTENT)
+        self.assertIn("templates=", (mount.guest("h") / "status.json").read_text())
+
+    def test_arguments_start_qemu(self):
+        self.write_flash_descriptors()
+        uvmount.need("qemu-system-x86_64")
+        mount = self.mount()
+        for mode in ("split", "stateless"):
+            with self.subTest(mode):
+                self.make_guest(mount, mode, {"machine": "q35", "mode": mode})
+                firmware = mount.guest(mode) / "firmware"
+                if mode == "split":
+                    (firmware / "instantiate").write_text("1\n")
+                arguments = (firmware / "qemu.args").read_text().splitlines()
+                done = subprocess.run(
+                    ["qemu-system-x86_64", "-display", "none", "-S", "-accel", "tcg",
+                     "-monitor", "stdio"] + arguments,
+                    input="quit\n", capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_libvirt_xml_is_well_formed(self):
+        self.write_flash_descriptors()
+        uvmount.need("xmllint")
+        mount = self.mount()
+        for name in ("50-split", "60-stateless", "70-host"):
+            xml = mount.path / "firmware" / "descriptors" / f"{name}.json" / "libvirt.xml"
+            subprocess.run(["xmllint", "--noout", str(xml)], check=True)
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    unittest.main(verbosity=2)
