@@ -20,7 +20,7 @@ static bool json_load(UvStore *store, GPtrArray **ret_variables, GError **error)
 
 static bool append_record(JsonStore *json, uint32_t kind, GBytes *payload, GError **error)
 {
-    int64_t now = g_get_monotonic_time();
+    bool at_once;
 
     if (!uv_json_store_begin(json, true, error) ||
         !uv_journal_append(json->journal, kind, payload, error))
@@ -29,10 +29,9 @@ static bool append_record(JsonStore *json, uint32_t kind, GBytes *payload, GErro
     json->store.generation++;
     if (json->backoff_us) /* a compaction failed: its next time stands */
         return true;
-    json->compact_due_us =
-        uv_journal_size(json->journal) > UV_JSON_JOURNAL_BYTES || kind == UV_RECORD_REPLACE
-            ? now
-            : now + UV_JSON_COMPACT_US;
+    at_once = uv_journal_size(json->journal) > UV_JSON_JOURNAL_BYTES || kind == UV_RECORD_REPLACE ||
+              json->publish_again;
+    json->compact_due_us = g_get_monotonic_time() + (at_once ? 0 : UV_JSON_COMPACT_US);
     return true;
 }
 
