@@ -142,19 +142,24 @@ def flood(scratch):
     mount = scratch.mount(source, name="few-mnt")
     guest = uvproto.Guest(mount.socket("good")).hello()
     latencies(guest, 500)
-    before = latencies(guest)
     hostile = Flood(mount.socket("bad"))
+    before, during = [], []
     try:
         hostile.wait_ready()
-        time.sleep(0.3)
-        during = latencies(guest)
-        pid = mount.engine_pid("bad")
-        show("the flooded engine's resident memory", uvmount.memory_kib(pid) / 1024, "MiB")
-        os.kill(mount.engine_pid("bad"), signal.SIGCONT)
+        # In turns, so that what else the machine does falls on both.
+        for _ in range(10):
+            hostile.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            before += latencies(guest, 500)
+            hostile.process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+            during += latencies(guest, 500)
+        show("the flooded engine's resident memory",
+             uvmount.memory_kib(mount.engine_pid("bad")) / 1024, "MiB")
     finally:
         hostile.stop()
-    for what, pick in (("median", statistics.median), ("99th percentile", lambda v: sorted(v)[
-            int(len(v) * 0.99)])):
+    for what, pick in (("median", statistics.median),
+                       ("90th percentile", lambda v: sorted(v)[int(len(v) * 0.9)])):
         show(f"GetVariable beside a flooding guest, {what}", pick(during), "us", pick(before),
              "without it", "ratio 1.5" if what == "median" else None)
     guest.bye()

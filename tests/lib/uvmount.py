@@ -199,6 +199,13 @@ class Mount:
                         return pid
         return 0
 
+    def kill_engine(self, name):
+        """SIGKILL to the guest's engine, which must be there."""
+        pid = self.engine_pid(name)
+        if not pid:
+            raise RuntimeError(f"{name} has no engine")
+        os.kill(pid, signal.SIGKILL)
+
     def read(self, guest, name, guid=uvproto.TEST):
         """(attributes, data) of a variable's file."""
         content = (self.vars(guest) / f"{name}-{guid}").read_bytes()
