@@ -2,6 +2,7 @@
 
 #include "blockd.h"
 
+#include "keeper.h"
 #include "store.h"
 
 #include <errno.h>
@@ -19,10 +20,15 @@
 
 #define TEXT_MAX 1024u
 #define ANSWER_MS 15000
+/* What the daemon has to write out is small. */
+#define STOP_MS 5000
+#define STOP_STEP_MS 2
 /* In the supervisor and the daemon. */
 #define CONTROL_FD 3
 #define IMAGE_FD 4
 #define LISTEN_FD 5
+
+static const int ignored_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 typedef enum {
     REQUEST_READ = 'r',
@@ -142,6 +148,8 @@ static G_GNUC_NORETURN void run_daemon(int image, int listen_fd, int stderr_fd, 
         NULL,
     };
 
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored_signals); i++)
+        signal(ignored_signals[i], SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() == 1)
         _exit(127);
@@ -163,8 +171,11 @@ static void stop_daemon(Supervisor *s, char *ret_text)
     ret_text[0] = 0;
     if (s->daemon <= 0)
         return;
-    kill(s->daemon, SIGTERM);
-    TEMP_FAILURE_RETRY(waitpid(s->daemon, NULL, 0));
+    for (int waited = 0; waitpid(s->daemon, NULL, WNOHANG) == 0; waited++) {
+        if (waited % (STOP_MS / STOP_STEP_MS) == 0)
+            kill(s->daemon, waited ? SIGKILL : SIGTERM);
+        g_usleep(STOP_STEP_MS * 1000);
+    }
     n = read(s->stderr_fd, ret_text, TEXT_MAX - 2);
     ret_text[MAX(n, 0)] = 0;
     close(s->stderr_fd);
@@ -228,17 +239,16 @@ static G_GNUC_NORETURN void supervise(void)
 
 static G_GNUC_NORETURN void become_supervisor(int control, pid_t parent)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     sigset_t none;
     const int null = open("/dev/null", O_RDWR);
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     /* The engine's end is told by the socket: a signal to the group must not end this first. */
-    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        signal(signals[i], SIG_IGN);
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored_signals); i++)
+        signal(ignored_signals[i], SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    prctl(PR_SET_NAME, "uv-blockd");
+    uv_rename_process("uv-blockd");
     for (int fd = 0; fd < 3; fd++)
         dup2(null, fd);
     if (dup2(control, CONTROL_FD) < 0 || getppid() != parent)

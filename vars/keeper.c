@@ -179,13 +179,13 @@ static void close_standard(void)
 }
 
 /* The arguments that ps shows: fields 48 and 49 of /proc/self/stat (arg_start, arg_end). */
-static void rename_process(void)
+void uv_rename_process(const char *name)
 {
     g_autofree char *stat_text = NULL;
     const char *at;
     unsigned long start = 0, end = 0;
 
-    prctl(PR_SET_NAME, KEEPER_NAME);
+    prctl(PR_SET_NAME, name);
     if (!g_file_get_contents("/proc/self/stat", &stat_text, NULL, NULL))
         return;
     at = strrchr(stat_text, ')'); /* the end of field 2 */
@@ -194,7 +194,7 @@ static void rename_process(void)
     if (!at || sscanf(at, " %lu %lu", &start, &end) != 2 || start == 0 || end <= start)
         return;
     memset((char *)start, 0, end - start);
-    memcpy((char *)start, KEEPER_NAME, MIN(sizeof KEEPER_NAME, end - start - 1));
+    memcpy((char *)start, name, MIN(strlen(name), end - start - 1));
 }
 
 static void ignore_signals(void)
@@ -218,7 +218,7 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
         _exit(0);
     close_standard();
     close_all_but(keep, n_keep + 2);
-    rename_process();
+    uv_rename_process(KEEPER_NAME);
     if (hook && !hook(hook_data))
         _exit(1);
     while (serve_one(server))

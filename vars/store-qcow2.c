@@ -76,7 +76,7 @@ static void explain(FlashStore *f, GError **error)
 
     if (!text || !error || !*error)
         return;
-    const bool locked = strstr(text, "lock") != NULL;
+    const bool locked = strstr(text, "Failed to get \"") != NULL;
     g_clear_error(error);
     g_set_error(error, UV_STORE_ERROR, locked ? UV_STORE_ERROR_READ_ONLY : UV_STORE_ERROR_IO,
                 "%s: %s", uv_folder_path(f->store.folder, UV_FILE_STORE), text);
