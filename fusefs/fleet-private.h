@@ -91,7 +91,7 @@ struct FsEngine {
     bool ended;        /* END was granted: the replica stays good */
     uint64_t next_cookie;
     uint64_t snapshot_cookie, end_cookie, listener_cookie;
-    int64_t connected_at, last_used;
+    int64_t connected_at, last_used, asked_to_end_at;
     int64_t waiting_since; /* of the oldest unanswered frame; 0: none */
     char *build;
     char *failure;  /* an ERROR reply's text while it was starting */

@@ -15,7 +15,8 @@
 /* Sockets and watches made per turn of the background work: about half a millisecond. */
 #define BACKGROUND_BATCH 16
 #define STOP_ASK_US (5 * G_USEC_PER_SEC)
-#define STOP_GIVE_UP_US (10 * G_USEC_PER_SEC)
+/* An engine may refuse: somebody connected who may be a guest. */
+#define STOP_AGAIN_US (200 * 1000)
 
 typedef struct {
     FsGuest *guest;
@@ -427,7 +428,8 @@ static unsigned end_all(FsFleet *fleet)
         if (engine->guest && guest_connected(engine->guest))
             continue;
         left++;
-        if (engine->state == FS_ENGINE_READY && engine->io)
+        if (engine->state == FS_ENGINE_READY && engine->io &&
+            g_get_monotonic_time() - engine->asked_to_end_at > STOP_AGAIN_US)
             engine_end(engine);
     }
     return left;

@@ -328,7 +328,9 @@ static void handle_check(UvConn *conn, const UvFrame *frame)
 static void handle_end(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
-    const bool ends = !server->session_alive && uv_server_compact(server);
+    /* Who has connected and not said HELLO yet may be the guest. */
+    const bool ends = !server->session_alive && g_queue_is_empty(&server->pending) &&
+                      uv_server_compact(server);
     g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 64);

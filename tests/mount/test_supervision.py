@@ -135,7 +135,7 @@ class Stopped(MountTest):
         count, hung = (10000, 500) if LONG else (400, 40)
         for i in range(count):
             self.store(f"g{i:05}")
-        mount = self.mount(f"engines={hung + 20}", "idle=60")
+        mount = self.mount(f"engines={2 * hung}", "idle=60")
         pids = []
         for i in range(hung):
             mount.read(f"g{i:05}", "A")
