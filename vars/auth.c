@@ -132,7 +132,7 @@ static EfiStatus store_lists(const AuthWrite *write, Key key)
     g_autoptr(GBytes) new_ones = NULL;
 
     if (!uv_siglist_check(content.bytes, content.size, key == KEY_PK))
-        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.7",
+        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.6",
                            "the signature lists are malformed");
     if (is_append(request) && write->old && key != KEY_PK) {
         gsize old_size;
@@ -140,7 +140,7 @@ static EfiStatus store_lists(const AuthWrite *write, Key key)
 
         new_ones = uv_siglist_new_ones(old, old_size, content.bytes, content.size);
         if (!new_ones)
-            return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.9",
+            return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.8",
                                "the signature lists that are there are malformed");
         content.bytes = g_bytes_get_data(new_ones, &content.size);
     }
@@ -279,12 +279,12 @@ static EfiStatus check_switch(const UvGate *gate, UvRefusal *refusal)
     if (!is_switch(request, &secure_boot))
         return EFI_SUCCESS;
     if (!is_present(gate))
-        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.8",
+        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.8.10",
                            "needs physical presence: before ExitBootServices, and custom mode not "
                            "disabled");
     if (secure_boot && gate->config->force_secure_boot &&
         (request->attributes == 0 || request->data_bytes != 1 || request->data[0] != 1))
-        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.8", "Secure Boot is forced");
+        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.8.4", "Secure Boot is forced");
     return EFI_SUCCESS;
 }
 
@@ -296,7 +296,7 @@ static EfiStatus process_plain(UvChange *change, const UvGate *gate, const UvVar
     const UvSetRequest *request = gate->request;
 
     if (old && (old->attributes & authenticated))
-        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.7",
+        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.7.4",
                            "an authenticated variable, written without authentication");
     const UvUpdate update = {
         .guid = request->guid,

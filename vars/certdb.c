@@ -156,7 +156,7 @@ EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes
     g_auto(UvWriter) writer = {0};
 
     if (!copy_entries(&writer, lookup(change, nv), change, is_not_requested, request)) {
-        *refusal = (UvRefusal){.rule = "2.7", .text = "certdb is malformed"};
+        *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is malformed"};
         return EFI_SECURITY_VIOLATION;
     }
     uv_write_bytes(&writer, request->guid.bytes, sizeof request->guid.bytes);
@@ -167,7 +167,7 @@ EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes
     uv_write_bytes(&writer, bytes, size);
     g_autoptr(GBytes) whole = finish(&writer);
     if (!whole) {
-        *refusal = (UvRefusal){.rule = "2.7", .text = "certdb is full"};
+        *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is full"};
         return EFI_OUT_OF_RESOURCES;
     }
     return store(change, gate, nv, whole, refusal);

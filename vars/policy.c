@@ -206,7 +206,7 @@ EfiStatus uv_policy_check(const UvPolicy *policy, const UvChange *change, const 
 
     if (!entry)
         return EFI_SUCCESS;
-    *ret_rule = "2.10";
+    *ret_rule = "2.10.4";
     if (!deleting && (data_bytes < entry->min_bytes || data_bytes > entry->max_bytes)) {
         *ret_text = "a policy of the firmware refuses this size";
         return EFI_INVALID_PARAMETER;
