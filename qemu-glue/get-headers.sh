@@ -46,7 +46,11 @@ trap 'rm -rf "$work"' EXIT
 chmod 0755 "$work"
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/parts" "$work/out"
 
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this system's packages come from.
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+    "Codename: $codename" | head -1)}
+[ -n "$mirror" ] || die 77 "apt has no source for ${codename:-this system}: set DEBIAN_MIRROR"
 key=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -f "$key" ] || die 77 "$key is not here (package debian-archive-keyring)"
 apt_options=(
@@ -71,7 +75,6 @@ find_in_suite() {
     [ -n "$version" ]
 }
 
-codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 found=
 for suite in ${codename:+"$codename"} trixie trixie-backports ${codename:+"$codename-backports"} forky sid; do
     find_in_suite "$suite" || continue
