@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who owns what and who may do what: engines and sockets of a store's owner, links below SOURCE,
+control files."""
+
+import grp
+import os
+import pathlib
+import pwd
+import socket
+import stat
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto  # noqa: E402
+from uvmount import variable  # noqa: E402
+
+OWNER, OTHER = 4242, 4243
+
+
+def status_field(pid, field):
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return line.split()[1:]
+    raise KeyError(field)
+
+
+def as_user(uid, *command):
+    """The exit status of a command run by somebody else."""
+    return subprocess.run(command, user=uid, group=uid, extra_groups=[], capture_output=True,
+                          check=False).returncode
+
+
+class Permissions(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+
+    def store(self, name, uid=0, folder=None):
+        path = (folder or self.source) / f"{name}.json"
+        path.write_text(uvmount.store_text(variable("A", name.encode())))
+        path.chmod(0o600)
+        os.chown(path, uid, uid)
+        return path
+
+    def mount(self, *options):
+        return self.scratch.mount(self.source, *options)
+
+    def can_connect(self, uid, path):
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            with socket.socket(socket.AF_UNIX) as sock:
+                os._exit(0 if sock.connect_ex(path) == 0 else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def test_engine_is_the_owner(self):
+        for uid in (OWNER, 0):
+            os.chown(self.source, uid, uid)
+            with self.subTest(folder=uid):
+                self.store(f"g{uid}", OWNER)
+                mount = self.mount("idle=60")
+                mount.write(f"g{uid}", "B", b"b")
+                pid = mount.engine_pid(f"g{uid}")
+                self.assertEqual(status_field(pid, "Uid"), [str(OWNER)] * 4)
+                self.assertEqual(status_field(pid, "Gid"), [str(OWNER)] * 4)
+                self.assertEqual(status_field(pid, "Groups"), [])
+                self.assertEqual(status_field(pid, "NoNewPrivs"), ["1"])
+                self.assertEqual(status_field(pid, "Seccomp"), ["2"])
+                self.assertEqual(os.getsid(pid), pid)
+                mount.stop()
+                st = (self.source / f"g{uid}.json").stat()
+                self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)),
+                                 (OWNER, OWNER, 0o600))
+                self.assertIn('"B"', (self.source / f"g{uid}.json").read_text())
+
+    def test_engine_has_its_descriptors_only(self):
+        self.store("g", OWNER)
+        self.store("h", OWNER)
+        mount = self.mount("idle=60")
+        mount.write("h", "B", b"b")
+        mount.write("g", "B", b"b")
+        pid = mount.engine_pid("g")
+        targets = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        for target in targets:
+            self.assertNotIn("/dev/fuse", target)
+            self.assertNotIn("h.json", target)
+            self.assertNotIn("inotify", target)
+
+    def test_made_guest_is_of_the_folders_owner(self):
+        os.chown(self.source, OWNER, OWNER)
+        mount = self.mount("idle=60")
+        os.mkdir(mount.path / "guests" / "new")
+        mount.write("new", "A", b"a")
+        self.assertEqual(status_field(mount.engine_pid("new"), "Uid")[0], str(OWNER))
+        mount.stop()
+        self.assertEqual((self.source / "new" / "vars.json").stat().st_uid, OWNER)
+
+    def test_sockets(self):
+        self.store("g", OWNER)
+        mount = self.mount()
+        path = os.path.realpath(mount.guest("g") / "mm.sock")
+        self.assertEqual(path, mount.socket("g"))
+        st = os.stat(path)
+        self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (OWNER, OWNER, 0o660))
+        self.assertTrue(self.can_connect(OWNER, path))
+        self.assertFalse(self.can_connect(OTHER, path))
+        mount.write("g", "B", b"b")
+        host = os.stat(mount.socket("g", ".host"))
+        self.assertEqual((host.st_uid, stat.S_IMODE(host.st_mode)), (0, 0o600))
+        self.assertFalse(self.can_connect(OWNER, mount.socket("g", ".host")))
+
+    def test_sock_group_and_mode(self):
+        self.store("g", OWNER)
+        group = grp.getgrgid(1)
+        mount = self.mount(f"sock-group={group.gr_name}", "sock-mode=0600")
+        st = os.stat(mount.guest("g") / "mm.sock")
+        self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (OWNER, 1, 0o600))
+
+    def test_engine_user(self):
+        self.store("g", 0)
+        (self.source / "g.json").chmod(0o666)
+        mount = self.mount("idle=60", "engine-user=nobody")
+        self.assertEqual(mount.read("g", "A")[1], b"g")
+        self.assertEqual(status_field(mount.engine_pid("g"), "Uid")[0],
+                         str(pwd.getpwnam("nobody").pw_uid))
+
+    def test_links(self):
+        """Root's links are followed, others' are no guests and no way out."""
+        outside = self.scratch.path / "outside"
+        outside.mkdir()
+        target = self.store("target", 0, outside)
+        for name, uid in (("root", 0), ("user", OWNER)):
+            (self.source / f"{name}.json").symlink_to(target)
+            os.chown(self.source / f"{name}.json", uid, uid, follow_symlinks=False)
+        sub = self.source / "sub"
+        sub.mkdir()
+        (sub / "config.json").write_text("{}")
+        (sub / "vars.json").symlink_to(target)
+        for path in (sub / "vars.json", sub):
+            os.chown(path, OWNER, OWNER, follow_symlinks=False)
+        mount = self.mount("idle=60")
+        self.assertEqual(sorted(os.listdir(mount.path / "guests")), ["root", "sub"])
+        self.assertEqual(mount.read("root", "A")[1], b"target")
+        mount.write("root", "B", b"b")
+        with self.assertRaises(OSError):
+            mount.read("sub", "A")
+        mount.stop()
+        self.assertTrue((self.source / "root.json").is_symlink())
+        self.assertIn('"B"', target.read_text())
+
+    def test_control_files(self):
+        self.store("g", OWNER)
+        mount = self.mount("allow_other")
+        for name in ("store.json", "config.json", "status.json"):
+            st = os.stat(mount.guest("g") / name)
+            self.assertEqual(stat.S_IMODE(st.st_mode), 0o600, name)
+            self.assertNotEqual(as_user(OTHER, "cat", str(mount.guest("g") / name)), 0)
+        self.assertEqual(as_user(OTHER, "touch", str(mount.vars("g") / f"B-{uvproto.TEST}")), 1)
+        self.assertEqual(as_user(OTHER, "ls", str(mount.path / "guests")), 0)
+
+    def test_sockdir_of_somebody_else(self):
+        self.store("g")
+        bad = self.scratch.path / "bad"
+        bad.mkdir()
+        bad.chmod(0o777)
+        mountpoint = self.scratch.path / "other"
+        mountpoint.mkdir()
+        result = subprocess.run([str(uvmount.UEFIVARSFS), str(self.source), str(mountpoint), "-o",
+                                 f"sockdir={bad}"], capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(str(bad), result.stderr)
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    if os.geteuid() != 0:
+        uvmount.skip("not root")
+    unittest.main(verbosity=2)
