@@ -85,6 +85,9 @@ void uv_server_rearm(UvServer *server);
 void uv_server_stop(UvServer *server, int exit_status);
 /* The store complete in its own format; false is logged. */
 bool uv_server_compact(UvServer *server);
+/* Nobody is about to write: complete, and free for another engine. The next write takes it back, or
+ * finds that it changed. */
+void uv_server_let_go(UvServer *server);
 /* Without a session: takes over what another program made of the store. */
 void uv_server_refresh(UvServer *server);
 bool uv_server_reload(UvServer *server, GError **error);

@@ -148,6 +148,7 @@ void uv_session_lost(UvServer *server)
         return;
     server->lost_since_us = g_get_monotonic_time();
     uv_log(LOG_INFO, "guest disconnected");
+    uv_server_let_go(server);
     uv_events_state_changed(server);
     uv_server_rearm(server);
 }
@@ -167,6 +168,7 @@ void uv_session_end(UvServer *server)
     uv_service_end_session(server->service);
     if (apart)
         uv_server_refresh(server);
+    uv_server_let_go(server);
     uv_log(LOG_INFO, "session ended");
     uv_events_state_changed(server);
     uv_server_rearm(server);

@@ -55,6 +55,17 @@ bool uv_server_compact(UvServer *server)
     return false;
 }
 
+void uv_server_let_go(UvServer *server)
+{
+    UvStore *store = server->store;
+    g_autoptr(GError) error = NULL;
+
+    if (store->read_only_reason || server->session.mode != UV_SESSION_SERVING)
+        return;
+    if (!store->ops->release(store, uv_service_variables(server->service), &error))
+        log_trouble(server, "the store can't be let go", error);
+}
+
 bool uv_server_reload(UvServer *server, GError **error)
 {
     UvStore *store = server->store;
@@ -88,6 +99,8 @@ static void tick_store(UvServer *server, int64_t now)
         return;
     if (!store->ops->tick(store, uv_service_variables(server->service), &error))
         log_trouble(server, "the store", error);
+    if (!server->guest && store->ops->due(store) == 0)
+        uv_server_let_go(server);
     uv_events_state_changed(server);
 }
 

@@ -142,8 +142,9 @@ static bool json_acquire(UvStore *store, GError **error)
 {
     JsonStore *json = (JsonStore *)store;
 
+    /* With the lock from now on: whoever else wants to write finds out at once. */
     if (!uv_json_store_changed(json))
-        return true;
+        return json->never_write || uv_json_store_begin(json, false, error);
     g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
                 "%s: changed by another program while it was released",
                 uv_folder_path(store->folder, UV_FILE_STORE));

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <gnutls/gnutls.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -253,6 +254,9 @@ int main(int argc, char **argv)
     }
     if (options->print_syscalls)
         return print_syscalls();
+    /* What was large once must not stay: glibc raises these by itself unless they are set. */
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);

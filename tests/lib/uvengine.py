@@ -4,22 +4,26 @@
     with Engine(folder) as engine:
         guest = engine.guest().hello()
 
-The program is the one of the environment's UEFIVARSD, else of build/.
+The program is the environment's UEFIVARSD, else the one in UV_BUILD, else in build/.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import unittest
 
 import uvproto
 
 
 def program():
     here = os.path.dirname(os.path.abspath(__file__))
-    return os.environ.get("UEFIVARSD", os.path.join(here, "../../build/vars/uefivarsd"))
+    build = os.environ.get("UV_BUILD", os.path.join(here, "../../build"))
+    return os.environ.get("UEFIVARSD", os.path.join(build, "vars/uefivarsd"))
 
 
 def sanitized():
@@ -110,10 +114,13 @@ class Engine:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the engine ended with {self.process.returncode}")
             try:
-                with uvproto.Host(self.host_socket) as host:
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                sock.connect(self.host_socket)
+                with uvproto.Host(sock) as host:
                     host.hello()
                     return
             except (FileNotFoundError, ConnectionRefusedError, uvproto.Closed):
+                sock.close()
                 time.sleep(0.005)
         raise RuntimeError("the engine does not answer")
 
@@ -142,3 +149,42 @@ class Engine:
                 self.process.kill()
                 self.process.wait()
         return self.process.returncode
+
+
+class EngineTest(unittest.TestCase):
+    """A scratch folder (on a disk, for the journal's sake), engines that are stopped at the end."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="uvengine-", dir=os.environ.get("UV_SCRATCH"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def engine(self, *options, **named):
+        named.setdefault("stderr", subprocess.DEVNULL)
+        engine = Engine(named.pop("folder", self.folder), *options, **named)
+        self.addCleanup(engine.__exit__)
+        return engine
+
+    def guest(self, engine, *args, **named):
+        """A guest that has said HELLO."""
+        guest = engine.guest(named.pop("timeout", 10))
+        self.addCleanup(guest.close)
+        return guest.hello(*args, **named)
+
+    def raw_guest(self, engine, timeout=10):
+        guest = engine.guest(timeout)
+        self.addCleanup(guest.close)
+        return guest
+
+    def host(self, engine, timeout=10):
+        host = engine.host(timeout)
+        self.addCleanup(host.close)
+        return host
+
+    def assert_status(self, status, wanted):
+        self.assertEqual(uvproto.status_name(status), uvproto.status_name(wanted))
+
+    def assert_error(self, code, call, *args):
+        with self.assertRaises(uvproto.ErrorFrame) as caught:
+            call(*args)
+        self.assertEqual(caught.exception.code, code, caught.exception.text)
+        return caught.exception.text
