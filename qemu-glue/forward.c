@@ -5,9 +5,9 @@
  * only if the engine can't have seen the whole of it; otherwise its fate is unknown, and the guest
  * is told of a device error.
  *
- * Deadlines: a request takes at most REQUEST_US in all. Once one has failed, the next ones get
- * RETRY_US until one succeeds, so that a guest that asks a hundred variables of a dead engine is
- * slowed down, not stopped.
+ * Deadlines: a request takes at most REQUEST_US in all. Once one has waited in vain, the next ones
+ * get RETRY_US until one succeeds, so that a guest that asks a hundred variables of a dead engine
+ * is slowed down, not stopped.
  */
 #include "forward.h"
 
@@ -25,6 +25,8 @@
  */
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
 #define RETRY_PATIENCE_US (G_USEC_PER_SEC / 20)
+#define AGAIN_PAUSE_US 1000
+#define IN_VAIN_US G_USEC_PER_SEC
 
 #define DEVICE_ERROR 0x10u /* UEFI_VARS_STS_ERR_UNKNOWN */
 #define HELLO_REPLY_BYTES 24u
@@ -43,6 +45,7 @@ struct GlueForward {
     bool released;      /* the engine let go of the store, or may have */
     bool running;       /* the machine runs: a released store is to be taken back */
     bool failing;       /* the last request failed */
+    bool impatient;     /* one waited in vain, and none succeeded since */
 };
 
 static void append_le32(GByteArray *to, uint32_t value)
@@ -208,35 +211,46 @@ static void note_outcome(GlueForward *forward, bool failed, const GError *why)
     forward->say(text);
 }
 
+/* Not refused, not nonsense: whoever listened has gone, and another one may come. */
+static bool is_lost(const GError *why)
+{
+    return g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT) ||
+           g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED);
+}
+
 /*
- * A frame and its reply, on a connection made anew if need be. What the engine refuses (an ERROR
- * frame) is an answer, too: it does not count as a lost engine.
+ * A frame and its reply, on a connection made anew if need be. What comes before the frame (HELLO,
+ * RESET, ACQUIRE) may be repeated, the frame itself only when it was not sent. What the engine
+ * refuses (an ERROR frame) is an answer, too: it does not count as a lost engine.
  */
 static GBytes *request(GlueForward *forward, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, GError **error)
 {
-    gint64 now = g_get_monotonic_time();
-    gint64 deadline = now + (forward->failing ? RETRY_US : REQUEST_US);
-    gint64 patience = now + (forward->failing ? RETRY_PATIENCE_US : PATIENCE_US);
-    bool fresh = forward->link.fd < 0;
+    gint64 start = g_get_monotonic_time();
+    gint64 deadline = start + (forward->impatient ? RETRY_US : REQUEST_US);
+    gint64 patience = start + (forward->impatient ? RETRY_PATIENCE_US : PATIENCE_US);
+    g_autoptr(GError) why = NULL;
     GBytes *reply = NULL;
-    GError *why = NULL;
 
     for (;;) {
-        if (make_ready(forward, patience, deadline, &why))
+        bool again;
+
+        if (make_ready(forward, patience, deadline, &why)) {
             reply = glue_link_call(&forward->link, type, payload, bytes, reply_max, deadline, &why);
-        /* The connection had been lost unnoticed, or was lost under what was pending. */
-        if (reply || fresh || forward->link.fd >= 0 || g_get_monotonic_time() >= deadline ||
-            g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL))
+            again = g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT);
+        } else {
+            again = is_lost(why);
+        }
+        if (!again || g_get_monotonic_time() >= patience)
             break;
-        if (g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED))
-            break;
-        fresh = true;
         g_clear_error(&why);
+        g_usleep(AGAIN_PAUSE_US);
     }
+    forward->impatient =
+        !reply && (forward->impatient || g_get_monotonic_time() - start >= IN_VAIN_US);
     note_outcome(forward, !reply && (forward->link.fd < 0 || lacks_store(forward)), why);
     if (why)
-        g_propagate_error(error, why);
+        g_propagate_error(error, g_steal_pointer(&why));
     return reply;
 }
 

@@ -3,6 +3,7 @@
 
 import os
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -36,9 +37,9 @@ class Machine(Qemu):
     """QEMU with the bare-metal guest, commanded over its serial line."""
 
     def __init__(self, socket, arch="x86_64", options="", args=(), **kwargs):
-        self.lines = []
-        self.acknowledged = []  # numbers that `write` reported, in order
-        self.refused = []
+        self.output = b""  # all that came over the serial line
+        self.longest_gap = 0.0  # seconds between two parts of it, since write()
+        self._last = None
         self._new = queue.Queue()
         super().__init__(f"{DEVICE[arch]},socket={socket}{options}", arch=arch, qtest=False,
                          stopped=kwargs.pop("stopped", False),
@@ -47,16 +48,20 @@ class Machine(Qemu):
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for raw in self.process.stdout:
-            line = raw.decode(errors="replace").strip()
-            words = line.split()
-            if len(words) == 2 and words[0] == "w":
-                self.acknowledged.append(int(words[1]))
-            elif len(words) == 3 and words[0] == "e":
-                self.refused.append(int(words[1]))
-            else:
-                self.lines.append(line)
-                self._new.put(line)
+        rest = b""
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                break
+            now = time.monotonic()
+            if self._last:
+                self.longest_gap = max(self.longest_gap, now - self._last)
+                self._last = now
+            self.output += data
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if not line.startswith((b"w ", b"e ")):
+                    self._new.put(line.decode(errors="replace").strip())
         self._new.put(None)
 
     def type(self, text):
@@ -107,27 +112,37 @@ class Machine(Qemu):
         return [line.split()[1] for line in before if line.startswith("name ")]
 
     def write(self, first, count=0xFFFFFFF, step=500):
-        """Starts writing; acknowledged and refused fill up meanwhile."""
+        """Starts writing; acknowledged() grows meanwhile."""
+        self._last = time.monotonic()
         self.type(f"write {first:x} {count:x} {step:x}")
 
     def stop_writing(self):
         self.type("")
         self.expect("written")
+        self._last = None
 
     def wait_for_writes(self, count, timeout=60):
         """Until that many more are acknowledged."""
-        target = len(self.acknowledged) + count
+        target = self.output.count(b"w ") + count
         end = time.monotonic() + timeout
-        while len(self.acknowledged) < target:
+        while self.output.count(b"w ") < target:
             if time.monotonic() > end:
-                raise TimeoutError(f"{len(self.acknowledged)} of {target} writes; {self.stderr()}")
+                raise TimeoutError(f"less than {count} writes; {self.output[-200:]}; "
+                                   f"{self.stderr()}")
             if self.process.poll() is not None:
                 raise EOFError(self.stderr())
             time.sleep(0.01)
 
 
+def reported(*machines):
+    """What the guest said of its writes, wherever it ran: (acknowledged, refused)."""
+    text = b"".join(machine.output for machine in machines).decode(errors="replace")
+    acknowledged = [int(number) for number in re.findall(r"^w (\d+)$", text, re.M)]
+    return acknowledged, [int(number) for number in re.findall(r"^e (\d+) ", text, re.M)]
+
+
 def written(variables):
-    """The numbers in the Log variables of {name: (attributes, data)}, in order."""
+    """The numbers in the Log variables of {name-guid: (attributes, data)}, in order."""
     logs = {}
     for name, (_, data) in variables.items():
         if name.startswith("Log-"):
@@ -139,15 +154,18 @@ def written(variables):
     return out
 
 
-def check_written(test, variables, acknowledged, refused=()):
+def check_written(test, variables, *machines):
     """Nothing lost, nothing doubled, in order; a refused one may be there once or not."""
     found = written(variables)
+    acknowledged, refused = reported(*machines)
+    test.assertTrue(acknowledged)
     test.assertEqual(len(found), len(set(found)), "written twice")
     test.assertEqual(found, sorted(found), "out of order")
     test.assertEqual(set(acknowledged) - set(found), set(), "acknowledged and lost")
     # The last one may have been written, and QEMU ended before the guest could say so.
-    unexplained = set(found) - set(acknowledged) - set(refused)
-    test.assertLessEqual(unexplained, {max(acknowledged, default=-1) + 1})
+    test.assertLessEqual(set(found) - set(acknowledged) - set(refused),
+                         {max(acknowledged) + 1})
+    return acknowledged, refused
 
 
 def folder_of(test, prefix="uv-qemu-test-"):
