@@ -18,6 +18,8 @@
 #include "options.h"
 #include "replica.h"
 
+#include <sys/stat.h>
+
 typedef struct FsFleet FsFleet;
 typedef struct FsGuest FsGuest;
 
@@ -97,6 +99,8 @@ FsGuest *fs_fleet_find(FsFleet *fleet, const char *name, uint64_t sequence);
 uid_t fs_guest_uid(const FsGuest *guest); /* of the store's owner, else SOURCE's */
 gid_t fs_guest_gid(const FsGuest *guest);
 int64_t fs_guest_mtime_ns(const FsGuest *guest);
+/* Of the same, all at once. */
+void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat);
 /* Losers of the naming rules, for status.json: paths, NULL terminated; borrowed. */
 const char *const *fs_guest_shadowed(const FsGuest *guest);
 /* A per-guest place for the tree's own state (nodes, staging files); freed with the guest. */

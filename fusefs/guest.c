@@ -147,6 +147,11 @@ void guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid)
     *ret_gid = st.st_gid;
 }
 
+void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat)
+{
+    stat_owner(guest, ret_stat);
+}
+
 uid_t fs_guest_uid(const FsGuest *guest)
 {
     struct stat st;

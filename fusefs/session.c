@@ -153,6 +153,8 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     session->source = g_unix_fd_source_new(fd, G_IO_IN);
     g_source_set_callback(session->source, G_SOURCE_FUNC(on_requests), session, NULL);
+    /* GLib would take the descriptor out of the poll set meanwhile, and wake itself up twice. */
+    g_source_set_can_recurse(session->source, TRUE);
     g_source_attach(session->source, context);
     return session;
 }

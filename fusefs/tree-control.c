@@ -71,11 +71,6 @@ static bool store_stat(const FsGuest *guest, struct stat *ret_stat, bool *ret_is
     return fs_guest_store_kind(guest) != FS_STORE_NONE && stat(path, ret_stat) == 0;
 }
 
-static int64_t mtime_of(const struct stat *st)
-{
-    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
 static void store_reply_attr(FsOp *op)
 {
     const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
@@ -83,11 +78,11 @@ static void store_reply_attr(FsOp *op)
     bool is_json;
 
     if (!store_stat(op->node->guest, &st, &is_json)) {
-        reply_attr(op, 0, fs_guest_mtime_ns(op->node->guest));
-    } else if (guest_tree->export_mtime_ns == mtime_of(&st)) {
-        reply_attr(op, guest_tree->export_bytes, mtime_of(&st));
+        reply_attr(op, 0, fs_tree_guest_mtime_ns(op->tree, op->node->guest));
+    } else if (guest_tree->export_mtime_ns == fs_stat_mtime_ns(&st)) {
+        reply_attr(op, guest_tree->export_bytes, fs_stat_mtime_ns(&st));
     } else {
-        reply_attr(op, is_json ? st.st_size : 0, mtime_of(&st));
+        reply_attr(op, is_json ? st.st_size : 0, fs_stat_mtime_ns(&st));
     }
 }
 
@@ -100,7 +95,7 @@ static void store_exported(FsOp *op)
     guest_tree->export_stale = false;
     if (store_stat(op->node->guest, &st, &is_json)) {
         guest_tree->export_bytes = g_bytes_get_size(op->content);
-        guest_tree->export_mtime_ns = mtime_of(&st);
+        guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
     }
 }
 
@@ -146,7 +141,8 @@ static void store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 static void status_getattr(FsOp *op)
 {
     const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
-    reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK), fs_guest_mtime_ns(op->node->guest));
+    reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
+               fs_tree_guest_mtime_ns(op->tree, op->node->guest));
 }
 
 static void status_reply(FsOp *op, GBytes *engine)
@@ -181,9 +177,9 @@ static void config_getattr(FsOp *op)
     struct stat st;
 
     if (fs_config_stat(op->tree->fleet, op->node->guest, &st)) {
-        reply_attr(op, st.st_size, mtime_of(&st));
+        reply_attr(op, st.st_size, fs_stat_mtime_ns(&st));
     } else {
-        reply_attr(op, 0, fs_guest_mtime_ns(op->node->guest));
+        reply_attr(op, 0, fs_tree_guest_mtime_ns(op->tree, op->node->guest));
     }
 }
 
@@ -272,7 +268,7 @@ static void control_getattr(FsOp *op)
 
     if (control->link) {
         g_autofree char *target = control->link(op->node->guest);
-        reply_attr(op, strlen(target), fs_guest_mtime_ns(op->node->guest));
+        reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->tree, op->node->guest));
     } else {
         control->getattr(op);
     }

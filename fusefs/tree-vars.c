@@ -28,11 +28,11 @@ bool fs_entry_is_visible(const FsTree *tree, const FsEntry *entry)
     return !fs_name_is_hidden(entry->name) && strlen(entry->name) <= UV_FILE_NAME_MAX;
 }
 
-static void vars_fill(const FsTree *tree, const FsNode *node, struct stat *attr)
+static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
     if (node->guest) {
-        fs_stat_set_mtime(attr, fs_guest_mtime_ns(node->guest));
+        fs_stat_set_mtime(attr, fs_tree_guest_mtime_ns(tree, node->guest));
     }
 }
 

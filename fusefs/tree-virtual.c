@@ -90,8 +90,8 @@ static void virtual_getattr(FsOp *op)
         g_autofree char *text = read_text(op->node, path);
         attr.st_size = strlen(text);
     }
-    fs_stat_set_mtime(&attr,
-                      op->node->guest ? fs_guest_mtime_ns(op->node->guest) : op->tree->started_ns);
+    fs_stat_set_mtime(&attr, op->node->guest ? fs_tree_guest_mtime_ns(op->tree, op->node->guest)
+                                             : op->tree->started_ns);
     fs_op_reply_attr(op, &attr, TIMEOUT_S);
 }
 

@@ -10,10 +10,21 @@
 #include "tree-parts.h"
 
 #define NS_PER_S INT64_C(1000000000)
+#define OWNER_AGE_US (G_USEC_PER_SEC / 2) /* a chown of a store shows that late */
 
 uint64_t fs_inode(const FsGuest *guest, uint64_t slot)
 {
     return (guest ? fs_guest_sequence(guest) << 32 : 0) + slot;
+}
+
+int64_t fs_stat_mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
+}
+
+int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest)
+{
+    return fs_stat_mtime_ns(fs_tree_guest_stat(tree, guest, 0));
 }
 
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
@@ -27,16 +38,30 @@ void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
     attr->st_atim = attr->st_ctim = attr->st_mtim;
 }
 
-void fs_tree_fill(const FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
+const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+    int64_t now = g_get_monotonic_time();
+
+    if (guest_tree->stat_at == 0 || now - guest_tree->stat_at > max_age_us) {
+        fs_guest_stat(guest, &guest_tree->stat);
+        guest_tree->stat_at = now;
+    }
+    return &guest_tree->stat;
+}
+
+void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
 {
     const FsOptions *options = tree->options;
+    const struct stat *owner =
+        node->guest ? fs_tree_guest_stat(tree, node->guest, OWNER_AGE_US) : NULL;
 
     *attr = (struct stat){
         .st_ino = node->inode,
         .st_mode = type_and_mode,
         .st_nlink = S_ISDIR(type_and_mode) ? 2 : 1,
-        .st_uid = node->guest ? fs_guest_uid(node->guest) : tree->uid,
-        .st_gid = node->guest ? fs_guest_gid(node->guest) : tree->gid,
+        .st_uid = owner ? owner->st_uid : tree->uid,
+        .st_gid = owner ? owner->st_gid : tree->gid,
         .st_blksize = 4096,
     };
     if (options->uid != (uid_t)-1) {

@@ -55,6 +55,8 @@ typedef struct {
     size_t export_bytes;     /* of a store that is not a JSON file: the last export ... */
     int64_t export_mtime_ns; /* ... of the store of that time */
     size_t status_bytes;     /* the last status.json */
+    struct stat stat;        /* of its store, at ... */
+    int64_t stat_at;         /* ... monotonic; 0: never */
 } FsGuestTree;
 
 FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options);
@@ -66,8 +68,12 @@ FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest);
 
 /* Attributes every node shares: inode, type and mode (after umask), owner, one link, block size.
  * `guest` NULL: the mount's owner. */
-void fs_tree_fill(const FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
+void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
+int64_t fs_stat_mtime_ns(const struct stat *st);
+/* Of the guest's store (or what stands for it), as it was at most so long ago. */
+const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us);
+int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest);
 
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */
 void fs_tree_invalidate(FsTree *tree, FsNode *node);
