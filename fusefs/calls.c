@@ -212,7 +212,7 @@ void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void
         go_on(NULL, ENOENT, data);
         return;
     }
-    if (live->engine && live->engine->io)
+    if (live->engine && live->engine->io && !guest->fleet->quiet)
         engine_receive(live->engine); /* what a guest was told is there is there */
     const FsEngine *engine = live->engine;
     bool starting = engine && engine->state == FS_ENGINE_STARTING;

@@ -32,6 +32,11 @@ typedef struct {
 typedef struct {
     FsReplica *replica;
     FsIdentity identity; /* of the store that the replica is of */
+    char *quick_path;    /* where it was seen last, and its journal would be; NULL: see source.h */
+    char *quick_journal;
+    uint64_t seen_epoch; /* fleet->epoch when the file was last looked at, and ... */
+    int64_t seen_at;     /* ... the time */
+    bool seen_watched;   /* a change of it would have been told by inotify */
     FsUsage usage;
     uint32_t state; /* UV_HOST_STATE_* as last told; 0 without an engine */
     bool filled;    /* the replica was, once */
@@ -139,6 +144,8 @@ struct FsFleet {
     GHashTable *folders; /* wd -> name, of subfolders */
     GQueue unwatched;    /* char *: subfolders that get their watch in the background */
     bool rescan, no_watches;
+    uint64_t epoch; /* of SOURCE: counts what inotify tells */
+    bool quiet;     /* see fs_fleet_set_quiet() */
 };
 
 #define CALL_DEADLINE_US (10 * G_USEC_PER_SEC)

@@ -71,6 +71,15 @@ bool fs_fleet_start(FsFleet *fleet, GError **error);
  * for it. */
 void fs_fleet_stop(FsFleet *fleet);
 void fs_fleet_free(FsFleet *fleet);
+/* When the fleet has something to do by itself (monotonic; -1: not before something happens). Told
+ * for loops that serve several requests between two turns of the context: a change ends them. */
+int64_t fs_fleet_next_turn(const FsFleet *fleet);
+/*
+ * For such a loop, around a request: when the request had come already, none of the context's
+ * descriptors was ready. So no engine had said anything before it, and nothing had happened in
+ * SOURCE, and neither has to be looked at again.
+ */
+void fs_fleet_set_quiet(FsFleet *fleet, bool quiet);
 bool fs_fleet_is_file(const FsFleet *fleet);
 const char *fs_fleet_sockdir(const FsFleet *fleet);
 const char *fs_fleet_source(const FsFleet *fleet);

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_DONT_FOLLOW)
+/* Of the files in SOURCE itself: a store is not what it was. */
+#define CONTENT_EVENTS (IN_MODIFY | IN_ATTRIB)
 
 static void review_file(FsFleet *fleet, const char *file, bool folder)
 {
@@ -33,6 +35,9 @@ static void review_file(FsFleet *fleet, const char *file, bool folder)
 
 static void handle_event(FsFleet *fleet, const struct inotify_event *event)
 {
+    fleet->epoch++;
+    if (event->mask & CONTENT_EVENTS)
+        return;
     if (event->mask & IN_Q_OVERFLOW) {
         fleet->rescan = true;
         return;
@@ -113,7 +118,8 @@ bool follow_start(FsFleet *fleet, GError **error)
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fleet->source->fd);
     if (fleet->inotify_fd >= 0)
         fleet->source_wd =
-            inotify_add_watch(fleet->inotify_fd, path, EVENTS & ~(uint32_t)IN_DONT_FOLLOW);
+            inotify_add_watch(fleet->inotify_fd, path,
+                              (EVENTS | CONTENT_EVENTS) & ~(uint32_t)IN_DONT_FOLLOW);
     if (fleet->inotify_fd < 0 || fleet->source_wd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: can't watch it: %s",
                     fleet->source->path, g_strerror(errno));

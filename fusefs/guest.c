@@ -5,6 +5,7 @@
 #include "fleet-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ static void live_free(FsLive *live)
 {
     fs_replica_free(live->replica);
     g_clear_pointer(&live->warnings, g_hash_table_unref);
+    g_free(live->quick_path);
+    g_free(live->quick_journal);
     g_free(live->last_reason);
     g_free(live->failure);
     g_strfreev(live->shadowed);
@@ -56,6 +59,57 @@ static int64_t nanoseconds(const struct timespec *time)
     return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
+/* Changes that inotify does not tell (of another host, through a hard link) show that late. */
+#define UNWATCHED_US (G_USEC_PER_SEC / 10)
+
+static bool same_file(const FsIdentity *identity, const struct stat *st)
+{
+    return identity->device == st->st_dev && identity->inode == st->st_ino &&
+           identity->size_bytes == (uint64_t)st->st_size &&
+           identity->mtime_ns == nanoseconds(&st->st_mtim) &&
+           identity->ctime_ns == nanoseconds(&st->st_ctim);
+}
+
+/*
+ * Nothing is opened or allocated where the store is still the same file at the same place, which is
+ * nearly always. Links do not matter: it is compared, and not read.
+ */
+static bool is_still_there(FsGuest *guest, bool engine)
+{
+    FsLive *live = guest->live;
+    const FsFleet *fleet = guest->fleet;
+    int64_t now = g_get_monotonic_time();
+    struct stat st;
+
+    if (engine && fleet->quiet && live->seen_watched && live->seen_epoch == fleet->epoch &&
+        now - live->seen_at < UNWATCHED_US)
+        return true;
+    live->seen_epoch = fleet->epoch;
+    live->seen_at = now;
+    return live->quick_path && stat(live->quick_path, &st) == 0 &&
+           same_file(&live->identity, &st) &&
+           (engine || faccessat(AT_FDCWD, live->quick_journal, F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+}
+
+static void remember_place(FsGuest *guest)
+{
+    FsLive *live = guest->live;
+    struct stat st;
+    g_autofree char *path = fs_guest_store_path(guest);
+
+    g_clear_pointer(&live->quick_path, g_free);
+    g_clear_pointer(&live->quick_journal, g_free);
+    live->seen_watched = false;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        g_autofree char *folder = g_path_get_dirname(path);
+        g_autofree char *name = g_path_get_basename(path);
+        live->quick_path = g_steal_pointer(&path);
+        live->seen_watched = guest->fleet->inotify_fd >= 0 && guest->rule != FS_RULE_FOLDER &&
+                             guest->rule != FS_RULE_SOURCE;
+        live->quick_journal = g_strdup_printf("%s/.uefivarsfs/%s.journal", folder, name);
+    }
+}
+
 bool guest_replica_valid(FsGuest *guest, bool engine)
 {
     static const FsIdentity no_file;
@@ -65,15 +119,17 @@ bool guest_replica_valid(FsGuest *guest, bool engine)
 
     if (!live || !live->filled || live->stale)
         return false;
+    if (is_still_there(guest, engine))
+        return true;
     int result = fs_source_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal);
     if (result == -ENOENT)
         return memcmp(&live->identity, &no_file, sizeof(no_file)) == 0;
     if (result < 0)
         return true; /* it can't be looked at now: what is known serves */
-    return live->identity.device == st.st_dev && live->identity.inode == st.st_ino &&
-           live->identity.size_bytes == (uint64_t)st.st_size &&
-           live->identity.mtime_ns == nanoseconds(&st.st_mtim) &&
-           live->identity.ctime_ns == nanoseconds(&st.st_ctim) && (engine || !journal);
+    if (!same_file(&live->identity, &st) || (!engine && journal))
+        return false;
+    remember_place(guest);
+    return true;
 }
 
 bool guest_has_store(const FsGuest *guest)

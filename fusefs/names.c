@@ -46,7 +46,9 @@ bool fs_name_canonical(const char *name, char ret_name[UV_FILE_NAME_MAX + 1])
 
 bool fs_name_is_hidden(const char *folded)
 {
-    return strcmp(guid_part(folded), GUID_LINUX_RANDOM_SEED) == 0;
+    size_t size = strlen(folded);
+    return size > UV_FILE_NAME_MAX || memcmp(folded + size - UV_GUID_TEXT_BYTES,
+                                             GUID_LINUX_RANDOM_SEED, UV_GUID_TEXT_BYTES) == 0;
 }
 
 /* The table of semantics 3.4, kernel's vars.c: '#' stands for a hexadecimal digit. */

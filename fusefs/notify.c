@@ -12,12 +12,11 @@
 
 struct FsNotify {
     struct fuse_session *session;
-    GThread *thread;
     GMutex lock;
-    GCond changed;
-    GQueue names;  /* guarded by lock */
-    bool stop;     /* guarded by lock */
-    bool finished; /* guarded by lock */
+    GCond finished;
+    GQueue names; /* guarded by lock */
+    bool running; /* guarded by lock: a thread is there, and will look at `names` again */
+    bool stop;    /* guarded by lock */
 };
 
 typedef struct {
@@ -28,22 +27,18 @@ typedef struct {
 static void *run(void *data)
 {
     FsNotify *notify = data;
+    Name *name;
 
     g_mutex_lock(&notify->lock);
-    while (!notify->stop) {
-        Name *name = g_queue_pop_head(&notify->names);
-        if (!name) {
-            g_cond_wait(&notify->changed, &notify->lock);
-            continue;
-        }
+    while (!notify->stop && (name = g_queue_pop_head(&notify->names))) {
         g_mutex_unlock(&notify->lock);
         fuse_lowlevel_notify_inval_entry(notify->session, name->parent_id, name->name,
                                          strlen(name->name));
         g_free(name);
         g_mutex_lock(&notify->lock);
     }
-    notify->finished = true;
-    g_cond_broadcast(&notify->changed);
+    notify->running = false;
+    g_cond_signal(&notify->finished);
     g_mutex_unlock(&notify->lock);
     return NULL;
 }
@@ -53,9 +48,8 @@ FsNotify *fs_notify_new(struct fuse_session *session)
     FsNotify *notify = g_new0(FsNotify, 1);
     notify->session = session;
     g_mutex_init(&notify->lock);
-    g_cond_init(&notify->changed);
+    g_cond_init(&notify->finished);
     g_queue_init(&notify->names);
-    notify->thread = g_thread_new("notify", run, notify);
     return notify;
 }
 
@@ -68,27 +62,30 @@ void fs_notify_forget_name(FsNotify *notify, uint64_t parent_id, const char *tex
     memcpy(name->name, text, size);
     g_mutex_lock(&notify->lock);
     g_queue_push_tail(&notify->names, name);
-    g_cond_broadcast(&notify->changed);
+    if (!notify->running) {
+        GThread *thread = g_thread_try_new("notify", run, notify, NULL);
+        notify->running = thread != NULL;
+        g_clear_pointer(&thread, g_thread_unref);
+    }
     g_mutex_unlock(&notify->lock);
 }
 
 void fs_notify_free(FsNotify *notify)
 {
     gint64 until = g_get_monotonic_time() + STOP_WAIT_US;
+    bool stuck;
 
     g_mutex_lock(&notify->lock);
     notify->stop = true;
-    g_cond_broadcast(&notify->changed);
-    while (!notify->finished && g_cond_wait_until(&notify->changed, &notify->lock, until)) {
+    while (notify->running && g_cond_wait_until(&notify->finished, &notify->lock, until)) {
     }
-    if (!notify->finished) {
-        g_mutex_unlock(&notify->lock);
+    stuck = notify->running;
+    g_mutex_unlock(&notify->lock);
+    if (stuck) {
         return;
     }
-    g_mutex_unlock(&notify->lock);
-    g_thread_join(notify->thread);
     g_queue_clear_full(&notify->names, g_free);
     g_mutex_clear(&notify->lock);
-    g_cond_clear(&notify->changed);
+    g_cond_clear(&notify->finished);
     g_free(notify);
 }

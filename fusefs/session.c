@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Requests are read until there are none, then the main context turns again: engines and timers get
- * their turn between two batches, and one request costs one wait, one read and one write (and the
- * read that finds nothing).
+ * The main context's loop, taken apart: the session's descriptor is polled beside those of the
+ * context, and requests are served one after the other for as long as the context has nothing to
+ * do. So a request costs one poll, one read and one write, and no bookkeeping of GLib's. Requests
+ * do not starve the rest: what is ready in the same poll gets its turn after one of them.
  */
 
 #include "session.h"
@@ -20,13 +21,12 @@
 
 #include "daemon.h"
 
-#define BATCH 64 /* requests read in one turn */
+#define CONTEXT_FDS_MAX 15 /* signals, the fleet's epoll, GLib's own: it has three or four */
 
 struct FsSession {
     FsTree *tree;
     struct fuse_session *fuse;
     GMainContext *context;
-    GSource *source;
     GSource *signals;
     struct fuse_buf buffer;
     bool mounted, ended;
@@ -53,31 +53,76 @@ static void log_fuse(enum fuse_log_level level, const char *format, va_list argu
     last_log_line = g_steal_pointer(&line);
 }
 
-static void session_end(FsSession *session)
+/* One request, or the end. */
+static void serve_request(FsSession *session)
 {
-    session->ended = true;
-    g_main_context_wakeup(session->context);
-}
+    int size = fuse_session_receive_buf(session->fuse, &session->buffer);
 
-static gboolean on_requests(gint fd, GIOCondition condition, gpointer data)
-{
-    FsSession *session = data;
-
-    for (int i = 0; i < BATCH && !fuse_session_exited(session->fuse); i++) {
-        int size = fuse_session_receive_buf(session->fuse, &session->buffer);
-        if (size == -EAGAIN || size == -EINTR) {
-            return G_SOURCE_CONTINUE;
-        }
-        if (size <= 0) {
-            session_end(session); /* unmounted */
-            return G_SOURCE_CONTINUE;
-        }
+    if (size > 0) {
         fuse_session_process_buf(session->fuse, &session->buffer);
+    } else if (size != -EAGAIN && size != -EINTR) {
+        session->ended = true; /* unmounted */
     }
     if (fuse_session_exited(session->fuse)) {
-        session_end(session);
+        session->ended = true;
     }
-    return G_SOURCE_CONTINUE;
+}
+
+/* Everything else waits for the context's turn: what it needs to know of the last poll. */
+typedef struct {
+    GPollFD fds[1 + CONTEXT_FDS_MAX]; /* ours first */
+    gint n_fds, priority, timeout_ms;
+} Turn;
+
+static void prepare(FsSession *session, Turn *turn)
+{
+    session->tree->context_changed = false;
+    g_main_context_prepare(session->context, &turn->priority);
+    turn->n_fds = g_main_context_query(session->context, turn->priority, &turn->timeout_ms,
+                                       turn->fds + 1, CONTEXT_FDS_MAX);
+    g_assert(turn->n_fds <= CONTEXT_FDS_MAX);
+    turn->fds[0] = (GPollFD){.fd = fuse_session_fd(session->fuse), .events = G_IO_IN};
+}
+
+static gint milliseconds_left(int64_t end_us)
+{
+    int64_t left_us = end_us - g_get_monotonic_time();
+    return left_us <= 0 ? 0 : (gint)((left_us + 999) / 1000);
+}
+
+/*
+ * Waits, and serves requests as they come until the context has something to do: a descriptor of
+ * its own is ready, its time has come, or a request gave it something new.
+ */
+static void wait_and_serve(FsSession *session, Turn *turn)
+{
+    int64_t turn_at = fs_fleet_next_turn(session->tree->fleet);
+    int64_t end_us =
+        turn->timeout_ms < 0 ? 0 : g_get_monotonic_time() + (int64_t)turn->timeout_ms * 1000;
+    int n;
+
+    do {
+        gint timeout_ms = end_us ? milliseconds_left(end_us) : -1;
+        n = g_poll(turn->fds, turn->n_fds + 1, timeout_ms);
+        if (n <= 0 || !turn->fds[0].revents) {
+            return;
+        }
+        /* poll() looks at ours first: what was ready before the request came is seen. */
+        fs_fleet_set_quiet(session->tree->fleet, n == 1);
+        serve_request(session);
+        fs_fleet_set_quiet(session->tree->fleet, false);
+    } while (n == 1 && !session->ended && !session->tree->context_changed &&
+             fs_fleet_next_turn(session->tree->fleet) == turn_at);
+}
+
+static void serve_turn(FsSession *session)
+{
+    Turn turn;
+
+    prepare(session, &turn);
+    wait_and_serve(session, &turn);
+    g_main_context_check(session->context, turn.priority, turn.fds + 1, turn.n_fds);
+    g_main_context_dispatch(session->context);
 }
 
 static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
@@ -85,7 +130,7 @@ static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
     struct signalfd_siginfo info;
 
     if (read(fd, &info, sizeof(info)) == sizeof(info)) {
-        session_end(data);
+        ((FsSession *)data)->ended = true;
     }
     return G_SOURCE_CONTINUE;
 }
@@ -143,7 +188,8 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, 
     int fd;
 
     session->tree = tree;
-    session->context = context;
+    session->context = context ? context : g_main_context_default();
+    g_main_context_acquire(session->context);
     fuse_set_log_func(log_fuse);
     if (!watch_signals(session, error) || !mount_it(session, fuse_args, error)) {
         fs_session_free(session);
@@ -151,18 +197,13 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, 
     }
     fd = fuse_session_fd(session->fuse);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    session->source = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(session->source, G_SOURCE_FUNC(on_requests), session, NULL);
-    /* GLib would take the descriptor out of the poll set meanwhile, and wake itself up twice. */
-    g_source_set_can_recurse(session->source, TRUE);
-    g_source_attach(session->source, context);
     return session;
 }
 
 bool fs_session_wait_usable(FsSession *session)
 {
     while (!session->ended && !session->tree->usable) {
-        g_main_context_iteration(session->context, TRUE);
+        serve_turn(session);
     }
     return session->tree->usable;
 }
@@ -170,7 +211,7 @@ bool fs_session_wait_usable(FsSession *session)
 void fs_session_run(FsSession *session)
 {
     while (!session->ended) {
-        g_main_context_iteration(session->context, TRUE);
+        serve_turn(session);
     }
 }
 
@@ -178,7 +219,6 @@ void fs_session_unmount(FsSession *session)
 {
     if (session->mounted) {
         session->mounted = false;
-        g_source_destroy(session->source);
         fuse_session_unmount(session->fuse);
     }
 }
@@ -186,7 +226,7 @@ void fs_session_unmount(FsSession *session)
 void fs_session_free(FsSession *session)
 {
     fs_session_unmount(session);
-    g_clear_pointer(&session->source, g_source_unref);
+    g_main_context_release(session->context);
     if (session->signals) {
         g_source_destroy(session->signals);
         g_clear_pointer(&session->signals, g_source_unref);

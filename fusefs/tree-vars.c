@@ -25,7 +25,7 @@ bool fs_entry_is_visible(const FsTree *tree, const FsEntry *entry)
         !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
         return false;
     }
-    return !fs_name_is_hidden(entry->name) && strlen(entry->name) <= UV_FILE_NAME_MAX;
+    return !fs_name_is_hidden(entry->name);
 }
 
 static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)

@@ -39,7 +39,8 @@ typedef struct {
     uid_t uid; /* of what belongs to no guest */
     gid_t gid;
     int64_t started_ns;
-    bool usable; /* the kernel has shaken hands */
+    bool usable;          /* the kernel has shaken hands */
+    bool context_changed; /* a source was made since the session last looked */
 } FsTree;
 
 /* What the tree keeps of one guest; made when the kernel first hears of it. */
