@@ -205,7 +205,7 @@ FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
 
 void fs_tree_free(FsTree *tree)
 {
-    fs_fleet_set_events(tree->fleet, &(FsFleetEvents){NULL}, NULL);
+    fs_fleet_set_events(tree->fleet, &(FsFleetEvents){.guest_removed = NULL}, NULL);
     g_clear_handle_id(&tree->staging_timer, g_source_remove);
     fs_staging_forget_guest(tree, NULL);
     fs_nodes_free(tree->nodes);

@@ -31,9 +31,8 @@ static bool drain(UvFrameIo *io)
             return true;
         if (result != UV_FRAME_READY)
             return false;
-        if (frame.type == UV_WIRE_LOAD) {
-            g_autoptr(UvBlob) blob = uv_blob_decode(frame.payload, NULL);
-        }
+        if (frame.type == UV_WIRE_LOAD)
+            uv_blob_free(uv_blob_decode(frame.payload, NULL));
         (void)uv_frame_io_send(io, frame.type | UV_WIRE_REPLY, frame.cookie, frame.payload, -1);
     }
 }

@@ -159,7 +159,7 @@ static void test_offset_in_message(void)
 
     clear(&store);
     store.bytes[add(&store, "A", "1", 0x3f) + 2] = 0x2f;
-    g_autofree char *text = shown(&store, &scan);
+    g_free(shown(&store, &scan));
     g_assert_nonnull(strstr(scan.damage, "offset 0x101e:"));
 }
 

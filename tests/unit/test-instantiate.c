@@ -227,7 +227,7 @@ static void test_wished_template(World *world, gconstpointer data)
 static void test_convert(World *world, gconstpointer data)
 {
     g_autofree char *qemu_img = g_find_program_in_path("qemu-img");
-    g_autofree char *wish = NULL, *text = NULL;
+    g_autofree char *text = NULL;
     size_t size;
 
     if (!qemu_img) {
