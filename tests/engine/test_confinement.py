@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an engine can't do, what it needs, and how it starts and ends."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
+import uvproto as p  # noqa: E402
+from uvengine import EngineTest  # noqa: E402
+
+MANUAL = pathlib.Path(__file__).resolve().parents[2] / "man/uefivarsd.8"
+USER = 65534
+ROOT = os.geteuid() == 0
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def syscalls(role):
+    out = subprocess.run([uvengine.program(), "--print-syscalls"], capture_output=True, text=True,
+                         check=True).stdout
+    return [line.split()[1] for line in out.splitlines() if line.startswith(role + " ")]
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+class Confinement(EngineTest):
+    def other_store(self):
+        """Another guest's, of the same owner, in the same folder."""
+        path = os.path.join(self.folder, "other.json")
+        with open(path, "w") as file:
+            file.write('{"version": 2, "variables": []}')
+        return path
+
+    def check_selftest(self, engine):
+        other = self.other_store()
+        results = self.host(engine).selftest(other)
+        self.assertEqual(set(results), {"open /etc/passwd", "open store", "openat", "connect",
+                                        "fork", "ptrace", "execve"})
+        for attempt, result in results.items():
+            self.assertTrue(result.startswith("denied: "), (attempt, result))
+        # It goes on all the same.
+        guest = self.guest(engine)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+        time.sleep(2.3)  # a compaction
+        guest.bye()
+        with open(engine.store) as file:
+            self.assertIn("A", [v["name"] for v in json.load(file)["variables"]])
+
+    def test_stand_alone(self):
+        if uvengine.sanitized():
+            self.skipTest("built with a sanitizer")
+        self.check_selftest(self.engine("--sandbox=strict"))
+
+    @unittest.skipUnless(ROOT, "needs root to become another user")
+    def test_spawned(self):
+        if uvengine.sanitized():
+            self.skipTest("built with a sanitizer")
+        os.chmod(self.folder, 0o777)
+        engine = self.engine("--sandbox=strict", spawned=True, user=f"{USER}:{USER}")
+        self.check_selftest(engine)
+        status = status_of(engine.process.pid)
+        self.assertEqual(status["Uid"].split(), [str(USER)] * 4)
+        self.assertEqual(status["Gid"].split(), [str(USER)] * 4)
+        self.assertEqual(status["Groups"].strip(), "")
+        self.assertEqual(int(status["CapEff"], 16), 0)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(status["Seccomp"], "2")
+        self.assertEqual(os.getsid(engine.process.pid), engine.process.pid)
+        self.assertEqual(os.stat(engine.store).st_uid, USER)
+        keeper = status_of(children(engine.process.pid)[0])
+        self.assertEqual(keeper["Name"], "uv-keeper")
+        self.assertEqual(keeper["Uid"].split(), [str(USER)] * 4)
+        self.assertEqual(keeper["Seccomp"], "2")
+
+    def test_limits_and_descriptors(self):
+        if uvengine.sanitized():
+            self.skipTest("built with a sanitizer")
+        with open("/dev/null") as leak:
+            os.set_inheritable(leak.fileno(), True)
+            engine = self.engine()
+        with open(f"/proc/{engine.process.pid}/limits") as file:
+            limits = {line[:26].strip(): line[26:].split() for line in file}
+        self.assertEqual(limits["Max core file size"][0], "0")
+        self.assertEqual(limits["Max open files"][0], "128")
+        self.assertLessEqual(int(limits["Max data size"][0]), 384 << 20)
+        self.assertLessEqual(int(limits["Max file size"][0]), 256 << 20)
+        for number in os.listdir(f"/proc/{engine.process.pid}/fd"):
+            target = os.readlink(f"/proc/{engine.process.pid}/fd/{number}")
+            if int(number) > 2 and target.startswith("/"):
+                self.assertIn(target, (engine.session, engine.store))
+
+    def test_status_says_it(self):
+        status = self.host(self.engine()).status()["engine"]
+        if uvengine.sanitized():
+            self.assertIn("seccomp: built with a sanitizer", status["confinement-missing"])
+            return
+        self.assertEqual(status["confinement-missing"], [])
+        self.assertIn("seccomp", status["confinement"])
+        self.assertIn("no_new_privs", status["confinement"])
+
+    def test_strict_does_not_start_without(self):
+        if not uvengine.sanitized():
+            self.skipTest("this kernel and this build lack nothing")
+        with self.assertRaises(RuntimeError):
+            self.engine("--sandbox=strict")
+
+    def test_manual_lists_the_system_calls(self):
+        text = MANUAL.read_text()
+        for role in ("engine", "keeper"):
+            listed = re.search(rf"\.Ss System calls of the {role}\n\.Bd [^\n]*\n(.*?)\n\.Ed", text,
+                               re.S).group(1).split()
+            self.assertEqual(sorted(listed), sorted(syscalls(role)))
+
+    def test_system_calls_in_operation(self):
+        """Under strace: nothing that is made is refused, and no call is on the list that neither
+        this run nor the manual accounts for."""
+        if uvengine.sanitized() or not shutil.which("strace"):
+            self.skipTest("needs strace and a plain build")
+        trace = os.path.join(self.folder, "trace")
+        wrapper = os.path.join(self.folder, "traced")
+        with open(wrapper, "w") as file:
+            file.write(f'#!/bin/sh\nexec strace -f -o {trace} {uvengine.program()} "$@"\n')
+        os.chmod(wrapper, 0o755)
+        before = os.environ.get("UEFIVARSD")
+        os.environ["UEFIVARSD"] = wrapper
+        try:
+            engine = self.engine()
+        finally:
+            os.environ.pop("UEFIVARSD")
+            if before:
+                os.environ["UEFIVARSD"] = before
+        self.operate(engine)
+        calls, refused, confined = {}, [], set()
+        for line in open(trace, errors="replace"):
+            found = re.match(r"(\d+) +(\w+)\((.*)", line)
+            if not found:
+                continue
+            pid, name, rest = found.groups()
+            if pid in confined:
+                calls.setdefault(pid, set()).add(name)
+                if "EPERM" in rest:
+                    refused.append(line.strip())
+            elif name == "seccomp" and "SECCOMP_SET_MODE_FILTER, 0" in rest and "{len=" in rest:
+                confined.add(pid)
+        self.assertEqual(refused, [])
+        self.assertEqual(len(calls), 2, "the engine and its keeper")
+        for made in calls.values():
+            role = "engine" if "accept4" in made else "keeper"
+            self.assertLessEqual(made, set(syscalls(role)))
+            if role == "engine":
+                missing = set(syscalls(role)) - made
+                # What the manual explains, and what memory and other libraries ask for.
+                self.assertLessEqual(missing, {
+                    "clock_nanosleep", "sendto", "fallocate", "ppoll", "restart_syscall",
+                    "recvfrom", "shutdown", "fstat", "clock_gettime", "mmap", "munmap", "mremap",
+                    "madvise", "brk", "fchown", "fsetxattr", "fgetxattr", "fremovexattr", "futex"})
+
+    def operate(self, engine):
+        guest = self.guest(engine)
+        for i in range(20):
+            guest.set(f"V{i}", p.TEST, p.NV_BS_RT, os.urandom(100 * i + 1))
+        guest.set("Vol", p.TEST, p.BS_RT, b"x")
+        host = self.host(engine)
+        host.snapshot()
+        host.set_variable("H", p.TEST, data=b"x")
+        host.touch(f"H-{p.TEST}", 10 ** 18)
+        host.status(), host.check(), host.listener().close()
+        time.sleep(2.3)
+        guest.load(guest.save())
+        guest.save(release=True)
+        guest.acquire()
+        guest.set("After", p.TEST, p.NV_BS_RT, b"x")
+        guest.exit_boot_services()
+        guest.bye()
+        host.import_(host.export())
+        self.assertTrue(host.end())
+        engine.process.wait(10)
+
+
+class Starting(EngineTest):
+    def run_engine(self, *arguments):
+        return subprocess.run([uvengine.program(), *arguments], capture_output=True, text=True,
+                              timeout=20, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def test_options(self):
+        self.assertEqual(self.run_engine("--version").returncode, 0)
+        self.assertIn("--store", self.run_engine("--help").stdout)
+        for arguments in ((), ("--store", "x"), ("--socket", "x"), ("--bad",), ("extra",),
+                          ("--store", "x", "--socket", "y", "--size", "0"),
+                          ("--store", "x", "--socket", "y", "--size", "9000000"),
+                          ("--store", "x", "--socket", "y", "--sandbox=maybe"),
+                          ("--store", "x", "--socket", "y", "--varcheck=perhaps")):
+            done = self.run_engine(*arguments)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_a_store_that_is_none(self):
+        with open(self.path("bad.json"), "w") as file:
+            file.write('{"version": 2,\n "variables": [\n  {"name": 7}]}')
+        before = os.stat(self.path("bad.json"))
+        done = self.run_engine("--store", self.path("bad.json"), "--socket", self.path("s"))
+        self.assertEqual(done.returncode, 1)
+        lines = [line for line in done.stderr.splitlines() if "not confined" not in line]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertRegex(lines[0], r"bad\.json.*3:")
+        self.assertEqual(before, os.stat(self.path("bad.json")))
+
+    def test_paths_that_are_not_there(self):
+        for store, sock in (("no/where.json", "s"), ("x.json", "no/where"), ("x.json", "s" * 200)):
+            done = self.run_engine("--store", self.path(store), "--socket", self.path(sock))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(self.folder, done.stderr)
+
+    def test_a_socket_in_use(self):
+        engine = self.engine()
+        done = self.run_engine("--store", self.path("x.json"), "--socket", engine.socket)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(engine.socket, done.stderr)
+        engine.kill()
+        engine.start()  # a stale one is replaced
+
+    def test_spawned_failure_is_told_to_the_front(self):
+        with open(self.path("vars.json"), "w") as file:
+            file.write("garbage")
+        engine = uvengine.Engine(self.folder, spawned=True, start=False, stderr=subprocess.DEVNULL)
+        self.addCleanup(engine.__exit__)
+        engine.start(wait=False)
+        with p.Host(engine.host_socket) as host:
+            text = self.assert_error(p.E_STORE, host.hello)
+        self.assertIn("vars.json", text)
+        self.assertEqual(engine.process.wait(10), 1)
+
+    def test_daemon(self):
+        sock = self.path("d.sock")
+        host_path = self.path("d.host")
+        done = self.run_engine("--store", self.path("vars.json"), "--socket", sock,
+                               "--host-socket", host_path, "--daemon")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        with p.Host(host_path) as host:
+            pid = host.hello()["pid"]
+            with p.Guest(sock) as guest:
+                guest.hello()
+                self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+                guest.bye()
+            self.assertTrue(host.end())
+        end = time.monotonic() + 10
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+            time.sleep(0.01)
+        done = self.run_engine("--store", self.folder, "--socket", sock, "--daemon")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(self.folder, done.stderr)
+
+    def test_relative_paths(self):
+        done = subprocess.Popen([uvengine.program(), "--store", "r.json", "--socket", "r.sock",
+                                 "--host-socket", "r.host"], cwd=self.folder,
+                                stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 10
+        while not os.path.exists(self.path("r.host")) and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        with p.Host(self.path("r.host")) as host:
+            host.hello()
+            self.assertTrue(host.set_variable("A", p.TEST, data=b"1").ok)
+        done.send_signal(signal.SIGINT)
+        self.assertEqual(done.wait(10), 0)
+        self.assertTrue(stat.S_ISREG(os.stat(self.path("r.json")).st_mode))
+
+
+class Ending(EngineTest):
+    def test_sigterm_leaves_a_complete_store(self):
+        engine = self.engine()
+        guest = self.guest(engine)
+        for i in range(50):
+            guest.set(f"V{i}", p.TEST, p.NV_BS_RT, b"x")
+        self.assertEqual(engine.stop(), 0)
+        with open(engine.store) as file:
+            names = [v["name"] for v in json.load(file)["variables"]]
+        self.assertEqual(len([n for n in names if n.startswith("V") and n[1:].isdigit()]), 50)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json.journal")))
+
+    def test_spawned_and_alone_it_ends(self):
+        engine = self.engine(spawned=True)
+        host = self.host(engine)
+        self.assertTrue(host.set_variable("A", p.TEST, data=b"1").ok)
+        guest = self.guest(engine)
+        host.close()
+        time.sleep(11)
+        guest.get("A", p.TEST)  # a guest keeps it
+        guest.bye()
+        start = time.monotonic()
+        self.assertEqual(engine.process.wait(15), 0)
+        self.assertAlmostEqual(time.monotonic() - start, 10, delta=1.5)
+
+    def test_its_keeper_ends_with_it(self):
+        engine = self.engine()
+        keepers = children(engine.process.pid)
+        self.assertEqual(len(keepers), 1)
+        engine.kill()
+        end = time.monotonic() + 5
+        while os.path.exists(f"/proc/{keepers[0]}") and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertFalse(os.path.exists(f"/proc/{keepers[0]}"))
+
+
+class Log(EngineTest):
+    def test_refusals_are_limited_and_say_the_rule(self):
+        path = os.path.join(self.folder, "log")
+        with open(path, "wb") as log:
+            engine = self.engine(stderr=log)
+        guest = self.guest(engine, name="evil\n\x1b[31mname")
+        secret = b"SECRETDATA" * 3
+        for _ in range(500):
+            self.assert_status(guest.set("SecureBoot\n\x1b[1m", p.GLOBAL, p.AT | p.NV_BS_RT, secret),
+                               p.SECURITY_VIOLATION)
+        engine.stop()
+        text = open(path, "rb").read()
+        self.assertNotIn(b"\x1b", text)
+        self.assertNotIn(b"SECRET", text)
+        refused = [line for line in text.splitlines() if b"refused" in line]
+        self.assertLess(len(refused), 15)
+        self.assertRegex(refused[0], rb"SecureBoot.*guest.*0x8[0-9a-f]+.*rule \d\.\d")
+
+
+if __name__ == "__main__":
+    unittest.main()
