@@ -14,7 +14,7 @@
 static void root_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
-    fs_stat_set_mtime(attr, tree->started_ns);
+    fs_stat_set_mtime(attr, tree->mtime_ns);
 }
 
 static void root_getattr(FsOp *op)

@@ -40,7 +40,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
     }
     attr->st_size = entry ? (off_t)g_bytes_get_size(entry->content) : 0;
     attr->st_blocks = (attr->st_size + 511) / 512;
-    fs_stat_set_mtime(attr, entry ? entry->mtime_ns : tree->started_ns);
+    fs_stat_set_mtime(attr, entry ? entry->mtime_ns : tree->mtime_ns);
     node->told = entry != NULL;
     node->told_size = attr->st_size;
     node->told_mtime_ns = entry ? entry->mtime_ns : 0;

@@ -91,7 +91,7 @@ static void virtual_getattr(FsOp *op)
         attr.st_size = strlen(text);
     }
     fs_stat_set_mtime(&attr, op->node->guest ? fs_tree_guest_mtime_ns(op->tree, op->node->guest)
-                                             : op->tree->started_ns);
+                                             : op->tree->mtime_ns);
     fs_op_reply_attr(op, &attr, TIMEOUT_S);
 }
 

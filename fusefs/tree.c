@@ -183,8 +183,8 @@ FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
     tree->nodes = fs_nodes_new();
     tree->uid = getuid();
     tree->gid = getgid();
-    tree->started_ns = g_get_real_time() * 1000;
     if (stat(fs_fleet_source(fleet), &source) == 0) {
+        tree->mtime_ns = source.st_mtim.tv_sec * NS_PER_S + source.st_mtim.tv_nsec;
         tree->uid = source.st_uid;
         tree->gid = source.st_gid;
     }

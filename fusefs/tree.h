@@ -38,7 +38,7 @@ typedef struct {
     uint64_t staging_sequence;
     uid_t uid; /* of what belongs to no guest */
     gid_t gid;
-    int64_t started_ns;
+    int64_t mtime_ns;     /* SOURCE's when mounted: of what belongs to no guest */
     bool usable;          /* the kernel has shaken hands */
     bool context_changed; /* a source was made since the session last looked */
 } FsTree;

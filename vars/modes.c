@@ -40,7 +40,8 @@ static void put(UvChange *change, const UvGuid *guid, const char *ascii, uint32_
         .name = name,
         .attributes = attributes,
         .data = data,
-        .mtime_ns = g_get_real_time() * 1000,
+        /* A derived one follows from the store, and is as old: backups take it once. */
+        .mtime_ns = attributes & EFI_VARIABLE_NON_VOLATILE ? g_get_real_time() * 1000 : 0,
     });
     uv_change_put(change, variable);
 }
