@@ -367,6 +367,8 @@ static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_s
 
     if (fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
+    if (!ret_journal)
+        return 0;
     g_snprintf(journal, sizeof(journal), ".uefivarsfs/%s.journal", name);
     *ret_journal = fstatat(folder_fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0;
     return 0;
@@ -377,7 +379,8 @@ int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struc
 {
     g_autofree char *name = NULL;
 
-    *ret_journal = false;
+    if (ret_journal)
+        *ret_journal = false;
     if (rule != FS_RULE_FOLDER) { /* nearly always no link: then nothing is opened */
         name = fs_source_file(source, rule, guest);
         int result = stat_with_journal(source->fd, name, ret_stat, ret_journal);
@@ -396,9 +399,7 @@ int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struc
 int fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
                          struct stat *ret_stat)
 {
-    bool journal;
-
-    if (fs_source_stat(source, rule, guest, ret_stat, &journal) == 0)
+    if (fs_source_stat(source, rule, guest, ret_stat, NULL) == 0)
         return 0;
     if (rule == FS_RULE_FOLDER && stat_beneath(source, guest, ret_stat) == 0)
         return 0;
