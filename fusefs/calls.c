@@ -212,7 +212,8 @@ void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void
         go_on(NULL, ENOENT, data);
         return;
     }
-    if (live->engine && live->engine->io && !guest->fleet->quiet)
+    if (live->engine && live->engine->io &&
+        (!guest->fleet->quiet || uv_frame_io_has_buffered(live->engine->io)))
         engine_receive(live->engine); /* what a guest was told is there is there */
     const FsEngine *engine = live->engine;
     bool starting = engine && engine->state == FS_ENGINE_STARTING;
