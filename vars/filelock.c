@@ -53,8 +53,8 @@ UvFilelockSharing uv_filelock_sharing(int fd)
     int mode = fcntl(fd, F_GETFL);
     int lease = mode >= 0 && (mode & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
 
+    fcntl(fd, F_SETSIG, SIGURG);
     if (fcntl(fd, F_SETLEASE, lease) == 0) {
-        fcntl(fd, F_SETSIG, SIGURG);
         fcntl(fd, F_SETLEASE, F_UNLCK);
         return UV_FILELOCK_ALONE;
     }

@@ -34,7 +34,9 @@ static bool look_again(JsonStore *json, GError **error)
     GError *local = NULL;
 
     if (json->fd >= 0)
-        close(json->fd);
+        close(json->fd); /* and with it a lease */
+    json->leased = false;
+    json->guard_due_us = 0;
     json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
     if (json->fd < 0) {
         uv_map_folder_error(&local);
@@ -122,8 +124,13 @@ static int open_for_writing_over(JsonStore *json, size_t size, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, &local);
+    int fd = json->leased ? fcntl(json->fd, F_DUPFD_CLOEXEC, 0)
+                          : uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, &local);
 
+    if (fd < 0 && !local) {
+        uv_set_store_error(error, name, "cannot write", errno);
+        return -1;
+    }
     if (fd < 0) {
         uv_map_folder_error(&local);
         g_propagate_error(error, local);
@@ -144,7 +151,8 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
     bool written;
     int fd;
 
-    if (!uv_json_store_unchanged(json, error) || !uv_json_store_probe(json, error))
+    if (!uv_json_store_unchanged(json, error) ||
+        (!json->leased && !uv_json_store_probe(json, error)))
         return false;
     old = uv_read_file(json->fd, name, UV_JSON_FILE_MAX, error);
     fd = old ? open_for_writing_over(json, g_bytes_get_size(text), error) : -1;
@@ -156,12 +164,17 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
     }
     written = write_over(json, fd, text, error);
     close(fd);
+    /* Who waits for the file is let in only when the journal is gone. */
+    if (json->leased && written)
+        return uv_json_store_look(json, error);
     /* Also after a failure: what is there now is what the next image starts from. */
     return look_again(json, written ? error : NULL) && written;
 }
 
 static bool publish(JsonStore *json, GBytes *text, const UvDigest *digest, GError **error)
 {
+    if (uv_json_store_is_wanted(json)) /* he has this very file open already */
+        return in_place(json, text, error);
     switch (by_renaming(json, text, digest, error)) {
     case OUTCOME_DONE:
         return true;
@@ -199,27 +212,18 @@ static bool remove_journal(JsonStore *json, GError **error)
     return false;
 }
 
-bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
+/* The file becomes what the set is, and the journal goes. */
+static bool complete(JsonStore *json, const UvVarset *set, GError **error)
 {
-    g_autoptr(GBytes) text = NULL;
+    g_autoptr(GBytes) text = uv_json_format(set);
     UvDigest digest;
 
-    if (!json->journal && !json->seen.present && !json->meta_due_us)
-        return true;
-    if (!uv_json_store_begin(json, false, error))
-        return false;
-    if (!json->journal) {
-        save_times(json, set);
-        return true;
-    }
-    text = uv_json_format(set);
     uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
     if (!json->journal_done && (json->publish_again || !uv_digest_equal(&digest, &json->digest)) &&
         !publish(json, text, &digest, error))
         return false;
     json->journal_done = true;
     json->publish_again = false;
-    g_clear_pointer(&text, g_bytes_unref);
     save_times(json, set);
     if (!remove_journal(json, error))
         return false;
@@ -227,6 +231,29 @@ bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
     json->seen.present = false;
     json->compact_due_us = json->backoff_us = 0;
     uv_store_unwarn(&json->store, UV_JSON_BEHIND);
-    malloc_trim(0);
     return true;
+}
+
+/* Somebody who waits for the file does not keep it from being completed. */
+static bool begin(JsonStore *json, GError **error)
+{
+    return (json->journal && uv_json_store_is_wanted(json)) ||
+           uv_json_store_begin(json, false, error);
+}
+
+bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
+{
+    bool done = true;
+
+    if (!json->journal && !json->seen.present && !json->meta_due_us)
+        return true;
+    if (!begin(json, error))
+        return false;
+    if (json->journal)
+        done = complete(json, set, error);
+    else
+        save_times(json, set);
+    uv_json_store_lower_guard(json);
+    malloc_trim(0);
+    return done;
 }

@@ -291,6 +291,7 @@ bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **err
     g_autoptr(GPtrArray) variables = NULL;
     int fd;
 
+    uv_json_store_lower_guard(json);
     uv_json_store_forget_journal(json);
     json->loaded = false;
     json->compact_due_us = json->backoff_us = 0;
@@ -357,6 +358,7 @@ bool uv_json_store_changed(JsonStore *json)
         return true;
     if (same_now(json, UV_FILE_STORE, &json->store.identity))
         return false;
+    uv_json_store_lower_guard(json);
     /* Touched, or replaced by the same: then only what we remember changes. */
     if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &text, &identity, &fd,
                    NULL))

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The JSON store, in four files: store-json.c (its functions, and when what is due),
+ * The JSON store, in five files: store-json.c (its functions, and when what is due),
  * store-json-load.c (what file and journal together say), store-json-write.c (may we write, and to
- * what), store-json-compact.c (the journal goes into the file).
+ * what), store-json-compact.c (the journal goes into the file), store-json-guard.c (nobody finds a
+ * file that is not complete).
  *
  * Theory of operation. The content is the file's text, then the journal's records. A journal names
  * the text it belongs to by digest (its base); COMPACT and IMAGE records name texts that the file
@@ -33,6 +34,8 @@
 #define UV_JSON_BACKOFF_MAX_US (60 * G_USEC_PER_SEC)
 /* How often a store that somebody else holds is looked at. */
 #define UV_JSON_PROBE_US G_USEC_PER_SEC
+/* How long somebody who opens a guarded file waits until we notice. */
+#define UV_JSON_GUARD_US (G_USEC_PER_SEC / 20)
 
 /* How the warning begins that a compaction takes back. */
 #define UV_JSON_BEHIND "changes are in the journal only so far: "
@@ -41,6 +44,8 @@ typedef struct {
     UvStore store;
     bool never_write;   /* asked for */
     bool loaded;        /* it could be parsed: else nothing may be written */
+    bool guards;        /* asked for: see store-json-guard.c */
+    bool leased;        /* `fd` is open for writing too, and holds a lease */
     int fd;             /* the file, for reading only: so that a probe sees writers; -1: absent */
     int lock_fd;        /* -1: not held */
     bool waited;        /* a predecessor was given its time to end */
@@ -54,7 +59,8 @@ typedef struct {
         bool done; /* added nothing to the file */
         uint64_t device, inode, size_bytes;
     } seen;
-    int64_t compact_due_us, meta_due_us, probe_due_us; /* 0: not */
+    int64_t compact_due_us, meta_due_us, probe_due_us, guard_due_us; /* 0: not */
+    int64_t guard_retry_us; /* not before: somebody has the file open */
     int64_t backoff_us;
 } JsonStore;
 
@@ -78,6 +84,14 @@ void uv_json_store_set_read_only(JsonStore *json, const char *reason);
 void uv_json_store_forget_journal(JsonStore *json);
 /* Lets go of lock, journal and file. */
 void uv_json_store_let_go(JsonStore *json);
+
+/* guard.c */
+/* After a change was journaled; does nothing if it can't. */
+void uv_json_store_raise_guard(JsonStore *json);
+/* Before the file is opened by ourselves, and when it is complete. */
+void uv_json_store_lower_guard(JsonStore *json);
+/* Somebody waits for the file. */
+bool uv_json_store_is_wanted(const JsonStore *json);
 
 /* compact.c */
 bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error);

@@ -37,6 +37,8 @@ void uv_json_store_let_go(JsonStore *json)
     if (json->fd >= 0)
         close(json->fd);
     json->lock_fd = json->fd = -1;
+    json->leased = false;
+    json->guard_due_us = 0;
 }
 
 /* Read-only for now: looked at again later. */
@@ -83,10 +85,14 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
 
 bool uv_json_store_probe(JsonStore *json, GError **error)
 {
-    UvFilelockSharing sharing = json->fd < 0 ? UV_FILELOCK_ALONE : uv_filelock_sharing(json->fd);
+    UvFilelockSharing sharing = UV_FILELOCK_ALONE;
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
 
+    if (json->leased)
+        sharing = uv_json_store_is_wanted(json) ? UV_FILELOCK_SHARED : UV_FILELOCK_ALONE;
+    else if (json->fd >= 0)
+        sharing = uv_filelock_sharing(json->fd);
     if (sharing == UV_FILELOCK_UNKNOWN)
         uv_store_warn(&json->store,
                       "%s: cannot tell whether another program (QEMU) has it open for writing",
@@ -96,11 +102,10 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
         json->probe_due_us = 0;
         return true;
     }
-    if (!json->store.lock_holder)
+    if (!json->store.lock_holder && !json->leased)
         json->store.lock_holder = uv_filelock_who(json->fd);
     g_set_error(&local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
-                "%s: opened for writing by another program%s%s", name,
-                json->store.lock_holder ? ": " : "",
+                "%s: opened by another program%s%s", name, json->store.lock_holder ? ": " : "",
                 json->store.lock_holder ? json->store.lock_holder : "");
     return refuse(json, local, error);
 }

@@ -27,6 +27,7 @@ static bool append_record(JsonStore *json, uint32_t kind, GBytes *payload, GErro
         return false;
     json->journal_done = false;
     json->store.generation++;
+    uv_json_store_raise_guard(json);
     if (json->backoff_us) /* a compaction failed: its next time stands */
         return true;
     at_once = uv_journal_size(json->journal) > UV_JSON_JOURNAL_BYTES || kind == UV_RECORD_REPLACE ||
@@ -99,7 +100,9 @@ static bool json_tick(UvStore *store, const UvVarset *set, GError **error)
 
     if (is_due(json->probe_due_us, now))
         look_whether_free(json);
-    if (!is_due(json->compact_due_us, now) && !is_due(json->meta_due_us, now))
+    json->guard_due_us = json->leased ? now + UV_JSON_GUARD_US : 0;
+    if (!is_due(json->compact_due_us, now) && !is_due(json->meta_due_us, now) &&
+        !uv_json_store_is_wanted(json))
         return true;
     if (uv_json_store_compact(json, set, &local)) {
         json->compact_due_us = json->meta_due_us = 0;
@@ -119,7 +122,8 @@ static int64_t json_due(UvStore *store)
 {
     JsonStore *json = (JsonStore *)store;
 
-    return sooner(json->probe_due_us, sooner(json->compact_due_us, json->meta_due_us));
+    return sooner(sooner(json->probe_due_us, json->guard_due_us),
+                  sooner(json->compact_due_us, json->meta_due_us));
 }
 
 static bool json_compact(UvStore *store, const UvVarset *set, GError **error)
@@ -188,6 +192,7 @@ static bool json_keep_before_load(UvStore *store, GError **error)
         return true;
     if (!uv_json_store_begin(json, false, error))
         return false;
+    uv_json_store_lower_guard(json);
     text = present_text(store, error);
     if (!text)
         return false;
@@ -233,6 +238,7 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
     uv_store_init(&json->store, &json_ops, folder);
     json->fd = json->lock_fd = -1;
     json->never_write = options->read_only;
+    json->guards = options->guard;
     if (json->never_write)
         uv_json_store_set_read_only(json, "opened for reading only");
     return &json->store;

@@ -78,7 +78,9 @@ struct UvStore {
 
 typedef struct {
     bool read_only; /* asked for: never written, whatever the file allows */
-    bool create;    /* an absent file is an empty JSON store (made on the first write) */
+    /* Others who open the file wait until it is complete (JSON): tick must be called when due. */
+    bool guard;
+    bool create; /* an absent file is an empty JSON store (made on the first write) */
 } UvStoreOptions;
 
 /* Probes the content and opens it with the format that fits; takes ownership of the folder. */

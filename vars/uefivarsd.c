@@ -131,6 +131,7 @@ static bool open_store(Daemon *daemon, GError **error)
     const UvStoreOptions options = {
         .read_only = daemon->options->read_only,
         .create = true,
+        .guard = true,
     };
 
     if (daemon->options->sandbox != UV_SANDBOX_OFF) {

@@ -210,6 +210,22 @@ class JsonStore(unittest.TestCase):
         self.assertIn(f"After-{VENDOR}", after)
         self.assertNotIn(f"During-{VENDOR}", after)
 
+    @unittest.skipUnless(has_uefi_vars(), "no QEMU with uefi-vars-x64")
+    def test_qemu_started_right_after_an_edit_has_it(self):
+        self.convert()
+        with Engine(self.folder) as engine, engine.host() as host:
+            host.snapshot()
+            self.assertEqual(host.set_variable("Journaled", VENDOR, data=b"1").status, 0)
+            self.assertTrue(self.journal())
+            qemu = Qemu(self.store)
+            time.sleep(COMPACTED_AFTER + 0.5)
+            self.assertEqual(host.set_variable("During", VENDOR, data=b"2").status,
+                             uv.WRITE_PROTECTED)
+            self.assertEqual(qemu.stop(), 0)
+        self.assertFalse(os.listdir(os.path.join(self.folder, ".uefivarsfs")).count(
+            "vars.json.journal.conflict-1"), "taken for a conflict")
+        self.assertIn(f"Journaled-{VENDOR}", list(read_json(self.store)))
+
     def test_killed_and_started_again(self):
         self.convert()
         engine = Engine(self.folder)

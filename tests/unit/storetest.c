@@ -9,10 +9,10 @@
 #include "efi-abi.h"
 #include "json.h"
 
-void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper)
+static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    UvStoreOptions options = {.create = true};
+    UvStoreOptions options = {.create = true, .guard = guard};
     g_autoptr(GError) error = NULL;
     UvFolder *folder = uv_folder_new(AT_FDCWD, path, &error);
 
@@ -23,6 +23,16 @@ void store_test_open(StoreTest *t, const char *dir, const char *name, bool keepe
     t->store = uv_store_json_open(folder, &options, &error);
     g_assert_no_error(error);
     store_test_reload(t);
+}
+
+void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper)
+{
+    open_store(t, dir, name, keeper, false);
+}
+
+void store_test_open_guarded(StoreTest *t, const char *dir, const char *name, bool keeper)
+{
+    open_store(t, dir, name, keeper, true);
 }
 
 void store_test_reload(StoreTest *t)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "filelock.h"
@@ -284,6 +285,78 @@ static void test_held_by_qemu(Fixture *f, gconstpointer keeper)
     store_test_expect(&f->t, "A", "2");
 }
 
+/* In another process: reads the file as soon as it is let in; the exit status says what it found.
+ */
+static pid_t open_elsewhere(const char *path, int flags, const char *expected)
+{
+    pid_t pid = fork();
+    char text[4096] = "";
+    ssize_t size;
+    int fd;
+
+    if (pid != 0)
+        return pid;
+    fd = open(path, flags);
+    size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    _exit(size < 0 ? 2 : strcmp(text, expected) != 0);
+}
+
+static int tick_until_exit(Fixture *f, pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        g_assert_true(f->t.store->ops->tick(f->t.store, f->t.set, NULL));
+        g_usleep(5000);
+    }
+    g_assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Whoever opens the file a moment after a change finds it there, in that very file. */
+static void test_guard(Fixture *f, gconstpointer keeper)
+{
+    static const int ways[] = {O_RDONLY, O_RDWR};
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    int64_t start = g_get_monotonic_time();
+
+    store_test_drop(&f->t);
+    scratch_write(f->dir, "s.json", "");
+    store_test_open_guarded(&f->t, f->dir, "s.json", f->keeper);
+    for (int i = 0; i < 4; i++) {
+        g_autofree char *value = g_strdup_printf("%d", i);
+        g_autofree char *text = store_test_json("A", value, NULL);
+        struct stat before, after;
+        pid_t pid;
+
+        scratch_stat(f->dir, "s.json", &before);
+        store_test_put(&f->t, "A", "x");
+        store_test_put(&f->t, "A", value);
+        if (i == 0 && !((JsonStore *)f->t.store)->leased) {
+            g_test_skip("no leases on this file system");
+            return;
+        }
+        g_assert_cmpint(f->t.store->ops->due(f->t.store), <=,
+                        g_get_monotonic_time() + UV_JSON_GUARD_US);
+        pid = open_elsewhere(path, ways[i % 2], text);
+        g_assert_cmpint(tick_until_exit(f, pid), ==, 0);
+        scratch_stat(f->dir, "s.json", &after);
+        g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+        expect_json(f, text);
+        g_assert_false(f->t.store->ops->changed(f->t.store));
+    }
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
+    /* Unneeded, it is lowered: a compaction that nobody waited for renames. */
+    store_test_put(&f->t, "A", NULL);
+    compact(f);
+    g_assert_false(((JsonStore *)f->t.store)->leased);
+    g_assert_true(f->t.store->ops->keep_before_load(f->t.store, NULL));
+    store_test_put(&f->t, "A", "1");
+    g_assert_true(f->t.store->ops->keep_before_load(f->t.store, NULL));
+    store_test_reload(&f->t); /* lowers it, too */
+    store_test_expect(&f->t, "A", "1");
+}
+
 static void test_two_engines(Fixture *f, gconstpointer keeper)
 {
     StoreTest other;
@@ -529,6 +602,7 @@ int main(int argc, char **argv)
         {"unparsable", test_unparsable},
         {"held-by-qemu", test_held_by_qemu},
         {"release-and-acquire", test_release_and_acquire},
+        {"guard", test_guard},
         {"replace", test_replace},
         {"times", test_times},
         {"read-only", test_read_only},

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The guard: while the journal has what the file has not, a lease on the file tells us before
+ * anybody else opens it, and makes him wait. A QEMU that is started a second after an edit, or
+ * somebody who copies the file, so finds it complete: we write it in place, then let him in.
+ *
+ * The kernel counts open descriptions: only the one that holds the lease may exist, opened for
+ * writing too. Whoever opens the file himself has to lower the guard first, or waits for himself.
+ * Nothing depends on the guard: without a lease (another reader, a file system that knows none) the
+ * probes of store-json-write.c remain.
+ */
+
+#include "store-json-private.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* Puts a new descriptor of the same file in the old one's place; the old one is closed first. */
+static bool reopen(JsonStore *json, int flags)
+{
+    UvStoreIdentity identity;
+    struct stat st;
+    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, flags, NULL);
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    uv_store_identity_from_stat(&identity, &st);
+    if (identity.inode != json->store.identity.inode ||
+        identity.device != json->store.identity.device) {
+        close(fd);
+        return false;
+    }
+    close(json->fd);
+    json->fd = fd;
+    return true;
+}
+
+void uv_json_store_raise_guard(JsonStore *json)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (!json->guards || json->leased || json->fd < 0 || now < json->guard_retry_us ||
+        !reopen(json, O_RDWR))
+        return;
+    /* The default, SIGIO, would end the process; tick looks often enough. */
+    fcntl(json->fd, F_SETSIG, SIGURG);
+    json->leased = fcntl(json->fd, F_SETLEASE, F_WRLCK) == 0;
+    if (json->leased) {
+        json->guard_due_us = now + UV_JSON_GUARD_US;
+    } else {
+        json->guard_retry_us = now + UV_JSON_PROBE_US;
+        reopen(json, O_RDONLY);
+    }
+}
+
+void uv_json_store_lower_guard(JsonStore *json)
+{
+    if (!json->leased)
+        return;
+    fcntl(json->fd, F_SETLEASE, F_UNLCK);
+    json->leased = false;
+    json->guard_due_us = 0;
+    reopen(json, O_RDONLY);
+}
+
+bool uv_json_store_is_wanted(const JsonStore *json)
+{
+    return json->leased && fcntl(json->fd, F_GETLEASE) != F_WRLCK;
+}
