@@ -191,6 +191,13 @@ static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal 
     return status == EFI_SUCCESS ? set_with_mor(service, &gate, payload, refusal) : status;
 }
 
+/* Deleting what is not there is an answer, not a refusal: firmware does it at every boot. */
+static bool is_refusal(EfiStatus status, const UvRefusal *refusal)
+{
+    return status != EFI_SUCCESS &&
+           !(status == EFI_NOT_FOUND && g_strcmp0(refusal->rule, UV_RULE_UPDATE) == 0);
+}
+
 EfiStatus uv_service_set(UvService *service, const UvSetRequest *request, UvRefusal *ret_refusal)
 {
     UvRefusal refusal = {0};
@@ -198,7 +205,7 @@ EfiStatus uv_service_set(UvService *service, const UvSetRequest *request, UvRefu
 
     if (status == EFI_SUCCESS)
         refusal = (UvRefusal){0};
-    else if (service->refusal_log)
+    else if (is_refusal(status, &refusal) && service->refusal_log)
         service->refusal_log(request, status, &refusal, service->refusal_log_data);
     if (ret_refusal)
         *ret_refusal = refusal;

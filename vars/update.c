@@ -10,7 +10,7 @@
 
 static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *text)
 {
-    *refusal = (UvRefusal){"2.2", text};
+    *refusal = (UvRefusal){UV_RULE_UPDATE, text};
     return status;
 }
 

@@ -11,6 +11,9 @@
 /* UvRefusal.rule of a volatile variable that the host would make where no guest is: EPERM. */
 #define UV_RULE_NO_SESSION "1.8"
 
+/* That of everything else that is refused here. */
+#define UV_RULE_UPDATE "2.2"
+
 typedef struct {
     UvGuid guid;
     const UvName *name;

@@ -293,7 +293,9 @@ static void test_refusal_log(void)
     g_assert_cmphex(fixture_set(service, "rt", ALL, "x"), ==, EFI_SUCCESS);
     g_assert_cmphex(fixture_set(service, "bs", NV | BS, "x"), ==, EFI_WRITE_PROTECTED);
     g_assert_cmphex(fixture_set(service, "rt", NV, "x"), ==, EFI_INVALID_PARAMETER);
-    g_assert_cmpstr(log->str, ==, "2.1.11 8;2.1.5 2;");
+    g_assert_cmphex(fixture_set(service, "n", ALL, ""), ==, EFI_NOT_FOUND);
+    g_assert_cmphex(fixture_set(service, "n", BS | RT, "x"), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmpstr(log->str, ==, "2.1.11 8;2.1.5 2;2.2 2;");
 }
 
 static void test_mtime(void)
