@@ -37,6 +37,7 @@ packages_tests=(
     efibootmgr
     efitools
     efivar
+    fdisk
     fuse3
     libclang-rt-dev
     libxml2-utils

@@ -229,12 +229,27 @@ static bool edit(char **words, GError **error)
     return commit(change, error);
 }
 
-static bool bench(unsigned n, unsigned size, GError **error)
+static void baseline(unsigned n, unsigned size, const char *path)
+{
+    g_autofree uint8_t *bytes = g_malloc0(size);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int64_t start = g_get_monotonic_time();
+
+    g_assert_cmpint(fd, >=, 0);
+    for (unsigned i = 0; i < n; i++) {
+        g_assert_cmpint(write(fd, bytes, size), ==, size);
+        g_assert_cmpint(fdatasync(fd), ==, 0);
+    }
+    printf("ok %" G_GINT64_FORMAT "\n", g_get_monotonic_time() - start);
+    close(fd);
+}
+
+static bool bench(unsigned n, unsigned size, unsigned first, GError **error)
 {
     g_autofree uint8_t *bytes = g_malloc0(size);
     const int64_t start = g_get_monotonic_time();
 
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = first; i < first + n; i++) {
         g_autofree char *text = g_strdup_printf("Bench%u", i % 10);
         g_autoptr(UvName) name = uv_name_new_utf8(text, NULL);
         g_autoptr(UvChange) change = uv_change_new(set);
@@ -285,8 +300,10 @@ static void answer(char **words)
         printf("%s %zu %s\n", store->ops->format, store->capacity_bytes,
                (store->ops->changed(store), store->read_only_reason) ? store->read_only_reason
                                                                      : "");
+    else if (strcmp(words[0], "baseline") == 0)
+        baseline(atoi(words[1]), atoi(words[2]), words[3]);
     else if (strcmp(words[0], "bench") == 0) {
-        if (!bench(atoi(words[1]), atoi(words[2]), &error))
+        if (!bench(atoi(words[1]), atoi(words[2]), atoi(words[3]), &error))
             show_error(error);
     } else if (run(words, &error))
         puts("ok");
