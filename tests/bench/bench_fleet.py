@@ -165,10 +165,37 @@ def flood(scratch):
     guest.bye()
 
 
+def stopped(scratch):
+    """Reads of other guests beside one whose engine is stopped and who is written to."""
+    source = scratch.path / "stop"
+    source.mkdir()
+    for i in range(10):
+        (source / f"g{i}.json").write_text(uvmount.store_text(uvmount.variable("A", b"a")))
+    mount = scratch.mount(source, "idle=60", name="stop-mnt")
+    paths = [mount.vars(f"g{1 + i % 9}") / f"A-{uvproto.TEST}" for i in range(1000)]
+    mount.read("g0", "A")
+    for path in paths[:9]:
+        path.read_bytes()
+    before, during = [], []
+    pid = mount.engine_pid("g0")
+    for _ in range(5):
+        before.append(timed(lambda: [p.read_bytes() for p in paths])[0])
+        os.kill(pid, signal.SIGSTOP)
+        writer = subprocess.Popen(["cp", mount.vars("g0") / f"A-{uvproto.TEST}",
+                                   mount.vars("g0") / f"B-{uvproto.TEST}"],
+                                  stderr=subprocess.DEVNULL)
+        during.append(timed(lambda: [p.read_bytes() for p in paths])[0])
+        os.kill(pid, signal.SIGCONT)
+        writer.wait()
+    show("1,000 reads of others beside a stopped engine", statistics.median(during) * 1000, "ms",
+         statistics.median(before) * 1000, "none stopped", "as before")
+
+
 def main():
     uvmount.need_mount()
     with uvmount.Scratch() as scratch:
         many_guests(scratch)
+        stopped(scratch)
         flood(scratch)
 
 
