@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""guests/, the control files of a guest, and the command line."""
+
+import errno
+import json
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto  # noqa: E402
+from uvmount import variable, wait_until  # noqa: E402
+
+GUID = uvproto.TEST
+
+
+class ControlTest(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        (self.source / "vm.json").write_text(uvmount.store_text(variable("Alpha", b"alpha")))
+        self.mount = self.scratch.mount(self.source)
+        self.guest = self.mount.guest("vm")
+
+    def fails(self, number, function, *arguments, **kwargs):
+        with self.assertRaises(OSError) as caught:
+            function(*arguments, **kwargs)
+        self.assertEqual(errno.errorcode[caught.exception.errno], errno.errorcode[number])
+
+    def names(self):
+        return sorted(n[:-37] for n in os.listdir(self.guest / "vars"))
+
+
+class Guests(ControlTest):
+    def test_root(self):
+        self.assertIn("guests", os.listdir(self.mount.path))
+        self.fails(errno.EPERM, os.mkdir, self.mount.path / "x")
+        self.fails(errno.EPERM, (self.mount.path / "x").write_text, "")
+
+    def test_looking_starts_no_engine(self):
+        for i in range(20):
+            (self.source / f"other{i}.json").write_text("")
+        wait_until(lambda: len(os.listdir(self.mount.path / "guests")) == 21, "21 guests")
+        for name in os.listdir(self.mount.path / "guests"):
+            guest = self.mount.guest(name)
+            for entry in os.listdir(guest):
+                os.lstat(guest / entry)
+            os.readlink(guest / "mm.sock")
+        self.assertEqual(self.mount.engines(), [])
+
+    def test_mkdir_rmdir(self):
+        new = self.mount.guest("new")
+        os.mkdir(new)
+        self.assertTrue(all(n.endswith(uvproto.GLOBAL) for n in os.listdir(new / "vars")))
+        self.fails(errno.EEXIST, os.mkdir, new)
+        path = new / "vars" / f"A-{GUID}"
+        path.write_bytes(b"\7\0\0\0a")
+        self.fails(errno.ENOTEMPTY, os.rmdir, new)
+        os.unlink(path)
+        os.rmdir(new)
+        self.assertFalse(new.exists())
+        self.assertEqual(os.listdir(self.mount.path / "guests"), ["vm"])
+        self.fails(errno.ENOTEMPTY, os.rmdir, self.guest)
+
+    def test_guests_come_and_go(self):
+        held = os.open(self.guest / "vars" / f"Alpha-{GUID}", os.O_RDONLY)
+        os.rename(self.source / "vm.json", self.source / "renamed.json")
+        wait_until(lambda: os.listdir(self.mount.path / "guests") == ["renamed"], "renamed")
+        self.assertFalse(self.guest.exists())
+        self.assertEqual(self.mount.read("renamed", "Alpha"), (7, b"alpha"))
+        self.assertEqual(os.pread(held, 100, 0), b"")
+        os.close(held)
+        (self.source / "vm.json").write_text(uvmount.store_text(variable("Beta")))
+        wait_until(self.guest.exists, "vm is back")
+        self.assertEqual([n for n in self.names() if n in ("Alpha", "Beta")], ["Beta"])
+
+    def test_generated_files(self):
+        for name in ("store.json", "status.json", "config.json", "mm.sock"):
+            self.fails(errno.EPERM, os.unlink, self.guest / name)
+            self.fails(errno.EPERM, os.rename, self.guest / name, self.guest / "x")
+        self.fails(errno.EPERM, os.rmdir, self.guest / "vars")
+        self.fails(errno.EPERM, os.mkdir, self.guest / "x")
+        for name in ("store.json", "status.json", "config.json"):
+            self.assertEqual(stat.S_IMODE(os.stat(self.guest / name).st_mode), 0o600)
+        self.fails(errno.EPERM, (self.guest / "status.json").write_text, "{}")
+        self.assertTrue(stat.S_ISSOCK(os.stat(self.guest / "mm.sock").st_mode))
+
+    def test_status(self):
+        text = (self.guest / "status.json").read_text()
+        self.assertEqual(len(text) % 4096, 0)
+        self.assertEqual(len(text), os.stat(self.guest / "status.json").st_size)
+        status = json.loads(text)
+        self.assertEqual(status["guest"], "vm")
+        self.assertIn("storage", status)
+
+
+class Texts(ControlTest):
+    def write_in_pieces(self, path, text, size=7, flags=os.O_WRONLY | os.O_TRUNC):
+        fd = os.open(path, flags)
+        try:
+            for at in range(0, len(text), size):
+                os.write(fd, text[at:at + size])
+        finally:
+            os.close(fd)
+
+    def status(self):
+        return self.mount.status("vm")
+
+    def test_store_is_read(self):
+        text = (self.guest / "store.json").read_text()
+        self.assertEqual(os.stat(self.guest / "store.json").st_size, len(text))
+        self.assertEqual([v["name"] for v in json.loads(text)["variables"]], ["Alpha"])
+
+    def test_store_is_written(self):
+        text = uvmount.store_text(variable("Beta", b"b" * 3000)).encode()
+        (self.guest / "store.json").write_bytes(text)
+        self.assertIn("Beta", self.names())
+        self.assertNotIn("Alpha", self.names())
+        text = uvmount.store_text(variable("Gamma", b"}\"{")).encode() + b"\n \n"
+        self.write_in_pieces(self.guest / "store.json", text)
+        self.assertIn("Gamma", self.names())
+        text = uvmount.store_text(variable("Delta")).encode()
+        (self.guest / "new").write_bytes(text)
+        os.rename(self.guest / "new", self.guest / "store.json")
+        self.assertIn("Delta", self.names())
+        self.assertFalse((self.guest / "new").exists())
+        back = json.loads((self.guest / "store.json").read_text())
+        self.assertEqual([v["name"] for v in back["variables"]], ["Delta"])
+
+    def test_store_by_programs(self):
+        plain = self.scratch.path / "plain"
+        plain.write_text(uvmount.store_text(variable("Beta")))
+        for command in (f"cat {plain} > {self.guest}/store.json",
+                        f"cp {plain} {self.guest}/store.json",
+                        f"sed -i s/Beta/Beto/ {self.guest}/store.json"):
+            subprocess.run(["sh", "-c", command], check=True)
+        self.assertIn("Beto", self.names())
+
+    def test_store_refused(self):
+        store = self.guest / "store.json"
+        for text in (b"[]", b"{}}", b'{"version": 3, "variables": []}', b"hello", b'{"a": ]}',
+                     b'{"version": 2, "variables": [{"name": "x"}]}'):
+            self.fails(errno.EINVAL, store.write_bytes, text)
+            self.assertTrue(self.status()["warnings"], text)
+        store.write_bytes(b'{"version": 2')  # never complete: dropped
+        store.write_bytes(b"")
+        os.truncate(store, 0)
+        self.assertIn("Alpha", self.names())
+        fd = os.open(store, os.O_WRONLY)
+        os.write(fd, uvmount.store_text(variable("Beta")).encode())
+        self.fails(errno.EINVAL, os.write, fd, b"garbage")
+        os.close(fd)
+
+    def test_store_with_a_guest(self):
+        with uvproto.Guest(self.mount.socket("vm")) as guest:
+            guest.hello()
+            text = uvmount.store_text(variable("Beta"))
+            self.fails(errno.EBUSY, (self.guest / "store.json").write_text, text)
+            guest.bye()
+        self.assertIn("Alpha", self.names())
+
+    def test_config(self):
+        config = self.guest / "config.json"
+        self.assertEqual(config.read_text(), "")
+        config.write_text('{"size": 65536}\n')
+        self.assertEqual(config.read_text(), '{"size": 65536}\n')
+        self.assertEqual((self.source / "vm.config.json").read_text(), '{"size": 65536}\n')
+        self.fails(errno.EINVAL, config.write_text, '{"sise": 1}')
+        self.assertIn("sise", " ".join(self.status()["warnings"]))
+        self.fails(errno.EINVAL, config.write_text, '{"size": "large"}')
+        subprocess.run(["sed", "-i", "s/65536/131072/", config], check=True)
+        self.assertEqual(config.read_text(), '{"size": 131072}\n')
+        self.assertEqual(os.stat(config).st_size, 17)
+        self.assertEqual(self.status()["warnings"], [])
+        self.assertEqual([n for n in os.listdir(self.source) if "new" in n], [])
+
+
+class Programs(unittest.TestCase):
+    """Starting and ending it, as mount(8) and people do."""
+
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.at = self.scratch.path / "at"
+        self.source.mkdir()
+        self.at.mkdir()
+        (self.source / "vm.json").write_text(uvmount.store_text(variable("Alpha", b"a")))
+        self.addCleanup(subprocess.run, ["umount", "-q", "-l", str(self.at)])
+
+    def run_it(self, *arguments):
+        return subprocess.run([uvmount.UEFIVARSFS, *map(str, arguments)], capture_output=True,
+                              text=True, timeout=20)
+
+    def is_failure(self, result, *words):
+        self.assertEqual(result.returncode, 1, result)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        for word in words:
+            self.assertIn(str(word), result.stderr)
+
+    def front(self):
+        """The daemon's process id."""
+        wanted = str(self.at).encode()
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0].endswith(b"uefivarsfs") and wanted in words:
+                return int(entry)
+        return 0
+
+    def test_daemon(self):
+        result = self.run_it(self.source, self.at)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+        self.assertEqual((self.at / "guests/vm/vars" / f"Alpha-{GUID}").read_bytes(), b"\7\0\0\0a")
+        (line,) = [m for m in pathlib.Path("/proc/mounts").read_text().splitlines()
+                   if f" {self.at} " in m]
+        source, _, kind, options, *_ = line.split()
+        self.assertEqual((source, kind), (str(self.source), "fuse.uefivarsfs"))
+        for option in ("nosuid", "nodev", "noexec", "default_permissions"):
+            self.assertIn(option, options.split(","))
+        front = self.front()
+        self.assertTrue(front)
+        subprocess.run(["umount", self.at], check=True)
+        wait_until(lambda: not uvmount.alive(front), "the front ended")
+
+    def test_signal(self):
+        self.assertEqual(self.run_it(self.source, self.at).returncode, 0)
+        (self.at / "guests/vm/vars" / f"Beta-{GUID}").write_bytes(b"\7\0\0\0b")
+        front = self.front()
+        os.kill(front, 15)
+        wait_until(lambda: not uvmount.alive(front), "the front ended")
+        self.assertFalse(os.path.ismount(self.at))
+        self.assertIn("Beta", (self.source / "vm.json").read_text())
+
+    def test_relative_paths(self):
+        result = subprocess.run([uvmount.UEFIVARSFS, "source", "at"], cwd=self.scratch.path)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
+
+    def test_refusals(self):
+        nothing = self.scratch.path / "nothing"
+        self.is_failure(self.run_it(nothing, self.at), nothing)
+        self.is_failure(self.run_it(self.source, nothing), nothing)
+        self.is_failure(self.run_it(self.source), "usage")
+        self.is_failure(self.run_it(self.source, self.at, "-o", "colour=blue"), "colour=blue")
+        self.is_failure(self.run_it(self.source, self.at, "-o", "idle=soon"), "idle", "soon")
+        self.is_failure(self.run_it(self.source, self.at, "-o", "size=99999999"), "size")
+        self.is_failure(self.run_it(self.source, self.at, "-o", "view=all"), "host, guest")
+        self.is_failure(self.run_it(self.source, self.at, "--colour"), "--colour")
+        self.is_failure(self.run_it(self.source, self.source), self.source)
+        self.assertEqual(self.run_it(self.source, self.at).returncode, 0)
+        other = self.scratch.path / "other"
+        other.mkdir()
+        self.is_failure(self.run_it(self.source, other), self.source)
+
+    def test_help(self):
+        self.assertIn("SOURCE MOUNTPOINT", self.run_it("--help").stdout)
+        self.assertRegex(self.run_it("--version").stdout, r"^uefivarsfs \d")
+
+    def with_path(self):
+        return {"PATH": f"{uvmount.UEFIVARSFS.parent}:{os.environ['PATH']}"}
+
+    def test_mount(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        uvmount.need("mount.fuse3")
+        subprocess.run(["mount", "-t", "fuse.uefivarsfs", self.source, self.at, "-o",
+                        "idle=2,allow_other,uid=5,x-systemd.automount,noauto"],
+                       check=True, env=os.environ | self.with_path())
+        self.assertEqual(os.stat(self.at / "guests/vm/vars").st_uid, 5)
+        subprocess.run(["umount", self.at], check=True)
+        result = subprocess.run(["mount", "-t", "fuse.uefivarsfs", self.source, self.at, "-o",
+                                 "colour=blue"], env=os.environ | self.with_path(),
+                                capture_output=True, text=True)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("colour=blue", result.stderr)
+
+    def test_fstab(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        uvmount.need("mount.fuse3")
+        fstab = self.scratch.path / "fstab"
+        fstab.write_text(f"{self.source} {self.at} fuse.uefivarsfs "
+                         "noauto,nofail,_netdev,allow_other,x-systemd.requires=x 0 0\n")
+        subprocess.run(["mount", "-T", fstab, self.at], check=True,
+                       env=os.environ | self.with_path())
+        self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
+        subprocess.run(["umount", self.at], check=True)
+
+    def test_read_only(self):
+        self.assertEqual(self.run_it(self.source, self.at, "-o", "ro").returncode, 0)
+        path = self.at / "guests/vm/vars" / f"Alpha-{GUID}"
+        self.assertEqual(path.read_bytes(), b"\7\0\0\0a")
+        with self.assertRaises(OSError) as caught:
+            path.write_bytes(b"\7\0\0\0b")
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    unittest.main(verbosity=1)
