@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define INSTANTIATE "instantiate"
 
@@ -80,7 +81,7 @@ static mode_t guest_look(void *data, FsGuest *guest, const char *path)
         return S_IFDIR | 0755;
     guest_view_init(&view, data, guest);
     if (g_str_equal(path, INSTANTIATE))
-        return desc_choice_desc(view.choice) ? S_IFREG | 0200 : 0;
+        return desc_choice_desc(view.choice) ? S_IFREG | 0600 : 0;
     return file_mode(view.choice, &view.place, path);
 }
 
@@ -105,6 +106,28 @@ static char *guest_read(void *data, FsGuest *guest, const char *path)
     return desc_choice_file(view.choice, &view.place, path, &is_link);
 }
 
+/* 0: there is none. */
+static int64_t file_mtime_ns(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 ? 0 : (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+/* Of what the choice was made from: the configuration and the descriptor. */
+static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
+{
+    g_autofree char *config = fs_guest_config_path(guest);
+    DescChoice *choice = fs_firmware_choice(data, guest);
+    const Desc *desc = desc_choice_desc(choice);
+    int64_t mtime_ns = file_mtime_ns(config);
+
+    if (desc)
+        mtime_ns = MAX(mtime_ns, file_mtime_ns(desc_path(desc)));
+    desc_choice_free(choice);
+    return mtime_ns;
+}
+
 static void guest_write(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
                         FsContinue go_on, void *go_on_data)
 {
@@ -126,6 +149,7 @@ FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
         .look = guest_look,
         .list = guest_list,
         .read = guest_read,
+        .mtime_ns = guest_mtime_ns,
         .write = guest_write,
     };
 }
@@ -254,6 +278,23 @@ static char *top_read(void *data, FsGuest *guest, const char *path)
     return desc_choice_file(choice, NULL, parts.part[2], &is_link);
 }
 
+/* The descriptor's; of a folder that is made of several, the last one's. */
+static int64_t top_mtime_ns(void *data, FsGuest *guest, const char *path)
+{
+    const DescSet *set = fs_firmware_descriptors(data);
+    g_auto(TopPath) parts = top_path(path);
+    const Desc *desc = NULL;
+    int64_t mtime_ns = 0;
+
+    if (parts.n > 1 && g_str_equal(parts.part[0], "descriptors"))
+        desc = desc_set_find(set, parts.part[1]);
+    if (desc)
+        return file_mtime_ns(desc_path(desc));
+    for (size_t i = 0; i < desc_set_count(set); i++)
+        mtime_ns = MAX(mtime_ns, file_mtime_ns(desc_path(desc_set_get(set, i))));
+    return mtime_ns;
+}
+
 FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
 {
     return (FsVirtual){
@@ -262,5 +303,6 @@ FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
         .look = top_look,
         .list = top_list,
         .read = top_read,
+        .mtime_ns = top_mtime_ns,
     };
 }

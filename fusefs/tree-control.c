@@ -179,7 +179,7 @@ static void config_getattr(FsOp *op)
     if (fs_config_stat(op->tree->fleet, op->node->guest, &st)) {
         reply_attr(op, st.st_size, fs_stat_mtime_ns(&st));
     } else {
-        reply_attr(op, 0, fs_tree_guest_mtime_ns(op->tree, op->node->guest));
+        reply_attr(op, 0, 0); /* never written */
     }
 }
 

@@ -75,6 +75,14 @@ static char *read_text(const FsNode *node, const char *path)
     return text ? text : g_strdup("");
 }
 
+static int64_t mtime_ns(const FsOp *op, const char *path)
+{
+    const FsVirtual *virtual = virtual_of(op->node);
+
+    return virtual->mtime_ns ? virtual->mtime_ns(virtual->data, op->node->guest, path)
+                             : op->tree->mtime_ns;
+}
+
 static void virtual_getattr(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
@@ -90,8 +98,7 @@ static void virtual_getattr(FsOp *op)
         g_autofree char *text = read_text(op->node, path);
         attr.st_size = strlen(text);
     }
-    fs_stat_set_mtime(&attr, op->node->guest ? fs_tree_guest_mtime_ns(op->tree, op->node->guest)
-                                             : op->tree->mtime_ns);
+    fs_stat_set_mtime(&attr, mtime_ns(op, path));
     fs_op_reply_attr(op, &attr, TIMEOUT_S);
 }
 

@@ -23,6 +23,9 @@ typedef struct FsVirtual {
     char **(*list)(void *data, FsGuest *guest, const char *path);
     /* A file's text or a link's target, the caller's; NULL: nothing to read (an empty file). */
     char *(*read)(void *data, FsGuest *guest, const char *path);
+    /* Since when it is as it is, as well as that is known: what does not change by itself, nor by
+     * mounting again, so that a backup copies nothing twice. NULL: since the mount. */
+    int64_t (*mtime_ns)(void *data, FsGuest *guest, const char *path);
     /* What one write() wrote, to a file with a write permission bit; ends with one call of `go_on`,
      * at once or later. NULL: never. */
     void (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size,

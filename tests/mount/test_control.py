@@ -268,35 +268,35 @@ class Programs(unittest.TestCase):
         self.assertIn("SOURCE MOUNTPOINT", self.run_it("--help").stdout)
         self.assertRegex(self.run_it("--version").stdout, r"^uefivarsfs \d")
 
-    def with_path(self):
-        return {"PATH": f"{uvmount.UEFIVARSFS.parent}:{os.environ['PATH']}"}
-
-    def test_mount(self):
+    def in_namespace(self, script):
+        """Runs a shell script where /usr/local/bin is the folder of our program: mount(8) looks
+        for helpers' programs only in the usual places."""
         if os.geteuid() != 0:
             self.skipTest("needs root")
-        uvmount.need("mount.fuse3")
-        subprocess.run(["mount", "-t", "fuse.uefivarsfs", self.source, self.at, "-o",
-                        "idle=2,allow_other,uid=5,x-systemd.automount,noauto"],
-                       check=True, env=os.environ | self.with_path())
-        self.assertEqual(os.stat(self.at / "guests/vm/vars").st_uid, 5)
-        subprocess.run(["umount", self.at], check=True)
-        result = subprocess.run(["mount", "-t", "fuse.uefivarsfs", self.source, self.at, "-o",
-                                 "colour=blue"], env=os.environ | self.with_path(),
-                                capture_output=True, text=True)
+        uvmount.need("mount.fuse3", "unshare")
+        return subprocess.run(["unshare", "-m", "sh", "-ec", "mount --bind \"$1\" /usr/local/bin; "
+                               f"SOURCE={self.source} AT={self.at}; {script}",
+                               "sh", uvmount.UEFIVARSFS.parent],
+                              capture_output=True, text=True, timeout=30)
+
+    def test_mount(self):
+        result = self.in_namespace(
+            f"mount -t fuse.uefivarsfs $SOURCE $AT -o idle=2,allow_other,uid=5,engine="
+            f"{uvmount.UEFIVARSD},x-systemd.automount,noauto; stat -c %u $AT/guests/vm/vars; "
+            "umount $AT; ls $AT")
+        self.assertEqual((result.returncode, result.stdout), (0, "5\n"), result)
+
+    def test_mount_refused(self):
+        result = self.in_namespace("mount -t fuse.uefivarsfs $SOURCE $AT -o colour=blue")
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("colour=blue", result.stderr)
 
     def test_fstab(self):
-        if os.geteuid() != 0:
-            self.skipTest("needs root")
-        uvmount.need("mount.fuse3")
         fstab = self.scratch.path / "fstab"
         fstab.write_text(f"{self.source} {self.at} fuse.uefivarsfs "
                          "noauto,nofail,_netdev,allow_other,x-systemd.requires=x 0 0\n")
-        subprocess.run(["mount", "-T", fstab, self.at], check=True,
-                       env=os.environ | self.with_path())
-        self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
-        subprocess.run(["umount", self.at], check=True)
+        result = self.in_namespace(f"mount -T {fstab} $AT; ls $AT/guests; umount $AT")
+        self.assertEqual((result.returncode, result.stdout), (0, "vm\n"), result)
 
     def test_read_only(self):
         self.assertEqual(self.run_it(self.source, self.at, "-o", "ro").returncode, 0)
