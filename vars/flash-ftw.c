@@ -292,6 +292,14 @@ bool uv_ftw_settle(UvImage *image, const UvFlashLayout *layout, UvFtw *ftw, GErr
     return uv_ftw_read(image, layout, ftw, error);
 }
 
+bool uv_ftw_format(UvImage *image, const UvFlashLayout *layout, GError **error)
+{
+    uint8_t header[WORK_HEADER_BYTES];
+
+    work_header(layout, header);
+    return put(image, layout->work_offset, header, sizeof header, error);
+}
+
 bool uv_ftw_usable(const UvFlashLayout *layout)
 {
     const uint64_t in_volume = layout->store_offset - layout->volume_offset;
@@ -382,11 +390,16 @@ bool uv_ftw_write(UvImage *image, const UvFlashLayout *layout, UvFtw *ftw, const
         !uv_image_read(image, first, target, blocks, error) || !allocate(image, layout, ftw, error))
         return false;
     memcpy(target + in_volume % block, store, layout->store_bytes);
-    return put(image, layout->spare_offset, target, blocks, error) &&
-           clear_flag(image, record, SPARE_COMPLETE, error) &&
-           put(image, first, target, blocks, error) &&
-           clear_flag(image, record, DESTINATION_COMPLETE, error) &&
-           clear_flag(image, record - WRITE_HEADER_BYTES, WRITES_COMPLETE, error) &&
-           put(image, layout->spare_offset, spare, layout->spare_bytes, error) &&
-           uv_ftw_read(image, layout, ftw, error);
+    if (!put(image, layout->spare_offset, target, blocks, error) ||
+        !clear_flag(image, record, SPARE_COMPLETE, error)) {
+        /* Whether the flag is there or not: this write is off. */
+        clear_flag(image, record - WRITE_HEADER_BYTES, WRITES_COMPLETE, NULL);
+        return false;
+    }
+    /* From here on the new content is what counts, even if it can't be copied to its place now. */
+    const bool copied = put(image, first, target, blocks, NULL) &&
+                        clear_flag(image, record, DESTINATION_COMPLETE, NULL) &&
+                        clear_flag(image, record - WRITE_HEADER_BYTES, WRITES_COMPLETE, NULL) &&
+                        put(image, layout->spare_offset, spare, layout->spare_bytes, NULL);
+    return uv_ftw_read(image, layout, ftw, copied ? error : NULL) || !copied;
 }

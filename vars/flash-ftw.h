@@ -37,6 +37,8 @@ bool uv_ftw_read_through(UvImage *image, const UvFlashLayout *layout, const UvFt
                          uint64_t offset, void *bytes, size_t size, GError **error);
 /* Finishes the pending write, or drops the open one; then nothing is in progress. */
 bool uv_ftw_settle(UvImage *image, const UvFlashLayout *layout, UvFtw *ftw, GError **error);
+/* Makes an empty working block in an erased one. */
+bool uv_ftw_format(UvImage *image, const UvFlashLayout *layout, GError **error);
 /* The spare area can take the variable store. */
 bool uv_ftw_usable(const UvFlashLayout *layout);
 /* Replaces the variable store by `store` (its whole size) in place. Nothing may be in progress. */

@@ -425,7 +425,8 @@ bool uv_flash_reclaim_in_place(UvFlash *flash, const uint8_t *store, void *data,
     const UvFlashLayout *layout = &flash->layout;
 
     if (layout->blank) {
-        if (!uv_flash_layout_format(flash->image, layout, error) || !load(flash, error))
+        if (!uv_flash_layout_format(flash->image, layout, error) ||
+            !uv_ftw_format(flash->image, layout, error) || !load(flash, error))
             return false;
     }
     if (!uv_ftw_usable(layout)) {
@@ -444,7 +445,8 @@ bool uv_flash_write_copy(UvFlash *flash, UvImage *copy, const uint8_t *store, GE
     UvFtw ftw = flash->ftw;
     const size_t header = UV_FLASH_STORE_HEADER_BYTES;
 
-    if (layout->blank && !uv_flash_layout_format(copy, layout, error))
+    if (layout->blank &&
+        (!uv_flash_layout_format(copy, layout, error) || !uv_ftw_format(copy, layout, error)))
         return false;
     if (!layout->blank && (ftw.pending || ftw.open) && !uv_ftw_settle(copy, layout, &ftw, error))
         return false;

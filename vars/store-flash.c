@@ -172,7 +172,10 @@ static bool same_variables(const GPtrArray *a, const GPtrArray *b)
     return true;
 }
 
-/* Now that nobody else can write: is it still what the caller knows? */
+/*
+ * Now that nobody else can write: is it still what the caller knows? If not, what was read stays
+ * what it is, and the identity with it, so that the store counts as changed until it is loaded.
+ */
 static bool still_as_read(FlashStore *f, GError **error)
 {
     g_autoptr(GPtrArray) before = uv_flash_variables(f->flash), after = NULL;
@@ -189,14 +192,16 @@ static bool still_as_read(FlashStore *f, GError **error)
     if (!flash)
         return false;
     after = uv_flash_variables(flash);
+    if (!same_variables(before, after)) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                    "%s: another program has changed it",
+                    uv_folder_path(f->store.folder, UV_FILE_STORE));
+        return false;
+    }
     uv_flash_set_reclaim(flash, f->backing->reclaim, f);
     uv_flash_free(f->flash);
     f->flash = g_steal_pointer(&flash);
-    if (same_variables(before, after))
-        return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: another program has changed it",
-                uv_folder_path(f->store.folder, UV_FILE_STORE));
-    return false;
+    return true;
 }
 
 static bool begin_burst(FlashStore *f, GError **error)
@@ -217,18 +222,22 @@ static bool begin_burst(FlashStore *f, GError **error)
         look_for_holder(f);
         return false;
     }
-    f->quiet_at_us = 1;
-    if (still_as_read(f, error))
+    if (still_as_read(f, error)) {
+        f->quiet_at_us = 1;
         return true;
-    /* Not what was read: make the next load read it. */
-    end_burst(f);
-    f->store.identity = (UvStoreIdentity){0};
+    }
+    f->backing->unlock(f);
+    drop_lock_file(f);
+    f->backing->idle(f);
     return false;
 }
 
 static bool wrote(FlashStore *f, bool ok)
 {
-    current_identity(f, &f->store.identity, NULL);
+    struct stat st;
+
+    if (f->backing->stat(f, &st))
+        uv_store_identity_from_stat(&f->store.identity, &st);
     if (ok)
         f->store.generation++;
     f->quiet_at_us = g_get_monotonic_time() + QUIET_US;

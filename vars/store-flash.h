@@ -25,6 +25,8 @@ typedef struct {
     bool (*lock)(FlashStore *flash, GError **error);
     /* Lets go of it; what was written is durable. */
     void (*unlock)(FlashStore *flash);
+    /* Of the file, while it is locked. */
+    bool (*stat)(FlashStore *flash, struct stat *ret_stat);
     /* Who keeps us from writing, as far as can be seen; NULL: nobody, or not to be seen. */
     char *(*holder)(FlashStore *flash);
     /* Puts a reclaimed store into its place. */

@@ -120,6 +120,11 @@ static bool qcow2_lock(FlashStore *f, GError **error)
     return start(f, true, error);
 }
 
+static bool qcow2_stat(FlashStore *f, struct stat *ret_stat)
+{
+    return uv_folder_stat(f->store.folder, UV_FILE_STORE, ret_stat, NULL);
+}
+
 static char *qcow2_holder(FlashStore *f)
 {
     const int fd = open_file(f, NULL);
@@ -150,6 +155,7 @@ UvStore *uv_store_qcow2_open(UvFolder *folder, const UvStoreOptions *options, GE
         .idle = stop,
         .lock = qcow2_lock,
         .unlock = stop,
+        .stat = qcow2_stat,
         .holder = qcow2_holder,
         .reclaim = qcow2_reclaim,
         .free = qcow2_free,

@@ -109,6 +109,12 @@ static void raw_unlock(FlashStore *f)
     g_array_set_size(raw->replaced, 0);
 }
 
+/* No question to the keeper for each write. */
+static bool raw_stat(FlashStore *f, struct stat *ret_stat)
+{
+    return fstat(raw_of(f)->fd, ret_stat) == 0;
+}
+
 static char *raw_holder(FlashStore *f)
 {
     return raw_of(f)->fd < 0 ? NULL : uv_qemulock_holder(raw_of(f)->fd);
@@ -206,6 +212,7 @@ UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GE
         .idle = raw_idle,
         .lock = raw_lock,
         .unlock = raw_unlock,
+        .stat = raw_stat,
         .holder = raw_holder,
         .reclaim = raw_reclaim,
         .free = raw_free,
