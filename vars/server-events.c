@@ -71,15 +71,44 @@ static void write_name(UvWriter *writer, const char *name)
     uv_write_bytes(writer, name, strlen(name));
 }
 
+/*
+ * What the service derives at each start (SetupMode and kin) is as old as what it is derived from,
+ * so that a backup does not copy it again because the store's file was written. 0: from nothing.
+ */
+static int64_t derived_mtime_ns(const UvServer *server)
+{
+    static const struct {
+        const UvGuid *guid;
+        const char *name;
+    } keys[] = {
+        {&uv_guid_global_variable, "PK"},
+        {&uv_guid_secure_boot_enable, "SecureBootEnable"},
+        {&uv_guid_vendor_keys_nv, "VendorKeysNv"},
+    };
+    int64_t mtime_ns = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_autoptr(UvName) name = uv_name_new_utf8(keys[i].name, NULL);
+        const UvVariable *key =
+            uv_varset_lookup(uv_service_variables(server->service), keys[i].guid, name);
+        if (key)
+            mtime_ns = MAX(mtime_ns, key->mtime_ns);
+    }
+    return mtime_ns;
+}
+
 static void write_entry(const UvServer *server, UvWriter *writer, const char *name,
                         const UvVariable *variable)
 {
     gsize size;
     const void *data = g_bytes_get_data(variable->data, &size);
+    int64_t mtime_ns = variable->mtime_ns;
 
+    if (mtime_ns == 0)
+        mtime_ns = uv_variable_is_nv(variable) ? server->store->identity.mtime_ns
+                                               : derived_mtime_ns(server);
     write_name(writer, name);
-    uv_write_u64(writer,
-                 variable->mtime_ns ? variable->mtime_ns : server->store->identity.mtime_ns);
+    uv_write_u64(writer, mtime_ns);
     uv_write_u32(writer, 4 + size);
     uv_write_u32(writer, variable->attributes);
     uv_write_bytes(writer, data, size);
