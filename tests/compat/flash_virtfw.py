@@ -158,6 +158,52 @@ class Images(unittest.TestCase):
             self.assertEqual(after[0], before[0])
             self.assertNotEqual(after[1], before[1])
 
+    def fill_over_and_over(self, path):
+        tool = Tool(path)
+        for i in range(80):
+            self.assertEqual(tool.set("Large", bytes([i]) * 9000), "ok")
+        shown = tool.dump()
+        tool.close()
+        self.assertEqual(virt_fw_vars(path), shown)
+        self.assertEqual(shown["Large", uvflash.GUID][2], (bytes([79]) * 9000).hex())
+
+    def test_a_new_file_is_like_the_old_one(self):
+        path = self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+        os.chmod(path, 0o640)
+        if os.geteuid() == 0:
+            os.chown(path, 12, 34)
+        os.setxattr(path, "user.test", b"kept")
+        before = os.stat(path)
+        self.fill_over_and_over(path)
+        after = os.stat(path)
+        self.assertNotEqual(before.st_ino, after.st_ino)
+        self.assertEqual((before.st_mode, before.st_uid, before.st_gid),
+                         (after.st_mode, after.st_uid, after.st_gid))
+        self.assertEqual(os.getxattr(path, "user.test"), b"kept")
+
+    def check_in_place(self, path):
+        before = os.stat(path).st_ino
+        self.fill_over_and_over(path)
+        self.assertEqual(os.stat(path).st_ino, before)
+
+    def test_a_file_with_two_names_stays_one(self):
+        path = self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+        os.link(path, path + ".other")
+        self.check_in_place(path)
+
+    def test_a_mounted_file_is_reclaimed_in_place(self):
+        path = self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+        target = os.path.join(self.folder, "bound.fd")
+        with open(target, "wb"):
+            pass
+        if subprocess.run(["mount", "--bind", path, target], check=False,
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no bind mounts here")
+        try:
+            self.check_in_place(target)
+        finally:
+            subprocess.run(["umount", target], check=True)
+
     def test_sparse_stays_sparse(self):
         path = self.copy("/usr/share/AAVMF/AAVMF_VARS.fd")
         tool = Tool(path)
