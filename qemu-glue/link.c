@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define CONNECT_PAUSE_MS 10
+#define EARLY_BYTES 4096
 
 G_DEFINE_QUARK(glue - link - error - quark, glue_link_error)
 
@@ -125,31 +126,37 @@ static bool send_all(GlueLink *link, const uint8_t *from, size_t bytes, gint64 d
     return true;
 }
 
-static bool receive_all(GlueLink *link, uint8_t *to, size_t bytes, gint64 deadline, GError **error)
+/*
+ * At least `least` bytes, as many of `most` as are there already. It waits before it asks: a reply
+ * is never there yet. Returns 0 on an error.
+ */
+static size_t receive(GlueLink *link, uint8_t *to, size_t least, size_t most, gint64 deadline,
+                      GError **error)
 {
-    while (bytes > 0) {
-        ssize_t done = recv(link->fd, to, bytes, 0);
+    size_t got = 0;
 
+    while (got < least) {
+        ssize_t done;
+
+        if (!wait_for(link->fd, POLLIN, deadline)) {
+            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
+                        "the engine did not answer in time");
+            return 0;
+        }
+        done = recv(link->fd, to + got, most - got, 0);
         if (done > 0) {
-            to += done;
-            bytes -= done;
+            got += done;
         } else if (done == 0) {
             g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
                         "the engine closed the connection before it answered");
-            return false;
-        } else if (errno == EAGAIN) {
-            if (!wait_for(link->fd, POLLIN, deadline)) {
-                g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
-                            "the engine did not answer in time");
-                return false;
-            }
-        } else if (errno != EINTR) {
+            return 0;
+        } else if (errno != EINTR && errno != EAGAIN) {
             g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
                         "the connection was lost: %s", g_strerror(errno));
-            return false;
+            return 0;
         }
     }
-    return true;
+    return got;
 }
 
 static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
@@ -182,33 +189,48 @@ static void set_refusal(const uint8_t *payload, size_t bytes, GError **error)
                 printable, (unsigned)get_le(payload, 4));
 }
 
+/* The header of the reply to the request under way: the length of what follows, and its kind. */
+static bool check_header(const GlueLink *link, const uint8_t *header, uint16_t type,
+                         size_t reply_max, size_t *bytes, bool *refused, GError **error)
+{
+    const uint16_t got = get_le(header + 4, 2);
+    const uint64_t cookie = get_le(header + 8, 8);
+
+    *bytes = get_le(header, 4);
+    *refused = got == (UV_WIRE_ERROR | UV_WIRE_REPLY);
+    /* An ERROR that answers no frame (a deadline passed) has cookie 0. */
+    if ((*refused || got == (type | UV_WIRE_REPLY)) && get_le(header + 6, 2) == 0 &&
+        (cookie == link->cookie || (*refused && cookie == 0)) &&
+        *bytes <= (*refused ? UV_WIRE_MM_MAX : reply_max))
+        return true;
+    g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
+                "the engine answered request 0x%x with a frame of type 0x%x and %zu bytes", type,
+                got, *bytes);
+    return false;
+}
+
 static GBytes *receive_reply(GlueLink *link, uint16_t type, size_t reply_max, gint64 deadline,
                              GError **error)
 {
-    uint8_t header[UV_WIRE_HEADER_BYTES];
+    /* The header and the beginning of what follows it come together. */
+    uint8_t first[UV_WIRE_HEADER_BYTES + EARLY_BYTES];
     g_autofree uint8_t *payload = NULL;
-    size_t bytes;
-    uint64_t cookie;
-    uint16_t got;
+    size_t bytes, early;
     bool refused;
 
-    if (!receive_all(link, header, sizeof(header), deadline, error))
+    early = receive(link, first, UV_WIRE_HEADER_BYTES, sizeof(first), deadline, error);
+    if (!early || !check_header(link, first, type, reply_max, &bytes, &refused, error))
         return NULL;
-    bytes = get_le(header, 4);
-    got = get_le(header + 4, 2);
-    cookie = get_le(header + 8, 8);
-    refused = got == (UV_WIRE_ERROR | UV_WIRE_REPLY);
-    /* An ERROR that answers no frame (a deadline passed) has cookie 0. */
-    if ((!refused && got != (type | UV_WIRE_REPLY)) || get_le(header + 6, 2) != 0 ||
-        (cookie != link->cookie && !(refused && cookie == 0)) ||
-        bytes > (refused ? UV_WIRE_MM_MAX : reply_max)) {
+    early -= UV_WIRE_HEADER_BYTES;
+    if (early > bytes) {
         g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
-                    "the engine answered request 0x%x with a frame of type 0x%x and %zu bytes",
-                    type, got, bytes);
+                    "the engine sent more than its reply");
         return NULL;
     }
     payload = g_malloc(bytes + 1);
-    if (!receive_all(link, payload, bytes, deadline, error))
+    memcpy(payload, first + UV_WIRE_HEADER_BYTES, early);
+    if (early < bytes &&
+        !receive(link, payload + early, bytes - early, bytes - early, deadline, error))
         return NULL;
     if (refused) {
         set_refusal(payload, bytes, error);

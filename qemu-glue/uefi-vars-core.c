@@ -45,6 +45,19 @@ static void deliver(GlueDevice *device, bool dma, const void *reply, uint32_t by
         memcpy(device->pio_buffer, reply, bytes);
 }
 
+/* What comes back as it was sent (mostly the room for an answer) need not be written again. */
+static uint32_t changed_bytes(const GlueDevice *device, const uint8_t *reply, uint32_t bytes,
+                              uint32_t sent_bytes)
+{
+    const uint32_t step = 256;
+
+    if (bytes > sent_bytes)
+        return bytes;
+    while (bytes >= step && !memcmp(reply + bytes - step, device->request + bytes - step, step))
+        bytes -= step;
+    return bytes;
+}
+
 static uint16_t run_mm(GlueDevice *device, bool dma)
 {
     g_autoptr(GBytes) reply = NULL;
@@ -66,7 +79,7 @@ static uint16_t run_mm(GlueDevice *device, bool dma)
     data = g_bytes_get_data(reply, &bytes);
     if (bytes > usable_bytes(device))
         return UEFI_VARS_STS_ERR_UNKNOWN;
-    deliver(device, dma, data, bytes);
+    deliver(device, dma, data, changed_bytes(device, data, bytes, MM_HEADER_BYTES + length));
     return status;
 }
 

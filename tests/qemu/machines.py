@@ -41,8 +41,8 @@ class Machine(Qemu):
         self.longest_gap = 0.0  # seconds between two parts of it, since write()
         self._last = None
         self._new = queue.Queue()
-        super().__init__(f"{DEVICE[arch]},socket={socket}{options}", arch=arch, qtest=False,
-                         stopped=kwargs.pop("stopped", False),
+        device = kwargs.pop("device", f"{DEVICE[arch]},socket={socket}{options}")
+        super().__init__(device, arch=arch, qtest=False, stopped=kwargs.pop("stopped", False),
                          args=["-serial", "stdio", "-kernel", f"{GUESTS}/guest-{arch}", *args],
                          **kwargs)
         threading.Thread(target=self._read, daemon=True).start()

@@ -116,6 +116,42 @@ static void run_write(uint32_t first, uint32_t count, uint32_t step)
     print("written\n");
 }
 
+static uint64_t bench_once(const char *which, uint32_t number, Variable *at)
+{
+    uint32_t attributes, bytes;
+    const uint8_t *found;
+
+    data[0] = number;
+    data[1] = number >> 8;
+    data[2] = number >> 16;
+    if (equal(which, "set"))
+        return variable_set("Bench", NV_BS_RT, data, 100);
+    if (equal(which, "volatile"))
+        return variable_set("BenchVolatile", NV_BS_RT & ~1u, data, 100);
+    if (equal(which, "get"))
+        return variable_get("Bench", &attributes, &found, &bytes);
+    if (equal(which, "query"))
+        return variable_query(NV_BS_RT);
+    if (!equal(which, "next"))
+        return DEVICE_FAILED;
+    if (variable_next(at)) {
+        at->name[0] = 0;
+        return variable_next(at);
+    }
+    return 0;
+}
+
+static void run_bench(const char *which, uint32_t count)
+{
+    Variable at = {{0}, {0}};
+    uint64_t status = 0;
+
+    for (uint32_t i = 0; i < count && !status; i++)
+        status = bench_once(which, i, &at);
+    answer("bench", which, status);
+    print("\n");
+}
+
 static void run(char **word, int words)
 {
     uint64_t a = 0, b = 0, c = 0;
@@ -140,6 +176,8 @@ static void run(char **word, int words)
     } else if (equal(word[0], "write") && words == 4 && parse_hex(word[1], &a) &&
                parse_hex(word[2], &b) && parse_hex(word[3], &c) && c) {
         run_write(a, b, c);
+    } else if (equal(word[0], "bench") && words == 3 && parse_hex(word[2], &a)) {
+        run_bench(word[1], a);
     } else if (equal(word[0], "reset")) {
         machine_reset();
     } else if (equal(word[0], "off")) {

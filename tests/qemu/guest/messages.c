@@ -11,6 +11,7 @@
 #define FUNCTION_GET 1
 #define FUNCTION_NEXT 2
 #define FUNCTION_SET 3
+#define FUNCTION_QUERY 4
 
 static const uint8_t variable_guid[16] = {0x33, 0xd5, 0x32, 0xed, 0xe6, 0x99, 0x09, 0x42,
                                           0x9c, 0xc0, 0x2d, 0x72, 0xcd, 0xd9, 0x98, 0xa7};
@@ -105,6 +106,14 @@ uint64_t variable_next(Variable *at)
     __builtin_memcpy(at->guid, buffer + BODY, 16);
     __builtin_memcpy(at->name, buffer + NEXT_NAME, sizeof(at->name));
     return 0;
+}
+
+uint64_t variable_query(uint32_t attributes)
+{
+    begin(variable_guid, FUNCTION_QUERY);
+    __builtin_memset(buffer + BODY, 0, 24);
+    put(BODY + 24, attributes, 4);
+    return send(BODY + 28);
 }
 
 uint64_t event_send(const char *which)

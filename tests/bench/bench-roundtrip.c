@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What one round trip between two processes costs here: 256 bytes there and back over a unix stream
+ * socket, each side waiting in poll() first, as the QEMU device and the engine do. Prints µs.
+ */
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BYTES 256
+#define ROUNDS 20000
+
+static void wait_for(int fd)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+    while (poll(&poller, 1, -1) < 1)
+        ;
+}
+
+static double now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
+}
+
+/* False: the other side is gone. */
+static bool exchange(int fd, bool first)
+{
+    char data[BYTES] = {0};
+
+    if (first && send(fd, data, BYTES, MSG_NOSIGNAL) != BYTES)
+        return false;
+    wait_for(fd);
+    if (recv(fd, data, BYTES, 0) != BYTES)
+        return false;
+    return first || send(fd, data, BYTES, MSG_NOSIGNAL) == BYTES;
+}
+
+int main(void)
+{
+    int fds[2];
+    double start;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        return 1;
+    pid_t child = fork();
+    if (child < 0)
+        return 1;
+    if (child == 0) {
+        close(fds[0]);
+        while (exchange(fds[1], false))
+            ;
+        _exit(0);
+    }
+    close(fds[1]);
+    start = now_us();
+    for (int i = 0; i < ROUNDS; i++) {
+        if (!exchange(fds[0], true))
+            return 1;
+    }
+    printf("%.1f\n", (now_us() - start) / ROUNDS);
+    close(fds[0]);
+    waitpid(child, NULL, 0);
+    return 0;
+}
