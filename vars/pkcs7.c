@@ -125,6 +125,24 @@ static void certificate_free(Certificate *certificate)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Certificate, certificate_free)
 
+/* OpenSSL's bounds: without them one signature could cost seconds. */
+static bool is_affordable(gnutls_pubkey_t key)
+{
+    gnutls_datum_t modulus, exponent;
+    unsigned bits = 0;
+
+    if (gnutls_pubkey_get_pk_algorithm(key, &bits) != GNUTLS_PK_RSA)
+        return bits <= UV_PKCS7_RSA_BITS_MAX;
+    if (gnutls_pubkey_export_rsa_raw2(key, &modulus, &exponent, GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
+        return false;
+    const bool affordable =
+        bits <= UV_PKCS7_RSA_BITS_MAX &&
+        (bits <= UV_PKCS7_RSA_BITS_SMALL || exponent.size <= UV_PKCS7_RSA_EXPONENT_BYTES);
+    gnutls_free(modulus.data);
+    gnutls_free(exponent.data);
+    return affordable;
+}
+
 /* GnuTLS 3.7's verification forgets an object for each key that it can't import, so such a key must
  * not get that far. */
 static bool has_known_key(gnutls_x509_crt_t crt)
@@ -133,7 +151,7 @@ static bool has_known_key(gnutls_x509_crt_t crt)
 
     if (gnutls_pubkey_init(&key) < 0)
         return false;
-    const bool known = gnutls_pubkey_import_x509(key, crt, 0) >= 0;
+    const bool known = gnutls_pubkey_import_x509(key, crt, 0) >= 0 && is_affordable(key);
     gnutls_pubkey_deinit(key);
     return known;
 }

@@ -44,3 +44,7 @@
 #define UV_PKCS7_SIGNERS_MAX 8u
 #define UV_PKCS7_OPERATIONS_MAX 64u /* public key operations to find chains */
 #define UV_PKCS7_CHAIN_MAX 16u
+/* As OpenSSL, and so edk2: a large exponent only with a modulus that bears it. */
+#define UV_PKCS7_RSA_BITS_MAX 16384u
+#define UV_PKCS7_RSA_BITS_SMALL 3072u
+#define UV_PKCS7_RSA_EXPONENT_BYTES 8u

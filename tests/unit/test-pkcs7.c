@@ -267,6 +267,24 @@ static void test_x509(void)
     g_assert_false(uv_x509_parses((const uint8_t *)"garbage", 7));
 }
 
+/* A signature must not cost seconds: OpenSSL's bound on exponents. */
+static void test_long_exponent(void)
+{
+    static const struct {
+        const char *file;
+        bool taken;
+    } rows[] = {{"rsa-2048-long-exponent.der", true}, {"rsa-4096-long-exponent.der", false}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *path = g_test_build_filename(G_TEST_DIST, rows[i].file, NULL);
+        g_autofree char *der = NULL;
+        gsize size;
+
+        g_assert_true(g_file_get_contents(path, &der, &size, NULL));
+        g_assert_cmpint(uv_x509_parses((const uint8_t *)der, size), ==, rows[i].taken);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -287,6 +305,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pkcs7/identity-not-borrowed", test_identity_not_borrowed);
     g_test_add_func("/pkcs7/identity-of-edk2", test_identity_of_edk2);
     g_test_add_func("/pkcs7/x509", test_x509);
+    g_test_add_func("/pkcs7/long-exponent", test_long_exponent);
     const int result = g_test_run();
     signer_free(root);
     signer_free(middle);
