@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Engines and mounts in a scratch folder, for tests. Programs come from $UV_BUILD (a build folder;
+"""Mounts in a scratch folder, for tests. Programs come from $UV_BUILD (a build folder;
 default: build/ at the top of the sources); what is missing makes the test a skip (exit 77)."""
 
 import contextlib
@@ -93,9 +93,6 @@ class Scratch:
 
     def mount(self, source, *options, **kwargs):
         return self.stack.enter_context(Mount(self, source, *options, **kwargs))
-
-    def engine(self, store, *arguments, **kwargs):
-        return self.stack.enter_context(Engine(self, store, *arguments, **kwargs))
 
 
 class Mount:
@@ -218,54 +215,3 @@ class Mount:
             os.write(fd, attributes.to_bytes(4, "little") + data)
         finally:
             os.close(fd)
-
-
-class Engine:
-    """A stand-alone uefivarsd."""
-
-    def __init__(self, scratch, store, *arguments, name=None, host=True):
-        name = name or pathlib.Path(store).name
-        self.store = pathlib.Path(store)
-        self.socket = str(scratch.path / f"{name}.sock")
-        self.host_socket = str(scratch.path / f"{name}.host")
-        self.arguments = list(arguments) + (["--host-socket", self.host_socket] if host else [])
-        self.log = scratch.path / f"{name}.log"
-        self.process = None
-        self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def start(self):
-        command = [str(UEFIVARSD), "--store", str(self.store), "--socket", self.socket,
-                   *self.arguments]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
-
-        def ready():
-            if self.process.poll() is not None:
-                raise RuntimeError(f"uefivarsd ended with {self.process.returncode}: "
-                                   f"{self.log.read_text()}")
-            try:
-                uvproto.connect(self.socket).close()
-            except OSError:
-                return False
-            return True
-        wait_until(ready, f"{self.socket} answers")
-        return self
-
-    def stop(self, seconds=10):
-        self.process.terminate()
-        return self.process.wait(seconds)
-
-    def guest(self, **kwargs):
-        return uvproto.Guest(self.socket, **kwargs)
-
-    def host(self, **kwargs):
-        return uvproto.Host(self.host_socket, **kwargs)

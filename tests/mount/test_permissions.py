@@ -15,6 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
+import uvengine  # noqa: E402
 import uvmount  # noqa: E402
 import uvproto  # noqa: E402
 from uvmount import variable  # noqa: E402
