@@ -3,6 +3,7 @@
 #include "flash-write.h"
 
 #include "bytes.h"
+#include "efi-abi.h"
 #include "store.h"
 
 #include <string.h>
@@ -389,6 +390,22 @@ static bool append_change(UvFlash *flash, GArray *steps, size_t bytes, GError **
     return false;
 }
 
+/* A plain record has no room for a time; edk2 knows no authenticated variables there. */
+static bool can_hold(const UvFlash *flash, const GArray *steps, GError **error)
+{
+    for (guint i = 0; i < steps->len && !flash->layout.authenticated; i++) {
+        const Step *step = &g_array_index(steps, Step, i);
+        if (!step->after ||
+            !(step->after->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS))
+            continue;
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                    "%s: its records are of the format without authenticated variables",
+                    flash->image->name);
+        return false;
+    }
+    return true;
+}
+
 bool uv_flash_apply(UvFlash *flash, const UvChange *change, GError **error)
 {
     g_autoptr(GArray) steps = NULL;
@@ -398,6 +415,8 @@ bool uv_flash_apply(UvFlash *flash, const UvChange *change, GError **error)
     steps = plan(flash, change);
     if (steps->len == 0)
         return true;
+    if (!can_hold(flash, steps, error))
+        return false;
     const size_t bytes = append_bytes(flash, steps);
     if (uv_flash_unfinished(flash) || flash->layout.blank ||
         bytes > flash->layout.store_bytes - flash->scan.end)

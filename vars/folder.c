@@ -153,7 +153,7 @@ static int check_opened(UvFolder *folder, UvFileRole role, int fd)
     if (S_ISDIR(st.st_mode))
         return -EISDIR;
     if (!S_ISREG(st.st_mode))
-        return -EINVAL;
+        return role == UV_FILE_STORE && S_ISBLK(st.st_mode) ? 0 : -EINVAL;
     if (role == UV_FILE_STORE)
         return 0;
     if (st.st_nlink > 1)
@@ -193,7 +193,7 @@ static int open_existing(UvFolder *folder, UvFileRole role, int dir_fd, const ch
         return -errno;
     if (S_ISLNK(st.st_mode))
         return -ELOOP;
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.st_mode) && !(role == UV_FILE_STORE && S_ISBLK(st.st_mode)))
         return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     fd = openat(dir_fd, name, (flags & ~O_TRUNC) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
     if (fd < 0)

@@ -3,6 +3,7 @@
 #include "store-flash.h"
 
 #include "filelock.h"
+#include "meta.h"
 #include "publish.h"
 #include "uv-limits.h"
 
@@ -119,6 +120,7 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
             return false;
     }
     *ret_variables = uv_flash_variables(f->flash);
+    uv_meta_load(store->folder, *ret_variables, store->identity.mtime_ns);
     return true;
 }
 
@@ -184,7 +186,7 @@ static bool still_as_read(FlashStore *f, GError **error)
 
     if (!current_identity(f, &now, error))
         return false;
-    if (uv_store_identity_equal(&now, &f->store.identity)) {
+    if (now.size_bytes > 0 && uv_store_identity_equal(&now, &f->store.identity)) {
         uv_flash_set_image(f->flash, f->image);
         return true;
     }
@@ -241,6 +243,7 @@ static bool wrote(FlashStore *f, bool ok)
     if (ok)
         f->store.generation++;
     f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
+    f->times_at_us = f->quiet_at_us;
     return ok;
 }
 
@@ -260,29 +263,50 @@ static bool flash_replace(UvStore *store, const UvVarset *set, GError **error)
     return begin_burst(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
 }
 
-/* Times of single variables are not kept in an image. */
 static void flash_touch(UvStore *store, const UvVariable *variable)
 {
+    FlashStore *f = flash_store(store);
+
+    if (!f->asked_read_only && f->times_at_us == 0)
+        f->times_at_us = g_get_monotonic_time() + QUIET_US;
+}
+
+/* Nothing depends on it: what can't be kept is only mentioned. */
+static void keep_times(FlashStore *f, const UvVarset *set)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (f->times_at_us && !uv_meta_save(f->store.folder, set, &error))
+        uv_store_warn(&f->store, "times of variables are not kept: %s", error->message);
+    f->times_at_us = 0;
 }
 
 static bool flash_tick(UvStore *store, const UvVarset *set, GError **error)
 {
     FlashStore *f = flash_store(store);
+    const int64_t now = g_get_monotonic_time();
 
-    if (f->quiet_at_us && g_get_monotonic_time() >= f->quiet_at_us)
+    if (f->quiet_at_us && now >= f->quiet_at_us)
         end_burst(f);
+    if (f->times_at_us && now >= f->times_at_us)
+        keep_times(f, set);
     return true;
 }
 
 static int64_t flash_due(UvStore *store)
 {
-    return flash_store(store)->quiet_at_us;
+    const FlashStore *f = flash_store(store);
+
+    if (f->quiet_at_us && f->times_at_us)
+        return MIN(f->quiet_at_us, f->times_at_us);
+    return f->quiet_at_us ? f->quiet_at_us : f->times_at_us;
 }
 
 static bool flash_compact(UvStore *store, const UvVarset *set, GError **error)
 {
     FlashStore *f = flash_store(store);
 
+    keep_times(f, set);
     return !f->quiet_at_us || uv_flash_settle(f->flash, error);
 }
 
@@ -294,6 +318,22 @@ static bool flash_release(UvStore *store, const UvVarset *set, GError **error)
     return true;
 }
 
+/* The times of a block device say nothing of its content. */
+static bool content_differs(FlashStore *f)
+{
+    g_autoptr(GPtrArray) before = uv_flash_variables(f->flash), after = NULL;
+    g_autoptr(UvFlash) flash = NULL;
+
+    if (!f->backing->open(f, NULL))
+        return true;
+    flash = uv_flash_open(f->image, NULL);
+    f->backing->idle(f);
+    if (!flash)
+        return true;
+    after = uv_flash_variables(flash);
+    return !same_variables(before, after);
+}
+
 static bool flash_changed(UvStore *store)
 {
     FlashStore *f = flash_store(store);
@@ -302,7 +342,11 @@ static bool flash_changed(UvStore *store)
     if (f->quiet_at_us)
         return false;
     look_for_holder(f);
-    return current_identity(f, &now, NULL) && !uv_store_identity_equal(&now, &store->identity);
+    if (!current_identity(f, &now, NULL))
+        return false;
+    if (now.size_bytes == 0 && f->flash)
+        return content_differs(f);
+    return !uv_store_identity_equal(&now, &store->identity);
 }
 
 static bool flash_acquire(UvStore *store, GError **error)

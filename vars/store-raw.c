@@ -73,7 +73,8 @@ static bool is_current(FlashStore *f)
 
     return fd >= 0 && f->image && uv_folder_stat(f->store.folder, UV_FILE_STORE, &named, NULL) &&
            fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino && (uint64_t)opened.st_size == f->image->size_bytes;
+           named.st_ino == opened.st_ino &&
+           (S_ISBLK(opened.st_mode) || (uint64_t)opened.st_size == f->image->size_bytes);
 }
 
 static bool raw_open(FlashStore *f, GError **error)

@@ -204,6 +204,32 @@ class Images(unittest.TestCase):
         finally:
             subprocess.run(["umount", target], check=True)
 
+    def test_a_block_device(self):
+        path = self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+        made = subprocess.run(["losetup", "-f", "--show", path], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if made.returncode != 0:
+            self.skipTest("no loop devices here")
+        device = made.stdout.strip()
+        try:
+            tool = Tool(device)
+            self.assertEqual(tool.opened, "ok")
+            other = Tool(device)
+            self.assertEqual(other.set("Other", b"1"), "ok")
+            other.close()
+            self.assertRegex(tool.set("Mine", b"1"), "^error 4 ")
+            self.assertIn(("Other", uvflash.GUID), tool.dump())
+            tool.close()
+            self.fill_over_and_over(device)
+        finally:
+            subprocess.run(["losetup", "-d", device], check=True)
+            for name in (".lock", ".meta"):
+                sidecar = "/dev/.uefivarsfs/" + os.path.basename(device) + name
+                if os.path.exists(sidecar):
+                    os.unlink(sidecar)
+            if not os.listdir("/dev/.uefivarsfs"):
+                os.rmdir("/dev/.uefivarsfs")
+
     def test_sparse_stays_sparse(self):
         path = self.copy("/usr/share/AAVMF/AAVMF_VARS.fd")
         tool = Tool(path)

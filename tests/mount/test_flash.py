@@ -152,6 +152,17 @@ class Nvram(unittest.TestCase):
                                for name in os.listdir(mount.vars("web"))),
                    "the new variable is there")
 
+    def test_times_are_kept(self):
+        mount = self.mount()
+        mount.write("web", "Mine", b"1")
+        path = mount.vars("web") / f"Mine-{uvproto.TEST}"
+        os.utime(path, (1e9, 1e9))
+        self.assertEqual(path.stat().st_mtime, 1e9)
+        wait_until(lambda: not mount.engine_pid("web"), "the engine has ended")
+        mount.stop()
+        mount.start()
+        self.assertEqual((mount.vars("web") / f"Mine-{uvproto.TEST}").stat().st_mtime, 1e9)
+
     def test_views(self):
         """All of the image for the host; for the guest what its OS sees at runtime."""
         mount = self.mount()
