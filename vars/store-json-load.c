@@ -63,6 +63,12 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
     if (fd >= 0) {
         if (fstat(fd, &st) == 0)
             uv_store_identity_from_stat(ret_identity, &st);
+        if (role == UV_FILE_STORE && !S_ISREG(st.st_mode)) {
+            g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                        "%s: expected a file or an image", uv_folder_path(folder, role));
+            close(fd);
+            return false;
+        }
         *ret_bytes = uv_read_file(fd, uv_folder_path(folder, role), max, error);
     }
     if (ret_fd && (fd < 0 || *ret_bytes))

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The descriptor of the sidecars' folder is opened when it is first needed and made when something
+ * is first to be created there. Whoever owns the store owns the sidecars: natural for an engine
+ * that runs as the owner, done by chown for root. What is found there under a sidecar's name is
+ * used only if it is a regular file with one link that belongs to us or to the store's owner, so
+ * nobody can lead root to a file of somebody else's.
+ */
+
+#include "folder-direct.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CONFLICTS_MAX 9999
+
+struct UvDirect {
+    int dir_fd;      /* readable if we may, else O_PATH */
+    int sidecars_fd; /* -1 until needed */
+    char *name;      /* of the store, one component */
+};
+
+static const char *const role_suffixes[] = {
+    [UV_FILE_STORE] = "",
+    [UV_FILE_TEMP] = ".tmp",
+    [UV_FILE_JOURNAL] = ".journal",
+    [UV_FILE_CONFLICT] = ".journal.conflict",
+    [UV_FILE_LOCK] = ".lock",
+    [UV_FILE_META] = ".meta",
+    [UV_FILE_META_TEMP] = ".meta.tmp",
+    [UV_FILE_BEFORE_LOAD] = ".before-load",
+};
+
+static bool is_temporary(UvFileRole role)
+{
+    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_BEFORE_LOAD;
+}
+
+bool uv_file_may_open(UvFileRole role, int flags)
+{
+    if (role < UV_FILE_STORE || role > UV_FILE_BEFORE_LOAD || role == UV_FILE_CONFLICT)
+        return false;
+    if (flags & ~(O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND))
+        return false;
+    return role != UV_FILE_STORE || !(flags & (O_TRUNC | O_APPEND));
+}
+
+bool uv_file_may_rename(UvFileRole from, UvFileRole to)
+{
+    return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
+           (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
+           (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);
+}
+
+bool uv_file_may_unlink(UvFileRole role)
+{
+    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
+           role == UV_FILE_JOURNAL;
+}
+
+/* The owner that sidecars get: the store's, or the folder's while there is no store. */
+static bool wanted_owner(UvDirect *direct, struct stat *ret_st)
+{
+    return fstatat(direct->dir_fd, direct->name, ret_st, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstat(direct->dir_fd, ret_st) == 0;
+}
+
+/* Durable names. A folder that can be searched but not read can't be synced; its file system can.
+ */
+static int sync_names(int dir_fd)
+{
+    if (fsync(dir_fd) == 0)
+        return 0;
+    if (errno != EBADF && errno != EINVAL)
+        return -errno;
+    return syncfs(dir_fd) == 0 || errno == EBADF ? 0 : -errno;
+}
+
+int uv_open_dir(int dir_fd, const char *path, int extra)
+{
+    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | extra);
+
+    if (fd < 0 && errno == EACCES)
+        fd = openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC | extra);
+    return fd < 0 ? -errno : fd;
+}
+
+int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid)
+{
+    struct stat st;
+
+    if (mkdirat(direct->dir_fd, UV_SIDECARS, 0700) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    if (geteuid() == 0 && wanted_owner(direct, &st) &&
+        fchownat(direct->dir_fd, UV_SIDECARS, uid == (uid_t)-1 ? st.st_uid : uid,
+                 gid == (gid_t)-1 ? st.st_gid : gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    return sync_names(direct->dir_fd);
+}
+
+/* The descriptor of the sidecars' folder, borrowed. */
+static int sidecars(UvDirect *direct, bool create)
+{
+    struct stat st;
+    int fd, ret;
+
+    if (direct->sidecars_fd >= 0) {
+        if (fstat(direct->sidecars_fd, &st) == 0 && st.st_nlink > 0)
+            return direct->sidecars_fd;
+        /* Somebody removed it under us: a new one is as good. */
+        close(direct->sidecars_fd);
+        direct->sidecars_fd = -1;
+    }
+    fd = uv_open_dir(direct->dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    if (fd == -ENOENT && create) {
+        ret = uv_direct_make_sidecars(direct, -1, -1);
+        if (ret < 0)
+            return ret;
+        fd = uv_open_dir(direct->dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    }
+    if (fd >= 0)
+        direct->sidecars_fd = fd;
+    return fd;
+}
+
+/* The folder that a role's file is in (borrowed) and its name there. */
+static int locate(UvDirect *direct, UvFileRole role, bool create, char ret_name[NAME_MAX + 1])
+{
+    g_snprintf(ret_name, NAME_MAX + 1, "%s%s", direct->name, role_suffixes[role]);
+    return role == UV_FILE_STORE ? direct->dir_fd : sidecars(direct, create);
+}
+
+static int check_opened(UvDirect *direct, UvFileRole role, int fd)
+{
+    struct stat st, owner;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(st.st_mode))
+        return role == UV_FILE_STORE && S_ISBLK(st.st_mode) ? 0 : -EINVAL;
+    if (role == UV_FILE_STORE)
+        return 0;
+    if (st.st_nlink > 1)
+        return -EMLINK;
+    if (st.st_uid != geteuid() && !(wanted_owner(direct, &owner) && st.st_uid == owner.st_uid))
+        return -EPERM;
+    return 0;
+}
+
+static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char *name, int flags)
+{
+    struct stat owner;
+    bool owned = geteuid() == 0 && role != UV_FILE_STORE && wanted_owner(direct, &owner);
+    int ret, fd = openat(dir_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return -errno;
+    if (owned && fchown(fd, owner.st_uid, owner.st_gid) < 0)
+        ret = -errno;
+    else
+        ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : sync_names(dir_fd);
+    if (ret < 0) {
+        close(fd);
+        unlinkat(dir_fd, name, 0);
+        return ret;
+    }
+    return fd;
+}
+
+static int open_existing(UvDirect *direct, UvFileRole role, int dir_fd, const char *name, int flags)
+{
+    struct stat st;
+    int ret, fd;
+
+    /* Looked at first: to open a FIFO is to wait for somebody. */
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (S_ISLNK(st.st_mode))
+        return -ELOOP;
+    if (!S_ISREG(st.st_mode) && !(role == UV_FILE_STORE && S_ISBLK(st.st_mode)))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    fd = openat(dir_fd, name, (flags & ~O_TRUNC) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    ret = check_opened(direct, role, fd);
+    if (ret == 0 && (flags & O_TRUNC) && ftruncate(fd, 0) < 0)
+        ret = -errno;
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+static int direct_open(void *data, UvFileRole role, int flags)
+{
+    UvDirect *direct = data;
+    char name[NAME_MAX + 1];
+    bool create = flags & O_CREAT, exclusive = flags & O_EXCL;
+    int dir_fd, fd = -ENOENT;
+
+    if (!uv_file_may_open(role, flags))
+        return -EPERM;
+    dir_fd = locate(direct, role, create, name);
+    if (dir_fd < 0)
+        return dir_fd;
+    if (create && is_temporary(role)) {
+        if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
+            return -errno;
+        exclusive = true;
+    }
+    flags &= ~(O_CREAT | O_EXCL);
+    if (!exclusive)
+        fd = open_existing(direct, role, dir_fd, name, flags);
+    if (fd == -ENOENT && create)
+        fd = create_file(direct, role, dir_fd, name, flags & ~O_TRUNC);
+    return fd;
+}
+
+/* To the first free number; never over an older one. */
+static int rename_to_conflict(UvDirect *direct, int from_fd, const char *from, unsigned *ret_number)
+{
+    char name[NAME_MAX + 1];
+    struct stat st;
+
+    for (unsigned n = 1; n <= CONFLICTS_MAX; n++) {
+        g_snprintf(name, sizeof name, "%s%s-%u", direct->name, role_suffixes[UV_FILE_CONFLICT], n);
+        int ret = renameat2(from_fd, from, from_fd, name, RENAME_NOREPLACE);
+        if (ret < 0 && errno == EINVAL) { /* a file system without the flag */
+            if (fstatat(from_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                continue;
+            ret = renameat(from_fd, from, from_fd, name);
+        }
+        if (ret == 0) {
+            *ret_number = n;
+            return sync_names(from_fd);
+        }
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *ret_number)
+{
+    UvDirect *direct = data;
+    char from_name[NAME_MAX + 1], to_name[NAME_MAX + 1];
+    int from_fd, to_fd;
+
+    if (!uv_file_may_rename(from, to))
+        return -EPERM;
+    from_fd = locate(direct, from, false, from_name);
+    if (from_fd < 0)
+        return from_fd;
+    *ret_number = 0;
+    if (to == UV_FILE_CONFLICT)
+        return rename_to_conflict(direct, from_fd, from_name, ret_number);
+    to_fd = locate(direct, to, false, to_name);
+    if (to_fd < 0)
+        return to_fd;
+    if (renameat(from_fd, from_name, to_fd, to_name) < 0)
+        return -errno;
+    /* The times are not worth a sync: nothing depends on them. */
+    return to == UV_FILE_META ? 0 : sync_names(to_fd);
+}
+
+static int direct_unlink(void *data, UvFileRole role)
+{
+    UvDirect *direct = data;
+    char name[NAME_MAX + 1];
+    int dir_fd;
+
+    if (!uv_file_may_unlink(role))
+        return -EPERM;
+    dir_fd = locate(direct, role, false, name);
+    if (dir_fd == -ENOENT)
+        return 0;
+    if (dir_fd < 0)
+        return dir_fd;
+    if (unlinkat(dir_fd, name, 0) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return is_temporary(role) ? 0 : sync_names(dir_fd);
+}
+
+static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
+{
+    UvDirect *direct = data;
+    char name[NAME_MAX + 1];
+    int dir_fd;
+
+    if (role < UV_FILE_STORE || role > UV_FILE_BEFORE_LOAD || role == UV_FILE_CONFLICT)
+        return -EPERM;
+    dir_fd = locate(direct, role, false, name);
+    if (dir_fd < 0)
+        return dir_fd;
+    return fstatat(dir_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+void uv_direct_free(UvDirect *direct)
+{
+    if (!direct)
+        return;
+    close(direct->dir_fd);
+    if (direct->sidecars_fd >= 0)
+        close(direct->sidecars_fd);
+    g_free(direct->name);
+    g_free(direct);
+}
+
+const UvFileOps uv_direct_ops = {
+    .open = direct_open,
+    .rename = direct_rename,
+    .unlink = direct_unlink,
+    .stat = direct_stat,
+};
+
+UvDirect *uv_direct_new(int dir_fd, const char *name)
+{
+    UvDirect *direct = g_new0(UvDirect, 1);
+
+    direct->dir_fd = dir_fd;
+    direct->sidecars_fd = -1;
+    direct->name = g_strdup(name);
+    return direct;
+}
+
+void uv_direct_fds(const UvDirect *direct, int ret_fds[2])
+{
+    ret_fds[0] = direct->dir_fd;
+    ret_fds[1] = direct->sidecars_fd;
+}
+
+const char *uv_file_suffix(UvFileRole role)
+{
+    return role_suffixes[role];
+}
