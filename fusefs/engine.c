@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #define RECONNECT_US G_USEC_PER_SEC
+/* An engine of another version is asked that often whether it is still there. */
+#define FOREIGN_US (5 * G_USEC_PER_SEC)
 /* After a failed start nobody gets another one for this long. */
 #define FAILURE_US G_USEC_PER_SEC
 #define STARTS_MAX 2
@@ -213,17 +215,38 @@ static void drop_connection(FsEngine *engine)
     engine_relist(engine);
 }
 
+/* One that we found and can't speak with: its guest is left alone, and not served here. */
+static bool is_foreign(const FsEngine *engine)
+{
+    return engine->failure && !engine->child;
+}
+
+static void tell_of_foreign(FsEngine *engine)
+{
+    FsGuest *guest = engine->guest;
+
+    if (g_strcmp0(guest->live->failure, engine->failure) != 0) {
+        g_warning("guest %s: %s: it is left alone", guest->name, engine->failure);
+        g_free(guest->live->failure);
+        guest->live->failure = g_strdup(engine->failure);
+    }
+    fs_guest_set_warning(guest, "engine", engine->failure);
+    guest_fail_calls(guest, EIO);
+}
+
 void engine_lost_connection(FsEngine *engine)
 {
     int64_t now = g_get_monotonic_time();
     bool ends = engine->ended || (engine->child && engine->failure);
-    bool soon = now - engine->connected_at < RECONNECT_US;
+    bool soon = is_foreign(engine) || now - engine->connected_at < RECONNECT_US;
 
     drop_connection(engine);
     if (process_gone(engine)) {
         engine_gone(engine);
         return;
     }
+    if (is_foreign(engine))
+        tell_of_foreign(engine);
     if (!ends && !soon && engine_connect(engine))
         return;
     if (engine->pidfd < 0 && (ends || !soon))
@@ -256,7 +279,8 @@ void engine_gone(FsEngine *engine)
 {
     FsFleet *fleet = engine->fleet;
     FsGuest *guest = engine->guest;
-    bool ended = engine->ended, started = engine->state != FS_ENGINE_STARTING;
+    bool ended = engine->ended, child = engine->child;
+    bool started = engine->state != FS_ENGINE_STARTING;
     g_autofree char *failure = g_steal_pointer(&engine->failure);
 
     drop_connection(engine);
@@ -272,7 +296,9 @@ void engine_gone(FsEngine *engine)
     guest->away = false;
     clean_up_after(guest, ended);
     replica_cold(guest);
-    if (failure)
+    if (!child)
+        g_clear_pointer(&live->failure, g_free);
+    else if (failure)
         guest_start_failed(guest, failure);
     else if (!started && ++live->failures >= STARTS_MAX)
         guest_start_failed(guest, "the engine died while it was starting");
@@ -457,8 +483,9 @@ static void reconnect_lost(FsFleet *fleet, int64_t now)
             continue;
         if (engine->ended || (engine->child && engine->failure))
             continue; /* its process is on its way out */
-        if (now - engine->connected_at < RECONNECT_US)
-            fleet_due(fleet, engine->connected_at + RECONNECT_US);
+        int64_t pause = is_foreign(engine) ? FOREIGN_US : RECONNECT_US;
+        if (now - engine->connected_at < pause)
+            fleet_due(fleet, engine->connected_at + pause);
         else if (engine_connect(engine))
             continue;
         else if (engine->pidfd < 0)

@@ -159,6 +159,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     guest->live->stale = false;
     guest->live->failures = 0;
     g_clear_pointer(&guest->live->failure, g_free);
+    g_clear_pointer(&engine->failure, g_free);
     fs_guest_set_warning(guest, "engine", NULL);
     if (engine->state == FS_ENGINE_STARTING)
         engine->state = FS_ENGINE_READY;
@@ -327,9 +328,9 @@ bool engine_receive(FsEngine *engine)
             break;
         any = true;
         if (!take_frame(engine, &frame)) {
-            g_warning("guest %s: its engine sent a frame that can't be (type %#x): "
-                      "cut off",
-                      engine->guest->name, frame.type);
+            if (!engine->failure)
+                g_warning("guest %s: its engine sent a frame that can't be (type %#x): cut off",
+                          engine->guest->name, frame.type);
             result = UV_FRAME_MALFORMED;
             break;
         }

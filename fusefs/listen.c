@@ -67,8 +67,6 @@ int guest_listen(FsGuest *guest)
     if (guest->away)
         return -EAGAIN; /* an engine has it, and will hand it back */
     guest_owner(guest, &uid, &gid);
-    if (fleet->engine_uid != (uid_t)-1 && fleet->sockdir->group == (gid_t)-1)
-        gid = fleet->engine_gid;
     int fd = fs_sockdir_listen_guest(fleet->sockdir, guest_hash(guest), uid, gid);
     if (fd < 0)
         return fd;

@@ -7,6 +7,7 @@ descriptors, it serves the JSON store as opaque entries, and misbehaves as the s
   dies*       is gone at the first SET
   garbage*    answers the first SET with a frame that can't be
   mute*       answers nothing after the snapshot
+  other*      speaks version 2, once the file "SOURCE/upgraded" is there
   guest*      says that a guest's session is alive
 """
 
@@ -101,7 +102,9 @@ class Engine:
         if self.name.startswith("mute") and type_ not in (0x40, 0x41):
             return
         if type_ == 0x40:
-            reply = struct.pack("<III", 1, 0, os.getpid()) + self.identity() + b"fake"
+            other = self.name.startswith("other") and os.path.exists(
+                f"/proc/self/fd/{self.dir}/upgraded")
+            reply = struct.pack("<III", 2 if other else 1, 0, os.getpid()) + self.identity() + b"fake"
         elif type_ == 0x41:
             self.subscribed.add(conn)
             reply = self.snapshot()

@@ -379,6 +379,31 @@ static void test_adoption(Fixture *f, const void *data)
     close(again);
 }
 
+/* An engine that a later program left: nothing is served, nothing is started beside it. */
+static void test_other_version(Fixture *f, const void *data)
+{
+    put(f, "other.json", STORE);
+    start(f);
+    FsGuest *guest = fs_fleet_lookup(f->fleet, "other");
+    int fd = connect_guest(guest);
+    expect_hello(f, fd);
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    int pid = engine_pid(guest);
+    g_clear_pointer(&f->fleet, fs_fleet_free);
+
+    put(f, "upgraded", "");
+    start(f);
+    guest = fs_fleet_lookup(f->fleet, "other");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*another version*left alone*");
+    g_assert_cmpint(read_guest(f, guest), ==, EIO);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(kill(pid, 0), ==, 0);
+    g_autofree char *status = fs_guest_status_object(guest);
+    g_assert_nonnull(strstr(status, "another version"));
+    kill(pid, SIGKILL);
+    close(fd);
+}
+
 static void test_guest_first_needs_store(Fixture *f, const void *data)
 {
     FsGuest *guest;
@@ -440,6 +465,7 @@ int main(int argc, char **argv)
     ADD("/supervision/listener", test_listener);
     ADD("/supervision/refusal", test_refusal);
     ADD("/supervision/adoption", test_adoption);
+    ADD("/supervision/other-version", test_other_version);
     ADD("/supervision/guest-first-needs-store", test_guest_first_needs_store);
     ADD("/supervision/interrupt", test_interrupt);
     return g_test_run();
