@@ -177,33 +177,40 @@ def errno_of(function, *arguments):
     return 0
 
 
-def efitools_at(guest, scratch):
-    """efitools find their variables in what `mount -l` prints: put a wrapper first in PATH."""
-    folder = scratch.path / f"bin-{guest.name}"
-    folder.mkdir(exist_ok=True)
-    wrapper = folder / "mount"
-    wrapper.write_text(f'#!/bin/sh\necho "efivarfs on {guest.vars} type efivarfs (rw)"\n')
-    wrapper.chmod(0o755)
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+def at_efivars(guest, *command):
+    """Runs efitools as examples/efitools says: the guest's variables bound to where they look, and the
+    wrapper for mount(8) first in PATH, in a mount namespace of their own."""
+    script = ("mount -t tmpfs none /sys/firmware; mkdir -p /sys/firmware/efi/efivars; "
+              'mount --bind "$1" /sys/firmware/efi/efivars; PATH="$2:$PATH"; shift 2; exec "$@"')
+    return run("unshare", "-m", "sh", "-ec", script, "sh", guest.vars,
+               uvmount.TOP / "examples" / "efitools", *command)
 
 
-def cycle_with_efitools(tools, guest, scratch):
-    environment = efitools_at(guest, scratch)
+def must_at_efivars(guest, *command):
+    code, text = at_efivars(guest, *command)
+    assert code == 0, f"{command}: {text}"
+    return text
+
+
+def cycle_with_efitools(tools, guest):
     for signer, name in (("KEK", "db"), ("PK", "KEK"), ("PK", "PK")):
         auth = tools.sign(signer, name, tools.list(name), 1)
-        print(must("efi-updatevar", "-f", auth, name, env=environment), end="")
+        must_at_efivars(guest, "efi-updatevar", "-f", auth, name)
     assert guest.modes()["secure-boot"] is True
     update = tools.sign("KEK", "db", tools.list("newPK"), 2, "-a")
-    must("efi-updatevar", "-a", "-f", update, "db", env=environment)
-    must("efi-updatevar", "-a", "-c", tools.cert("stranger"), "-k", tools.key("KEK"), "db",
-         env=environment)
-    text = must("efi-readvar", env=environment)
+    must_at_efivars(guest, "efi-updatevar", "-a", "-f", update, "db")
+    must_at_efivars(guest, "efi-updatevar", "-a", "-c", tools.cert("stranger"), "-k",
+                    tools.key("KEK"), "db")
+    text = must_at_efivars(guest, "efi-readvar")
     for name in ("PK", "KEK", "db", "newPK", "stranger"):
         assert f"CN=test {name}" in text, text
     before = guest.content()
-    code, _ = run("efi-updatevar", "-f", tools.sign("stranger", "KEK", tools.list("KEK"), 5), "KEK",
-                  env=environment)
+    refused = tools.sign("stranger", "KEK", tools.list("KEK"), 5)
+    code, _ = at_efivars(guest, "efi-updatevar", "-f", refused, "KEK")
     assert code != 0 and guest.content() == before
+    must_at_efivars(guest, "efi-updatevar", "-k", tools.key("PK"), "-f",
+                    tools.sign("PK", "PK", tools.list("newPK"), 6), "PK")
+    assert "CN=test newPK" in must_at_efivars(guest, "efi-readvar", "-v", "PK")
 
 
 def shown_by_mokutil(guest):
@@ -298,7 +305,7 @@ def main():
         mount = scratch.mount(source)
         for step in (lambda: cycle_with_cat(tools, Guest(mount, "cat")),
                      lambda: shown_by_mokutil(Guest(mount, "cat")),
-                     lambda: cycle_with_efitools(tools, Guest(mount, "efitools"), scratch),
+                     lambda: cycle_with_efitools(tools, Guest(mount, "efitools")),
                      lambda: takes_updates(tools, Guest(mount, "enrolled")),
                      lambda: takes_updates(tools, Guest(mount, "image")),
                      lambda: private_variable(tools, Guest(mount, "cat")),
