@@ -10,7 +10,6 @@ has recovered the store."""
 import itertools
 import os
 import random
-import struct
 import sys
 import tempfile
 import unittest
@@ -28,19 +27,6 @@ EDITS = 300 if "--long" in sys.argv else 60
 TEAR = 512
 IMAGE = "/usr/share/OVMF/OVMF_VARS.fd"
 RECOVER_EVERY = 7
-
-
-def read_log(path):
-    with open(path, "rb") as file:
-        while kind := file.read(1):
-            if kind == b"W":
-                offset, size = struct.unpack("<QI", file.read(12))
-                yield "W", offset, file.read(size)
-            elif kind == b"R":
-                size, = struct.unpack("<I", file.read(4))
-                yield "R", 0, file.read(size)
-            else:
-                yield kind.decode(), 0, b""
 
 
 def tears(offset, data):
@@ -142,7 +128,7 @@ class Crash(unittest.TestCase):
             durable = bytearray(file.read())
         pending = []
         done = 0
-        for kind, offset, data in read_log(self.log):
+        for kind, offset, data in uvflash.read_log(self.log):
             old, new = history[done], history[min(done + 1, len(history) - 1)]
             if kind == "W":
                 pending.append((offset, data))

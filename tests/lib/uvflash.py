@@ -3,6 +3,7 @@
 
 import glob
 import os
+import struct
 import subprocess
 import sys
 
@@ -82,6 +83,20 @@ def virt_fw_vars_bytes(data):
             self.filedata = data
 
     return _as_dict(InMemory("memory").get_varlist())
+
+
+def read_log(path):
+    """The writes that flash-tool recorded: (kind, offset, bytes)."""
+    with open(path, "rb") as file:
+        while kind := file.read(1):
+            if kind == b"W":
+                offset, size = struct.unpack("<QI", file.read(12))
+                yield "W", offset, file.read(size)
+            elif kind == b"R":
+                size, = struct.unpack("<I", file.read(4))
+                yield "R", 0, file.read(size)
+            else:
+                yield kind.decode(), 0, b""
 
 
 def skip(why):

@@ -59,6 +59,8 @@ def need():
     for path in ("/bin/busybox", "/dev/fuse", OVMF + "OVMF_CODE_4M.secboot.fd"):
         if not os.path.exists(path):
             uvflash.skip(f"{path} is missing")
+    if not uvflash.have_virt_firmware():
+        uvflash.skip("python3-virt-firmware is not installed")
     if not os.environ.get("UEFIVARSFS"):
         uvflash.skip("UEFIVARSFS does not name the program")
 
@@ -253,6 +255,56 @@ class Guest(unittest.TestCase):
                 env={**os.environ, "EFIVARFS_PATH": mnt + "/"})
         console = boot(self.vars, disk)
         self.assertIn("entry=second", console, console[-3000:])
+
+    def cut_off_reclaim(self):
+        """Leaves the image as a crash right after "spare complete" would; the value that is only in
+        the spare area then."""
+        log = os.path.join(self.folder, "log")
+        tool = uvflash.Tool("--record", log, self.vars)
+        tool.ask("in-place")
+        with open(self.vars, "rb") as file:
+            image = bytearray(file.read())
+        spare = len(image) // 2
+        for i in range(100):
+            value = bytes([i]) * 5000
+            self.assertEqual(tool.set("FromHost", value), "ok")
+        tool.close()
+        value, in_spare = None, False
+        for kind, offset, data in uvflash.read_log(log):
+            if kind != "W":
+                continue
+            image[offset:offset + len(data)] = data
+            if in_spare and offset < spare:  # the flag in the record
+                break
+            in_spare = offset == spare
+            if in_spare:
+                at = data.rindex("FromHost\0".encode("utf-16le")) + 18
+                value = data[at:at + 5000]
+        self.assertIsNotNone(value)
+        with open(self.vars, "wb") as file:
+            file.write(image)
+        return value
+
+    @unittest.skipIf(SECURE, "the other run")
+    def test_the_firmware_finishes_our_reclaim(self):
+        disk = self.disk(self.vmlinuz)
+        os.link(self.vars, self.vars + ".other")  # reclaimed in place
+        with Mount(self.vars, self.mount_point) as mnt:
+            for i in range(70):
+                write(mnt, "FromHost", GUID, 7, bytes([i]) * 9000)
+            self.add_entry(mnt, disk, "first")
+        value = self.cut_off_reclaim()
+        with open(self.vars, "rb") as file:
+            before = file.read()
+        with Mount(self.vars, self.mount_point) as mnt, \
+                open(f"{mnt}/FromHost-{GUID}", "rb") as file:
+            self.assertEqual(file.read()[4:], value)
+        with open(self.vars, "rb") as file:
+            self.assertEqual(file.read(), before)  # looking finished nothing
+        console = boot(self.vars, disk)
+        self.assertIn("GUEST done", console, console[-3000:])
+        self.assertEqual(facts(console)[f"FromHost-{GUID}"], "07000000" + value.hex())
+        self.assertEqual(uvflash.virt_fw_vars(self.vars)["FromHost", GUID][2], value.hex())
 
     @unittest.skipUnless(SECURE, "the other run")
     def test_secure_boot(self):
