@@ -96,6 +96,10 @@ static Outcome by_renaming(JsonStore *json, GBytes *text, const UvDigest *digest
         g_propagate_error(error, local);
         return OUTCOME_FAILED;
     }
+    if (uv_json_store_is_wanted(json)) { /* since a moment ago */
+        uv_publish_abort(json->store.folder);
+        return OUTCOME_IMPOSSIBLE;
+    }
     if (!uv_publish(json->store.folder, &local)) {
         /* It may have happened all the same, and only the sync have failed. */
         look_again(json, NULL);
@@ -151,8 +155,7 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
     bool written;
     int fd;
 
-    if (!uv_json_store_unchanged(json, error) ||
-        (!json->leased && !uv_json_store_probe(json, error)))
+    if (!uv_json_store_unchanged(json, error) || !uv_json_store_probe(json, error))
         return false;
     old = uv_read_file(json->fd, name, UV_JSON_FILE_MAX, error);
     fd = old ? open_for_writing_over(json, g_bytes_get_size(text), error) : -1;
@@ -234,20 +237,13 @@ static bool complete(JsonStore *json, const UvVarset *set, GError **error)
     return true;
 }
 
-/* Somebody who waits for the file does not keep it from being completed. */
-static bool begin(JsonStore *json, GError **error)
-{
-    return (json->journal && uv_json_store_is_wanted(json)) ||
-           uv_json_store_begin(json, false, error);
-}
-
 bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error)
 {
     bool done = true;
 
     if (!json->journal && !json->seen.present && !json->meta_due_us)
         return true;
-    if (!begin(json, error))
+    if (!uv_json_store_begin(json, false, error))
         return false;
     if (json->journal)
         done = complete(json, set, error);

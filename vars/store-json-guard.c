@@ -6,9 +6,9 @@
  * somebody who copies the file, so finds it complete: we write it in place, then let him in.
  *
  * The kernel counts open descriptions: only the one that holds the lease may exist, opened for
- * writing too. Whoever opens the file himself has to lower the guard first, or waits for himself.
- * Nothing depends on the guard: without a lease (another reader, a file system that knows none) the
- * probes of store-json-write.c remain.
+ * writing too, and takes the lease away from who does not answer for 45 s. Whoever opens the file
+ * himself has to lower the guard first, or waits for himself. Nothing depends on the guard: without
+ * a lease (another reader, a file system that knows none) the probes of store-json-write.c remain.
  */
 
 #include "store-json-private.h"
@@ -51,6 +51,7 @@ void uv_json_store_raise_guard(JsonStore *json)
     fcntl(json->fd, F_SETSIG, SIGURG);
     json->leased = fcntl(json->fd, F_SETLEASE, F_WRLCK) == 0;
     if (json->leased) {
+        json->guard_seen_us = now;
         json->guard_due_us = now + UV_JSON_GUARD_US;
     } else {
         json->guard_retry_us = now + UV_JSON_PROBE_US;
@@ -68,7 +69,18 @@ void uv_json_store_lower_guard(JsonStore *json)
     reopen(json, O_RDONLY);
 }
 
-bool uv_json_store_is_wanted(const JsonStore *json)
+bool uv_json_store_is_wanted(JsonStore *json)
 {
-    return json->leased && fcntl(json->fd, F_GETLEASE) != F_WRLCK;
+    if (!json->leased)
+        return false;
+    if (fcntl(json->fd, F_GETLEASE) != F_WRLCK)
+        return true;
+    json->guard_seen_us = g_get_monotonic_time();
+    return false;
+}
+
+bool uv_json_store_guard_fell(JsonStore *json)
+{
+    return uv_json_store_is_wanted(json) &&
+           g_get_monotonic_time() - json->guard_seen_us > UV_JSON_GUARD_LOST_US;
 }

@@ -36,6 +36,8 @@
 #define UV_JSON_PROBE_US G_USEC_PER_SEC
 /* How long somebody who opens a guarded file waits until we notice. */
 #define UV_JSON_GUARD_US (G_USEC_PER_SEC / 20)
+/* Less than the kernel's fs.lease-break-time. */
+#define UV_JSON_GUARD_LOST_US (20 * G_USEC_PER_SEC)
 
 /* How the warning begins that a compaction takes back. */
 #define UV_JSON_BEHIND "changes are in the journal only so far: "
@@ -60,6 +62,7 @@ typedef struct {
         uint64_t device, inode, size_bytes;
     } seen;
     int64_t compact_due_us, meta_due_us, probe_due_us, guard_due_us; /* 0: not */
+    int64_t guard_seen_us;  /* when the lease was last known to be whole */
     int64_t guard_retry_us; /* not before: somebody has the file open */
     int64_t backoff_us;
 } JsonStore;
@@ -91,7 +94,9 @@ void uv_json_store_raise_guard(JsonStore *json);
 /* Before the file is opened by ourselves, and when it is complete. */
 void uv_json_store_lower_guard(JsonStore *json);
 /* Somebody waits for the file. */
-bool uv_json_store_is_wanted(const JsonStore *json);
+bool uv_json_store_is_wanted(JsonStore *json);
+/* We did not look for so long that he may have been let in without us. */
+bool uv_json_store_guard_fell(JsonStore *json);
 
 /* compact.c */
 bool uv_json_store_compact(JsonStore *json, const UvVarset *set, GError **error);

@@ -89,9 +89,10 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
 
-    if (json->leased)
-        sharing = uv_json_store_is_wanted(json) ? UV_FILELOCK_SHARED : UV_FILELOCK_ALONE;
-    else if (json->fd >= 0)
+    if (uv_json_store_guard_fell(json))
+        uv_json_store_lower_guard(json);
+    /* Who waits is not in yet. */
+    if (json->fd >= 0 && !json->leased)
         sharing = uv_filelock_sharing(json->fd);
     if (sharing == UV_FILELOCK_UNKNOWN)
         uv_store_warn(&json->store,
@@ -102,7 +103,7 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
         json->probe_due_us = 0;
         return true;
     }
-    if (!json->store.lock_holder && !json->leased)
+    if (!json->store.lock_holder)
         json->store.lock_holder = uv_filelock_who(json->fd);
     g_set_error(&local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
                 "%s: opened by another program%s%s", name, json->store.lock_holder ? ": " : "",

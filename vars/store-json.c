@@ -31,7 +31,7 @@ static bool append_record(JsonStore *json, uint32_t kind, GBytes *payload, GErro
     if (json->backoff_us) /* a compaction failed: its next time stands */
         return true;
     at_once = uv_journal_size(json->journal) > UV_JSON_JOURNAL_BYTES || kind == UV_RECORD_REPLACE ||
-              json->publish_again;
+              json->publish_again || uv_json_store_is_wanted(json);
     json->compact_due_us = g_get_monotonic_time() + (at_once ? 0 : UV_JSON_COMPACT_US);
     return true;
 }
