@@ -6,7 +6,7 @@
  * takes. No QEMU header is needed here.
  */
 
-#include "link.h"
+#include "glue-link.h"
 
 typedef enum {
     GLUE_TRI_UNSET, /* whatever the engine has */

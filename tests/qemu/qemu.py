@@ -72,7 +72,7 @@ class Gone(Exception):
 
 class Qemu:
     def __init__(self, device, ours=True, arch="x86_64", args=(), stopped=True, qtest=True,
-                 memory="64M", machine=None, env=None):
+                 memory="64M", machine=None, module_dir=MODULE_DIR):
         self.folder = tempfile.mkdtemp(prefix="uv-qemu-")
         self.qmp_path = f"{self.folder}/qmp"
         self.stderr_path = f"{self.folder}/stderr"
@@ -89,10 +89,10 @@ class Qemu:
             command += ["-S"]
         if qtest:
             command += ["-qtest", "stdio", "-qtest-log", "none"]
-        environment = dict(os.environ, **(env or {}))
+        environment = dict(os.environ)
         environment.pop("QEMU_MODULE_DIR", None)
         if ours:
-            environment["QEMU_MODULE_DIR"] = MODULE_DIR
+            environment["QEMU_MODULE_DIR"] = module_dir
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(command + list(args), env=environment, stderr=stderr,
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)

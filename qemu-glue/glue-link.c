@@ -3,7 +3,7 @@
  * A connection is either idle (nothing sent that is not answered) or closed: a call that fails
  * half-way closes it, so a late reply can never be taken for another request's.
  */
-#include "link.h"
+#include "glue-link.h"
 
 #include "vars/wire.h"
 
