@@ -197,7 +197,7 @@ class Confinement(EngineTest):
 class Starting(EngineTest):
     def run_engine(self, *arguments):
         return subprocess.run([uvengine.program(), *arguments], capture_output=True, text=True,
-                              timeout=20, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+                              timeout=20, env=uvengine.environment())
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -273,7 +273,7 @@ class Starting(EngineTest):
     def test_relative_paths(self):
         done = subprocess.Popen([uvengine.program(), "--store", "r.json", "--socket", "r.sock",
                                  "--host-socket", "r.host"], cwd=self.folder,
-                                stderr=subprocess.DEVNULL)
+                                stderr=subprocess.DEVNULL, env=uvengine.environment())
         end = time.monotonic() + 10
         while not os.path.exists(self.path("r.host")) and time.monotonic() < end:
             time.sleep(0.01)

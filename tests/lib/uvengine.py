@@ -40,6 +40,12 @@ def listener(path, mode=0o600):
     return sock
 
 
+def environment():
+    """Without a search for leaks at exit, which needs what confinement forbids."""
+    options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    return dict(os.environ, ASAN_OPTIONS=options.lstrip(":"))
+
+
 class Engine:
     """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
 
@@ -84,17 +90,16 @@ class Engine:
         return out + self.options
 
     def start(self, wait=True):
-        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
         if self.spawned:
-            self._spawn(environment)
+            self._spawn()
         else:
             self.process = subprocess.Popen(self.arguments(), stderr=self.stderr,
-                                            stdin=subprocess.DEVNULL, env=environment)
+                                            stdin=subprocess.DEVNULL, env=environment())
         if wait:
             self.wait_ready()
         return self
 
-    def _spawn(self, environment):
+    def _spawn(self):
         fds = [os.open(os.path.dirname(self.store), os.O_PATH | os.O_DIRECTORY),
                self.listeners[0].fileno(), self.listeners[1].fileno(),
                os.open(self.session, os.O_RDWR | os.O_CREAT, 0o600)]
@@ -103,7 +108,7 @@ class Engine:
         place = 'exec "$@" 3<&200 4<&201 5<&202 6<&203 200<&- 201<&- 202<&- 203<&-'
         self.process = subprocess.Popen(["bash", "-c", place, "engine"] + self.arguments(),
                                         stderr=self.stderr, stdin=subprocess.DEVNULL,
-                                        pass_fds=high, env=environment)
+                                        pass_fds=high, env=environment())
         for fd in high + [fds[0], fds[3]]:
             os.close(fd)
 
