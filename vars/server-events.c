@@ -199,6 +199,8 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
     g_auto(UvWriter) writer = {0};
     uint32_t count = 0;
 
+    if (uv_change_touches_nv(change))
+        server->holds_store = true;
     if (!somebody_listens(server))
         return;
     uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);

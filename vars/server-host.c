@@ -203,8 +203,7 @@ static void handle_touch(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, error->message);
         return;
     }
-    uv_events_touched(server,
-                      uv_varset_lookup(uv_service_variables(server->service), &guid, name));
+    uv_events_touched(server, uv_varset_lookup(uv_service_variables(server->service), &guid, name));
     reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
 }
 
@@ -329,8 +328,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
     /* Who has connected and not said HELLO yet may be the guest. */
-    const bool ends = !server->session_alive && g_queue_is_empty(&server->pending) &&
-                      uv_server_compact(server);
+    const bool ends =
+        !server->session_alive && g_queue_is_empty(&server->pending) && uv_server_compact(server);
     g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 64);

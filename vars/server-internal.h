@@ -76,6 +76,7 @@ struct UvServer {
     uint32_t buffer_size;      /* as agreed in HELLO */
     bool changed_when_resumed; /* RELEASED, and the store is another than the one let go */
 
+    bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
     UvLogRate refusals, troubles;
 };

@@ -38,6 +38,7 @@ static bool release(UvServer *server, GError **error)
     if (!store->ops->release(store, uv_service_variables(server->service), error))
         return false;
     server->session.mode = UV_SESSION_RELEASED;
+    server->holds_store = false;
     server->session.identity = store->identity;
     return true;
 }
@@ -175,6 +176,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
     }
     take_session(server, blob);
     server->session.mode = UV_SESSION_SERVING;
+    server->holds_store = true;
     server->changed_when_resumed = false;
     server->store->generation = MAX(server->store->generation, blob->generation);
     uv_session_persist(server);
@@ -202,6 +204,7 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame)
             return;
         }
         server->session.mode = UV_SESSION_SERVING;
+        server->holds_store = true;
     }
     uv_session_persist(server);
     uv_events_state_changed(server);

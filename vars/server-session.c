@@ -69,6 +69,7 @@ static void begin(UvServer *server, const UvHello *hello)
 {
     start_over(server, hello);
     if (hello->flags & UV_WIRE_HELLO_INCOMING) {
+        uv_server_let_go(server); /* the source may still write */
         server->session.mode = UV_SESSION_INCOMING;
     } else if (hello->flags & UV_WIRE_HELLO_RESUME) {
         uv_service_fail_closed(server->service);

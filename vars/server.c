@@ -60,8 +60,10 @@ void uv_server_let_go(UvServer *server)
     UvStore *store = server->store;
     g_autoptr(GError) error = NULL;
 
-    if (store->read_only_reason || server->session.mode != UV_SESSION_SERVING)
+    if (!server->holds_store || store->read_only_reason ||
+        server->session.mode != UV_SESSION_SERVING)
         return;
+    server->holds_store = false;
     if (!store->ops->release(store, uv_service_variables(server->service), &error))
         log_trouble(server, "the store can't be let go", error);
 }
@@ -73,8 +75,10 @@ bool uv_server_reload(UvServer *server, GError **error)
 
     if (!store->ops->load(store, &variables, error))
         return false;
+    const bool holds = server->holds_store;
     uv_service_set_store(server->service, store);
     uv_service_load(server->service, variables);
+    server->holds_store = holds; /* what was read is no write */
     return true;
 }
 

@@ -22,6 +22,7 @@ from uvengine import EngineTest  # noqa: E402
 MANUAL = pathlib.Path(__file__).resolve().parents[2] / "man/uefivarsd.8"
 USER = 65534
 ROOT = os.geteuid() == 0
+WITHOUT = os.environ.get("UV_WITHOUT")  # "without CALL PROGRAM...": runs it as on a kernel without
 
 
 def status_of(pid):
@@ -115,11 +116,38 @@ class Confinement(EngineTest):
         self.assertIn("seccomp", status["confinement"])
         self.assertIn("no_new_privs", status["confinement"])
 
-    def test_strict_does_not_start_without(self):
-        if not uvengine.sanitized():
-            self.skipTest("this kernel and this build lack nothing")
-        with self.assertRaises(RuntimeError):
-            self.engine("--sandbox=strict")
+    @unittest.skipUnless(WITHOUT, "needs the program `without`")
+    def test_a_kernel_that_lacks_something(self):
+        program = uvengine.program()
+        for call, name in (("landlock_create_ruleset", "landlock"), ("seccomp", "seccomp")):
+            if uvengine.sanitized() and name == "seccomp":
+                continue
+            engine = self.engine(name=name, wrapper=[WITHOUT, call])
+            status = self.host(engine).status()["engine"]
+            self.assertTrue([m for m in status["confinement-missing"] if m.startswith(name)],
+                            status)
+            engine.stop()
+            done = subprocess.run([WITHOUT, call, program, "--store", engine.store, "--socket",
+                                   engine.socket, "--sandbox=strict"], capture_output=True,
+                                  text=True, timeout=20, env=uvengine.environment())
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("sandbox=strict", done.stderr)
+
+    @unittest.skipUnless(ROOT, "needs root to become another user")
+    def test_a_folder_that_is_not_the_owners(self):
+        os.chmod(self.folder, 0o755)
+        store = self.other_store()
+        os.chown(store, USER, USER)
+        engine = self.engine(spawned=True, user=f"{USER}:{USER}", store="other.json")
+        guest = self.guest(engine)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+        guest.bye()
+        engine.stop()
+        with open(store) as file:
+            self.assertIn("A", [v["name"] for v in json.load(file)["variables"]])
+        self.assertEqual(os.stat(store).st_uid, USER)
+        sidecars = os.stat(os.path.join(self.folder, ".uefivarsfs"))
+        self.assertEqual((sidecars.st_uid, sidecars.st_mode & 0o777), (USER, 0o700))
 
     def test_manual_lists_the_system_calls(self):
         text = MANUAL.read_text()

@@ -175,6 +175,14 @@ class SharedStore(EngineTest):
         self.assert_error(p.E_STORE, other.load, blob)
         self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"2"), p.SUCCESS)
 
+    def test_incoming_lets_the_store_go(self):
+        host = self.host(self.b)
+        self.assertTrue(host.set_variable("Host", p.TEST, data=b"x").ok)
+        self.guest(self.b, flags=p.HELLO_INCOMING)
+        guest = self.guest(self.a)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+        self.assertEqual(guest.get("Host", p.TEST)[2], b"x")
+
     def test_never_two_writers(self):
         guest = self.guest(self.a)
         guest.set("A", p.TEST, p.NV_BS_RT, b"1")

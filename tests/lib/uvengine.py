@@ -50,7 +50,7 @@ class Engine:
     """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
 
     def __init__(self, folder, *options, store="vars.json", spawned=False, user=None, name="mm",
-                 stderr=None, start=True):
+                 stderr=None, start=True, wrapper=()):
         self.folder = str(folder)
         self.store = os.path.join(self.folder, store)
         self.socket = os.path.join(self.folder, name + ".sock")
@@ -60,6 +60,7 @@ class Engine:
         self.spawned = spawned
         self.user = user
         self.stderr = stderr
+        self.wrapper = list(wrapper)
         self.process = None
         self.listeners = None
         if spawned:
@@ -81,7 +82,7 @@ class Engine:
 
     def arguments(self):
         if not self.spawned:
-            return [program(), "--store", self.store, "--socket", self.socket,
+            return self.wrapper + [program(), "--store", self.store, "--socket", self.socket,
                     "--host-socket", self.host_socket] + self.options
         out = [program(), "--spawned", "--store", os.path.basename(self.store),
                "--socket", self.socket]
