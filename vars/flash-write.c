@@ -142,10 +142,9 @@ static bool put_state(UvFlash *flash, UvFlashRecord *record, uint8_t state, GErr
     return true;
 }
 
-bool uv_flash_settle(UvFlash *flash, GError **error)
+/* What was written is durable; with it the deletions of the change before. */
+static bool barrier(UvFlash *flash, GError **error)
 {
-    if (flash->unsettled->len == 0)
-        return true;
     if (!uv_image_flush(flash->image, error))
         return false;
     for (guint i = 0; i < flash->unsettled->len; i++)
@@ -153,6 +152,11 @@ bool uv_flash_settle(UvFlash *flash, GError **error)
                            record_at(flash, g_array_index(flash->unsettled, guint, i)));
     g_array_set_size(flash->unsettled, 0);
     return true;
+}
+
+bool uv_flash_settle(UvFlash *flash, GError **error)
+{
+    return flash->unsettled->len == 0 || barrier(flash, error);
 }
 
 /* What the change means for the records. */
@@ -255,7 +259,7 @@ static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **
     }
     return uv_image_write(flash->image, flash->layout.store_offset + at, writer.bytes->data,
                           uv_writer_size(&writer), error) &&
-           uv_image_flush(flash->image, error);
+           barrier(flash, error);
 }
 
 /* Step 3, a barrier for each. */
@@ -267,7 +271,7 @@ static bool commit_records(UvFlash *flash, GArray *steps, GError **error)
         const bool ok = step->after ? put_state(flash, record_at(flash, step->new - 1),
                                                 UV_FLASH_STATE_ADDED, error)
                                     : put_state(flash, old, old->state & UV_FLASH_DELETED, error);
-        if (!ok || !uv_image_flush(flash->image, error))
+        if (!ok || !barrier(flash, error))
             return false;
     }
     return true;

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define QUIET_US (200 * G_TIME_SPAN_MILLISECOND)
+/* Long enough for a run of writes to do it on its way, short enough for the next to find it done.
+ */
+#define SETTLE_US (5 * G_TIME_SPAN_MILLISECOND)
 #define LOAD_TRIES 5
 #define COPY_CHUNK (1024u * 1024)
 
@@ -149,11 +152,18 @@ static bool take_lock_file(FlashStore *f, GError **error)
     return false;
 }
 
+/* What can't be made durable now is tried again before anything depends on it. */
+static void settle(FlashStore *f)
+{
+    f->settle_at_us = 0;
+    uv_flash_settle(f->flash, NULL);
+}
+
 static void end_burst(FlashStore *f)
 {
     if (!f->quiet_at_us)
         return;
-    uv_flash_settle(f->flash, NULL);
+    settle(f);
     f->backing->unlock(f);
     drop_lock_file(f);
     f->quiet_at_us = 0;
@@ -244,6 +254,7 @@ static bool wrote(FlashStore *f, bool ok)
         f->store.generation++;
     f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
     f->times_at_us = f->quiet_at_us;
+    f->settle_at_us = f->quiet_at_us - QUIET_US + SETTLE_US;
     return ok;
 }
 
@@ -286,6 +297,8 @@ static bool flash_tick(UvStore *store, const UvVarset *set, GError **error)
     FlashStore *f = flash_store(store);
     const int64_t now = g_get_monotonic_time();
 
+    if (f->settle_at_us && now >= f->settle_at_us)
+        settle(f);
     if (f->quiet_at_us && now >= f->quiet_at_us)
         end_burst(f);
     if (f->times_at_us && now >= f->times_at_us)
@@ -296,10 +309,14 @@ static bool flash_tick(UvStore *store, const UvVarset *set, GError **error)
 static int64_t flash_due(UvStore *store)
 {
     const FlashStore *f = flash_store(store);
+    const int64_t times[] = {f->settle_at_us, f->quiet_at_us, f->times_at_us};
+    int64_t due = 0;
 
-    if (f->quiet_at_us && f->times_at_us)
-        return MIN(f->quiet_at_us, f->times_at_us);
-    return f->quiet_at_us ? f->quiet_at_us : f->times_at_us;
+    for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
+        if (times[i] && (due == 0 || times[i] < due))
+            due = times[i];
+    }
+    return due;
 }
 
 static bool flash_compact(UvStore *store, const UvVarset *set, GError **error)

@@ -60,7 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_assert_nonnull(strstr(error->message, "offset"));
         return 0;
     }
-    g_autoptr(GPtrArray) variables = uv_flash_variables(flash);
     if (uv_flash_damage(flash)) {
         g_assert_nonnull(strstr(uv_flash_damage(flash), "offset"));
         write_one(flash, image, 8);

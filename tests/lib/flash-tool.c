@@ -244,13 +244,13 @@ static void baseline(unsigned n, unsigned size, const char *path)
     close(fd);
 }
 
-static bool bench(unsigned n, unsigned size, unsigned first, GError **error)
+static bool bench(unsigned n, unsigned size, unsigned first, unsigned variables, GError **error)
 {
     g_autofree uint8_t *bytes = g_malloc0(size);
     const int64_t start = g_get_monotonic_time();
 
     for (unsigned i = first; i < first + n; i++) {
-        g_autofree char *text = g_strdup_printf("Bench%u", i % 10);
+        g_autofree char *text = g_strdup_printf("Bench%u", i % variables);
         g_autoptr(UvName) name = uv_name_new_utf8(text, NULL);
         g_autoptr(UvChange) change = uv_change_new(set);
         g_autoptr(GBytes) data = NULL;
@@ -303,7 +303,7 @@ static void answer(char **words)
     else if (strcmp(words[0], "baseline") == 0)
         baseline(atoi(words[1]), atoi(words[2]), words[3]);
     else if (strcmp(words[0], "bench") == 0) {
-        if (!bench(atoi(words[1]), atoi(words[2]), atoi(words[3]), &error))
+        if (!bench(atoi(words[1]), atoi(words[2]), atoi(words[3]), atoi(words[4]), &error))
             show_error(error);
     } else if (run(words, &error))
         puts("ok");
