@@ -119,12 +119,16 @@ static EfiStatus check_existing(const UvGate *gate, const UvChange *change, UvRe
     return EFI_SUCCESS;
 }
 
-/* Everything after the arguments and MOR. */
+/* Everything after the arguments and MOR. `ret_waived` is what variable checks only told of. */
 static EfiStatus check_and_collect(UvChange *change, const UvGate *gate, const UvReader *payload,
-                                   UvRefusal *refusal)
+                                   UvRefusal *ret_waived, UvRefusal *refusal)
 {
     EfiStatus status = uv_varcheck_check(change, gate, refusal);
 
+    if (status == EFI_SUCCESS) {
+        *ret_waived = *refusal;
+        *refusal = (UvRefusal){0};
+    }
     if (status == EFI_SUCCESS)
         status = check_policy(gate, change, payload, refusal);
     if (status == EFI_SUCCESS)
@@ -141,6 +145,7 @@ static EfiStatus set_with_mor(UvService *service, UvGate *gate, UvReader payload
 {
     UvSetRequest request = *gate->request;
     g_autoptr(UvChange) change = uv_change_new(service->variables);
+    UvRefusal waived = {0};
     UvMorVerdict mor;
 
     EfiStatus status = uv_mor_check(&service->mor, gate, payload.at, payload.left, &mor, refusal);
@@ -152,9 +157,11 @@ static EfiStatus set_with_mor(UvService *service, UvGate *gate, UvReader payload
         gate->request = &request;
         uv_reader_init(&payload, request.data, request.data_bytes);
     }
-    status = check_and_collect(change, gate, &payload, refusal);
+    status = check_and_collect(change, gate, &payload, &waived, refusal);
     if (status == EFI_SUCCESS)
         status = uv_service_commit(service, change, refusal);
+    if (status == EFI_SUCCESS && waived.rule && service->refusal_log)
+        service->refusal_log(gate->request, EFI_SUCCESS, &waived, service->refusal_log_data);
     if (status == EFI_SUCCESS || mor.even_on_fail)
         service->mor = mor.next;
     return mor.status != EFI_SUCCESS ? mor.status : status;

@@ -85,7 +85,8 @@ typedef void (*UvObserver)(UvService *service, const UvChange *change, void *dat
 UvService *uv_service_new(const UvServiceConfig *config, UvStore *store);
 void uv_service_free(UvService *service);
 void uv_service_set_observer(UvService *service, UvObserver observer, void *data);
-/* Logs refused changes; rate limiting is the caller's. */
+/* Logs refused changes, and (EFI_SUCCESS) those let through that varcheck=off only tells of; rate
+ * limiting is the caller's. */
 typedef void (*UvRefusalLog)(const UvSetRequest *request, EfiStatus status,
                              const UvRefusal *refusal, void *data);
 void uv_service_set_refusal_log(UvService *service, UvRefusalLog log, void *data);

@@ -6,7 +6,8 @@
 
 #include "service.h"
 
-/* Active after EndOfDxe for the guest; for the host as config's varcheck says. */
+/* Active after EndOfDxe for the guest; for the host as config's varcheck says: UV_VARCHECK_OFF lets
+ * through, with the refusal filled in. */
 EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate,
                             UvRefusal *refusal) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -282,6 +282,24 @@ def wait_a_second(signed):
     uvmount.wait_until(lambda: time.gmtime().tm_sec != stamp, "the next second", step=0.05)
 
 
+def reset_by_hand(tools, guest):
+    """The administrator's way when the keys are lost: CustomMode while no guest runs. Signatures are
+    waived then, headers are not; and not for what is somebody's own."""
+    custom = guest.vars / "CustomMode-c076ec0c-7028-4399-a072-71ee5c448b9f"
+    empty = tools.folder / "empty.auth"
+    empty.write_bytes(bytes(16) + b"\x18\0\0\0\0\2\xf1\x0e" +
+                      uvproto.guid_bytes("4aafd29d-68df-49ee-8aa9-347d375665a7"))
+    guest.refuses(errno.EACCES, cat, empty, guest.path("PK"))
+    custom.write_bytes(b"\3\0\0\0\1")
+    guest.refuses(errno.EINVAL, unlink, guest.path("PK"))
+    guest.refuses(errno.EACCES, cat, empty, guest.vars / f"Private-{TEST}")
+    assert cat(empty, guest.path("PK")) == 0
+    assert guest.modes()["setup-mode"] is True and not guest.path("PK").exists()
+    assert cat(tools.sign("stranger", "PK", tools.list("stranger"), 1), guest.path("PK")) == 0
+    custom.write_bytes(b"\3\0\0\0\0")
+    guest.refuses(errno.EACCES, cat, empty, guest.path("PK"))
+
+
 def in_stores(guest, scratch):
     """What comes out is a store for others: QEMU's fields, and readable by virt-fw-vars."""
     text = (guest.mount.guest(guest.name) / "store.json").read_text()
@@ -310,7 +328,9 @@ def main():
                      lambda: takes_updates(tools, Guest(mount, "image")),
                      lambda: private_variable(tools, Guest(mount, "cat")),
                      lambda: private_variable(tools, Guest(mount, "image")),
-                     lambda: in_stores(Guest(mount, "cat"), scratch)):
+                     lambda: in_stores(Guest(mount, "cat"), scratch),
+                     lambda: reset_by_hand(tools, Guest(mount, "cat")),
+                     lambda: reset_by_hand(tools, Guest(mount, "image"))):
             step()
     print("ok")
 

@@ -6,7 +6,9 @@ import errno
 import json
 import os
 import struct
+import subprocess
 
+import uvengine
 import uvmount
 import uvproto
 import uvsign
@@ -78,7 +80,8 @@ class SocketWorld(World):
     def __init__(self, scratch, name, store, arguments):
         path = scratch.path / f"{name}.json"
         path.write_text(uvmount.store_text(*STORES[store]))
-        self.engine = uvmount.Engine(scratch, path, *arguments, name=name)
+        self.engine = uvengine.Engine(scratch.path, *arguments, store=path.name, name=name,
+                                      stderr=subprocess.DEVNULL)
         self.guest = self.engine.guest().hello()
         self.host = self.engine.host()
         self.host.hello()

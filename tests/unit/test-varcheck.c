@@ -162,6 +162,29 @@ static void test_when(void)
     }
 }
 
+static void count_let_through(const UvSetRequest *request, EfiStatus status,
+                              const UvRefusal *refusal, void *data)
+{
+    g_assert_cmphex(status, ==, EFI_SUCCESS);
+    g_assert_cmpstr(refusal->rule, ==, "2.9.3");
+    ++*(guint *)data;
+}
+
+/* Off is not silent. */
+static void test_off_tells(void)
+{
+    static const Row bad = {GLOBAL, "Nonsense", ALL, DATA("x"), BAD};
+    static const Row good = {GLOBAL, "Timeout", ALL, DATA("\1\0"), BAD};
+    g_autoptr(UvService) service = service_at(AT_POWER_ON, UV_VARCHECK_OFF);
+    guint told = 0;
+
+    uv_service_set_refusal_log(service, count_let_through, &told);
+    g_assert_cmphex(set(service, UV_DOOR_HOST, &bad), ==, EFI_SUCCESS);
+    g_assert_cmpuint(told, ==, 1);
+    g_assert_cmphex(set(service, UV_DOOR_HOST, &good), ==, EFI_SUCCESS);
+    g_assert_cmpuint(told, ==, 1);
+}
+
 static void test_property(void)
 {
     g_autoptr(UvService) service = service_at(AT_POWER_ON, UV_VARCHECK_STRICT);
@@ -202,6 +225,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/varcheck/rules", test_rules);
     g_test_add_func("/varcheck/when", test_when);
+    g_test_add_func("/varcheck/off-tells", test_off_tells);
     g_test_add_func("/varcheck/property", test_property);
     return g_test_run();
 }
