@@ -121,14 +121,17 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
         return;
     if (left_out > 0)
         uv_log(LOG_NOTICE, "%u refused changes not logged", left_out);
+    /* Of a store that takes nothing people want to know why. */
+    const char *read_only = server->store ? server->store->read_only_reason : NULL;
     if (status == EFI_SUCCESS)
         uv_log(LOG_NOTICE, "%s: change by the host let through against rule %s: %s", escaped,
                refusal->rule, refusal->text);
     else
         uv_log(LOG_NOTICE,
-               "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s",
+               "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s%s%s",
                escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
-               refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-");
+               refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-",
+               read_only ? ": " : "", read_only ? read_only : "");
 }
 
 /* ---- timers ---- */
