@@ -117,6 +117,8 @@ static bool build_arguments(FsGuest *guest, FsStart why, GPtrArray *arguments, G
     g_ptr_array_add(arguments, g_strdup("--spawned"));
     g_ptr_array_add(arguments, g_strdup("--socket"));
     g_ptr_array_add(arguments, fs_guest_socket_path(guest));
+    if (*fs_guest_name(guest))
+        g_ptr_array_add(arguments, g_strconcat("--name=", fs_guest_name(guest), NULL));
     if (options->varcheck)
         g_ptr_array_add(arguments, g_strdup_printf("--varcheck=%s", options->varcheck));
     if (options->read_only)

@@ -104,6 +104,7 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
         {"daemon", 0, 0, G_OPTION_ARG_NONE, &daemonize, "Go to the background when ready", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Say which version this is", NULL},
         {"spawned", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &spawned, NULL, NULL},
+        {"name", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
         {"user", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &raw.user, NULL, "UID:GID"},
         {"read-only", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &read_only, NULL, NULL},
         {"stateless", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &stateless, NULL, NULL},
@@ -138,5 +139,6 @@ void uv_daemon_options_free(UvDaemonOptions *options)
     g_free(options->store);
     g_free(options->socket);
     g_free(options->host_socket);
+    g_free(options->name);
     g_free(options);
 }

@@ -21,6 +21,7 @@ typedef struct {
     char *store;       /* a path; spawned: one component */
     char *socket;      /* a path; spawned: only for messages */
     char *host_socket; /* NULL: none */
+    char *name;        /* of the guest, for the log; NULL: the store's path */
     UvServiceConfig service;
     UvSandboxMode sandbox;
     bool daemonize;

@@ -17,7 +17,7 @@ static bool use_syslog;
 void uv_log_open(const char *who, bool to_syslog)
 {
     g_free(prefix);
-    prefix = g_strdup(who);
+    prefix = uv_log_escape(who);
     use_syslog = to_syslog;
     if (to_syslog) {
         tzset(); /* reads its file now; later it may not */

@@ -215,7 +215,7 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
         .session_fd = -1,
     };
 
-    uv_log_open(options->store, wants_syslog(options));
+    uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
     gnutls_global_init();
     if (!set_up(&daemon, &error))
         return fail(&daemon, background, error);
