@@ -8,7 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 typedef struct {
@@ -200,6 +201,44 @@ static void test_sockets(Fixture *f, const void *data)
     g_assert_false(g_file_test(f->sockdir, G_FILE_TEST_EXISTS));
 }
 
+static char *bind_and_leave(Fixture *f, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char *path = g_build_filename(f->sockdir, name, NULL);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    g_assert_cmpint(listen(fd, 1), ==, 0);
+    close(fd);
+    return path;
+}
+
+/* What a crash of everything left: sockets that nobody serves. */
+static void test_stale_sockets(Fixture *f, const void *data)
+{
+    g_autoptr(GError) error = NULL;
+
+    put(f, "b.json", "");
+    g_mkdir(f->sockdir, 0700);
+    g_autofree char *guest = bind_and_leave(f, "3e23e8160039594a.sock");
+    g_autofree char *host = bind_and_leave(f, "3e23e8160039594a.host");
+    g_autofree char *unknown = bind_and_leave(f, "0123456789abcdef.sock");
+    g_autoptr(FsFleet) fleet = open_fleet(f);
+    g_assert_true(fs_fleet_start(fleet, &error));
+    turn(f);
+    g_assert_true(g_file_test(guest, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(host, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(unknown, G_FILE_TEST_EXISTS));
+
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    g_strlcpy(address.sun_path, guest, sizeof(address.sun_path));
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    close(fd);
+    fs_fleet_stop(fleet);
+}
+
 static void test_refused(Fixture *f, const void *data)
 {
     g_autoptr(GError) error = NULL;
@@ -286,6 +325,7 @@ int main(int argc, char **argv)
     ADD("/source/precedence", test_precedence);
     ADD("/fleet/follow", test_follow);
     ADD("/fleet/sockets", test_sockets);
+    ADD("/fleet/stale-sockets", test_stale_sockets);
     ADD("/fleet/refused", test_refused);
     ADD("/fleet/make-and-remove", test_make_and_remove);
     ADD("/fleet/no-engine", test_no_engine);
