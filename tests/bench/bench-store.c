@@ -5,7 +5,7 @@
  * of an engine, on a store of 120 KiB. The baselines are an append of as many bytes with fdatasync,
  * and a round trip between two processes; baselines and subjects take turns in the same run, on the
  * same file system. Also: loading that store, and a compaction, against writing such a file.
- * Medians of single calls. Figures only.
+ * Medians of single calls. Last, the engine's memory. Figures only.
  */
 
 #include <fcntl.h>
@@ -185,11 +185,11 @@ static void load(void *data, unsigned i)
     must(work->store->ops->load(work->store, &variables, NULL), "load");
 }
 
-static UvVarset *make_set(void)
+static UvVarset *make_set(unsigned n)
 {
     UvVarset *set = uv_varset_new();
 
-    for (unsigned i = 0; i < STORE_VARIABLES; i++) {
+    for (unsigned i = 0; i < n; i++) {
         g_autofree char *name = g_strdup_printf("Variable%u", i);
         g_autoptr(UvVariable) one = variable(name, 1024, i);
         uv_varset_put(set, one);
@@ -197,10 +197,9 @@ static UvVarset *make_set(void)
     return set;
 }
 
-static void write_store(const char *path)
+static void write_store(const char *path, GBytes *text)
 {
-    must(g_file_set_contents(path, g_bytes_get_data(store_text, NULL), g_bytes_get_size(store_text),
-                             NULL),
+    must(g_file_set_contents(path, g_bytes_get_data(text, NULL), g_bytes_get_size(text), NULL),
          path);
 }
 
@@ -208,9 +207,9 @@ static void open_store(StoreWork *work, const char *path)
 {
     UvStoreOptions options = {.create = true, .guard = true};
 
-    write_store(path);
+    write_store(path, store_text);
     work->store = uv_store_json_open(uv_folder_new(AT_FDCWD, path, NULL), &options, NULL);
-    work->set = make_set();
+    work->set = make_set(STORE_VARIABLES);
     load(work, 0);
 }
 
@@ -305,7 +304,7 @@ static int connect_engine(const char *path)
     return -1;
 }
 
-static int start_engine(const char *dir, pid_t *ret_pid)
+static int start_engine(const char *dir, GBytes *text, pid_t *ret_pid)
 {
     const char *program = g_getenv("UEFIVARSD");
     g_autofree char *store = g_build_filename(dir, "engine.json", NULL);
@@ -314,7 +313,7 @@ static int start_engine(const char *dir, pid_t *ret_pid)
 
     if (!program)
         return -1;
-    write_store(store);
+    write_store(store, text);
     *ret_pid = fork();
     if (*ret_pid == 0) {
         execl(program, program, "--store", store, "--socket", path, NULL);
@@ -324,6 +323,47 @@ static int start_engine(const char *dir, pid_t *ret_pid)
     if (fd >= 0)
         say_hello(fd);
     return fd;
+}
+
+static void stop_engine(int fd, pid_t pid)
+{
+    if (pid <= 0)
+        return;
+    close(fd);
+    kill(pid, SIGTERM);
+    waitpid(pid, NULL, 0);
+}
+
+static long private_dirty_kib(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", (int)pid);
+    g_autofree char *text = NULL;
+    const char *line;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return -1;
+    line = strstr(text, "Private_Dirty:");
+    return line ? atol(line + strlen("Private_Dirty:")) : -1;
+}
+
+/* Loaded, with a guest; the baseline is an engine with nothing in its store. */
+static void measure_memory(const char *dir)
+{
+    g_autoptr(UvVarset) set = make_set(64);
+    g_autoptr(GBytes) text = uv_json_format(set), nothing = g_bytes_new(NULL, 0);
+    long kib[2] = {-1, -1};
+
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = 0;
+        int fd = start_engine(dir, i ? text : nothing, &pid);
+
+        if (fd >= 0)
+            kib[i] = private_dirty_kib(pid);
+        stop_engine(fd, pid);
+    }
+    printf("private dirty memory, empty store      %8ld KiB\n", kib[0]);
+    printf("private dirty memory, store of 64 KiB  %8ld KiB  ratio %.2f\n", kib[1],
+           kib[1] / (double)MAX(kib[0], 1));
 }
 
 static Series series_of(Work work, void *data, unsigned calls_a_round)
@@ -371,7 +411,7 @@ static void measure(const char *dir)
     g_autofree char *store_path = g_build_filename(dir, "store.json", NULL);
     int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     pid_t echo_pid, engine_pid = 0;
-    int echo_fd = start_echo(&echo_pid), engine_fd = start_engine(dir, &engine_pid);
+    int echo_fd = start_echo(&echo_pid), engine_fd = start_engine(dir, store_text, &engine_pid);
     StoreWork work;
     Series series[N_SERIES];
 
@@ -391,11 +431,7 @@ static void measure(const char *dir)
         g_array_unref(series[i].us);
     close(echo_fd);
     waitpid(echo_pid, NULL, 0);
-    if (engine_pid > 0) {
-        close(engine_fd);
-        kill(engine_pid, SIGTERM);
-        waitpid(engine_pid, NULL, 0);
-    }
+    stop_engine(engine_fd, engine_pid);
     uv_store_close(work.store);
     uv_varset_free(work.set);
     close(log_fd);
@@ -404,11 +440,13 @@ static void measure(const char *dir)
 int main(void)
 {
     g_autofree char *dir = g_dir_make_tmp("uefivars-bench-XXXXXX", NULL);
-    g_autoptr(UvVarset) set = make_set();
+    g_autoptr(UvVarset) set = make_set(STORE_VARIABLES);
     g_autofree char *remove = g_strdup_printf("rm -rf '%s'", dir);
 
     base_path = g_build_filename(dir, "baseline.json", NULL);
     store_text = uv_json_format(set);
     measure(dir);
+    if (g_getenv("UEFIVARSD"))
+        measure_memory(dir);
     return system(remove) != 0;
 }
