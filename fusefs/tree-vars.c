@@ -135,12 +135,14 @@ static void readdir_ready(FsOp *op)
 
     fs_op_begin_directory(op);
     if (fs_op_add_dots(op)) {
+        op->tree->listing_at = g_get_monotonic_time();
         while ((entry = fs_replica_next(replica, after))) {
             after = entry->sequence;
             if (fs_entry_is_visible(op->tree, entry) && !list_entry(op, entry)) {
                 break;
             }
         }
+        op->tree->listing_at = 0;
     }
     fs_op_reply_directory(op);
 }

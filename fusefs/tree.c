@@ -41,7 +41,7 @@ void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
 const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
-    int64_t now = g_get_monotonic_time();
+    int64_t now = tree->listing_at ? tree->listing_at : g_get_monotonic_time();
 
     if (guest_tree->stat_at == 0 || now - guest_tree->stat_at > max_age_us) {
         fs_guest_stat(guest, &guest_tree->stat);

@@ -39,6 +39,7 @@ typedef struct {
     uid_t uid; /* of what belongs to no guest */
     gid_t gid;
     int64_t mtime_ns;     /* SOURCE's when mounted: of what belongs to no guest */
+    int64_t listing_at;   /* while a directory is listed: the time, which is asked once */
     bool usable;          /* the kernel has shaken hands */
     bool context_changed; /* a source was made since the session last looked */
 } FsTree;
