@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "config-file.h"
+#include "export-hint.h"
 #include "status.h"
 #include "textfile.h"
 #include "tree-parts.h"
@@ -73,30 +74,44 @@ static bool store_stat(const FsGuest *guest, struct stat *ret_stat, bool *ret_is
 
 static void store_reply_attr(FsOp *op)
 {
-    const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
     struct stat st;
     bool is_json;
 
     if (!store_stat(op->node->guest, &st, &is_json)) {
         reply_attr(op, 0, fs_tree_guest_mtime_ns(op->tree, op->node->guest));
-    } else if (guest_tree->export_mtime_ns == fs_stat_mtime_ns(&st)) {
-        reply_attr(op, guest_tree->export_bytes, fs_stat_mtime_ns(&st));
-    } else {
-        reply_attr(op, is_json ? st.st_size : 0, fs_stat_mtime_ns(&st));
+        return;
     }
+    if (guest_tree->export_mtime_ns != fs_stat_mtime_ns(&st)) {
+        guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
+        guest_tree->export_bytes = 0;
+        if (is_json) {
+            guest_tree->export_bytes = st.st_size;
+        } else {
+            fs_export_hint_read(op->node->guest, &st, &guest_tree->export_bytes);
+        }
+    }
+    reply_attr(op, guest_tree->export_bytes, fs_stat_mtime_ns(&st));
 }
 
 static void store_exported(FsOp *op)
 {
     FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    size_t bytes = g_bytes_get_size(op->content);
     struct stat st;
     bool is_json;
 
     guest_tree->export_stale = false;
-    if (store_stat(op->node->guest, &st, &is_json)) {
-        guest_tree->export_bytes = g_bytes_get_size(op->content);
-        guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
+    if (!store_stat(op->node->guest, &st, &is_json)) {
+        return;
     }
+    if (!is_json && !op->tree->options->read_only &&
+        (guest_tree->export_bytes != bytes ||
+         guest_tree->export_mtime_ns != fs_stat_mtime_ns(&st))) {
+        fs_export_hint_write(op->node->guest, &st, bytes);
+    }
+    guest_tree->export_bytes = bytes;
+    guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
 }
 
 static void store_exported_for_attr(FsOp *op)

@@ -196,7 +196,7 @@ static void put(UvChange *change, bool nv, GBytes *bytes)
         .name = name,
         .attributes = CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0),
         .data = bytes,
-        .mtime_ns = g_get_real_time() * 1000,
+        .mtime_ns = nv ? g_get_real_time() * 1000 : 0, /* made anew at each start */
     });
     uv_change_put(change, variable);
 }

@@ -116,6 +116,21 @@ class BackupTest(unittest.TestCase):
         self.rsync(f"{self.backup}/guests/plain/store.json", f"{self.mount.guest('plain')}/")
         self.assertEqual(self.read_mount("plain"), before)
 
+    def test_flash(self):
+        image = OVMF.replace(".ms.fd", ".fd")
+        if not os.path.exists(image):
+            uvmount.skip("no OVMF image")
+        shutil.copy(image, self.source / "flash_VARS.fd")
+        uvmount.wait_until((self.mount.guest("flash")).exists, "the guest shows")
+        self.back_up()
+        self.assertEqual(self.copied(), [])
+        self.mount.write("flash", "New", b"new")
+        self.assertTrue(any("store.json" in line for line in self.copied()))
+        self.assertEqual(self.copied(), [])
+        self.mount.stop()
+        self.mount.start()
+        self.assertEqual(self.copied(), [])
+
     def test_real_store(self):
         if not os.path.exists(OVMF) or not shutil.which("virt-fw-vars"):
             uvmount.skip("no OVMF image, or no virt-fw-vars")

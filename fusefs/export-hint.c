@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "export-hint.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bytes.h"
+
+static const uint8_t magic[8] = "uvexprt\1";
+
+#define HINT_BYTES (sizeof(magic) + 6 * 8)
+
+/* The store's sidecar folder, or -1. */
+static int open_sidecars(const FsGuest *guest, char **ret_store)
+{
+    int folder = fs_guest_open_folder(guest, ret_store);
+    int sidecars;
+
+    if (folder < 0) {
+        return -1;
+    }
+    sidecars = openat(folder, ".uefivarsfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (sidecars < 0 && mkdirat(folder, ".uefivarsfs", 0700) == 0) {
+        sidecars = openat(folder, ".uefivarsfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (sidecars >= 0 && getuid() == 0 &&
+            fchown(sidecars, fs_guest_uid(guest), fs_guest_gid(guest)) < 0) {
+            close(sidecars);
+            sidecars = -1;
+        }
+    }
+    close(folder);
+    return sidecars;
+}
+
+static GBytes *encode(const struct stat *store, size_t bytes)
+{
+    g_auto(UvWriter) writer = {0};
+
+    uv_writer_init(&writer, HINT_BYTES);
+    uv_write_bytes(&writer, magic, sizeof(magic));
+    uv_write_u64(&writer, store->st_dev);
+    uv_write_u64(&writer, store->st_ino);
+    uv_write_u64(&writer, store->st_size);
+    uv_write_u64(&writer, (uint64_t)store->st_mtim.tv_sec << 32 | store->st_mtim.tv_nsec);
+    uv_write_u64(&writer, (uint64_t)store->st_ctim.tv_sec << 32 | store->st_ctim.tv_nsec);
+    uv_write_u64(&writer, bytes);
+    return uv_writer_steal(&writer);
+}
+
+bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t *ret_bytes)
+{
+    g_autofree char *name = NULL, *file = NULL;
+    g_autoptr(GBytes) expected = encode(store, 0);
+    uint8_t found[HINT_BYTES];
+    int folder = fs_guest_open_folder(guest, &name);
+    int fd = -1;
+    ssize_t size = -1;
+    UvReader reader;
+
+    if (folder < 0) {
+        return false;
+    }
+    file = g_strconcat(".uefivarsfs/", name, ".export", NULL);
+    fd = openat(folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    close(folder);
+    if (fd >= 0) {
+        size = read(fd, found, sizeof(found));
+        close(fd);
+    }
+    if (size != sizeof(found) ||
+        memcmp(found, g_bytes_get_data(expected, NULL), sizeof(found) - 8) != 0) {
+        return false;
+    }
+    uv_reader_init(&reader, found + sizeof(found) - 8, 8);
+    *ret_bytes = uv_read_u64(&reader);
+    return true;
+}
+
+void fs_export_hint_write(const FsGuest *guest, const struct stat *store, size_t bytes)
+{
+    g_autofree char *name = NULL, *file = NULL, *temporary = NULL;
+    g_autoptr(GBytes) hint = encode(store, bytes);
+    int folder = open_sidecars(guest, &name);
+    int fd;
+    bool written;
+
+    if (folder < 0) {
+        return;
+    }
+    file = g_strconcat(name, ".export", NULL);
+    temporary = g_strconcat(name, ".export-new", NULL);
+    unlinkat(folder, temporary, 0);
+    fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        written = write(fd, g_bytes_get_data(hint, NULL), HINT_BYTES) == HINT_BYTES;
+        close(fd);
+        if (!written || renameat(folder, temporary, folder, file) < 0) {
+            unlinkat(folder, temporary, 0);
+        }
+    }
+    close(folder);
+}
