@@ -8,6 +8,9 @@
 
 #include <string.h>
 
+/* What a disk writes in one piece. */
+#define SECTOR_BYTES 512u
+
 struct UvFlash {
     UvImage *image; /* borrowed */
     UvFlashLayout layout;
@@ -27,7 +30,8 @@ typedef struct {
     guint old;               /* its record, if has_old */
     bool has_old;
     uint8_t old_state;
-    guint new; /* its record's index + 1, once it is written */
+    guint with; /* index + 1 of the record whose deletion goes to the disk with step 1 */
+    guint new;  /* its record's index + 1, once it is written */
 } Step;
 
 static bool load(UvFlash *flash, GError **error)
@@ -132,11 +136,14 @@ static size_t aligned_bytes(const UvFlash *flash, const UvVariable *variable)
     return UV_FLASH_ALIGN(uv_flash_record_bytes(variable, flash->layout.authenticated));
 }
 
+static uint64_t state_offset(const UvFlash *flash, const UvFlashRecord *record)
+{
+    return flash->layout.store_offset + record->offset + UV_FLASH_STATE_OFFSET;
+}
+
 static bool put_state(UvFlash *flash, UvFlashRecord *record, uint8_t state, GError **error)
 {
-    const uint64_t at = flash->layout.store_offset + record->offset + UV_FLASH_STATE_OFFSET;
-
-    if (!uv_image_write(flash->image, at, &state, 1, error))
+    if (!uv_image_write(flash->image, state_offset(flash, record), &state, 1, error))
         return false;
     record->state = state;
     return true;
@@ -200,18 +207,56 @@ static bool same_key(const UvVariable *a, const UvVariable *b)
     return uv_guid_equal(&a->guid, &b->guid) && uv_name_equal(a->name, b->name);
 }
 
+/* A sector is written whole or not at all. */
+static bool in_one_sector(const UvFlash *flash, const UvFlashRecord *a, const UvFlashRecord *b)
+{
+    return state_offset(flash, a) / SECTOR_BYTES == state_offset(flash, b) / SECTOR_BYTES;
+}
+
+/* The state of `record`, and in the same sector the one that `earlier` has got before. */
+static bool put_state_with(UvFlash *flash, UvFlashRecord *record, uint8_t state,
+                           const UvFlashRecord *earlier, GError **error)
+{
+    const uint64_t from = state_offset(flash, earlier);
+    const size_t size = state_offset(flash, record) - from + 1;
+    uint8_t bytes[SECTOR_BYTES];
+
+    if (!uv_image_read(flash->image, from, bytes, size, error))
+        return false;
+    bytes[0] = earlier->state;
+    bytes[size - 1] = state;
+    if (!uv_image_write(flash->image, from, bytes, size, error))
+        return false;
+    record->state = state;
+    return true;
+}
+
+/* Whether the deletion of a moment ago has to be durable before this step begins. */
+static bool must_settle(UvFlash *flash, guint deleted, Step *step)
+{
+    const UvFlashRecord *record = record_at(flash, deleted);
+
+    if (!same_key(record->variable, step->key))
+        return false;
+    if (!step->after || !step->has_old || deleted > step->old ||
+        !in_one_sector(flash, record, record_at(flash, step->old)))
+        return true;
+    step->with = deleted + 1;
+    return false;
+}
+
 /*
  * No other record of these variables may be in transition when theirs gets there: what a crash left
- * so is deleted, and what was deleted a moment ago is made durable.
+ * so is deleted, and what was deleted a moment ago is made durable, or is with the next state.
  */
-static bool clear_the_way(UvFlash *flash, const GArray *steps, GError **error)
+static bool clear_the_way(UvFlash *flash, GArray *steps, GError **error)
 {
     bool flush = false;
 
     for (guint i = 0; i < flash->unsettled->len && !flush; i++) {
-        const UvFlashRecord *record = record_at(flash, g_array_index(flash->unsettled, guint, i));
         for (guint j = 0; j < steps->len; j++)
-            flush |= same_key(record->variable, g_array_index(steps, Step, j).key);
+            flush |= must_settle(flash, g_array_index(flash->unsettled, guint, i),
+                                 &g_array_index(steps, Step, j));
     }
     for (guint i = 0; flash->scan.leftovers > 0 && i < flash->scan.records->len; i++) {
         UvFlashRecord *record = record_at(flash, i);
@@ -227,6 +272,17 @@ static bool clear_the_way(UvFlash *flash, const GArray *steps, GError **error)
     return !flush || uv_flash_settle(flash, error);
 }
 
+/* Step 1 of one variable. */
+static bool leave_record(UvFlash *flash, const Step *step, GError **error)
+{
+    UvFlashRecord *old = record_at(flash, step->old);
+    const uint8_t state = old->state & UV_FLASH_IN_DELETED_TRANSITION;
+
+    if (step->with)
+        return put_state_with(flash, old, state, record_at(flash, step->with - 1), error);
+    return put_state(flash, old, state, error);
+}
+
 /* Steps 1 and 2. */
 static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **error)
 {
@@ -237,9 +293,7 @@ static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **
         return true;
     for (guint i = 0; i < steps->len; i++) {
         const Step *step = &g_array_index(steps, Step, i);
-        UvFlashRecord *old = step->has_old ? record_at(flash, step->old) : NULL;
-        if (step->after && old &&
-            !put_state(flash, old, old->state & UV_FLASH_IN_DELETED_TRANSITION, error))
+        if (step->after && step->has_old && !leave_record(flash, step, error))
             return false;
     }
     uv_writer_init(&writer, bytes);

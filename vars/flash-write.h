@@ -13,8 +13,9 @@
  *   4. old record: deleted (durable with the next change, or when things are quiet)
  *
  * At any moment a reader finds the old value or the new one. A deletion is one state and one
- * barrier. Where the next change is to the same variable, step 4 gets a barrier of its own first:
- * two records of one variable in transition would leave edk2's Reclaim with the older one.
+ * barrier. Where the next change is to the same variable at once, step 4 is written in one piece
+ * with its step 1, if both states are in one sector, and gets a barrier of its own otherwise: two
+ * records of one variable in transition would leave edk2's Reclaim with the older one.
  *
  * A change of several variables (a key and SecureBootEnable, certdb and the variable it is for) is
  * all written before the first barrier and then added one by one in the change's order, with a
