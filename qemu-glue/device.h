@@ -45,7 +45,8 @@ struct GlueDevice {
     bool use_pio;
     GlueWants wants;
 
-    /* Only while the state is saved or loaded. */
+    /* While the state is saved or loaded, and until the machine runs again. (post_save is not the
+     * same function in each QEMU.) */
     uint32_t blob_bytes;
     uint8_t *blob;
 };
@@ -58,4 +59,5 @@ void glue_core_reset(GlueDevice *device);
 bool glue_sysbus_realize(DeviceState *dev, Error **errp);
 
 /* migrate.c */
+void glue_drop_blob(GlueDevice *device);
 extern const VMStateDescription glue_vmstate;

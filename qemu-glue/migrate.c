@@ -15,7 +15,7 @@
 
 #include "qemu/error-report.h"
 
-static void drop_blob(GlueDevice *device)
+void glue_drop_blob(GlueDevice *device)
 {
     g_free(device->blob);
     device->blob = NULL;
@@ -30,7 +30,7 @@ static int glue_pre_save(void *opaque)
     GBytes *blob = glue_forward_save(device->forward, release, &error);
     gsize bytes;
 
-    drop_blob(device);
+    glue_drop_blob(device);
     if (!blob) {
         error_report("uefi-vars: the engine's state can't be saved: %s", error->message);
         return -EIO;
@@ -40,18 +40,12 @@ static int glue_pre_save(void *opaque)
     return 0;
 }
 
-static int glue_post_save(void *opaque)
-{
-    drop_blob(opaque);
-    return 0;
-}
-
 /* The pointers are allocated anew, to the sizes in the stream. */
 static int glue_pre_load(void *opaque)
 {
     GlueDevice *device = opaque;
 
-    drop_blob(device);
+    glue_drop_blob(device);
     g_free(device->pio_buffer);
     device->pio_buffer = NULL;
     device->buffer_bytes = 0;
@@ -101,7 +95,6 @@ const VMStateDescription glue_vmstate = {
     .version_id = 1,
     .minimum_version_id = 1,
     .pre_save = glue_pre_save,
-    .post_save = glue_post_save,
     .pre_load = glue_pre_load,
     .post_load = glue_post_load,
     .fields = glue_fields,

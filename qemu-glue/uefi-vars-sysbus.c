@@ -30,8 +30,10 @@ static void handle_run_state(void *opaque, bool running, RunState state)
 {
     GlueDevice *device = opaque;
 
-    if (running)
-        glue_forward_running(device->forward);
+    if (!running)
+        return;
+    glue_drop_blob(device);
+    glue_forward_running(device->forward);
 }
 
 static bool start_session(GlueDevice *device, Error **errp)
@@ -106,7 +108,7 @@ static void base_instance_finalize(Object *obj)
     glue_forward_free(device->forward);
     g_free(device->request);
     g_free(device->pio_buffer);
-    g_free(device->blob);
+    glue_drop_blob(device);
 }
 
 static char *get_jsonfile(Object *obj, Error **errp)
