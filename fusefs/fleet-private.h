@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * What the files of the fleet share. Only fleet.c, guest.c, calls.c, engine.c, frames.c, spawn.c,
- * listen.c, follow.c and adopt.c include this.
+ * What the files of the fleet share (fleet_sources in meson.build); no others include this.
  *
  * Who owns what: the fleet owns guests; a guest owns its FsLive (made when somebody first needs
  * more of it than its name), that owns the replica, the calls and the engine. Ten thousand guests
@@ -153,14 +152,22 @@ struct FsFleet {
 #define CALLS_MAX 64
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
+#define RECONNECT_US G_USEC_PER_SEC
 
-/* fleet.c */
+/* registry.c */
+bool fleet_scan(FsFleet *fleet, GError **error);
 FsGuest *fleet_add_guest(FsFleet *fleet, const char *name, FsRule rule);
 /* Looks at SOURCE again for this name: adds, changes or retires the guest. */
 void fleet_review(FsFleet *fleet, const char *name);
 void fleet_retire(FsGuest *guest);
 void fleet_rescan(FsFleet *fleet);
 FsGuest *fleet_by_hash(FsFleet *fleet, uint64_t hash);
+/* A guest's session is alive in its engine. */
+bool guest_connected(const FsGuest *guest);
+
+/* deliver.c */
+void deliver_start(FsFleet *fleet);
+void deliver_stop(FsFleet *fleet); /* what is queued and finished is delivered still */
 /* Delivers what is queued; main loop only. */
 void fleet_dispatch(FsFleet *fleet);
 void fleet_wake(FsFleet *fleet);                   /* ... in the next turn */
@@ -206,9 +213,14 @@ void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);
 void calls_expire(FsFleet *fleet, int64_t now);
 
-/* engine.c */
+/* supply.c */
 /* Makes sure that an engine is there or on its way. */
 void engine_want(FsGuest *guest, FsStart why);
+void engines_tick(FsFleet *fleet, int64_t now);
+void engines_make_room(FsFleet *fleet);
+void guest_start_failed(FsGuest *guest, const char *text);
+
+/* engine.c */
 bool engine_connect(FsEngine *engine);
 void engine_attach_pid(FsEngine *engine, pid_t pid, bool child);
 uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload);
@@ -219,10 +231,10 @@ void engine_end(FsEngine *engine);
 void engine_kill(FsEngine *engine);
 void engine_lost_connection(FsEngine *engine);
 void engine_gone(FsEngine *engine);
-void engines_tick(FsFleet *fleet, int64_t now);
-void engines_make_room(FsFleet *fleet);
+/* Connects again where a connection is lost and the process lives. */
+void engines_reconnect(FsFleet *fleet, int64_t now);
+void engines_receive_buffered(FsFleet *fleet);
 FsEngine *engine_new(FsGuest *guest);
-void guest_start_failed(FsGuest *guest, const char *text);
 
 /* frames.c: what comes from an engine */
 /* Takes what is there; true while the connection is good. Queues, delivers nothing. */
