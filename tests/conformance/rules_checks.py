@@ -218,7 +218,7 @@ def _(w):
     assert w.guest.set("n", TEST, NV_BS, b"123") == SUCCESS
 
 
-# 2.11 the JSON store (what it stores of an authenticated variable; the rest is the store's tests)
+# 2.11 the JSON store and migration
 @call("2.11.1", "fields of a private authenticated variable", doors="gh")
 def _(w):
     assert w.set_signed(KEK, "P", TEST, b"one") == SUCCESS
@@ -226,3 +226,56 @@ def _(w):
     entry, = [v for v in store["variables"] if v["name"] == "P"]
     assert set(entry) == {"name", "guid", "attr", "data", "time", "digest"}
     assert entry["time"] == uvsign.time_bytes(1).hex() and len(entry["digest"]) == 64
+
+
+@call("2.11.1", "volatile variables are not stored")
+def _(w):
+    w.set("v", attributes=BS_RT)
+    assert all(v["attr"] & NV for v in json.loads(w.store_text())["variables"])
+
+
+@call("2.11.2", "names beyond ASCII", doors="gh")
+def _(w):
+    for name in ("N\u00e4me", "N\u00f6me", "\u540d"):
+        w.set(name)
+    names = [v["name"] for v in json.loads(w.store_text())["variables"]]
+    assert {"N\u00e4me", "N\u00f6me", "\u540d"} <= set(names), names
+
+
+@call("2.11.3", "what was acknowledged outlives a crash")
+def _(w):
+    w.set("n", data=b"kept")
+    assert w.set_signed(KEK, "P", TEST, b"one") == SUCCESS
+    w.set("v", attributes=BS_RT)
+    assert w.guest.register_policy("n", TEST, lock=1) == SUCCESS
+    w.guest.end_of_dxe()
+    w.crash()
+    assert (w.data("n"), w.data("P"), w.data("v")) == (b"kept", b"one", b"x")
+    assert w.guest.set("n", TEST, NV_BS_RT, b"y") == WRITE_PROTECTED
+    assert w.set_signed(KEK, "P", TEST, b"two", second=2) == SUCCESS
+
+
+@call("2.11.4", "a SecureBootEnable without data is no trouble", store="no-enable", doors="gh")
+def _(w):
+    assert w.byte("SecureBoot") == 1 and w.byte("SetupMode") == 0
+
+
+@call("2.11.5", "migration takes the signers along")
+def _(w):
+    assert w.set_signed(KEK, "P", TEST, b"one") == SUCCESS
+    blob = w.guest.save()
+    assert w.set_signed(KEK, "P", TEST, b"two", second=2) == SUCCESS
+    session = w.guest.session
+    w.guest.close()
+    w.guest = w.engine.guest().hello(session, uvproto.HELLO_INCOMING)
+    w.guest.load(blob)
+    assert w.data("P") == b"one"
+    assert w.set_signed(uvsign.Key("kek"), "P", TEST, b"x", second=3) == SECURITY_VIOLATION
+    assert w.set_signed(KEK, "P", TEST, b"two", second=3) == SUCCESS
+
+
+write("2.11.6", "`timestamp` is read as `time`: not newer", "dbx", IMAGE_SECURITY, NV_BS_RT_AT,
+      uvsign.write(KEK, "dbx", IMAGE_SECURITY, uvsign.hashes(2), 30), SECURITY_VIOLATION,
+      store="timestamp")
+write("2.11.6", "`timestamp` is read as `time`: newer", "dbx", IMAGE_SECURITY, NV_BS_RT_AT,
+      uvsign.write(KEK, "dbx", IMAGE_SECURITY, uvsign.hashes(2), 31), store="timestamp")

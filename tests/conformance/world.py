@@ -37,6 +37,19 @@ STORES = {
 }
 
 
+def with_timestamp():
+    """As python-uefivars spells it."""
+    entry = stored("dbx", IMAGE_SECURITY, uvsign.hashes(1))
+    entry["timestamp"] = uvsign.time_bytes(30).hex()
+    del entry["time"]
+    return entry
+
+
+STORES["no-enable"] = STORES["enrolled"] + (
+    uvmount.variable("SecureBootEnable", b"", NV_BS, SECURE_BOOT_ENABLE),)
+STORES["timestamp"] = STORES["enrolled"] + (with_timestamp(),)
+
+
 class World:
     """guest: a connected uvproto.Guest after a cold start."""
 
@@ -83,6 +96,18 @@ class SocketWorld(World):
         self.engine = uvengine.Engine(scratch.path, *arguments, store=path.name, name=name,
                                       stderr=subprocess.DEVNULL)
         self.guest = self.engine.guest().hello()
+        self.host = self.engine.host()
+        self.host.hello()
+
+    def crash(self):
+        """The engine is killed and started again; the guest comes back with its session."""
+        self.engine.process.kill()
+        self.engine.process.wait()
+        self.engine.start()
+        session = self.guest.session
+        self.guest.close()
+        self.guest = self.engine.guest().hello(session)
+        self.host.close()
         self.host = self.engine.host()
         self.host.hello()
 
