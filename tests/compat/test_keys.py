@@ -14,7 +14,6 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import uvmount  # noqa: E402
-import uvproto  # noqa: E402
 from uvproto import GLOBAL, IMAGE_SECURITY, TEST  # noqa: E402
 
 uvmount.need("openssl", "cert-to-efi-sig-list", "sign-efi-sig-list", "efi-updatevar", "efi-readvar",
@@ -283,12 +282,10 @@ def wait_a_second(signed):
 
 
 def reset_by_hand(tools, guest):
-    """The administrator's way when the keys are lost: CustomMode while no guest runs. Signatures are
+    """What uefivarsd(8) says to do when the keys are lost: CustomMode while no guest runs. Signatures are
     waived then, headers are not; and not for what is somebody's own."""
     custom = guest.vars / "CustomMode-c076ec0c-7028-4399-a072-71ee5c448b9f"
-    empty = tools.folder / "empty.auth"
-    empty.write_bytes(bytes(16) + b"\x18\0\0\0\0\2\xf1\x0e" +
-                      uvproto.guid_bytes("4aafd29d-68df-49ee-8aa9-347d375665a7"))
+    empty = tools.sign("stranger", "PK", "/dev/null", 50)
     guest.refuses(errno.EACCES, cat, empty, guest.path("PK"))
     custom.write_bytes(b"\3\0\0\0\1")
     guest.refuses(errno.EINVAL, unlink, guest.path("PK"))
