@@ -16,8 +16,9 @@
 
 #define SIDECARS ".uefivarsfs"
 
-static const char *const sidecar_suffixes[] = {".journal", ".lock",        ".meta", ".meta.tmp",
-                                               ".tmp",     ".before-load", ".pin"};
+static const char *const sidecar_suffixes[] = {".export", ".export-new",  ".journal",
+                                               ".lock",   ".meta",        ".meta.tmp",
+                                               ".tmp",    ".before-load", ".pin"};
 
 int fs_source_make(const FsSource *source, const char *guest)
 {
