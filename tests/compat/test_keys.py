@@ -292,9 +292,9 @@ def reset_by_hand(tools, guest):
     guest.refuses(errno.EACCES, cat, empty, guest.vars / f"Private-{TEST}")
     assert cat(empty, guest.path("PK")) == 0
     assert guest.modes()["setup-mode"] is True and not guest.path("PK").exists()
-    assert cat(tools.sign("stranger", "PK", tools.list("stranger"), 1), guest.path("PK")) == 0
+    assert cat(tools.sign("newPK", "PK", tools.list("newPK"), 1), guest.path("PK")) == 0
     custom.write_bytes(b"\3\0\0\0\0")
-    guest.refuses(errno.EACCES, cat, empty, guest.path("PK"))
+    guest.refuses(errno.EACCES, cat, tools.sign("db", "PK", "/dev/null", 51), guest.path("PK"))
 
 
 def in_stores(guest, scratch):
