@@ -326,6 +326,42 @@ class Life(MountTest):
             self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("g")))
 
 
+class Hostile(MountTest):
+    def test_client(self):
+        """A client that opens a thousand connections, stalls mid-frame and floods costs itself."""
+        self.store("bad")
+        self.store("good")
+        mount = self.mount()
+        good = uvproto.Guest(mount.socket("good")).hello()
+        idle = []
+        for i in range(1000):
+            sock = uvproto.connect(mount.socket("bad"), 5)
+            sock.setblocking(False)
+            sock.send((b"", b"x" * 7, uvproto.HEADER.pack(60, uvproto.HELLO, 0, 1))[i % 3])
+            idle.append(sock)
+        bad = uvproto.Guest(mount.socket("bad")).hello()
+        message = uvproto.mm_variable(uvproto.F_SET, os.urandom(65000))
+        end = time.monotonic() + 2
+        frames = slowest = 0
+        while time.monotonic() < end:
+            for _ in range(20):
+                bad.send(uvproto.MM, message)
+                bad.receive()
+                frames += 1
+            begun = time.monotonic()
+            self.assertEqual(good.get("A", uvproto.TEST)[2], b"a")
+            slowest = max(slowest, time.monotonic() - begun)
+        self.assertGreater(frames, 100)
+        self.assertLess(slowest, 0.5)
+        self.assertLess(uvmount.memory_kib(mount.engine_pid("bad")), 64 * 1024)
+        self.assertEqual(mount.read("bad", "A")[1], b"a")
+        for sock in idle:
+            sock.close()
+        for guest in (bad, good):
+            guest.bye()
+            guest.close()
+
+
 class Refused(MountTest):
     def run_front(self, source, mountpoint, *options):
         arguments = [str(uvmount.UEFIVARSFS), str(source), str(mountpoint)]
