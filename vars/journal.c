@@ -11,6 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define CHECK_BYTES 8
+
 static const uint8_t magic[8] = "uvjrnl\0\1";
 
 struct UvJournal {
@@ -23,43 +25,34 @@ struct UvJournal {
     bool torn;       /* there may be bytes behind `end` */
 };
 
-static void header_check(const uint8_t *header, uint8_t ret_check[UV_CHECK_BYTES])
+static uint64_t header_check(const uint8_t *header)
 {
-    UvDigest digest;
-
-    uv_digest_of(header, UV_JOURNAL_HEADER_BYTES - UV_CHECK_BYTES, &digest);
-    memcpy(ret_check, digest.bytes, UV_CHECK_BYTES);
+    return uv_crc64(0, header, UV_JOURNAL_HEADER_BYTES - CHECK_BYTES);
 }
 
 /* Over the id, the fields in front of the check, and the payload. */
-static void record_check(const uint8_t id[UV_JOURNAL_ID_BYTES], const uint8_t *record,
-                         const void *payload, size_t size, uint8_t ret_check[UV_CHECK_BYTES])
+static uint64_t record_check(const uint8_t id[UV_JOURNAL_ID_BYTES], const uint8_t *record,
+                             const void *payload, size_t size)
 {
-    uint8_t head[UV_JOURNAL_ID_BYTES + UV_JOURNAL_RECORD_BYTES - UV_CHECK_BYTES];
-    UvDigest digest;
+    uint64_t crc = uv_crc64(0, id, UV_JOURNAL_ID_BYTES);
 
-    memcpy(head, id, UV_JOURNAL_ID_BYTES);
-    memcpy(head + UV_JOURNAL_ID_BYTES, record, UV_JOURNAL_RECORD_BYTES - UV_CHECK_BYTES);
-    uv_digest_of_two(head, sizeof head, payload, size, &digest);
-    memcpy(ret_check, digest.bytes, UV_CHECK_BYTES);
+    crc = uv_crc64(crc, record, UV_JOURNAL_RECORD_BYTES - CHECK_BYTES);
+    return uv_crc64(crc, payload, size);
 }
 
 static bool read_record(UvJournalContent *content, UvReader *reader)
 {
-    const uint8_t *record = reader->at, *check;
-    uint8_t expected[UV_CHECK_BYTES];
+    const uint8_t *record = reader->at;
     UvRecord parsed;
-    uint64_t number;
+    uint64_t number, check;
 
     parsed.kind = uv_read_u32(reader);
     parsed.size = uv_read_u32(reader);
     number = uv_read_u64(reader);
-    check = uv_read_bytes(reader, UV_CHECK_BYTES);
+    check = uv_read_u64(reader);
     parsed.payload = uv_read_bytes(reader, parsed.size);
-    if (!check || !parsed.payload || number != content->records->len)
-        return false;
-    record_check(content->id, record, parsed.payload, parsed.size, expected);
-    if (memcmp(check, expected, sizeof expected) != 0)
+    if (!parsed.payload || number != content->records->len ||
+        check != record_check(content->id, record, parsed.payload, parsed.size))
         return false;
     g_array_append_val(content->records, parsed);
     content->end += UV_JOURNAL_RECORD_BYTES + parsed.size;
@@ -78,8 +71,8 @@ UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
 {
     g_autoptr(UvJournalContent) content = NULL;
     UvReader reader;
-    const uint8_t *header, *id, *base, *found, *check;
-    uint8_t expected[UV_CHECK_BYTES];
+    const uint8_t *header, *id, *base, *found;
+    uint64_t check;
     size_t size;
 
     header = g_bytes_get_data(bytes, &size);
@@ -87,11 +80,10 @@ UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
     found = uv_read_bytes(&reader, sizeof magic);
     id = uv_read_bytes(&reader, UV_JOURNAL_ID_BYTES);
     base = uv_read_bytes(&reader, UV_DIGEST_BYTES);
-    check = uv_read_bytes(&reader, UV_CHECK_BYTES);
-    if (!check || all_zero(header, UV_JOURNAL_HEADER_BYTES))
+    check = uv_read_u64(&reader);
+    if (reader.failed || all_zero(header, UV_JOURNAL_HEADER_BYTES))
         return UV_JOURNAL_UNBORN;
-    header_check(header, expected);
-    if (memcmp(found, magic, sizeof magic) != 0 || memcmp(check, expected, sizeof expected) != 0)
+    if (memcmp(found, magic, sizeof magic) != 0 || check != header_check(header))
         return UV_JOURNAL_FOREIGN;
     content = g_new0(UvJournalContent, 1);
     content->bytes = g_bytes_ref(bytes);
@@ -174,19 +166,15 @@ static bool cut_tail(UvJournal *journal, GError **error)
 
 static void write_header(const UvJournal *journal, UvWriter *out)
 {
-    uint8_t check[UV_CHECK_BYTES];
-
     uv_write_bytes(out, magic, sizeof magic);
     uv_write_bytes(out, journal->id, sizeof journal->id);
     uv_write_bytes(out, journal->base.bytes, sizeof journal->base.bytes);
-    header_check(out->bytes->data, check);
-    uv_write_bytes(out, check, sizeof check);
+    uv_write_u64(out, header_check(out->bytes->data));
 }
 
 static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
 {
     g_auto(UvWriter) out = {0};
-    uint8_t check[UV_CHECK_BYTES];
     size_t size, start;
     const void *data = g_bytes_get_data(payload, &size);
 
@@ -197,8 +185,7 @@ static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
     uv_write_u32(&out, kind);
     uv_write_u32(&out, size);
     uv_write_u64(&out, journal->number);
-    record_check(journal->id, out.bytes->data + start, data, size, check);
-    uv_write_bytes(&out, check, sizeof check);
+    uv_write_u64(&out, record_check(journal->id, out.bytes->data + start, data, size));
     uv_write_bytes(&out, data, size);
     return uv_writer_steal(&out);
 }

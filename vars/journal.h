@@ -5,18 +5,18 @@
  * A journal: changes to a file that are not in the file yet. Bytes only; what is in the records is
  * journal-record.h's.
  *
- *   header   magic "uvjrnl\0\1" | 16 random bytes: its id | SHA-256 of the file it belongs to |
- * check record   u32 kind | u32 size | u64 number (0, 1, ...) | check | payload
+ *   header   magic "uvjrnl\0\1" | 16 random bytes: its id | SHA-256 of its file | check
+ *   record   u32 kind | u32 size | u64 number (0, 1, ...) | check | payload
  *
- * A check is the first 16 bytes of SHA-256 over the id and all of the header or record but the
- * check itself: a record of another journal, or one out of its place, is none. The first record
- * that is none ends the journal: what follows is a torn tail, that nobody was told is durable.
+ * A check is a CRC-64 over the id and all of the header or record but the check itself: a record of
+ * another journal, or one out of its place, is none. The first record that is none ends the
+ * journal: what follows is a torn tail, that nobody was told is durable.
  */
 
 #include "digest.h"
 
-#define UV_JOURNAL_HEADER_BYTES 72
-#define UV_JOURNAL_RECORD_BYTES 32
+#define UV_JOURNAL_HEADER_BYTES 64
+#define UV_JOURNAL_RECORD_BYTES 24
 #define UV_JOURNAL_ID_BYTES 16
 /* The most that is read of one: two images of the largest JSON, and changes. */
 #define UV_JOURNAL_MAX (256u * 1024 * 1024)

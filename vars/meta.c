@@ -11,12 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of SHA-256: enough to tell contents apart. */
+#define TAG_BYTES 16
 #define META_MAX (16u * 1024 * 1024)
 
 static const uint8_t magic[8] = "uvmeta\0\1";
 
 /* Key and content of a variable: an entry is found by it, and fits if it is found. */
-static void variable_digest(const UvVariable *variable, uint8_t ret_digest[UV_CHECK_BYTES])
+static void variable_digest(const UvVariable *variable, uint8_t ret_digest[TAG_BYTES])
 {
     g_auto(UvWriter) head = {0};
     g_autoptr(GBytes) bytes = NULL;
@@ -31,7 +33,7 @@ static void variable_digest(const UvVariable *variable, uint8_t ret_digest[UV_CH
     uv_digest_of_two(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
                      g_bytes_get_data(variable->data, NULL), g_bytes_get_size(variable->data),
                      &digest);
-    memcpy(ret_digest, digest.bytes, UV_CHECK_BYTES);
+    memcpy(ret_digest, digest.bytes, TAG_BYTES);
 }
 
 static GBytes *read_checked(UvFolder *folder)
@@ -49,12 +51,12 @@ static GBytes *read_checked(UvFolder *folder)
     if (!bytes)
         return NULL;
     data = g_bytes_get_data(bytes, &size);
-    if (size < sizeof magic + UV_CHECK_BYTES || memcmp(data, magic, sizeof magic) != 0)
+    if (size < sizeof magic + TAG_BYTES || memcmp(data, magic, sizeof magic) != 0)
         return NULL;
-    uv_digest_of(data, size - UV_CHECK_BYTES, &digest);
-    if (memcmp(data + size - UV_CHECK_BYTES, digest.bytes, UV_CHECK_BYTES) != 0)
+    uv_digest_of(data, size - TAG_BYTES, &digest);
+    if (memcmp(data + size - TAG_BYTES, digest.bytes, TAG_BYTES) != 0)
         return NULL;
-    return g_bytes_new_from_bytes(bytes, sizeof magic, size - sizeof magic - UV_CHECK_BYTES);
+    return g_bytes_new_from_bytes(bytes, sizeof magic, size - sizeof magic - TAG_BYTES);
 }
 
 /* From digest (16 bytes, base64 for want of a binary key) to time. */
@@ -68,11 +70,11 @@ static GHashTable *read_times(UvFolder *folder)
         return times;
     uv_reader_init(&reader, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     while (reader.left > 0 && !reader.failed) {
-        const uint8_t *digest = uv_read_bytes(&reader, UV_CHECK_BYTES);
+        const uint8_t *digest = uv_read_bytes(&reader, TAG_BYTES);
         int64_t mtime_ns = uv_read_u64(&reader);
 
         if (!reader.failed)
-            g_hash_table_insert(times, g_base64_encode(digest, UV_CHECK_BYTES),
+            g_hash_table_insert(times, g_base64_encode(digest, TAG_BYTES),
                                 g_memdup2(&mtime_ns, sizeof mtime_ns));
     }
     return times;
@@ -92,7 +94,7 @@ void uv_meta_load(UvFolder *folder, GPtrArray *variables, int64_t default_ns)
 
     for (guint i = 0; i < variables->len; i++) {
         g_autoptr(UvVariable) variable = variables->pdata[i];
-        uint8_t digest[UV_CHECK_BYTES];
+        uint8_t digest[TAG_BYTES];
         g_autofree char *key = NULL;
         const int64_t *mtime_ns = NULL;
 
@@ -116,7 +118,7 @@ static GBytes *format(const UvVarset *set)
     uv_writer_init(&out, META_MAX);
     uv_write_bytes(&out, magic, sizeof magic);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
-        uint8_t digest[UV_CHECK_BYTES];
+        uint8_t digest[TAG_BYTES];
 
         if (!uv_variable_is_nv(v) || v->mtime_ns == 0)
             continue;
@@ -125,7 +127,7 @@ static GBytes *format(const UvVarset *set)
         uv_write_u64(&out, v->mtime_ns);
     }
     uv_digest_of(out.bytes->data, out.bytes->len, &check);
-    uv_write_bytes(&out, check.bytes, UV_CHECK_BYTES);
+    uv_write_bytes(&out, check.bytes, TAG_BYTES);
     return uv_writer_steal(&out);
 }
 

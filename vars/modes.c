@@ -147,9 +147,29 @@ static void follow_pk(UvChange *change, const UvChangeItem *pk)
         uv_change_remove(change, &uv_guid_secure_boot_enable, name);
 }
 
+/* Whether a derived variable can come out differently: most changes are of others. */
+static bool touches_modes(const UvChange *change)
+{
+    const UvGuid *const sources[] = {&uv_guid_secure_boot_enable, &uv_guid_custom_mode,
+                                     &uv_guid_vendor_keys_nv, &uv_guid_cert_db};
+
+    for (size_t i = 0; i < uv_change_count(change); i++) {
+        const UvChangeItem *item = uv_change_item(change, i);
+        const UvVariable *any = item->after ? item->after : item->before;
+
+        for (size_t n = 0; n < G_N_ELEMENTS(sources); n++)
+            if (uv_guid_equal(&any->guid, sources[n]))
+                return true;
+    }
+    return find_pk(change) != NULL;
+}
+
 void uv_modes_follow(UvChange *change, const UvGate *gate)
 {
     const UvChangeItem *pk = find_pk(change);
+
+    if (!touches_modes(change))
+        return;
 
     /* edk2's UpdatePlatformMode: what the OS booted with does not change under it. */
     if (gate->phase->exit_boot_services) {
