@@ -161,5 +161,7 @@ void fs_guest_store_changed(FsGuest *guest);
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* Reason of the last refusal (SET, IMPORT), for status.json and the log; borrowed, may be NULL. */
 const char *fs_guest_last_reason(const FsGuest *guest);
+/* Why the last engine could not start; borrowed, NULL if none failed. */
+const char *fs_guest_failure(const FsGuest *guest);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFleet, fs_fleet_free)

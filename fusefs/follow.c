@@ -117,9 +117,8 @@ bool follow_start(FsFleet *fleet, GError **error)
     fleet->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fleet->source->fd);
     if (fleet->inotify_fd >= 0)
-        fleet->source_wd =
-            inotify_add_watch(fleet->inotify_fd, path,
-                              (EVENTS | CONTENT_EVENTS) & ~(uint32_t)IN_DONT_FOLLOW);
+        fleet->source_wd = inotify_add_watch(fleet->inotify_fd, path,
+                                             (EVENTS | CONTENT_EVENTS) & ~(uint32_t)IN_DONT_FOLLOW);
     if (fleet->inotify_fd < 0 || fleet->source_wd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: can't watch it: %s",
                     fleet->source->path, g_strerror(errno));

@@ -286,6 +286,11 @@ const char *fs_guest_last_reason(const FsGuest *guest)
     return guest->live ? guest->live->last_reason : NULL;
 }
 
+const char *fs_guest_failure(const FsGuest *guest)
+{
+    return guest->live ? guest->live->failure : NULL;
+}
+
 static void add_text(JsonBuilder *builder, const char *member, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);

@@ -19,6 +19,35 @@ static G_NORETURN void fail(const GError *error)
     fs_daemon_fail(error->message);
 }
 
+typedef struct {
+    bool done;
+    int error;
+} Reading;
+
+static void on_read(FsGuest *guest, int error, void *data)
+{
+    *(Reading *)data = (Reading){.done = true, .error = error};
+}
+
+/* A store that is SOURCE is read once: a mount of one that can't be is not usable. */
+static bool read_store(FsFleet *fleet, GError **error)
+{
+    FsGuest *guest = fs_fleet_next(fleet, 0);
+    Reading reading = {0};
+    const char *why;
+
+    fs_guest_need_replica(guest, NULL, on_read, &reading);
+    while (!reading.done) {
+        g_main_context_iteration(NULL, TRUE);
+    }
+    why = fs_guest_failure(guest);
+    if (reading.error) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reading.error), "%s: %s",
+                    fs_fleet_source(fleet), why ? why : g_strerror(reading.error));
+    }
+    return !reading.error;
+}
+
 static void serve(const FsOptions *options, struct fuse_args *fuse_args)
 {
     g_autoptr(GError) error = NULL;
@@ -40,6 +69,10 @@ static void serve(const FsOptions *options, struct fuse_args *fuse_args)
     }
     if (!fs_session_wait_usable(session)) {
         fs_daemon_fail("unmounted before it was usable");
+    }
+    if (fs_fleet_is_file(fleet) && !read_store(fleet, &error)) {
+        fs_session_unmount(session);
+        fail(error);
     }
     fs_daemon_ready();
     fs_session_run(session);

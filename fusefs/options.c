@@ -222,25 +222,26 @@ static bool set_size(FsOptions *options, const char *name, const char *value, GE
 static const struct {
     const char *name;
     SetOption set;
+    const char *value; /* NULL: not told by --help */
     const char *help;
 } table[] = {
-    {"sockdir", set_sockdir, "DIR     where the guests' sockets are made"},
-    {"sock-group", set_sock_group, "GROUP   who may connect to them (default: the store's group)"},
-    {"sock-mode", set_sock_mode, "MODE    their mode (660)"},
-    {"engine-user", set_engine_user, "USER    who engines run as (default: the store's owner)"},
-    {"engines", set_engines, "N       most engines without a guest (64)"},
-    {"idle", set_idle, "SECONDS when an engine without a guest ends (5)"},
-    {"firmware", set_firmware, "DIR:DIR where firmware descriptors are, general to specific"},
-    {"templates", set_templates, "DIR:DIR where config.json may take templates from"},
-    {"view", set_view, "host|guest         guest: what its OS sees at runtime"},
-    {"varcheck", set_varcheck, "strict|edk2|off    checks of global variables"},
-    {"immutable", set_immutable, "none|kernel        kernel: immutable as in efivarfs"},
-    {"uid", set_uid, "N       owner of all files (default: the store's owner)"},
-    {"gid", set_gid, "N"},
-    {"umask", set_umask, "MODE    modes that files do not have"},
-    {"size", set_size, "BYTES   storage of a guest (262144)"},
-    {"sandbox", set_sandbox, "auto|strict        strict: no engine without all confinement"},
-    {"engine", set_engine, NULL},
+    {"sockdir", set_sockdir, "DIR", "where the guests' sockets are made"},
+    {"sock-group", set_sock_group, "GROUP", "who may connect to them (the store's group)"},
+    {"sock-mode", set_sock_mode, "MODE", "their mode (660)"},
+    {"engine-user", set_engine_user, "USER", "who engines run as (the store's owner)"},
+    {"engines", set_engines, "N", "most engines without a guest (64)"},
+    {"idle", set_idle, "SECONDS", "when an engine without a guest ends (5)"},
+    {"firmware", set_firmware, "DIR:DIR", "firmware descriptors, general to specific"},
+    {"templates", set_templates, "DIR:DIR", "where config.json may take templates from"},
+    {"view", set_view, "host|guest", "guest: what its OS sees at runtime (host)"},
+    {"varcheck", set_varcheck, "strict|edk2|off", "checks of known variables (strict)"},
+    {"immutable", set_immutable, "none|kernel", "kernel: immutable as in efivarfs (none)"},
+    {"uid", set_uid, "UID", "owner of all files (the store's)"},
+    {"gid", set_gid, "GID", "group of all files (the store's)"},
+    {"umask", set_umask, "MODE", "permission bits that files do not have"},
+    {"size", set_size, "BYTES", "storage of a guest (262144)"},
+    {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
+    {"engine", set_engine, NULL, NULL},
 };
 
 static const char *const for_fuse[] = {"allow_other", "allow_root", "auto_unmount", "max_read",
@@ -479,13 +480,14 @@ void fs_options_help(void)
     printf("usage: uefivarsfs SOURCE MOUNTPOINT [-f] [-d] [-o OPTION,...]\n\n"
            "Mounts the UEFI variables of virtual machines: SOURCE is a variable store, or a\n"
            "directory of them.\n\n"
-           "    -f             stay in the foreground\n"
-           "    -d             tell every request (and stay in the foreground)\n"
+           "    -f                         stay in the foreground\n"
+           "    -d                         tell every request (and stay in the foreground)\n"
            "    --help, --version\n\n"
            "Options for -o, beyond those of FUSE (ro, allow_other, ...):\n");
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
-        if (table[i].help) {
-            printf("    %s=%s\n", table[i].name, table[i].help);
+        if (table[i].value) {
+            g_autofree char *option = g_strdup_printf("%s=%s", table[i].name, table[i].value);
+            printf("    %-26s %s\n", option, table[i].help);
         }
     }
 }

@@ -27,7 +27,8 @@ void guest_start_failed(FsGuest *guest, const char *text)
 {
     FsLive *live = guest_live(guest);
 
-    if (g_strcmp0(live->failure, text) != 0)
+    /* A store as SOURCE that can't even be read once is the mount's failure, told there. */
+    if (g_strcmp0(live->failure, text) != 0 && (*guest->name || live->filled))
         g_warning("guest %s: no engine: %s", guest->name, text);
     char *kept = g_strdup(text);
     g_free(live->failure);

@@ -184,9 +184,11 @@ static int fail(const Daemon *daemon, UvBackground *background, const GError *er
     g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", error->message);
 
     uv_background_failed(background, line);
-    uv_log(LOG_ERR, "%s", error->message);
+    /* Who spawned us logs it, with the guest's name. */
     if (daemon->options->spawned)
         uv_listen_report_failure(UV_FD_HOST_LISTENER, error_code(error), error->message);
+    else
+        uv_log(LOG_ERR, "%s", error->message);
     return 1;
 }
 

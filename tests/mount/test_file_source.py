@@ -78,6 +78,16 @@ class FileSource(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("absent.json", result.stderr)
 
+    def test_not_a_store(self):
+        """Exit status 1 and one line with the file, the place and what was expected; nothing touched."""
+        store = self.scratch.path / "broken.json"
+        store.write_text('{"version": 2,\n "variables": [')
+        result = self.second(store)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"broken\.json:2:\d+: expected")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertEqual(store.read_text(), '{"version": 2,\n "variables": [')
+
 
 if __name__ == "__main__":
     uvmount.need_mount()
