@@ -21,6 +21,7 @@
 #define LOST_US (30 * G_USEC_PER_SEC)
 #define ALONE_US (10 * G_USEC_PER_SEC)
 #define REFUSALS_AT_ONCE 10
+#define UNREADABLE "the store was changed by another program and can't be read"
 
 /* ---- the store ---- */
 
@@ -88,8 +89,11 @@ void uv_server_refresh(UvServer *server)
 
     if (server->session_alive || !server->store->ops->changed(server->store))
         return;
-    if (!uv_server_reload(server, &error))
-        log_trouble(server, "the store changed and can't be read", error);
+    uv_store_unwarn(server->store, UNREADABLE);
+    if (!uv_server_reload(server, &error)) {
+        log_trouble(server, UNREADABLE, error);
+        uv_store_warn(server->store, UNREADABLE ": %s", error->message);
+    }
     uv_events_state_changed(server);
 }
 

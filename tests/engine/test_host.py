@@ -176,6 +176,24 @@ class Host(EngineTest):
         self.assertEqual(changes[f"Edited-{p.TEST}"][4:], b"\1\2")
         self.assertTrue(self.h.set_variable("More", p.TEST, data=b"x").ok)
 
+    def test_another_program_spoils_the_store(self):
+        self.assertTrue(self.h.set_variable("Old", p.TEST, data=b"x").ok)
+        self.h.export()
+        time.sleep(0.01)
+        with open(self.e.store) as file:
+            good = file.read()
+        for text in ("garbage", good):
+            with open(self.e.store + ".new", "w") as file:
+                file.write(text)
+            os.rename(self.e.store + ".new", self.e.store)
+            self.h.check()
+            warnings = self.h.status()["warnings"]
+            self.assertEqual(bool([w for w in warnings if "can't be read" in w]), text != good)
+            # What is there by now is never written over.
+            self.assertEqual(self.h.set_variable("New", p.TEST, data=b"x").ok, text == good)
+            with open(self.e.store) as file:
+                self.assertIn("garbage" if text != good else "New", file.read())
+
     def test_status(self):
         guest = self.guest(self.e, name="qemu \"x\" \u00fc")
         guest.register_policy("P", p.TEST, lock=1)
