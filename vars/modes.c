@@ -105,6 +105,14 @@ void uv_modes_derive(UvChange *change, const UvServiceConfig *config)
         uv_certdb_derive(change);
 }
 
+void uv_modes_resume(UvChange *change, const UvServiceConfig *config, const UvPhase *phase)
+{
+    if (phase->exit_boot_services && lookup(change, &uv_guid_global_variable, "SecureBoot"))
+        derive_setup_mode(change);
+    else
+        uv_modes_derive(change, config);
+}
+
 void uv_modes_boot(UvChange *change, const UvServiceConfig *config)
 {
     const UvGuid *enable = &uv_guid_secure_boot_enable;

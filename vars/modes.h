@@ -12,6 +12,8 @@
 /* Brings the derived (volatile, read-only) ones in line with PK and SecureBootEnable; makes no NV
  * change. */
 void uv_modes_derive(UvChange *change, const UvServiceConfig *config);
+/* The same where a session goes on: past ExitBootServices SecureBoot is what the OS booted with. */
+void uv_modes_resume(UvChange *change, const UvServiceConfig *config, const UvPhase *phase);
 /* What edk2 does once a boot: SecureBootEnable made or removed, CustomMode cleared, VendorKeysNv
  * made. */
 void uv_modes_boot(UvChange *change, const UvServiceConfig *config);

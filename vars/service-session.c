@@ -286,7 +286,7 @@ static void take_volatile(UvService *service, const UvVarset *want)
 
     for (const UvVariable *v = uv_varset_first(want); v; v = uv_varset_next(want, v))
         uv_change_put(change, v);
-    uv_modes_derive(change, &service->config);
+    uv_modes_resume(change, &service->config, &service->phase);
     uv_service_apply(service, change);
     for (const UvVariable *v = uv_varset_first(want); v; v = uv_varset_next(want, v)) {
         const UvVariable *now = uv_varset_lookup(service->variables, &v->guid, v->name);

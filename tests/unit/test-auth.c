@@ -329,6 +329,32 @@ static void test_deleted_at_runtime(void)
     check_modes(service, 1, 0, 1);
 }
 
+/* A successor of the engine goes on with what the OS sees. */
+static void test_resumed_at_runtime(void)
+{
+    g_autoptr(UvService) service = enrolled((UvServiceConfig){0});
+    const UvServiceConfig config = {.size_bytes = 262144};
+    g_autoptr(UvService) next = uv_service_new(&config, NULL);
+    const UvVarset *set = uv_service_variables(service);
+    g_autoptr(GPtrArray) variables = g_ptr_array_new();
+    g_auto(UvWriter) writer = {0};
+    UvReader reader;
+
+    fixture_go_to(service, AT_RUNTIME);
+    g_assert_cmphex(write_as(service, pk, GLOBAL, "PK", KEYS, 20, nothing), ==, EFI_SUCCESS);
+    uv_writer_init(&writer, 1 << 20);
+    uv_service_write_session(service, &writer);
+    g_autoptr(GBytes) session = uv_writer_steal(&writer);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
+        if (uv_variable_is_nv(v))
+            g_ptr_array_add(variables, (gpointer)v);
+    }
+    uv_service_load(next, variables);
+    uv_reader_init(&reader, g_bytes_get_data(session, NULL), g_bytes_get_size(session));
+    g_assert_true(uv_service_read_session(next, &reader));
+    check_modes(next, 1, 1, 1);
+}
+
 /* What OVMF's screens do. */
 static void test_custom_mode(void)
 {
@@ -648,6 +674,7 @@ int main(int argc, char **argv)
     g_test_add_func("/auth/forms", test_forms);
     g_test_add_func("/auth/unsigned-deletion", test_unsigned_deletion);
     g_test_add_func("/auth/deleted-at-runtime", test_deleted_at_runtime);
+    g_test_add_func("/auth/resumed-at-runtime", test_resumed_at_runtime);
     g_test_add_func("/auth/custom-mode", test_custom_mode);
     g_test_add_func("/auth/custom-mode-disabled", test_custom_mode_disabled);
     g_test_add_func("/auth/secure-boot-enable", test_secure_boot_enable);
