@@ -34,17 +34,16 @@ enum {
 
 char *engine_find_program(void)
 {
-    static const char *const places[] = {"%s/uefivarsd", "%s/../vars/uefivarsd"};
+    /* Beside this program, and in a build tree. */
+    static const char *const places[] = {"uefivarsd", "../vars/uefivarsd"};
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
 
     for (size_t i = 0; folder && i < G_N_ELEMENTS(places); i++) {
-        g_autofree char *program = i == 0
-                                       ? g_build_filename(folder, "uefivarsd", NULL)
-                                       : g_build_filename(folder, "..", "vars", "uefivarsd", NULL);
-        if (g_file_test(program, G_FILE_TEST_IS_EXECUTABLE) &&
-            g_file_test(program, G_FILE_TEST_IS_REGULAR))
-            return g_canonicalize_filename(program, NULL);
+        g_autofree char *program = g_canonicalize_filename(places[i], folder);
+        if (g_file_test(program, G_FILE_TEST_IS_REGULAR) &&
+            g_file_test(program, G_FILE_TEST_IS_EXECUTABLE))
+            return g_steal_pointer(&program);
     }
     return g_strdup(UV_BINDIR "/uefivarsd");
 }
@@ -194,8 +193,7 @@ bool engine_spawn(FsGuest *guest, FsStart why, pid_t *ret_pid, bool *ret_has_lis
         return false;
     }
     add_user(guest, arguments);
-    g_ptr_array_add(arguments, g_strdup("--store"));
-    g_ptr_array_add(arguments, g_steal_pointer(&store));
+    g_ptr_array_add(arguments, g_strconcat("--store=", store, NULL));
     g_ptr_array_add(arguments, NULL);
     int result = spawn_with(fleet->program, fds, (char **)arguments->pdata, ret_pid);
     close_all(fds);

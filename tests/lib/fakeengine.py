@@ -183,4 +183,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    Engine(sys.argv[sys.argv.index("--store") + 1]).run()
+    Engine(next(a[len("--store="):] for a in sys.argv if a.startswith("--store="))).run()
