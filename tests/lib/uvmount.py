@@ -197,11 +197,9 @@ class Mount:
         return 0
 
     def kill_engine(self, name):
-        """SIGKILL to the guest's engine, which must be there."""
-        pid = self.engine_pid(name)
-        if not pid:
-            raise RuntimeError(f"{name} has no engine")
-        os.kill(pid, signal.SIGKILL)
+        """SIGKILL to the guest's engine, which must be there or on its way."""
+        wait_until(lambda: self.engine_pid(name), f"an engine of {name}")
+        os.kill(self.engine_pid(name), signal.SIGKILL)
 
     def read(self, guest, name, guid=uvproto.TEST):
         """(attributes, data) of a variable's file."""
