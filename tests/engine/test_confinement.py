@@ -278,6 +278,25 @@ class Starting(EngineTest):
         self.assertIn("vars.json", text)
         self.assertEqual(engine.process.wait(10), 1)
 
+    def test_read_only(self):
+        text = '{"version": 2, "variables": []}'
+        with open(self.path("vars.json"), "w") as file:
+            file.write(text)
+        engine = self.engine("--read-only", spawned=True)
+        host = self.host(engine)
+        self.assert_status(host.set_variable("A", p.TEST, data=b"1").status, p.WRITE_PROTECTED)
+        self.assertTrue(host.status()["store"]["read-only"])
+        self.assertTrue(host.snapshot()["state"] & p.HOST_STATE_READ_ONLY)
+        guest = self.guest(engine)
+        self.assertEqual(guest.info["state"], p.STATE_READ_ONLY)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.WRITE_PROTECTED)
+        self.assert_status(guest.set("V", p.TEST, p.BS_RT, b"1"), p.SUCCESS)
+        guest.save()
+        self.assertEqual(engine.stop(), 0)
+        with open(engine.store) as file:
+            self.assertEqual(file.read(), text)
+        self.assertFalse(os.path.exists(self.path(".uefivarsfs")))
+
     def test_daemon(self):
         sock = self.path("d.sock")
         host_path = self.path("d.host")
