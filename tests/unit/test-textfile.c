@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Collected texts: when they have ended, in whatever pieces they come. */
+
+#include "textfile.h"
+
+#include <string.h>
+
+#define TEXT_MAX 4096
+
+static FsTextState put(FsText *text, const char *piece, size_t offset)
+{
+    return fs_text_write(text, piece, strlen(piece), offset, false);
+}
+
+static void test_one_piece(void)
+{
+    static const struct {
+        const char *text;
+        FsTextState state;
+    } rows[] = {
+        {"{}", FS_TEXT_COMPLETE},
+        {" \n{\"a\": [1, {\"b\": \"}]\\\"}\"}]}\n\t ", FS_TEXT_COMPLETE},
+        {"{\"a\": \"\\\\\"}", FS_TEXT_COMPLETE},
+        {"", FS_TEXT_INCOMPLETE},
+        {"  ", FS_TEXT_INCOMPLETE},
+        {"{\"a\"", FS_TEXT_INCOMPLETE},
+        {"{\"}", FS_TEXT_INCOMPLETE},
+        {"[]", FS_TEXT_SPOILED},
+        {"x", FS_TEXT_SPOILED},
+        {"{]", FS_TEXT_SPOILED},
+        {"{[}", FS_TEXT_SPOILED},
+        {"{}x", FS_TEXT_SPOILED},
+        {"{}{}", FS_TEXT_SPOILED},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+        g_test_message("%s", rows[i].text);
+        g_assert_cmpint(put(text, rows[i].text, 0), ==, rows[i].state);
+    }
+}
+
+static void test_every_cut(void)
+{
+    static const char whole[] = " {\"a\": [\"\\\"}\", {}], \"b\": {\"c\": \"{\"}} \n";
+    const char *end = strrchr(whole, '}');
+
+    for (size_t cut = 0; cut < sizeof(whole); cut++) {
+        g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+        g_autofree char *head = g_strndup(whole, cut);
+        FsTextState first = put(text, head, 0), second = put(text, whole + cut, cut);
+        bool in_head = whole + cut > end;
+
+        g_assert_cmpint(first, ==, in_head ? FS_TEXT_COMPLETE : FS_TEXT_INCOMPLETE);
+        g_assert_cmpint(second, ==, in_head ? FS_TEXT_AFTER : FS_TEXT_COMPLETE);
+        g_assert_false(fs_text_is_unfinished(text));
+    }
+}
+
+static void test_places(void)
+{
+    g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+    g_autoptr(GBytes) content = NULL;
+
+    g_assert_cmpint(put(text, "{\"a", 0), ==, FS_TEXT_INCOMPLETE);
+    g_assert_true(fs_text_is_unfinished(text));
+    g_assert_cmpint(put(text, "x", 5), ==, FS_TEXT_GAP);
+    g_assert_cmpint(put(text, "b\"", 2), ==, FS_TEXT_INCOMPLETE); /* over what was there */
+    g_assert_cmpint(fs_text_write(text, ":1}", 3, 0, true), ==, FS_TEXT_COMPLETE);
+    content = fs_text_content(text);
+    g_assert_cmpmem(g_bytes_get_data(content, NULL), g_bytes_get_size(content), "{\"b\":1}", 7);
+    g_assert_cmpint(put(text, "{}", 0), ==, FS_TEXT_COMPLETE); /* a new one */
+    g_assert_cmpint(put(text, "junk", 2), ==, FS_TEXT_SPOILED);
+}
+
+static void test_truncate(void)
+{
+    g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+
+    put(text, "{\"a\": ", 0);
+    fs_text_truncate(text, 1);
+    g_assert_cmpint(put(text, "}", 1), ==, FS_TEXT_COMPLETE);
+    fs_text_truncate(text, 0);
+    g_assert_false(fs_text_is_unfinished(text));
+    g_assert_cmpint(put(text, "{}", 0), ==, FS_TEXT_COMPLETE);
+}
+
+static void test_limits(void)
+{
+    g_autoptr(FsText) text = fs_text_new(4);
+    g_autoptr(FsText) deep = fs_text_new(TEXT_MAX);
+    g_autofree char *brackets = g_strnfill(100, '[');
+
+    g_assert_cmpint(put(text, "{   }", 0), ==, FS_TEXT_TOO_LARGE);
+    g_assert_cmpint(put(text, "{  }", 0), ==, FS_TEXT_COMPLETE);
+    put(deep, "{\"a\":", 0);
+    g_assert_cmpint(put(deep, brackets, 5), ==, FS_TEXT_SPOILED);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/textfile/one-piece", test_one_piece);
+    g_test_add_func("/textfile/every-cut", test_every_cut);
+    g_test_add_func("/textfile/places", test_places);
+    g_test_add_func("/textfile/truncate", test_truncate);
+    g_test_add_func("/textfile/limits", test_limits);
+    return g_test_run();
+}
