@@ -15,7 +15,7 @@
 
 /* After a failed start nobody gets another one for this long. */
 #define FAILURE_US G_USEC_PER_SEC
-/* Engines unused for so long go early when the cap comes near. */
+/* Engines unused for so long go early when the cap comes near; those asked to end have so long. */
 #define RECENT_US (100 * 1000)
 
 static bool is_silent(const FsEngine *engine, int64_t now)
@@ -94,7 +94,8 @@ static unsigned count_idle(const FsFleet *fleet, unsigned *ret_ending)
         if (!engine->guest || guest_connected(engine->guest) || is_silent(engine, now))
             continue;
         idle++;
-        *ret_ending += engine->state == FS_ENGINE_ENDING;
+        *ret_ending +=
+            engine->state == FS_ENGINE_ENDING && now - engine->asked_to_end_at < RECENT_US;
     }
     return idle;
 }
@@ -133,8 +134,8 @@ void engines_make_room(FsFleet *fleet)
         end_oldest(fleet, wanted - ending, now);
     else if (alive - ending > cap - cap / 4)
         end_oldest(fleet, alive - ending - (cap - cap / 4), now - RECENT_US);
-    if (wanted > 0)
-        fleet_due(fleet, now + RECONNECT_US);
+    if (wanted > 0) /* one that does not answer by then is not waited for: another is asked */
+        fleet_due(fleet, now + RECENT_US);
 }
 
 void engine_want(FsGuest *guest, FsStart why)

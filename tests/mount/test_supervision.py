@@ -153,6 +153,26 @@ class Stopped(MountTest):
             os.kill(pid, signal.SIGCONT)
 
 
+    def test_hung_at_the_cap(self):
+        """Hung engines fill the cap: who comes then waits a moment, and not for each of them."""
+        for i in range(12):
+            self.store(f"g{i}")
+        mount = self.mount("engines=4", "idle=60")
+        for i in range(3):
+            mount.write(f"g{i}", "B", b"b")
+        pids = mount.engines()
+        for pid in pids:
+            self.stopped(pid)
+        begun = time.monotonic()
+        for i in range(3, 12):
+            self.assertEqual(mount.read(f"g{i}", "A")[1], b"a")
+        self.assertLess(time.monotonic() - begun, 8)
+        for i in range(3):
+            self.assertEqual(mount.read(f"g{i}", "B")[1], b"b")
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 class Killed(MountTest):
     def test_front_under_writers(self):
         """kill -9 of the front again and again under two writing guests."""
