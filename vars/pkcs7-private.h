@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the files of pkcs7.h share; nobody else includes this, or GnuTLS. */
+
+#include <gnutls/gnutls.h>
+#include <gnutls/pkcs7.h>
+#include <gnutls/x509.h>
+#include <string.h>
+
+#include "pkcs7.h"
+#include "uv-limits.h"
+
+#define PKCS7_VERIFY_FLAGS                                                                         \
+    (GNUTLS_VERIFY_ALLOW_BROKEN | GNUTLS_VERIFY_DISABLE_TIME_CHECKS |                              \
+     GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS)
+
+typedef struct {
+    gnutls_x509_crt_t crt;
+    gnutls_datum_t der; /* owned by GnuTLS's allocator */
+    gnutls_datum_t subject, issuer;
+    bool tried; /* on the path that is being built */
+} Certificate;
+
+typedef struct {
+    const Certificate *certificate; /* in UvPkcs7.certificates */
+    gnutls_digest_algorithm_t digest;
+} Signer;
+
+struct UvPkcs7 {
+    gnutls_pkcs7_t pkcs7;
+    GPtrArray *certificates; /* of Certificate, as they stand in the message */
+    GArray *signers;         /* of Signer, as they stand in the message */
+    unsigned operations;     /* public key operations spent on chains */
+};
+
+static inline bool pkcs7_datum_equal(const gnutls_datum_t *a, const gnutls_datum_t *b)
+{
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+static inline const Signer *pkcs7_signer_at(const UvPkcs7 *pkcs7, guint i)
+{
+    return &g_array_index(pkcs7->signers, Signer, i);
+}
+
+/* ---- pkcs7-certificate.c ---- */
+
+#define DER_SEQUENCE 0x30
+#define DER_SET 0x31
+#define DER_INTEGER 0x02
+#define DER_OID 0x06
+#define DER_CONTEXT_0 0xa0
+
+/* DER: a definite-length element at the start of `bytes`; its header's and its whole size. */
+bool pkcs7_der_element(const uint8_t *bytes, size_t size, uint8_t tag, size_t *ret_header,
+                       size_t *ret_total);
+/* Takes the next element off the front of `cursor`; false if it is another one. `ret_content` may
+ * be the cursor: then it goes inside. */
+bool pkcs7_der_next(gnutls_datum_t *cursor, uint8_t tag, gnutls_datum_t *ret_content);
+
+/* NULL if GnuTLS can't read it, or its key; bytes after it are ignored. */
+Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size);
+void pkcs7_certificate_free(Certificate *certificate);
+/* The TBSCertificate inside, borrowed. */
+bool pkcs7_tbs_certificate(const Certificate *certificate, gnutls_datum_t *ret_tbs);
+/* `below`: how many certificates stand between this one and the signer's. */
+bool pkcs7_may_issue(const Certificate *certificate, unsigned below);
+
+/* ---- pkcs7-chain.c ---- */
+
+bool pkcs7_all_chain_to(UvPkcs7 *pkcs7, const Certificate *anchor);
+/* As far up as the certificates in the message lead. */
+const Certificate *pkcs7_top_of_chain(UvPkcs7 *pkcs7, const Certificate *certificate);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Certificate, pkcs7_certificate_free)
