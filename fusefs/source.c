@@ -44,13 +44,13 @@ static FsSource *source_open_resolved(const char *path, GError **error)
         return NULL;
     }
     g_autofree char *folder = g_strdup(path);
-    if (S_ISREG(source->st.st_mode)) {
+    if (S_ISREG(source->st.st_mode) || S_ISBLK(source->st.st_mode)) {
         g_free(folder);
         folder = g_path_get_dirname(path);
         source->store = g_path_get_basename(path);
     } else if (!S_ISDIR(source->st.st_mode)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "%s: neither a folder nor a regular file", path);
+                    "%s: neither a folder nor a file with a store", path);
         return NULL;
     }
     source->fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);

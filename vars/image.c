@@ -5,9 +5,7 @@
 #include "store.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,9 +96,13 @@ UvImage *uv_image_new_fd(int fd, const char *name, GError **error)
         return NULL;
     }
     image->size_bytes = st.st_size;
-    if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &image->size_bytes) < 0) {
-        fail_errno(image, "looking", 0, error);
-        return NULL;
+    if (S_ISBLK(st.st_mode)) {
+        const off_t end = lseek(fd, 0, SEEK_END);
+        if (end < 0) {
+            fail_errno(image, "looking", 0, error);
+            return NULL;
+        }
+        image->size_bytes = end;
     }
     return g_steal_pointer(&image);
 }

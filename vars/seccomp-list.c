@@ -32,6 +32,7 @@ const char *const uv_seccomp_engine[] = {
     "getpid",
     "getrandom",
     "getsockopt",
+    "lseek",
     "madvise",
     "mmap",
     "mremap",
