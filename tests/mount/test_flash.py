@@ -152,6 +152,24 @@ class Nvram(unittest.TestCase):
                                for name in os.listdir(mount.vars("web"))),
                    "the new variable is there")
 
+    def test_a_block_device(self):
+        made = subprocess.run(["losetup", "-f", "--show", self.image], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if made.returncode != 0:
+            self.skipTest("no loop devices here")
+        device = made.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "-d", device], check=True)
+        mount = self.scratch.mount(device, "idle=1")
+        file = mount.path / f"Mine-{uvproto.TEST}"
+        for i in range(60):
+            file.write_bytes(b"\7\0\0\0" + bytes([i]) * 9000)
+        self.assertEqual(file.read_bytes()[4:], bytes([59]) * 9000)
+        mount.stop()
+        if uvflash.have_virt_firmware():
+            there = uvflash.virt_fw_vars(device)["Mine", uvproto.TEST]
+            self.assertEqual(there[2], (bytes([59]) * 9000).hex())
+        shutil.rmtree("/dev/.uefivarsfs", ignore_errors=True)
+
     def test_times_are_kept(self):
         mount = self.mount()
         mount.write("web", "Mine", b"1")
