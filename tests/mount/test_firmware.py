@@ -182,30 +182,71 @@ class Firmware(unittest.TestCase):
             (mount.vars("h") / NAME).write_bytes(CONTENT)
         self.assertIn("templates=", (mount.guest("h") / "status.json").read_text())
 
-    def test_arguments_start_qemu(self):
+    def write_more_descriptors(self):
+        """One of each kind that a distribution's files can be; the names of those that start here."""
         self.write_flash_descriptors()
-        uvmount.need("qemu-system-x86_64")
-        mount = self.mount()
-        for mode in ("split", "stateless"):
-            with self.subTest(mode):
-                self.make_guest(mount, mode, {"machine": "q35", "mode": mode})
-                firmware = mount.guest(mode) / "firmware"
-                if mode == "split":
-                    (firmware / "instantiate").write_text("1\n")
-                arguments = (firmware / "qemu.args").read_text().splitlines()
-                done = subprocess.run(
-                    ["qemu-system-x86_64", "-display", "none", "-S", "-accel", "tcg",
-                     "-monitor", "stdio"] + arguments,
-                    input="quit\n", capture_output=True, text=True, timeout=60, check=False)
-                self.assertEqual(done.returncode, 0, done.stderr)
+        names_ = ["50-split", "60-stateless"]
+        whole = pathlib.Path("/usr/share/ovmf/OVMF.fd")
+        if whole.exists():
+            self.fw.joinpath("80-combined.json").write_text(descriptor(
+                {"device": "flash", "mode": "combined",
+                 "executable": {"filename": str(whole), "format": "raw"}}))
+            self.fw.joinpath("90-memory.json").write_text(descriptor(
+                {"device": "memory", "filename": str(whole)}))
+            names_ += ["80-combined", "90-memory"]
+        self.fw.joinpath("95-igvm.json").write_text(descriptor(
+            {"device": "igvm", "filename": "/fw/coco.igvm"}))
+        return names_
 
-    def test_libvirt_xml_is_well_formed(self):
-        self.write_flash_descriptors()
-        uvmount.need("xmllint")
+    def start_qemu(self, arguments_file):
+        """As people do it: xargs and the file."""
+        with open(arguments_file) as arguments:
+            return subprocess.run(
+                ["timeout", "60", "xargs", "-d", "\\n", "sh", "-c",
+                 "echo quit | exec qemu-system-x86_64 -display none -S -accel tcg -monitor stdio "
+                 '"$@"', "sh"],
+                stdin=arguments, capture_output=True, text=True, check=False)
+
+    def test_arguments_start_qemu(self):
+        uvmount.need("qemu-system-x86_64")
+        started = self.write_more_descriptors()
         mount = self.mount()
-        for name in ("50-split", "60-stateless", "70-host"):
-            xml = mount.path / "firmware" / "descriptors" / f"{name}.json" / "libvirt.xml"
-            subprocess.run(["xmllint", "--noout", str(xml)], check=True)
+        for name in started:
+            with self.subTest(name):
+                self.make_guest(mount, name, {"descriptor": f"{name}.json"})
+                firmware = mount.guest(name) / "firmware"
+                if "nvram" in os.listdir(firmware):
+                    (firmware / "instantiate").write_text("1\n")
+                for file in ("qemu.args", "qemu-legacy.args"):
+                    if file in os.listdir(firmware):
+                        done = self.start_qemu(firmware / file)
+                        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_combined_is_a_private_copy(self):
+        if "80-combined" not in self.write_more_descriptors():
+            self.skipTest("no combined image is installed")
+        mount = self.mount()
+        self.make_guest(mount, "g", {"mode": "combined"})
+        (mount.vars("g") / NAME).write_bytes(CONTENT)
+        store = self.source / "g" / "vars.fd"
+        original = pathlib.Path("/usr/share/ovmf/OVMF.fd")
+        self.assertEqual(store.stat().st_size, original.stat().st_size)
+        self.assertNotEqual(store.read_bytes(), original.read_bytes())
+        self.assertIn(str(store), (mount.guest("g") / "firmware" / "qemu.args").read_text())
+
+    def test_libvirt_xml(self):
+        """Well-formed, and what libvirt's schema allows where that is installed."""
+        uvmount.need("xmllint")
+        self.write_more_descriptors()
+        mount = self.mount()
+        schema = pathlib.Path("/usr/share/libvirt/schemas/domain.rng")
+        check = ["--relaxng", str(schema)] if schema.exists() else []
+        for file in self.fw.iterdir():
+            with self.subTest(file.name):
+                xml = mount.path / "firmware" / "descriptors" / file.name / "libvirt.xml"
+                done = subprocess.run(["xmllint", "--noout"] + check + [str(xml)],
+                                      capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
