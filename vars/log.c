@@ -25,13 +25,8 @@ void uv_log_open(const char *who, bool to_syslog)
     }
 }
 
-void uv_log(int priority, const char *format, ...)
+static void write_line(int priority, const char *text)
 {
-    va_list arguments;
-
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
     if (use_syslog) {
         syslog(priority, "%s: %s", prefix ? prefix : "", text);
         return;
@@ -40,6 +35,16 @@ void uv_log(int priority, const char *format, ...)
     /* One write a line, so that lines of several engines do not mix; nobody to tell if it fails. */
     if (write(STDERR_FILENO, line, strlen(line)) < 0)
         return;
+}
+
+void uv_log(int priority, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    write_line(priority, text);
 }
 
 char *uv_log_escape(const char *text)
@@ -59,18 +64,32 @@ char *uv_log_escape(const char *text)
     return g_string_free(out, FALSE);
 }
 
-bool uv_log_allowed(UvLogRate *rate, unsigned burst, int64_t now_us, unsigned *ret_suppressed)
+static bool is_allowed(UvLogRate *rate)
 {
-    /* next_us runs ahead of the clock by a second for each line; more than `burst` ahead is full.
-     */
+    const int64_t now_us = g_get_monotonic_time();
+
+    /* next_us runs ahead of the clock by a second for each line; `burst` seconds ahead is full. */
     if (rate->next_us < now_us)
         rate->next_us = now_us;
-    if (rate->next_us - now_us >= (int64_t)burst * G_USEC_PER_SEC) {
+    if (rate->next_us - now_us >= (int64_t)rate->burst * G_USEC_PER_SEC) {
         rate->suppressed++;
         return false;
     }
     rate->next_us += G_USEC_PER_SEC;
-    *ret_suppressed = rate->suppressed;
-    rate->suppressed = 0;
     return true;
+}
+
+void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!is_allowed(rate))
+        return;
+    if (rate->suppressed > 0)
+        uv_log(LOG_NOTICE, "%u %s not logged", rate->suppressed, rate->what);
+    rate->suppressed = 0;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    write_line(priority, text);
 }

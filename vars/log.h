@@ -18,10 +18,12 @@ void uv_log(int priority, const char *format, ...) G_GNUC_PRINTF(2, 3);
  * bytes. */
 char *uv_log_escape(const char *text);
 
-/* For lines that a guest can cause: `burst` at once, then one a second. */
+/* For lines that a guest or a client can cause: `burst` at once, then one a second. How many were
+ * left out is said with the next one. */
 typedef struct {
-    int64_t next_us; /* when the bucket is empty no more */
+    unsigned burst;
+    const char *what; /* "refused changes", as in "7 refused changes not logged"; static */
+    int64_t next_us;  /* when the bucket is empty no more */
     unsigned suppressed;
 } UvLogRate;
-/* true: log it; `ret_suppressed` says how many lines were left out before. */
-bool uv_log_allowed(UvLogRate *rate, unsigned burst, int64_t now_us, unsigned *ret_suppressed);
+void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...) G_GNUC_PRINTF(3, 4);

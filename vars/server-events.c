@@ -148,7 +148,8 @@ void uv_conn_event(UvConn *conn, uint16_t type, GBytes *payload)
     if (result == UV_FRAME_READY)
         return;
     if (result == UV_FRAME_NONE)
-        uv_log(LOG_NOTICE, "a host connection does not read its events: cut off");
+        uv_log_limited(&conn->server->events, LOG_NOTICE,
+                       "a host connection does not read its events: cut off");
     uv_conn_close(conn);
 }
 

@@ -280,7 +280,7 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, uv_store_error_status(error), 0, error->message);
         return;
     }
-    uv_log(LOG_INFO, "the store was replaced by the host");
+    uv_log_limited(&server->events, LOG_INFO, "the store was replaced by the host");
     reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
 }
 

@@ -78,7 +78,7 @@ struct UvServer {
 
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
-    UvLogRate refusals, troubles;
+    UvLogRate refusals, troubles, events;
 };
 
 /* server.c */

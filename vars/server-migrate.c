@@ -139,8 +139,9 @@ static bool replace(UvServer *server, const UvBlob *blob, GError **error)
     if (!store->ops->keep_before_load(store, error) ||
         !uv_service_replace(server->service, blob->variables, error))
         return false;
-    uv_log(LOG_NOTICE, "the store was replaced by a loaded state; what it held is in %s",
-           uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD));
+    uv_log_limited(&server->events, LOG_NOTICE,
+                   "the store was replaced by a loaded state; what it held is in %s",
+                   uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD));
     return true;
 }
 
@@ -170,7 +171,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
         return;
     }
     if (!take_store(server, &error) || !replace(server, blob, &error)) {
-        uv_log(LOG_WARNING, "a state can't be loaded: %s", error->message);
+        uv_log_limited(&server->events, LOG_WARNING, "a state can't be loaded: %s", error->message);
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, error->message);
         return;
     }

@@ -36,10 +36,8 @@ void uv_session_persist(UvServer *server)
         return;
     /* An old state must not come back: without a file a RESUME is treated as closed. */
     uv_session_file_clear(server->session_file);
-    unsigned left_out;
-    if (uv_log_allowed(&server->troubles, 5, g_get_monotonic_time(), &left_out))
-        uv_log(LOG_WARNING, "the session can't be kept: %s",
-               error ? error->message : "it is too large");
+    uv_log_limited(&server->troubles, LOG_WARNING, "the session can't be kept: %s",
+                   error ? error->message : "it is too large");
 }
 
 void uv_session_cold_start(UvServer *server)
@@ -47,7 +45,8 @@ void uv_session_cold_start(UvServer *server)
     const EfiStatus status = uv_service_cold_start(server->service);
 
     if (status != EFI_SUCCESS)
-        uv_log(LOG_WARNING, "boot initialisation: status 0x%" G_GINT64_MODIFIER "x", status);
+        uv_log_limited(&server->events, LOG_WARNING,
+                       "boot initialisation: status 0x%" G_GINT64_MODIFIER "x", status);
     server->session_failed_closed = false;
     uv_session_persist(server);
     uv_events_state_changed(server);
@@ -74,8 +73,9 @@ static void begin(UvServer *server, const UvHello *hello)
     } else if (hello->flags & UV_WIRE_HELLO_RESUME) {
         uv_service_fail_closed(server->service);
         server->session_failed_closed = true;
-        uv_log(LOG_WARNING, "the guest resumes a session that is not known here: closed until "
-                            "its reset");
+        uv_log_limited(&server->events, LOG_WARNING,
+                       "the guest resumes a session that is not known here: closed until "
+                       "its reset");
     } else {
         uv_session_cold_start(server);
     }
@@ -113,7 +113,8 @@ bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char
     uv_session_persist(server);
     uv_events_state_changed(server);
     g_autofree char *name = uv_log_escape(hello->name);
-    uv_log(LOG_INFO, "guest connected: %s%s", name, resumes ? " (resumed)" : "");
+    uv_log_limited(&server->events, LOG_INFO, "guest connected: %s%s", name,
+                   resumes ? " (resumed)" : "");
     return true;
 }
 
@@ -129,7 +130,8 @@ void uv_session_restore(UvServer *server)
     const void *data = g_bytes_get_data(state, &size);
     uv_reader_init(&reader, data, size);
     if (!uv_service_read_session(server->service, &reader) || reader.left > 0) {
-        uv_log(LOG_WARNING, "the session file is not one of this version: left aside");
+        uv_log_limited(&server->events, LOG_WARNING,
+                       "the session file is not one of this version: left aside");
         uv_service_end_session(server->service);
         return;
     }
@@ -140,7 +142,7 @@ void uv_session_restore(UvServer *server)
     server->changed_when_resumed =
         head.mode == UV_SESSION_RELEASED && server->store &&
         memcmp(&head.identity, &server->store->identity, sizeof(head.identity)) != 0;
-    uv_log(LOG_NOTICE, "a session goes on");
+    uv_log_limited(&server->events, LOG_NOTICE, "a session goes on");
 }
 
 void uv_session_lost(UvServer *server)
@@ -148,7 +150,7 @@ void uv_session_lost(UvServer *server)
     if (!server->session_alive)
         return;
     server->lost_since_us = g_get_monotonic_time();
-    uv_log(LOG_INFO, "guest disconnected");
+    uv_log_limited(&server->events, LOG_INFO, "guest disconnected");
     uv_server_let_go(server);
     uv_events_state_changed(server);
     uv_server_rearm(server);
@@ -170,7 +172,7 @@ void uv_session_end(UvServer *server)
     if (apart)
         uv_server_refresh(server);
     uv_server_let_go(server);
-    uv_log(LOG_INFO, "session ended");
+    uv_log_limited(&server->events, LOG_INFO, "session ended");
     uv_events_state_changed(server);
     uv_server_rearm(server);
 }

@@ -20,7 +20,10 @@
 #define TURN_ACCEPTS 32
 #define LOST_US (30 * G_USEC_PER_SEC)
 #define ALONE_US (10 * G_USEC_PER_SEC)
+/* Lines in the log. */
 #define REFUSALS_AT_ONCE 10
+#define TROUBLES_AT_ONCE 5
+#define EVENTS_AT_ONCE 50
 #define UNREADABLE "the store was changed by another program and can't be read"
 
 /* ---- the store ---- */
@@ -37,10 +40,7 @@ uint64_t uv_server_storage_bytes(const UvServer *server)
 
 static void log_trouble(UvServer *server, const char *what, const GError *error)
 {
-    unsigned left_out;
-
-    if (uv_log_allowed(&server->troubles, 5, g_get_monotonic_time(), &left_out))
-        uv_log(LOG_ERR, "%s: %s", what, error->message);
+    uv_log_limited(&server->troubles, LOG_ERR, "%s: %s", what, error->message);
 }
 
 bool uv_server_compact(UvServer *server)
@@ -119,23 +119,20 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
     g_autofree char *name =
         request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
     g_autofree char *escaped = uv_log_escape(name);
-    unsigned left_out;
 
-    if (!uv_log_allowed(&server->refusals, REFUSALS_AT_ONCE, g_get_monotonic_time(), &left_out))
-        return;
-    if (left_out > 0)
-        uv_log(LOG_NOTICE, "%u refused changes not logged", left_out);
     /* Of a store that takes nothing people want to know why. */
     const char *read_only = server->store ? server->store->read_only_reason : NULL;
     if (status == EFI_SUCCESS)
-        uv_log(LOG_NOTICE, "%s: change by the host let through against rule %s: %s", escaped,
-               refusal->rule, refusal->text);
+        uv_log_limited(&server->refusals, LOG_NOTICE,
+                       "%s: change by the host let through against rule %s: %s", escaped,
+                       refusal->rule, refusal->text);
     else
-        uv_log(LOG_NOTICE,
-               "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s%s%s",
-               escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
-               refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-",
-               read_only ? ": " : "", read_only ? read_only : "");
+        uv_log_limited(&server->refusals, LOG_NOTICE,
+                       "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER
+                       "x, rule %s: %s%s%s",
+                       escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
+                       refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-",
+                       read_only ? ": " : "", read_only ? read_only : "");
 }
 
 /* ---- timers ---- */
@@ -300,6 +297,9 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->session_file = setup->session_file;
     server->hosts = g_ptr_array_new();
     g_queue_init(&server->pending);
+    server->refusals = (UvLogRate){.burst = REFUSALS_AT_ONCE, .what = "refused changes"};
+    server->troubles = (UvLogRate){.burst = TROUBLES_AT_ONCE, .what = "failures"};
+    server->events = (UvLogRate){.burst = EVENTS_AT_ONCE, .what = "connections and sessions"};
     server->loop = g_main_loop_new(NULL, FALSE);
     server->timer = timer_new(server);
     server->signal_fd = signal_fd_new();
