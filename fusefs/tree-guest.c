@@ -17,7 +17,7 @@ void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
     int64_t mtime_ns = fs_tree_guest_mtime_ns(tree, node->guest);
 
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
-    fs_stat_set_mtime(attr, mtime_ns);
+    fs_tree_set_folder_mtime(tree, attr, mtime_ns);
 }
 
 static void guest_getattr(FsOp *op)

@@ -32,7 +32,7 @@ static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
     if (node->guest) {
-        fs_stat_set_mtime(attr, fs_tree_guest_mtime_ns(tree, node->guest));
+        fs_tree_set_folder_mtime(tree, attr, fs_tree_guest_mtime_ns(tree, node->guest));
     }
 }
 

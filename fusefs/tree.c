@@ -50,6 +50,15 @@ const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_
     return &guest_tree->stat;
 }
 
+void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns)
+{
+    struct stat source;
+
+    fs_stat_set_mtime(attr, mtime_ns);
+    fs_stat_set_mtime(&source, tree->mtime_ns);
+    attr->st_ctim = source.st_mtim;
+}
+
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
 {
     const FsOptions *options = tree->options;

@@ -72,6 +72,9 @@ FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest);
  * `guest` NULL: the mount's owner. */
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
+/* A folder is as old as the store, which its own reading may finish: its change time stays, lest
+ * tar says that it changed meanwhile. */
+void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns);
 int64_t fs_stat_mtime_ns(const struct stat *st);
 /* Of the guest's store (or what stands for it), as it was at most so long ago. */
 const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us);

@@ -91,6 +91,13 @@ class BackupTest(unittest.TestCase):
         self.mount.start()
         self.assertEqual(self.copied(), [])
 
+    def test_tar(self):
+        self.mount.write("plain", "Alpha", b"changed")
+        subprocess.run(["tar", "-cf", self.scratch.path / "tar", "-C", self.mount.path, "guests"],
+                       check=True)
+        subprocess.run(["tar", "-df", self.scratch.path / "tar", "-C", self.mount.path,
+                        "guests/plain/vars"], check=True)
+
     def test_restore_variables(self):
         self.back_up()
         before = self.read_mount("plain")
