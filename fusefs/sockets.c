@@ -88,26 +88,38 @@ static int lock_or_close(int fd, const char *path, const char *holder, bool shar
 }
 
 /*
+ * As lock_or_close() for a file made for it. Who ends takes the file away, so it is locked only
+ * when it still has its name.
+ */
+static int lock_file(const char *path, const char *subject, const char *holder, bool shared,
+                     GError **error)
+{
+    struct stat locked, named;
+
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = lock_or_close(fd, subject, holder, shared, error);
+        if (fd < 0)
+            return -1;
+        if (fstat(fd, &locked) == 0 && stat(path, &named) == 0 && locked.st_dev == named.st_dev &&
+            locked.st_ino == named.st_ino)
+            return fd;
+        close(fd);
+    }
+}
+
+/*
  * A folder is locked itself, so that it counts for every user and every sockdir. A store is not: it
  * is replaced by renaming, and whether somebody has it open means something to its engine.
  */
-static int lock_source(const FsSource *source, const char *run, bool shared, GError **error)
+static int lock_source(const FsSource *source, const char *lock, bool shared, GError **error)
 {
     static const char holder[] = "it is mounted already";
 
-    if (!source->store)
-        return lock_or_close(openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                             source->path, holder, shared, error);
-    g_autofree char *id = fs_source_id(source);
-    g_autofree char *path = g_strconcat(run, "/", id, ".lock", NULL);
-    g_autoptr(GError) local = NULL;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    fd = lock_or_close(fd, path, holder, shared, &local);
-    if (fd < 0 && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_AGAIN))
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: %s", source->path, holder);
-    else if (fd < 0)
-        g_propagate_error(error, g_steal_pointer(&local));
-    return fd;
+    if (source->store)
+        return lock_file(lock, source->path, holder, shared, error);
+    return lock_or_close(openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), source->path,
+                         holder, shared, error);
 }
 
 static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
@@ -146,11 +158,13 @@ FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GEr
             return NULL;
         close(fd);
     }
-    sockdir->source_lock_fd = lock_source(source, run, options->read_only, error);
+    g_autofree char *id = fs_source_id(source);
+    if (source->store)
+        sockdir->source_lock = g_strdup_printf("%s/%s.lock", run, id);
+    sockdir->source_lock_fd = lock_source(source, sockdir->source_lock, options->read_only, error);
     if (sockdir->source_lock_fd < 0)
         return NULL;
 
-    g_autofree char *id = fs_source_id(source);
     sockdir->temporary = own && options->read_only;
     sockdir->path = !own                 ? g_canonicalize_filename(options->sockdir, NULL)
                     : sockdir->temporary ? g_strdup_printf("%s/%s.ro.%d", run, id, (int)getpid())
@@ -164,9 +178,9 @@ FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GEr
     sockdir->fd = open_private_folder(sockdir->path, own ? 0711 : 0, error);
     if (sockdir->fd < 0)
         return NULL;
+    g_autofree char *lock = g_strdup_printf("%s/" LOCK_FILE, sockdir->path);
     sockdir->lock_fd =
-        lock_or_close(openat(sockdir->fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600),
-                      sockdir->path, "another mount has its sockets there", false, error);
+        lock_file(lock, sockdir->path, "another mount has its sockets there", false, error);
     return sockdir->lock_fd < 0 ? NULL : g_steal_pointer(&sockdir);
 }
 
@@ -178,6 +192,7 @@ void fs_sockdir_free(FsSockdir *sockdir)
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    g_free(sockdir->source_lock);
     g_free(sockdir->path);
     g_free(sockdir);
 }
@@ -309,7 +324,9 @@ void fs_sockdir_each(const FsSockdir *sockdir,
 
 void fs_sockdir_remove(FsSockdir *sockdir)
 {
-    /* With the lock held: who waits for it finds another file, or none, under the name. */
+    /* With the locks held: see lock_file(). A shared one goes with the last who has it. */
+    if (sockdir->source_lock && flock(sockdir->source_lock_fd, LOCK_EX | LOCK_NB) == 0)
+        unlink(sockdir->source_lock);
     unlinkat(sockdir->fd, LOCK_FILE, 0);
     if (rmdir(sockdir->path) < 0 && errno != ENOTEMPTY && errno != EEXIST)
         g_debug("%s: %s", sockdir->path, g_strerror(errno));

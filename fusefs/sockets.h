@@ -17,7 +17,8 @@ typedef struct {
     char *path;
     int fd; /* O_PATH */
     int lock_fd, source_lock_fd;
-    gid_t group; /* (gid_t)-1: the store owner's */
+    char *source_lock; /* the file locked for a store as SOURCE; NULL for a folder */
+    gid_t group;       /* (gid_t)-1: the store owner's */
     mode_t mode;
     bool temporary; /* a read-only mount's own: removed at the end */
 } FsSockdir;

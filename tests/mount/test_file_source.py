@@ -46,7 +46,10 @@ class FileSource(unittest.TestCase):
         wait_until(lambda: not mount.engines(), "the idle engine ended", 6)
         self.assertIn(b"two".hex(), self.store.read_text())
         self.write(mount, b"three")
+        locks = set(pathlib.Path("/run/uefivarsfs").glob("*.lock"))
         self.assertEqual(mount.stop(), 0)
+        if os.geteuid() == 0:
+            self.assertTrue(locks - set(pathlib.Path("/run/uefivarsfs").glob("*.lock")))
         self.assertIn(b"three".hex(), self.store.read_text())
         self.assertEqual(mount.engines(), [])
 
