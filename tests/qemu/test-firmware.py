@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The whole chain with a real firmware: edk2 built for the device (QEMU_PV_VARS), named by
 UEFIVARS_FIRMWARE, boots a Linux kernel (UEFIVARS_KERNEL=.../boot/vmlinuz-VERSION, or the newest in /boot)
-whose efivarfs and the host's mount agree; twice, with the state kept."""
+whose efivarfs and the host's mount agree; twice, with the state kept, and once more without DMA."""
 
 import glob
 import hashlib
@@ -60,8 +60,8 @@ def initramfs(folder, boot):
 
 
 class Linux(Qemu):
-    def __init__(self, socket, image):
-        super().__init__(f"uefi-vars-x64,socket={socket}", qtest=False, stopped=False,
+    def __init__(self, socket, image, options=""):
+        super().__init__(f"uefi-vars-x64,socket={socket}{options}", qtest=False, stopped=False,
                          memory="512M", args=["-bios", FIRMWARE, "-kernel", KERNEL, "-initrd", image,
                                               "-append", "console=ttyS0 quiet panic=-1",
                                               "-serial", "stdio", "-no-reboot"])
@@ -75,8 +75,8 @@ class Linux(Qemu):
 
 
 class Firmware(unittest.TestCase):
-    def boot(self, mount, folder, number):
-        with Linux(str(mount.guest("g") / "mm.sock"), initramfs(folder, number)) as linux:
+    def boot(self, mount, folder, number, options=""):
+        with Linux(str(mount.guest("g") / "mm.sock"), initramfs(folder, number), options) as linux:
             output = linux.output()
         self.assertIn("finished", output)
         seen = dict(re.findall(r"^var (\S+) ([0-9a-f]{32})", output, re.M))
@@ -90,7 +90,7 @@ class Firmware(unittest.TestCase):
         self.assertEqual({name: seen[name] for name in both}, {name: there[name] for name in both})
         return output
 
-    def test_twice(self):
+    def test_boots(self):
         with uvmount.Scratch() as scratch:
             source = scratch.path / "source"
             source.mkdir()
@@ -102,6 +102,9 @@ class Firmware(unittest.TestCase):
             output = self.boot(mount, scratch.path, 2)
             self.assertIn("before boot-1", output)
             self.assertIn(f"var FromHost-{uv.TEST}", output)
+            output = self.boot(mount, scratch.path, 3, ",use-pio=on")
+            self.assertIn("before boot-2", output)
+            self.assertEqual(mount.read("g", "FromLinux"), (7, b"boot-3"))
 
 
 if __name__ == "__main__":
