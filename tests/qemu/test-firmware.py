@@ -28,7 +28,7 @@ $b mount -t sysfs sys /sys
 [ -e /efivarfs.ko ] && $b insmod /efivarfs.ko
 $b mount -t efivarfs efivarfs /sys/firmware/efi/efivars || echo "no efivarfs"
 cd /sys/firmware/efi/efivars
-[ -e {NAME} ] && echo "before $($b tail -c +5 {NAME})"
+[ -e {NAME} ] && echo "before $($b tail -c +5 {NAME})" && $b chattr -i {NAME}
 boot=$($b sed 's/.*boot=\\([0-9]*\\).*/\\1/' /cmdline 2>/dev/null || echo 0)
 $b printf "\\007\\000\\000\\000boot-$boot" > {NAME} || echo "not written"
 for file in *; do echo "var $file $($b md5sum < "$file")"; done
@@ -81,6 +81,7 @@ class Firmware(unittest.TestCase):
         self.assertIn("finished", output)
         seen = dict(re.findall(r"^var (\S+) ([0-9a-f]{32})", output, re.M))
         self.assertIn(NAME, seen, output)
+        self.assertNotIn("not written", output)
         there = {path.name: hashlib.md5(path.read_bytes()).hexdigest()
                  for path in mount.vars("g").iterdir()}
         # What is there at boot only, and what ended with the guest, is not on both sides.
