@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define SIDECARS ".uefivarsfs"
+#define TEMPLATE_TRIES 10
+#define TEMPLATE_WAIT_US 30000
 #define EMPTY_JSON "{\n    \"version\": 2,\n    \"variables\": []\n}\n"
 
 struct DescInstantiation {
@@ -64,7 +66,13 @@ static bool open_template(DescInstantiation *instantiation, const char *path, GE
     struct stat st;
 
     instantiation->template_path = g_strdup(path);
-    instantiation->template_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    /* An engine that keeps the template as its own store may have to complete it first. */
+    for (unsigned i = 0; i < TEMPLATE_TRIES; i++) {
+        instantiation->template_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (instantiation->template_fd >= 0 || errno != EAGAIN)
+            break;
+        g_usleep(TEMPLATE_WAIT_US);
+    }
     if (instantiation->template_fd < 0 || fstat(instantiation->template_fd, &st) < 0)
         return fail_errno(error, "can't open the template", path);
     if (!S_ISREG(st.st_mode)) {
