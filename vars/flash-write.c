@@ -7,6 +7,26 @@
 
 #include <string.h>
 
+/* What is pending must be of this very volume: its headers are where everything else is told from.
+ */
+static bool same_headers(UvImage *image, const UvFlashLayout *layout, const UvFtw *ftw,
+                         GError **error)
+{
+    const uint64_t at = layout->volume_offset;
+    const size_t size = layout->store_offset + UV_FLASH_STORE_HEADER_BYTES - at;
+    g_autofree uint8_t *now = g_malloc(size), *then = g_malloc(size);
+
+    if (!uv_image_read(image, at, now, size, error) ||
+        !uv_ftw_read_through(image, layout, ftw, at, then, size, error))
+        return false;
+    if (memcmp(now, then, size) == 0)
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                "%s: offset 0x%" PRIx64 ": the write in progress is not of this volume",
+                image->name, layout->spare_offset);
+    return false;
+}
+
 bool uv_flash_load(UvFlash *flash, GError **error)
 {
     g_auto(UvFlashLayout) layout = {0};
@@ -14,7 +34,8 @@ bool uv_flash_load(UvFlash *flash, GError **error)
     UvFtw ftw;
 
     if (!uv_flash_layout_find(flash->image, &layout, error) ||
-        !uv_ftw_read(flash->image, &layout, &ftw, error))
+        !uv_ftw_read(flash->image, &layout, &ftw, error) ||
+        !same_headers(flash->image, &layout, &ftw, error))
         return false;
     store = g_malloc(layout.store_bytes);
     if (!uv_ftw_read_through(flash->image, &layout, &ftw, layout.store_offset, store,
