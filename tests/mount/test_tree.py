@@ -201,7 +201,7 @@ class Writing(TreeTest):
         fd = os.open(path, os.O_RDWR)
         os.write(fd, content(b""))
         self.assertFalse(self.in_list("Alpha"))
-        self.assertFalse(path.exists())
+        wait_until(lambda: not path.exists(), "the kernel has forgotten the name")
         self.fails(errno.EIO, os.pwrite, fd, content(b"x"), 0)
         self.assertEqual(os.pread(fd, 10, 0), b"")
         self.assertEqual(os.fstat(fd).st_nlink, 0)
