@@ -221,6 +221,9 @@ void engine_lost_connection(FsEngine *engine)
     bool soon = is_foreign(engine) || now - engine->connected_at < RECONNECT_US;
 
     drop_connection(engine);
+    /* Until the next snapshot the guest may write what we are not told. */
+    if (engine->guest && !engine->ended)
+        engine->guest->live->stale = true;
     if (process_gone(engine)) {
         engine_gone(engine);
         return;

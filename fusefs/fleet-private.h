@@ -152,7 +152,7 @@ struct FsFleet {
 #define CALLS_MAX 64
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
-#define RECONNECT_US G_USEC_PER_SEC
+#define RECONNECT_US (G_USEC_PER_SEC / 10)
 
 /* registry.c */
 bool fleet_scan(FsFleet *fleet, GError **error);
