@@ -410,3 +410,17 @@ GBytes *uv_mm_handle(UvService *service, const uint8_t *request, size_t size,
     *ret_device_status = UV_DEVICE_UNKNOWN_ERROR; /* a write that was not inside the request */
     return g_bytes_new(request, size);
 }
+
+bool uv_mm_only_asks(const uint8_t *request, size_t size)
+{
+    UvReader reader;
+
+    uv_reader_init(&reader, request, size);
+    const UvGuid guid = read_guid(&reader);
+    (void)uv_read_u64(&reader);
+    const uint64_t function = uv_read_u64(&reader);
+    if (reader.failed || !uv_guid_equal(&guid, &uv_guid_smm_variable_protocol))
+        return false;
+    return function == EFI_MM_GET_VARIABLE || function == EFI_MM_GET_NEXT_VARIABLE_NAME ||
+           function == EFI_MM_QUERY_VARIABLE_INFO || function == EFI_MM_GET_PAYLOAD_SIZE;
+}

@@ -23,3 +23,7 @@
  */
 GBytes *uv_mm_handle(UvService *service, const uint8_t *request, size_t size,
                      uint32_t *ret_device_status);
+
+/* true for a message that asks and changes nothing, not even the session: GetVariable,
+ * GetNextVariableName, QueryVariableInfo, the payload size. */
+bool uv_mm_only_asks(const uint8_t *request, size_t size);

@@ -136,8 +136,10 @@ static void handle_mm(UvConn *conn, const UvFrame *frame)
         return;
     }
     g_autoptr(GBytes) reply = uv_mm_handle(server->service, request, size, &device_status);
-    uv_session_persist(server);
-    uv_events_state_changed(server);
+    if (!uv_mm_only_asks(request, size)) {
+        uv_session_persist(server);
+        uv_events_state_changed(server);
+    }
     uv_conn_reply(conn, frame, mm_reply(device_status, reply));
 }
 

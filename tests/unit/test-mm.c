@@ -569,6 +569,31 @@ static void test_policy(void)
     }
 }
 
+/* Only what can't have changed the session may leave its file as it was. */
+static void test_only_asks(void)
+{
+    for (uint64_t function = 0; function < 16; function++) {
+        g_auto(UvWriter) message = {0};
+        const bool asks =
+            function == EFI_MM_GET_VARIABLE || function == EFI_MM_GET_NEXT_VARIABLE_NAME ||
+            function == EFI_MM_QUERY_VARIABLE_INFO || function == EFI_MM_GET_PAYLOAD_SIZE;
+
+        uv_writer_init(&message, 64);
+        uv_write_bytes(&message, uv_guid_smm_variable_protocol.bytes, 16);
+        uv_write_u64(&message, 16);
+        uv_write_u64(&message, function);
+        uv_write_u64(&message, 0);
+        g_autoptr(GBytes) bytes = uv_writer_steal(&message);
+        gsize size;
+        const uint8_t *data = g_bytes_get_data(bytes, &size);
+        g_assert_cmpint(uv_mm_only_asks(data, size), ==, asks);
+        g_assert_false(uv_mm_only_asks(data, 31)); /* cut inside the function */
+        g_autofree uint8_t *other = g_memdup2(data, size);
+        other[0] ^= 1;
+        g_assert_false(uv_mm_only_asks(other, size));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -597,5 +622,6 @@ int main(int argc, char **argv)
     g_test_add_func("/mm/events", test_events);
     g_test_add_func("/mm/phase-functions", test_phase_functions);
     g_test_add_func("/mm/policy", test_policy);
+    g_test_add_func("/mm/only-asks", test_only_asks);
     return g_test_run();
 }
