@@ -88,6 +88,12 @@ static void put(Fixture *f, const char *name, const char *text)
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
+static void take_away(Fixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+    g_assert_cmpint(unlink(path), ==, 0);
+}
+
 typedef struct {
     bool done;
     int error;
@@ -382,6 +388,11 @@ static void test_adoption(Fixture *f, const void *data)
 /* An engine that a later program left: nothing is served, nothing is started beside it. */
 static void test_other_version(Fixture *f, const void *data)
 {
+#ifdef __SANITIZE_ADDRESS__
+    /* So slow that the end of the old engine may come while the fixture ends the fleet. */
+    g_test_skip("timing");
+    return;
+#endif
     put(f, "other.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "other");
@@ -400,6 +411,8 @@ static void test_other_version(Fixture *f, const void *data)
     g_assert_cmpint(kill(pid, 0), ==, 0);
     g_autofree char *status = fs_guest_status_object(guest);
     g_assert_nonnull(strstr(status, "another version"));
+    /* When it is gone the guest may get one of ours. */
+    take_away(f, "upgraded");
     kill(pid, SIGKILL);
     close(fd);
 }
