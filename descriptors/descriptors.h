@@ -25,7 +25,6 @@ void desc_set_free(DescSet *set);
 bool desc_set_is_stale(const DescSet *set);
 /* True if a file came to or went from a folder of the search path (cheaper: a stat a folder). */
 bool desc_set_has_new_files(const DescSet *set);
-const char *const *desc_set_search_path(const DescSet *set);
 /* The search path's folders and those of the images that descriptors name; NULL-terminated. */
 const char *const *desc_set_folders(const DescSet *set);
 size_t desc_set_count(const DescSet *set);

@@ -218,11 +218,6 @@ const char *const *desc_set_folders(const DescSet *set)
     return (const char *const *)set->folders->pdata;
 }
 
-const char *const *desc_set_search_path(const DescSet *set)
-{
-    return (const char *const *)set->search_path;
-}
-
 size_t desc_set_count(const DescSet *set)
 {
     return set->descs->len;
