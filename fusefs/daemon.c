@@ -12,6 +12,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "log.h"
+
 static int starter_fd = -1; /* in the daemon, until the starter knows */
 static bool use_syslog;
 
@@ -93,11 +95,12 @@ void fs_daemon_ready(void)
 
 void fs_daemon_fail(const char *text)
 {
-    g_autofree char *line = g_strdup_printf("uefivarsfs: %s\n", text);
+    g_autofree char *printable = uv_log_printable(text, UV_LOG_LINE_MAX);
+    g_autofree char *line = g_strdup_printf("uefivarsfs: %s\n", printable);
 
     if (starter_fd >= 0) {
         if (write(starter_fd, line, strlen(line)) < 0) {
-            syslog(LOG_ERR, "%s", text);
+            syslog(LOG_ERR, "%s", printable);
         }
     } else {
         fputs(line, stderr);
@@ -123,10 +126,12 @@ static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *fields,
             message = fields[i].value;
         }
     }
+    /* It may be an engine's, with what a store's file says in it. */
+    g_autofree char *line = uv_log_printable(message ? message : "", UV_LOG_LINE_MAX);
     if (use_syslog) {
-        syslog(priority, "%s", message ? message : "");
+        syslog(priority, "%s", line);
     } else {
-        fprintf(stderr, "uefivarsfs: %s\n", message ? message : "");
+        fprintf(stderr, "uefivarsfs: %s\n", line);
     }
     return G_LOG_WRITER_HANDLED;
 }

@@ -25,8 +25,11 @@ void uv_log_open(const char *who, bool to_syslog)
     }
 }
 
-static void write_line(int priority, const char *text)
+static void write_line(int priority, const char *raw)
 {
+    /* Errors name what stands in files and what other processes call themselves. */
+    g_autofree char *text = uv_log_printable(raw, UV_LOG_LINE_MAX);
+
     if (use_syslog) {
         syslog(priority, "%s: %s", prefix ? prefix : "", text);
         return;
@@ -47,11 +50,11 @@ void uv_log(int priority, const char *format, ...)
     write_line(priority, text);
 }
 
-char *uv_log_escape(const char *text)
+char *uv_log_printable(const char *text, size_t max_bytes)
 {
     GString *out = g_string_new(NULL);
 
-    for (const char *at = text; *at && out->len < ESCAPED_MAX;) {
+    for (const char *at = text; *at && out->len < max_bytes;) {
         const gunichar c = g_utf8_get_char_validated(at, -1);
         if (c == (gunichar)-1 || c == (gunichar)-2 || !g_unichar_isprint(c)) {
             g_string_append_printf(out, "\\x%02x", (unsigned char)*at);
@@ -62,6 +65,11 @@ char *uv_log_escape(const char *text)
         at = g_utf8_next_char(at);
     }
     return g_string_free(out, FALSE);
+}
+
+char *uv_log_escape(const char *text)
+{
+    return uv_log_printable(text, ESCAPED_MAX);
 }
 
 static bool is_allowed(UvLogRate *rate)

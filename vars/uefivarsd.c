@@ -181,7 +181,8 @@ static uint32_t error_code(const GError *error)
 
 static int fail(const Daemon *daemon, UvBackground *background, const GError *error)
 {
-    g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", error->message);
+    g_autofree char *text = uv_log_printable(error->message, UV_LOG_LINE_MAX);
+    g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", text);
 
     uv_background_failed(background, line);
     /* Who spawned us logs it, with the guest's name. */
