@@ -28,7 +28,12 @@
 #define AGAIN_PAUSE_US 1000
 #define IN_VAIN_US G_USEC_PER_SEC
 
+/* The engine, and a guest together with it, could fill a log: so many lines in so long. */
+#define TELL_MAX 10u
+#define TELL_PERIOD_US (60 * G_USEC_PER_SEC)
+
 #define DEVICE_ERROR 0x10u /* UEFI_VARS_STS_ERR_UNKNOWN */
+#define HELLO_BYTES 36u    /* and a name */
 #define HELLO_REPLY_BYTES 24u
 #define MM_REPLY_HEADER_BYTES 8u
 
@@ -46,21 +51,9 @@ struct GlueForward {
     bool running;       /* the machine runs: a released store is to be taken back */
     bool failing;       /* the last request failed */
     bool impatient;     /* one waited in vain, and none succeeded since */
+    gint64 tell_since;
+    unsigned told; /* lines since then */
 };
-
-static void append_le32(GByteArray *to, uint32_t value)
-{
-    value = GUINT32_TO_LE(value);
-    g_byte_array_append(to, (const uint8_t *)&value, sizeof(value));
-}
-
-static uint32_t read_le32(const uint8_t *from)
-{
-    uint32_t value;
-
-    memcpy(&value, from, sizeof(value));
-    return GUINT32_FROM_LE(value);
-}
 
 GlueForward *glue_forward_new(const char *socket_path, const char *name, const GlueWants *wants,
                               void (*say)(const char *text))
@@ -110,9 +103,9 @@ static bool check_hello(GlueForward *forward, GBytes *reply, GError **error)
                     "the engine's HELLO has only %zu bytes", bytes);
         return false;
     }
-    version = read_le32(data);
-    flags = read_le32(data + 12);
-    size_bytes = read_le32(data + 16) | (uint64_t)read_le32(data + 20) << 32;
+    version = glue_get_le(data, 4);
+    flags = glue_get_le(data + 12, 4);
+    size_bytes = glue_get_le(data + 16, 8);
     if (version != UV_WIRE_VERSION) {
         g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
                     "the engine speaks version %u of the protocol, this device only %u", version,
@@ -135,21 +128,21 @@ static bool check_hello(GlueForward *forward, GBytes *reply, GError **error)
 
 static bool say_hello(GlueForward *forward, gint64 deadline, GError **error)
 {
-    g_autoptr(GByteArray) hello = g_byte_array_new();
+    uint8_t hello[HELLO_BYTES + UV_WIRE_NAME_MAX] = {0};
+    const size_t name_bytes = strlen(forward->name);
     g_autoptr(GBytes) reply = NULL;
     uint32_t flags = forward->incoming  ? UV_WIRE_HELLO_INCOMING
                      : forward->greeted ? UV_WIRE_HELLO_RESUME
                                         : 0;
 
-    append_le32(hello, UV_WIRE_VERSION);
-    append_le32(hello, UV_WIRE_VERSION);
-    append_le32(hello, 0);
-    append_le32(hello, flags);
-    g_byte_array_append(hello, forward->session_id, sizeof(forward->session_id));
-    append_le32(hello, 65536);
-    g_byte_array_append(hello, (const uint8_t *)forward->name, strlen(forward->name));
+    glue_put_le(hello, UV_WIRE_VERSION, 4);
+    glue_put_le(hello + 4, UV_WIRE_VERSION, 4);
+    glue_put_le(hello + 12, flags, 4);
+    memcpy(hello + 16, forward->session_id, sizeof(forward->session_id));
+    glue_put_le(hello + 32, 65536, 4);
+    memcpy(hello + HELLO_BYTES, forward->name, name_bytes);
 
-    reply = glue_link_call(&forward->link, UV_WIRE_HELLO, hello->data, hello->len,
+    reply = glue_link_call(&forward->link, UV_WIRE_HELLO, hello, HELLO_BYTES + name_bytes,
                            HELLO_REPLY_BYTES + UV_WIRE_NAME_MAX, deadline, error);
     if (!reply || !check_hello(forward, reply, error)) {
         glue_link_close(&forward->link);
@@ -196,6 +189,17 @@ static bool make_ready(GlueForward *forward, gint64 patience, gint64 deadline, G
     return true;
 }
 
+static bool may_tell(GlueForward *forward)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (now - forward->tell_since >= TELL_PERIOD_US) {
+        forward->tell_since = now;
+        forward->told = 0;
+    }
+    return forward->told++ < TELL_MAX;
+}
+
 static void note_outcome(GlueForward *forward, bool failed, const GError *why)
 {
     g_autofree char *text = NULL;
@@ -203,6 +207,8 @@ static void note_outcome(GlueForward *forward, bool failed, const GError *why)
     if (failed == forward->failing)
         return;
     forward->failing = failed;
+    if (!may_tell(forward))
+        return;
     if (failed)
         text = g_strdup_printf("uefi-vars: no answer from the engine at %s: %s", forward->path,
                                why ? why->message : "unknown");
@@ -280,7 +286,7 @@ uint32_t glue_forward_mm(GlueForward *forward, const uint8_t *buffer, size_t byt
         return DEVICE_ERROR;
     *ret_reply = g_bytes_new_from_bytes(reply, MM_REPLY_HEADER_BYTES,
                                         g_bytes_get_size(reply) - MM_REPLY_HEADER_BYTES);
-    return read_le32(g_bytes_get_data(reply, NULL));
+    return glue_get_le(g_bytes_get_data(reply, NULL), 4);
 }
 
 void glue_forward_reset(GlueForward *forward)

@@ -16,16 +16,17 @@
 
 #define CONNECT_PAUSE_MS 10
 #define EARLY_BYTES 4096
+#define REFUSAL_BYTES_MAX 512u
 
 G_DEFINE_QUARK(glue - link - error - quark, glue_link_error)
 
-static void put_le(uint8_t *to, uint64_t value, unsigned bytes)
+void glue_put_le(uint8_t *to, uint64_t value, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++)
         to[i] = value >> (8 * i);
 }
 
-static uint64_t get_le(const uint8_t *from, unsigned bytes)
+uint64_t glue_get_le(const uint8_t *from, unsigned bytes)
 {
     uint64_t value = 0;
 
@@ -164,16 +165,17 @@ static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_
 {
     g_autofree uint8_t *frame = g_malloc(UV_WIRE_HEADER_BYTES + bytes);
 
-    put_le(frame, bytes, 4);
-    put_le(frame + 4, type, 2);
-    put_le(frame + 6, 0, 2);
-    put_le(frame + 8, ++link->cookie, 8);
+    glue_put_le(frame, bytes, 4);
+    glue_put_le(frame + 4, type, 2);
+    glue_put_le(frame + 6, 0, 2);
+    glue_put_le(frame + 8, ++link->cookie, 8);
     if (bytes > 0)
         memcpy(frame + UV_WIRE_HEADER_BYTES, payload, bytes);
     return send_all(link, frame, UV_WIRE_HEADER_BYTES + bytes, deadline, error);
 }
 
-/* The text of an ERROR frame is the engine's own, but goes to a terminal: it is escaped. */
+/* The text of an ERROR frame is the engine's own, but goes to a terminal or a log: it is escaped,
+ * and cut short. */
 static void set_refusal(const uint8_t *payload, size_t bytes, GError **error)
 {
     g_autofree char *text = NULL, *printable = NULL;
@@ -183,23 +185,23 @@ static void set_refusal(const uint8_t *payload, size_t bytes, GError **error)
                     "the engine sent an ERROR frame of %zu bytes", bytes);
         return;
     }
-    text = g_utf8_make_valid((const char *)payload + 4, bytes - 4);
+    text = g_utf8_make_valid((const char *)payload + 4, MIN(bytes - 4, REFUSAL_BYTES_MAX));
     printable = g_strescape(text, "\"\\");
     g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED, "the engine refused: %s (code %u)",
-                printable, (unsigned)get_le(payload, 4));
+                printable, (unsigned)glue_get_le(payload, 4));
 }
 
 /* The header of the reply to the request under way: the length of what follows, and its kind. */
 static bool check_header(const GlueLink *link, const uint8_t *header, uint16_t type,
                          size_t reply_max, size_t *bytes, bool *refused, GError **error)
 {
-    const uint16_t got = get_le(header + 4, 2);
-    const uint64_t cookie = get_le(header + 8, 8);
+    const uint16_t got = glue_get_le(header + 4, 2);
+    const uint64_t cookie = glue_get_le(header + 8, 8);
 
-    *bytes = get_le(header, 4);
+    *bytes = glue_get_le(header, 4);
     *refused = got == (UV_WIRE_ERROR | UV_WIRE_REPLY);
     /* An ERROR that answers no frame (a deadline passed) has cookie 0. */
-    if ((*refused || got == (type | UV_WIRE_REPLY)) && get_le(header + 6, 2) == 0 &&
+    if ((*refused || got == (type | UV_WIRE_REPLY)) && glue_get_le(header + 6, 2) == 0 &&
         (cookie == link->cookie || (*refused && cookie == 0)) &&
         *bytes <= (*refused ? UV_WIRE_MM_MAX : reply_max))
         return true;

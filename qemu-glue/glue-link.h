@@ -51,3 +51,7 @@ void glue_link_close(GlueLink *link);
  */
 GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, gint64 deadline, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Numbers of 1 to 8 bytes, little endian as all of the protocol. */
+void glue_put_le(uint8_t *to, uint64_t value, unsigned bytes);
+uint64_t glue_get_le(const uint8_t *from, unsigned bytes);

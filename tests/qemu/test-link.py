@@ -48,6 +48,16 @@ class Refusals(unittest.TestCase):
         self.refused("another guest\\n has it",
                      hello=lambda _: REFUSE(uv.E_OCCUPIED, "another guest\n has it"))
 
+    def test_long_refusal(self):
+        """An engine does not fill the log, either."""
+        engine = fakeengine.FakeEngine()
+        self.addCleanup(engine.close)
+        engine.answers[uv.HELLO] = lambda _: REFUSE(uv.E_OCCUPIED, "\n" * 60000)
+        with Qemu(f"uefi-vars-x64,socket={engine.path}", qtest=False) as qemu:
+            self.assertEqual(qemu.wait(), 1)
+            self.assertIn("the engine refused", qemu.stderr())
+            self.assertLess(len(qemu.stderr()), 4096)
+
     def test_version(self):
         self.refused("version 9", hello=lambda _: fakeengine.hello_reply(version=9))
 
@@ -133,6 +143,17 @@ class Link(unittest.TestCase):
         self.assertEqual(self.engine.count(uv.MM), 3)
         self.assertIn("no answer from the engine", self.qemu.stderr())
         self.assertIn("answers again", self.qemu.stderr())
+
+    def test_flapping(self):
+        """An engine that comes and goes at each request does not fill the log."""
+        for _ in range(30):
+            self.engine.answers[uv.MM] = lambda _: CLOSE
+            self.assertEqual(self.timed(), DEVICE_ERROR)
+            self.engine.answers[uv.MM] = fakeengine.echo
+            self.assertEqual(self.timed(), 0)
+        lines = self.qemu.stderr().splitlines()
+        self.assertGreaterEqual(len(lines), 2)
+        self.assertLessEqual(len(lines), 10)
 
     def test_silent_hello(self):
         self.engine.drop()
