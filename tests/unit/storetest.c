@@ -8,6 +8,7 @@
 
 #include "efi-abi.h"
 #include "json.h"
+#include "scratch.h"
 
 static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard)
 {
@@ -138,4 +139,47 @@ char *store_test_json(const char *name, ...)
     va_end(args);
     text = uv_json_format(set);
     return g_strndup(g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+}
+
+void store_fixture_set_up(StoreFixture *f, gconstpointer keeper)
+{
+    f->dir = scratch_new();
+    f->keeper = keeper;
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+}
+
+void store_fixture_tear_down(StoreFixture *f, gconstpointer keeper)
+{
+    store_test_drop(&f->t);
+    scratch_free(f->dir);
+}
+
+void store_fixture_add(const char *prefix, const char *name, StoreFixtureTest test)
+{
+    g_autofree char *direct = g_strdup_printf("/%s/direct/%s", prefix, name);
+    g_autofree char *keeper = g_strdup_printf("/%s/keeper/%s", prefix, name);
+
+    g_test_add(direct, StoreFixture, NULL, store_fixture_set_up, test, store_fixture_tear_down);
+    g_test_add(keeper, StoreFixture, "keeper", store_fixture_set_up, test, store_fixture_tear_down);
+}
+
+void store_fixture_reopen(StoreFixture *f)
+{
+    store_test_drop(&f->t);
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+}
+
+void store_fixture_compact(StoreFixture *f)
+{
+    g_autoptr(GError) error = NULL;
+
+    f->t.store->ops->compact(f->t.store, f->t.set, &error);
+    g_assert_no_error(error);
+}
+
+void store_fixture_expect(StoreFixture *f, const char *text)
+{
+    scratch_expect(f->dir, "s.json", text);
+    g_assert_false(scratch_exists(f->dir, STORE_JOURNAL));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.tmp"));
 }

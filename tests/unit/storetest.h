@@ -32,3 +32,24 @@ bool store_test_warned(StoreTest *t, const char *words);
 UvVariable *store_test_variable(const char *name, const char *value, int64_t mtime_ns);
 /* One JSON text with these variables: name, value, ..., NULL. */
 char *store_test_json(const char *name, ...) G_GNUC_NULL_TERMINATED;
+
+/* A test's own folder with the store s.json, which is reached directly or through a keeper. */
+typedef struct {
+    char *dir;
+    StoreTest t;
+    bool keeper;
+} StoreFixture;
+typedef void (*StoreFixtureTest)(StoreFixture *f, gconstpointer keeper);
+
+#define STORE_JOURNAL ".uefivarsfs/s.json.journal"
+
+/* As /PREFIX/direct/NAME and as /PREFIX/keeper/NAME. */
+void store_fixture_add(const char *prefix, const char *name, StoreFixtureTest test);
+/* `keeper` NULL: directly. */
+void store_fixture_set_up(StoreFixture *f, gconstpointer keeper);
+void store_fixture_tear_down(StoreFixture *f, gconstpointer keeper);
+/* As after a crash. */
+void store_fixture_reopen(StoreFixture *f);
+void store_fixture_compact(StoreFixture *f);
+/* The file is this text, and complete. */
+void store_fixture_expect(StoreFixture *f, const char *text);
