@@ -208,25 +208,34 @@ static GPtrArray *replay(JsonStore *json, const UvJournalContent *content, guint
     return variables_of(set);
 }
 
-/* With the lock the journal is renamed out of the way; without, it is only not applied. */
-void uv_json_store_set_aside(JsonStore *json, const char *why)
+/* false: somebody else has the lock, or it can't be had. */
+static bool lock_for_a_moment(JsonStore *json)
+{
+    json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
+    if (json->lock_fd >= 0 && !uv_filelock_take(json->lock_fd, "", 0, NULL)) {
+        close(json->lock_fd);
+        json->lock_fd = -1;
+    }
+    return json->lock_fd >= 0;
+}
+
+/* File and journal are those that were read before we got the lock. */
+static bool is_as_seen(JsonStore *json)
+{
+    struct stat st;
+
+    return same_now(json, UV_FILE_STORE, &json->store.identity) &&
+           uv_folder_stat(json->store.folder, UV_FILE_JOURNAL, &st, NULL) &&
+           st.st_dev == json->seen.device && st.st_ino == json->seen.inode &&
+           (uint64_t)st.st_size == json->seen.size_bytes;
+}
+
+static void rename_to_conflict(JsonStore *json, const char *why)
 {
     UvFolder *folder = json->store.folder;
     const char *journal = uv_folder_path(folder, UV_FILE_JOURNAL);
-    bool had_lock = json->lock_fd >= 0;
     g_autoptr(GError) error = NULL;
 
-    if (!json->never_write && !had_lock) {
-        json->lock_fd = uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
-        if (json->lock_fd >= 0 && !uv_filelock_take(json->lock_fd, "", 0, NULL)) {
-            close(json->lock_fd);
-            json->lock_fd = -1;
-        }
-    }
-    if (json->lock_fd < 0) {
-        uv_store_warn(&json->store, "%s: %s; not applied", journal, why);
-        return;
-    }
     if (uv_folder_rename(folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, &error)) {
         uv_store_warn(&json->store, "%s: %s; not applied, set aside as %s", journal, why,
                       uv_folder_path(folder, UV_FILE_CONFLICT));
@@ -235,6 +244,22 @@ void uv_json_store_set_aside(JsonStore *json, const char *why)
         uv_store_warn(&json->store, "%s: %s; not applied, but cannot be set aside: %s", journal,
                       why, error->message);
     }
+}
+
+/* With the lock the journal is renamed out of the way; without, it is only not applied. */
+void uv_json_store_set_aside(JsonStore *json, const char *why)
+{
+    const bool had_lock = json->lock_fd >= 0;
+
+    if (!had_lock && (json->never_write || !lock_for_a_moment(json))) {
+        uv_store_warn(&json->store, "%s: %s; not applied",
+                      uv_folder_path(json->store.folder, UV_FILE_JOURNAL), why);
+        return;
+    }
+    if (is_as_seen(json))
+        rename_to_conflict(json, why);
+    else
+        json->seen.overtaken = true; /* what is there now may be somebody's good journal */
     if (!had_lock) {
         close(json->lock_fd);
         json->lock_fd = -1;
@@ -285,27 +310,37 @@ static void remember(JsonStore *json, const Snapshot *snapshot, int fd)
     json->digest = snapshot->digest;
     json->store.identity = snapshot->identity;
     json->seen.present = snapshot->journal;
-    json->seen.fits = json->seen.done = false;
+    json->seen.fits = json->seen.done = json->seen.overtaken = false;
     json->seen.device = snapshot->journal_identity.device;
     json->seen.inode = snapshot->journal_identity.inode;
     json->seen.size_bytes = snapshot->journal ? g_bytes_get_size(snapshot->journal) : 0;
 }
 
-bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error)
+/* Once: file and journal, and what they say together; NULL if that can't be read. */
+static GPtrArray *load_once(JsonStore *json, GError **error)
 {
     g_auto(Snapshot) snapshot = {0};
-    g_autoptr(GPtrArray) variables = NULL;
     int fd;
+
+    if (!take_snapshot(json, &snapshot, &fd, error))
+        return NULL;
+    remember(json, &snapshot, fd);
+    return resolve(json, &snapshot, error);
+}
+
+bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error)
+{
+    g_autoptr(GPtrArray) variables = NULL;
 
     uv_json_store_lower_guard(json);
     uv_json_store_forget_journal(json);
     json->loaded = false;
     json->compact_due_us = json->backoff_us = 0;
-    if (!take_snapshot(json, &snapshot, &fd, error))
-        return false;
-    remember(json, &snapshot, fd);
-    variables = resolve(json, &snapshot, error);
-    snapshot_clear(&snapshot);
+    for (int i = 0; i < TRIES && (i == 0 || json->seen.overtaken); i++) {
+        g_clear_error(error);
+        g_clear_pointer(&variables, g_ptr_array_unref);
+        variables = load_once(json, error);
+    }
     /* A tree of the text was built and freed: an idle engine need not keep that. */
     malloc_trim(0);
     if (!variables)

@@ -57,8 +57,9 @@ typedef struct {
     bool publish_again; /* the last renaming happened, but may not be durable */
     struct {            /* the journal that was there when loading */
         bool present;
-        bool fits; /* was replayed: else it is somebody else's, or of an older text */
-        bool done; /* added nothing to the file */
+        bool fits;      /* was replayed: else it is somebody else's, or of an older text */
+        bool done;      /* added nothing to the file */
+        bool overtaken; /* somebody had the lock in between: read again */
         uint64_t device, inode, size_bytes;
     } seen;
     int64_t compact_due_us, meta_due_us, probe_due_us, guard_due_us; /* 0: not */
@@ -70,7 +71,8 @@ typedef struct {
 /* load.c: what is there now. Variables in order; sets what the store remembers of it. */
 bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error);
 bool uv_json_store_changed(JsonStore *json);
-/* The journal does not belong to the file: out of the way with it, if the lock can be had. */
+/* The journal does not belong to the file: out of the way with it, if the lock can be had, and file
+ * and journal are still those that were read. */
 void uv_json_store_set_aside(JsonStore *json, const char *why);
 /* Digest and identity of what `json->fd` is now. */
 bool uv_json_store_look(JsonStore *json, GError **error);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "file-ops.h"
 #include "filelock.h"
 #include "scratch.h"
 #include "store-json-private.h"
@@ -209,6 +210,87 @@ static void test_two_engines(StoreFixture *f, gconstpointer keeper)
     store_test_expect(&f->t, "A", "4");
 }
 
+/* Somebody else has his turn just before this engine gets the lock. */
+typedef struct {
+    const UvFileOps *ops;
+    void *data;
+    StoreFixture *f; /* NULL once it has happened */
+} Interloper;
+
+static int interloper_open(void *data, UvFileRole role, int flags)
+{
+    Interloper *i = data;
+
+    if (role == UV_FILE_LOCK && i->f) {
+        StoreFixture *f = g_steal_pointer(&i->f);
+
+        store_test_open(&f->t, f->dir, "s.json", false);
+        store_test_put(&f->t, "A", "acknowledged");
+        store_test_drop(&f->t); /* killed: the journal is all that has it */
+    }
+    return i->ops->open(i->data, role, flags);
+}
+
+static int interloper_rename(void *data, UvFileRole from, UvFileRole to, unsigned *ret_number)
+{
+    Interloper *i = data;
+
+    return i->ops->rename(i->data, from, to, ret_number);
+}
+
+static int interloper_unlink(void *data, UvFileRole role)
+{
+    Interloper *i = data;
+
+    return i->ops->unlink(i->data, role);
+}
+
+static int interloper_stat(void *data, UvFileRole role, struct stat *ret_stat)
+{
+    Interloper *i = data;
+
+    return i->ops->stat(i->data, role, ret_stat);
+}
+
+/*
+ * Two engines find a journal that is not the file's. One sets it aside, begins its own, and is
+ * killed; the other, which is about to set aside what it read, must not take that one for it.
+ */
+static void test_set_aside_by_two(StoreFixture *f, gconstpointer keeper)
+{
+    static const UvFileOps ops = {
+        .open = interloper_open,
+        .rename = interloper_rename,
+        .unlink = interloper_unlink,
+        .stat = interloper_stat,
+    };
+    g_autofree char *path = scratch_path(f->dir, "s.json");
+    g_autofree char *other = store_test_json("B", "qemu", NULL);
+    g_autoptr(GPtrArray) variables = NULL;
+    g_autoptr(GError) error = NULL;
+    UvFolder *folder = uv_folder_new(AT_FDCWD, path, NULL);
+    Interloper interloper = {.f = f};
+
+    store_test_put(&f->t, "A", "older");
+    store_test_drop(&f->t);
+    scratch_write(f->dir, "s.json", other);
+    interloper.ops = uv_folder_ops(folder, &interloper.data);
+    uv_folder_set_ops(folder, &ops, &interloper);
+    f->t.store = uv_store_json_open(folder, &(UvStoreOptions){.create = true}, &error);
+    g_assert_no_error(error);
+    StoreTest second = f->t;
+    g_assert_true(second.store->ops->load(second.store, &variables, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(variables->len, ==, 2);
+    g_assert_true(scratch_exists(f->dir, STORE_JOURNAL));
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json.journal.conflict-1"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.journal.conflict-2"));
+    uv_store_close(second.store);
+    store_test_open(&f->t, f->dir, "s.json", false);
+    store_test_expect(&f->t, "A", "acknowledged");
+    store_test_expect(&f->t, "B", "qemu");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -218,5 +300,7 @@ int main(int argc, char **argv)
     store_fixture_add("store-sharing", "guard", test_guard);
     g_test_add("/store-sharing/two-engines", StoreFixture, "keeper", store_fixture_set_up,
                test_two_engines, store_fixture_tear_down);
+    g_test_add("/store-sharing/set-aside-by-two", StoreFixture, NULL, store_fixture_set_up,
+               test_set_aside_by_two, store_fixture_tear_down);
     return g_test_run();
 }
