@@ -4,7 +4,6 @@
 
 #include "store-json-private.h"
 
-#include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
 #include "meta.h"
@@ -95,7 +94,7 @@ static bool read_journal(JsonStore *json, Snapshot *snapshot, GError **error)
     return true;
 }
 
-static bool same_now(JsonStore *json, UvFileRole role, const UvStoreIdentity *identity)
+bool uv_json_store_same_now(JsonStore *json, UvFileRole role, const UvStoreIdentity *identity)
 {
     UvStoreIdentity now = {0};
     struct stat st;
@@ -125,8 +124,9 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
                 close(fd);
             return false;
         }
-        if (i + 1 < TRIES && (!same_now(json, UV_FILE_STORE, &snapshot.identity) ||
-                              !same_now(json, UV_FILE_JOURNAL, &snapshot.journal_identity))) {
+        if (i + 1 < TRIES &&
+            (!uv_json_store_same_now(json, UV_FILE_STORE, &snapshot.identity) ||
+             !uv_json_store_same_now(json, UV_FILE_JOURNAL, &snapshot.journal_identity))) {
             if (fd >= 0)
                 close(fd);
             g_usleep(1000 << i);
@@ -206,64 +206,6 @@ static GPtrArray *replay(JsonStore *json, const UvJournalContent *content, guint
         if (!uv_record_replay(&g_array_index(content->records, UvRecord, i), set))
             return NULL;
     return variables_of(set);
-}
-
-/* false: somebody else has the lock, or it can't be had. */
-static bool lock_for_a_moment(JsonStore *json)
-{
-    json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
-    if (json->lock_fd >= 0 && !uv_filelock_take(json->lock_fd, "", 0, NULL)) {
-        close(json->lock_fd);
-        json->lock_fd = -1;
-    }
-    return json->lock_fd >= 0;
-}
-
-/* File and journal are those that were read before we got the lock. */
-static bool is_as_seen(JsonStore *json)
-{
-    struct stat st;
-
-    return same_now(json, UV_FILE_STORE, &json->store.identity) &&
-           uv_folder_stat(json->store.folder, UV_FILE_JOURNAL, &st, NULL) &&
-           st.st_dev == json->seen.device && st.st_ino == json->seen.inode &&
-           (uint64_t)st.st_size == json->seen.size_bytes;
-}
-
-static void rename_to_conflict(JsonStore *json, const char *why)
-{
-    UvFolder *folder = json->store.folder;
-    const char *journal = uv_folder_path(folder, UV_FILE_JOURNAL);
-    g_autoptr(GError) error = NULL;
-
-    if (uv_folder_rename(folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, &error)) {
-        uv_store_warn(&json->store, "%s: %s; not applied, set aside as %s", journal, why,
-                      uv_folder_path(folder, UV_FILE_CONFLICT));
-        json->seen.present = false;
-    } else {
-        uv_store_warn(&json->store, "%s: %s; not applied, but cannot be set aside: %s", journal,
-                      why, error->message);
-    }
-}
-
-/* With the lock the journal is renamed out of the way; without, it is only not applied. */
-void uv_json_store_set_aside(JsonStore *json, const char *why)
-{
-    const bool had_lock = json->lock_fd >= 0;
-
-    if (!had_lock && (json->never_write || !lock_for_a_moment(json))) {
-        uv_store_warn(&json->store, "%s: %s; not applied",
-                      uv_folder_path(json->store.folder, UV_FILE_JOURNAL), why);
-        return;
-    }
-    if (is_as_seen(json))
-        rename_to_conflict(json, why);
-    else
-        json->seen.overtaken = true; /* what is there now may be somebody's good journal */
-    if (!had_lock) {
-        close(json->lock_fd);
-        json->lock_fd = -1;
-    }
 }
 
 /* The variables of a snapshot; without a journal that fits, of its text alone. */
@@ -397,7 +339,7 @@ bool uv_json_store_changed(JsonStore *json)
 
     if (journal_changed(json))
         return true;
-    if (same_now(json, UV_FILE_STORE, &json->store.identity))
+    if (uv_json_store_same_now(json, UV_FILE_STORE, &json->store.identity))
         return false;
     uv_json_store_lower_guard(json);
     /* Touched, or replaced by the same: then only what we remember changes. */

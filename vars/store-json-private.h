@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The JSON store, in five files: store-json.c (its functions, and when what is due),
- * store-json-load.c (what file and journal together say), store-json-write.c (may we write, and to
- * what), store-json-compact.c (the journal goes into the file), store-json-guard.c (nobody finds a
- * file that is not complete).
+ * The JSON store, in six files: store-json.c (its functions, and when what is due),
+ * store-json-load.c (what file and journal together say), store-json-conflict.c (a journal that is
+ * not the file's), store-json-write.c (may we write, and to what), store-json-compact.c (the
+ * journal goes into the file), store-json-guard.c (nobody finds a file that is not complete).
  *
  * Theory of operation. The content is the file's text, then the journal's records. A journal names
  * the text it belongs to by digest (its base); COMPACT and IMAGE records name texts that the file
@@ -71,11 +71,15 @@ typedef struct {
 /* load.c: what is there now. Variables in order; sets what the store remembers of it. */
 bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error);
 bool uv_json_store_changed(JsonStore *json);
+/* Digest and identity of what `json->fd` is now. */
+bool uv_json_store_look(JsonStore *json, GError **error);
+/* The file that the role names is still the one with this identity. */
+bool uv_json_store_same_now(JsonStore *json, UvFileRole role, const UvStoreIdentity *identity);
+
+/* conflict.c */
 /* The journal does not belong to the file: out of the way with it, if the lock can be had, and file
  * and journal are still those that were read. */
 void uv_json_store_set_aside(JsonStore *json, const char *why);
-/* Digest and identity of what `json->fd` is now. */
-bool uv_json_store_look(JsonStore *json, GError **error);
 
 /* write.c */
 /* Lock, an unchanged file that nobody else has open, and the journal (json->journal) if `create` or
