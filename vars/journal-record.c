@@ -209,13 +209,33 @@ static bool sector_matches(const UvRecordImage *image, const uint8_t *text, size
     return at == end;
 }
 
-bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size)
+static bool size_matches(const UvRecordImage *images, size_t n_images, size_t size)
 {
-    if (size < MIN(image->old_size, image->new_size) ||
-        size > MAX(image->old_size, image->new_size))
+    size_t least = SIZE_MAX, most = 0;
+
+    for (size_t i = 0; i < n_images; i++) {
+        least = MIN(least, MIN(images[i].old_size, images[i].new_size));
+        most = MAX(most, MAX(images[i].old_size, images[i].new_size));
+    }
+    return size >= least && size <= most;
+}
+
+static bool any_sector_matches(const UvRecordImage *images, size_t n_images, const uint8_t *text,
+                               size_t at, size_t end)
+{
+    for (size_t i = n_images; i-- > 0;)
+        if (sector_matches(&images[i], text, at, end))
+            return true;
+    return false;
+}
+
+bool uv_record_image_matches(const UvRecordImage *images, size_t n_images, const uint8_t *text,
+                             size_t size)
+{
+    if (!size_matches(images, n_images, size))
         return false;
-    for (size_t offset = 0; offset < size; offset += SECTOR_BYTES)
-        if (!sector_matches(image, text, offset, MIN(offset + SECTOR_BYTES, size)))
+    for (size_t at = 0; at < size; at += SECTOR_BYTES)
+        if (!any_sector_matches(images, n_images, text, at, MIN(at + SECTOR_BYTES, size)))
             return false;
     return true;
 }

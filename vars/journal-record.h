@@ -38,8 +38,11 @@ typedef struct {
 } UvRecordImage;
 bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image);
 /*
- * Whether `text` is what an unfinished writing in place can leave: each sector is the new one
- * up to some byte and then the old one, the size is between both. Text that somebody else wrote is
- * not.
+ * Whether `text` is what unfinished writings in place can leave: each sector is, for one of the
+ * `n_images` (at least one, the latest last), the new text up to some byte and then the old one,
+ * and the size is between the least and the most of theirs. After a sync that failed it is not
+ * known what of its writing is on the disk, so sectors of an earlier one may still be missing when
+ * the next is under way. Text that somebody else wrote is not.
  */
-bool uv_record_image_matches(const UvRecordImage *image, const uint8_t *text, size_t size);
+bool uv_record_image_matches(const UvRecordImage *images, size_t n_images, const uint8_t *text,
+                             size_t size);

@@ -17,6 +17,8 @@
 
 /* How often a file that is being replaced under us is read again. */
 #define TRIES 10
+/* So many writings in place may be unfinished, one after the other. */
+#define IMAGES_MAX 16
 
 /* File and journal, read together. */
 typedef struct {
@@ -143,6 +145,23 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
     }
 }
 
+/* The text of record `i` on its way into the file, or one of those before it. */
+static bool image_is_under_way(const UvJournalContent *content, guint i, const Snapshot *snapshot,
+                               UvRecordImage *ret_image)
+{
+    UvRecordImage images[IMAGES_MAX];
+    size_t n = IMAGES_MAX, size;
+    const uint8_t *text = g_bytes_get_data(snapshot->text, &size);
+
+    if (!uv_record_read_image(&g_array_index(content->records, UvRecord, i), ret_image))
+        return false;
+    images[--n] = *ret_image;
+    while (i-- > 0 && n > 0)
+        if (uv_record_read_image(&g_array_index(content->records, UvRecord, i), &images[n - 1]))
+            n--;
+    return uv_record_image_matches(images + n, IMAGES_MAX - n, text, size);
+}
+
 /*
  * Which text the content starts from and which records are still to be done; false if the journal
  * does not belong to the file.
@@ -150,27 +169,25 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
 static bool find_start(const UvJournalContent *content, const Snapshot *snapshot,
                        UvRecordImage *ret_image, guint *ret_first)
 {
-    size_t size;
-    const uint8_t *text = g_bytes_get_data(snapshot->text, &size);
     bool found = uv_digest_equal(&content->base, &snapshot->digest);
 
     *ret_first = 0;
     *ret_image = (UvRecordImage){0};
     for (guint i = content->records->len; i-- > 0;) {
         const UvRecord *record = &g_array_index(content->records, UvRecord, i);
-        UvRecordImage image;
         UvDigest digest;
 
         if (uv_record_read_digest(record, &digest) && uv_digest_equal(&digest, &snapshot->digest)) {
+            *ret_image = (UvRecordImage){0};
             *ret_first = i + 1;
             return true;
         }
-        if (uv_record_read_image(record, &image) && uv_record_image_matches(&image, text, size)) {
+        if (image_is_under_way(content, i, snapshot, ret_image)) {
             *ret_first = i + 1;
-            *ret_image = image;
             return true;
         }
     }
+    *ret_image = (UvRecordImage){0};
     return found;
 }
 

@@ -12,7 +12,8 @@
  * may have become since. On opening, the latest one that is the file's present text says which
  * records are still to be done: all (the base), or those behind it. If none is, somebody else wrote
  * the file: the journal is set aside, never applied, never deleted. The one other thing a text can
- * be is an unfinished writing in place of the last IMAGE, and then that image is the content.
+ * be is an unfinished writing in place of the last IMAGE, and of those before it whose sync failed,
+ * and then the last image is the content.
  *
  * A reader takes no lock: it reads file, journal, and looks whether the file is still the same. The
  * lock is taken for the first write and held until release or close; only its holder touches

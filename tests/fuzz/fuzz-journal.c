@@ -19,7 +19,7 @@ static void replay(const UvRecord *record, UvVarset *set)
     uv_record_replay(record, set);
     uv_record_read_digest(record, &digest);
     if (uv_record_read_image(record, &image))
-        uv_record_image_matches(&image, image.old_text, image.old_size);
+        uv_record_image_matches(&image, 1, image.old_text, image.old_size);
 }
 
 static void read_file(const uint8_t *data, size_t size, UvVarset *set)

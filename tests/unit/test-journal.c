@@ -104,7 +104,7 @@ static bool matches(const char *old_text, const char *new_text, const char *text
     UvRecordImage image = {(const uint8_t *)old_text, (const uint8_t *)new_text, strlen(old_text),
                            strlen(new_text)};
 
-    return uv_record_image_matches(&image, (const uint8_t *)text, strlen(text));
+    return uv_record_image_matches(&image, 1, (const uint8_t *)text, strlen(text));
 }
 
 static void test_image(void)
@@ -124,6 +124,28 @@ static void test_image(void)
     g_assert_false(matches("{}", "{ }", "[]"));
 }
 
+/* Two writings, the first of which may not have got to the disk. */
+static void test_images(void)
+{
+    g_autofree char *first = g_strnfill(1500, '1'), *second = g_strnfill(1100, '2');
+    g_autofree char *third = g_strnfill(1300, '3'), *mixed = g_strdup(first);
+    const UvRecordImage images[] = {
+        {(const uint8_t *)first, (const uint8_t *)second, 1500, 1100},
+        {(const uint8_t *)second, (const uint8_t *)third, 1100, 1300},
+    };
+    const uint8_t *text = (const uint8_t *)mixed;
+
+    memset(mixed + 512, '3', 512);
+    memset(mixed + 1024, '2', 76);
+    g_assert_true(uv_record_image_matches(images, 2, text, 1500));
+    g_assert_true(uv_record_image_matches(images, 2, text, 1100));
+    g_assert_false(uv_record_image_matches(images + 1, 1, text, 1300));
+    g_assert_false(uv_record_image_matches(images, 1, text, 1500));
+    g_assert_false(uv_record_image_matches(images, 2, text, 1099));
+    mixed[700] = 'x';
+    g_assert_false(uv_record_image_matches(images, 2, text, 1500));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -131,5 +153,6 @@ int main(int argc, char **argv)
     g_test_add_func("/journal/records", test_records);
     g_test_add_func("/journal/foreign-records", test_foreign_records);
     g_test_add_func("/journal/image", test_image);
+    g_test_add_func("/journal/images", test_images);
     return g_test_run();
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "journal-record.h"
 #include "json.h"
 #include "scratch.h"
 #include "storetest.h"
@@ -286,6 +287,109 @@ static void test_random_kills(void)
     scratch_free(dir);
 }
 
+/* ---- a sync that failed, then a crash ---- */
+
+static char *digits(char digit)
+{
+    return g_strnfill(3000, digit);
+}
+
+/* Writes 1, then 2 with an error at that step, then 3 until the kill at the other. */
+static void run_unlucky_child(const char *dir, int error_at, int kill_at)
+{
+    g_autofree char *one = digits('1'), *two = digits('2'), *three = digits('3');
+    StoreTest t;
+
+    store_test_open(&t, dir, "s.json", false);
+    store_test_put(&t, "A", one);
+    g_assert_true(t.store->ops->compact(t.store, t.set, NULL));
+    store_test_put(&t, "A", two);
+    faults_set(FAULT_ERROR, error_at, EIO);
+    if (t.store->ops->compact(t.store, t.set, NULL))
+        _exit(1); /* a step that does not matter */
+    faults_set(FAULT_NONE, 0, 0);
+    store_test_put(&t, "A", three);
+    faults_set(FAULT_KILL, kill_at, 0);
+    t.store->ops->compact(t.store, t.set, NULL);
+    _exit(2);
+}
+
+static unsigned count_images(const char *dir)
+{
+    g_autoptr(UvJournalContent) content = NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    unsigned count = 0;
+
+    if (!scratch_exists(dir, ".uefivarsfs/s.json.journal"))
+        return 0;
+    bytes = scratch_read(dir, ".uefivarsfs/s.json.journal");
+    if (uv_journal_read(bytes, &content) != UV_JOURNAL_VALID)
+        return 0;
+    for (guint i = 0; i < content->records->len; i++)
+        count += g_array_index(content->records, UvRecord, i).kind == UV_RECORD_IMAGE;
+    return count;
+}
+
+/*
+ * The disk: sectors of the first writing never got there (its sync failed, and nobody writes a page
+ * again that is not dirty), those of the second were on their way.
+ */
+static void lose_sectors(const char *dir)
+{
+    g_autofree char *path = scratch_path(dir, "s.json");
+    g_autofree char *one = digits('1'), *two = digits('2'), *three = digits('3');
+    char *texts[] = {store_test_json("A", one, NULL), store_test_json("A", two, NULL),
+                     store_test_json("A", three, NULL)};
+    size_t size = strlen(texts[0]);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    for (size_t at = 0; at < size; at += 512)
+        g_assert_cmpint(pwrite(fd, texts[at / 512 % 3] + at, MIN(512, size - at), at), >, 0);
+    close(fd);
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(texts[i]);
+}
+
+/* The child's exit status; -1: it was killed. */
+static int crash_after_lost_sync(int error_at, int kill_at, bool *ret_seen)
+{
+    g_autofree char *three = digits('3');
+    char *dir = scratch_new();
+    int status;
+    pid_t pid;
+
+    prepare(dir, true);
+    pid = fork();
+    if (pid == 0)
+        run_unlucky_child(dir, error_at, kill_at);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    if (WIFSIGNALED(status) && count_images(dir) == 2) {
+        StoreTest t;
+
+        *ret_seen = true;
+        lose_sectors(dir);
+        store_test_open(&t, dir, "s.json", false);
+        g_assert_false(store_test_warned(&t, "set aside"));
+        store_test_expect(&t, "A", three);
+        store_test_close(&t);
+    }
+    scratch_free(dir);
+    return WIFSIGNALED(status) ? -1 : WEXITSTATUS(status);
+}
+
+static void test_lost_sync(void)
+{
+    bool seen = false;
+
+    for (int error_at = 0; error_at < 12; error_at++) {
+        int kill_at = 0;
+
+        while (crash_after_lost_sync(error_at, kill_at, &seen) == -1)
+            kill_at++;
+    }
+    g_assert_true(seen);
+}
+
 static void add(const char *name, FaultKind kind, int code)
 {
     for (int in_place = 0; in_place <= 1; in_place++) {
@@ -310,6 +414,7 @@ int main(int argc, char **argv)
     add("one-enospc", FAULT_ERROR, ENOSPC);
     add("eio", FAULT_ERRORS, EIO);
     add("enospc", FAULT_ERRORS, ENOSPC);
+    g_test_add_func("/store-crash/lost-sync", test_lost_sync);
     g_test_add_func("/store-crash/random-kills", test_random_kills);
     return g_test_run();
 }
