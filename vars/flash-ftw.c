@@ -168,7 +168,6 @@ static bool take_pending(UvImage *image, const UvFlashLayout *layout, const Writ
 {
     const uint64_t at = layout->work_offset + ftw->record_at;
     const uint64_t block = layout->block_bytes;
-    const int64_t target = (int64_t)layout->spare_offset + record->relative;
 
     if (!(record->flags & BOOT_BLOCK_UPDATE))
         return refuse(image, at, "updates a boot block", error);
@@ -179,8 +178,10 @@ static bool take_pending(UvImage *image, const UvFlashLayout *layout, const Writ
     const uint64_t bytes = (record->offset + record->length + block - 1) / block * block;
     if (bytes == 0 || bytes > layout->spare_bytes)
         return refuse(image, at, "has an impossible length", error);
-    if (record->relative < -(int64_t)layout->volume_bytes || record->relative >= 0 ||
-        target < (int64_t)layout->volume_offset || (uint64_t)target + bytes > layout->work_offset)
+    if (record->relative < -(int64_t)layout->volume_bytes || record->relative >= 0)
+        return refuse(image, at, "has its target outside the variable area", error);
+    const int64_t target = (int64_t)layout->spare_offset + record->relative;
+    if (target < (int64_t)layout->volume_offset || (uint64_t)target + bytes > layout->work_offset)
         return refuse(image, at, "has its target outside the variable area", error);
     ftw->pending = true;
     ftw->target_offset = target;
