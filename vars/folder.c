@@ -58,8 +58,9 @@ static void set_texts(UvFolder *folder, const char *dir_text, const char *store)
 
 static void set_errno_error(GError **error, const char *text, int code)
 {
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "%s: %s", text,
-                g_strerror(code));
+    /* GFileError knows no quota; to everybody here it is a full disk. */
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code == EDQUOT ? ENOSPC : code),
+                "%s: %s", text, g_strerror(code));
 }
 
 UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)

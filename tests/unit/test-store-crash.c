@@ -2,7 +2,7 @@
 
 /*
  * The JSON store when something goes wrong at each step of its work: killed, killed in the middle
- * of a write, cut from power, told EIO or ENOSPC. Afterwards every acknowledged change is there, at
+ * of a write, cut from power, told EIO, ENOSPC or EDQUOT. Afterwards every acknowledged change is there, at
  * most the one in progress besides, and the store works.
  */
 
@@ -185,7 +185,7 @@ static bool errors_at(FaultKind kind, int at, int code, bool in_place)
         g_autoptr(GError) error = NULL;
         StoreTest reader;
 
-        int expected = code == ENOSPC ? UV_STORE_ERROR_NO_SPACE : UV_STORE_ERROR_IO;
+        int expected = code == EIO ? UV_STORE_ERROR_IO : UV_STORE_ERROR_NO_SPACE;
 
         if (!do_work(&t, i, &error))
             g_assert_error(error, UV_STORE_ERROR, expected);
@@ -412,8 +412,10 @@ int main(int argc, char **argv)
     add("power", FAULT_POWER, 0);
     add("one-eio", FAULT_ERROR, EIO);
     add("one-enospc", FAULT_ERROR, ENOSPC);
+    add("one-edquot", FAULT_ERROR, EDQUOT);
     add("eio", FAULT_ERRORS, EIO);
     add("enospc", FAULT_ERRORS, ENOSPC);
+    add("edquot", FAULT_ERRORS, EDQUOT);
     g_test_add_func("/store-crash/lost-sync", test_lost_sync);
     g_test_add_func("/store-crash/random-kills", test_random_kills);
     return g_test_run();
