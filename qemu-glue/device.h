@@ -34,7 +34,6 @@ struct GlueDevice {
     uint8_t *pio_buffer; /* buffer_bytes of them */
 
     uint8_t *request; /* GLUE_BUFFER_MAX: the copy that a request is made from */
-    bool busy;        /* inside a command: its DMA may come back to our registers */
 
     GlueForward *forward; /* NULL before realize */
     Notifier exit_notifier;

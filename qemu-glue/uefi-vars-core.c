@@ -2,7 +2,8 @@
 /*
  * The registers, as edk2's driver knows them (hw/uefi/var-service-api.h). A command is complete
  * when its write returns. Guest memory is read once, into `request`, and what was read there is
- * what is checked and sent.
+ * what is checked and sent. Only memory takes part in DMA, so no command reaches a device, this one
+ * included; and QEMU lets none of its devices be entered twice.
  */
 #include "qemu/osdep.h"
 
@@ -14,6 +15,8 @@
 
 #define MM_HEADER_BYTES 24u /* GUID, u64 length of what follows */
 #define MM_LENGTH_OFFSET 16u
+
+static const MemTxAttrs memory_only = {.memory = 1};
 
 /* After a state that failed to load the registers may say anything: what counts is the buffer. */
 static uint32_t usable_bytes(const GlueDevice *device)
@@ -33,16 +36,17 @@ static bool fetch(GlueDevice *device, bool dma, uint32_t offset, uint32_t bytes)
         return true;
     }
     return dma_memory_read(&address_space_memory, dma_address(device) + offset,
-                           device->request + offset, bytes, MEMTXATTRS_UNSPECIFIED) == MEMTX_OK;
+                           device->request + offset, bytes, memory_only) == MEMTX_OK;
 }
 
-static void deliver(GlueDevice *device, bool dma, const void *reply, uint32_t bytes)
+static bool deliver(GlueDevice *device, bool dma, const void *reply, uint32_t bytes)
 {
-    if (dma)
-        dma_memory_write(&address_space_memory, dma_address(device), reply, bytes,
-                         MEMTXATTRS_UNSPECIFIED);
-    else
+    if (!dma) {
         memcpy(device->pio_buffer, reply, bytes);
+        return true;
+    }
+    return dma_memory_write(&address_space_memory, dma_address(device), reply, bytes,
+                            memory_only) == MEMTX_OK;
 }
 
 /* What comes back as it was sent (mostly the room for an answer) need not be written again. */
@@ -77,9 +81,9 @@ static uint16_t run_mm(GlueDevice *device, bool dma)
     if (!reply)
         return status;
     data = g_bytes_get_data(reply, &bytes);
-    if (bytes > usable_bytes(device))
+    if (bytes > usable_bytes(device) ||
+        !deliver(device, dma, data, changed_bytes(device, data, bytes, MM_HEADER_BYTES + length)))
         return UEFI_VARS_STS_ERR_UNKNOWN;
-    deliver(device, dma, data, changed_bytes(device, data, bytes, MM_HEADER_BYTES + length));
     return status;
 }
 
@@ -163,9 +167,7 @@ static void write_register(GlueDevice *device, hwaddr address, uint64_t value, u
 
     switch (address) {
     case UEFI_VARS_REG_CMD_STS:
-        device->busy = true;
         device->status = run_command(device, value);
-        device->busy = false;
         break;
     case UEFI_VARS_REG_BUFFER_SIZE:
         set_buffer_size(device, MIN(value, GLUE_BUFFER_MAX));
@@ -194,8 +196,6 @@ static uint64_t glue_read(void *opaque, hwaddr address, unsigned size)
 {
     GlueDevice *device = opaque;
 
-    if (device->busy)
-        return UINT64_MAX;
     if (is_split(address, size))
         return (uint32_t)read_register(device, address, 4) | read_register(device, address + 4, 4)
                                                                  << 32;
@@ -206,8 +206,6 @@ static void glue_write(void *opaque, hwaddr address, uint64_t value, unsigned si
 {
     GlueDevice *device = opaque;
 
-    if (device->busy)
-        return;
     if (is_split(address, size)) {
         write_register(device, address, (uint32_t)value, 4);
         write_register(device, address + 4, value >> 32, 4);
@@ -233,5 +231,7 @@ void glue_core_init(GlueDevice *device)
 void glue_core_reset(GlueDevice *device)
 {
     drop_buffer(device);
+    device->pio_offset = 0;
+    device->status = UEFI_VARS_STS_SUCCESS;
     glue_forward_reset(device->forward);
 }

@@ -61,6 +61,11 @@ bool glue_sysbus_realize(DeviceState *dev, Error **errp)
 {
     GlueDevice *device = GLUE_DEVICE(dev);
 
+    /* NULL where there are two. */
+    if (!object_resolve_path_type("", TYPE_GLUE_DEVICE, NULL)) {
+        error_setg(errp, "a machine has one %s", object_get_typename(OBJECT(dev)));
+        return false;
+    }
     if (!device->socket_path) {
         error_setg(errp, "socket=PATH is missing: this module forwards to an engine");
         error_append_hint(errp, "It is uefivarsfs' hw-uefi-vars.so, found through QEMU_MODULE_DIR; "
@@ -91,9 +96,12 @@ static void base_unrealize(DeviceState *dev)
     glue_forward_end(device->forward);
 }
 
-static void base_reset(DeviceState *dev)
+/* A machine that wakes up (S3) has not lost its memory, and the drivers in it find the device and
+ * its session as they left them; QEMU's own forgets both. */
+static void base_reset(Object *obj, ResetType type)
 {
-    glue_core_reset(GLUE_DEVICE(dev));
+    if (type != RESET_TYPE_WAKEUP)
+        glue_core_reset(GLUE_DEVICE(obj));
 }
 
 static void base_instance_init(Object *obj)
@@ -125,6 +133,14 @@ static void refuse_jsonfile(Object *obj, const char *value, Error **errp)
                       value);
 }
 
+static void set_wanted(Object *obj, const char *name, GlueTri *wanted, bool value, Error **errp)
+{
+    if (DEVICE(obj)->realized)
+        qdev_prop_set_after_realize(DEVICE(obj), name, errp);
+    else
+        *wanted = value ? GLUE_TRI_ON : GLUE_TRI_OFF;
+}
+
 static bool get_force_secure_boot(Object *obj, Error **errp)
 {
     return GLUE_DEVICE(obj)->wants.force_secure_boot == GLUE_TRI_ON;
@@ -132,7 +148,7 @@ static bool get_force_secure_boot(Object *obj, Error **errp)
 
 static void set_force_secure_boot(Object *obj, bool value, Error **errp)
 {
-    GLUE_DEVICE(obj)->wants.force_secure_boot = value ? GLUE_TRI_ON : GLUE_TRI_OFF;
+    set_wanted(obj, "force-secure-boot", &GLUE_DEVICE(obj)->wants.force_secure_boot, value, errp);
 }
 
 static bool get_disable_custom_mode(Object *obj, Error **errp)
@@ -142,7 +158,8 @@ static bool get_disable_custom_mode(Object *obj, Error **errp)
 
 static void set_disable_custom_mode(Object *obj, bool value, Error **errp)
 {
-    GLUE_DEVICE(obj)->wants.disable_custom_mode = value ? GLUE_TRI_ON : GLUE_TRI_OFF;
+    set_wanted(obj, "disable-custom-mode", &GLUE_DEVICE(obj)->wants.disable_custom_mode, value,
+               errp);
 }
 
 static const Property glue_properties[] = {
@@ -160,7 +177,7 @@ static void base_class_init(ObjectClass *klass, GlueClassData *data)
     dc->unrealize = base_unrealize;
     dc->vmsd = &glue_vmstate;
     dc->user_creatable = true;
-    device_class_set_legacy_reset(dc, base_reset);
+    RESETTABLE_CLASS(klass)->phases.hold = base_reset;
     device_class_set_props(dc, glue_properties);
     /* Not qdev properties: unset, true and false are three things. */
     object_class_property_add_bool(klass, "force-secure-boot", get_force_secure_boot,

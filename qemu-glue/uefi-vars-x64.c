@@ -18,22 +18,16 @@
 
 static void x64_realize(DeviceState *dev, Error **errp)
 {
-    static bool registered;
     HARDWARE_INFO_SIMPLE_DEVICE where = {
         .mmio_address = cpu_to_le64(X64_ADDRESS),
     };
 
-    if (registered) {
-        error_setg(errp, "a machine has one %s", TYPE_UEFI_VARS_X64);
-        return;
-    }
     if (!fw_cfg_find()) {
         error_setg(errp, "this machine has no fw_cfg, so its firmware could not find the device");
         return;
     }
     if (!glue_sysbus_realize(dev, errp))
         return;
-    registered = true;
     hardware_info_register(HardwareInfoQemuUefiVars, &where, sizeof(where));
     sysbus_mmio_map(SYS_BUS_DEVICE(dev), 0, X64_ADDRESS);
 }

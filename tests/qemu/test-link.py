@@ -3,6 +3,7 @@
 """The device and an engine that misbehaves: nothing hangs, nothing is sent twice, a reset is not
 lost, and a start that can't work is refused with a reason."""
 
+import shutil
 import signal
 import struct
 import time
@@ -10,7 +11,7 @@ import unittest
 
 import fakeengine
 from fakeengine import CLOSE, RAW, REFUSE, SILENT
-from qemu import DeviceGuest, Qemu, X64_BASE, need, uv
+from qemu import ADDRESS_LOW, BUFFER_MAX, BUFFER_SIZE, DeviceGuest, Qemu, X64_BASE, need, uv
 
 DEVICE_ERROR = uv.DEVICE_UNKNOWN_ERROR
 LIMIT = 5.0
@@ -88,6 +89,18 @@ class Refusals(unittest.TestCase):
         with Qemu(device, args=["-device", device], qtest=False) as qemu:
             self.assertEqual(qemu.wait(), 1)
             self.assertIn("a machine has one uefi-vars-x64", qemu.stderr())
+
+    @unittest.skipUnless(shutil.which("qemu-system-aarch64"), "no qemu-system-aarch64")
+    def test_two_devices_of_a_device_tree(self):
+        """Each with an engine of its own; firmware takes either."""
+        engines = [fakeengine.FakeEngine() for _ in range(2)]
+        devices = []
+        for engine in engines:
+            self.addCleanup(engine.close)
+            devices.append(f"uefi-vars-sysbus,socket={engine.path}")
+        with Qemu(devices[0], arch="aarch64", args=["-device", devices[1]], qtest=False) as qemu:
+            self.assertEqual(qemu.wait(), 1)
+            self.assertIn("a machine has one uefi-vars-sysbus", qemu.stderr())
 
 
 class Link(unittest.TestCase):
@@ -222,6 +235,35 @@ class Link(unittest.TestCase):
         self.assertEqual(self.timed(), 0)
         self.assertEqual(self.engine.types(), [uv.HELLO, uv.RESET, uv.MM])
 
+    def test_wakeup_is_no_reset(self):
+        """The firmware's drivers go on where they were, and so must the device and the session."""
+        with Qemu(f"uefi-vars-x64,socket={self.engine.path}") as qemu:
+            guest = DeviceGuest(qemu, address=0x2000000)
+            # Q35's power management, at the port where SeaBIOS puts it.
+            qemu.store_port(0xCF8, 4, 0x8000F840)
+            qemu.store_port(0xCFC, 4, 0x601)
+            qemu.store_port(0xCF8, 4, 0x8000F844)
+            qemu.store_port(0xCFC, 1, 0x80)
+            self.engine.frames.clear()
+            qemu.qmp("cont")
+            qemu.store_port(0x604, 2, 1 << 13 | 1 << 10)  # PM1 control: sleep, S3
+            self.wait_for_event(qemu, "SUSPEND")
+            qemu.qmp("system_wakeup")
+            self.wait_for_event(qemu, "WAKEUP")
+            self.assertEqual(guest.register(BUFFER_SIZE), BUFFER_MAX)
+            self.assertEqual(guest.register(ADDRESS_LOW), guest.address)
+            self.assertEqual(guest.mm(MESSAGE), (0, MESSAGE))
+            self.assertEqual(self.engine.types(), [uv.MM])
+
+    def wait_for_event(self, qemu, name):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            qemu.qmp("query-status")
+            if name in [event["event"] for event in qemu.events]:
+                return
+            time.sleep(0.01)
+        self.fail(f"no {name}: {qemu.events}")
+
     def test_refused_request(self):
         self.engine.answers[uv.MM] = lambda _: REFUSE(uv.E_STATE, "not now")
         self.assertEqual(self.timed(), DEVICE_ERROR)
@@ -263,6 +305,23 @@ class Link(unittest.TestCase):
         self.engine.answers[uv.HELLO] = lambda _: fakeengine.hello_reply(version=2)
         self.assertEqual(self.timed(), DEVICE_ERROR)
         self.assertEqual(self.engine.count(uv.MM), 0)
+
+    def test_options_stay_what_they_were(self):
+        """Changed while it runs, the next HELLO would be refused."""
+        with Qemu(f"uefi-vars-x64,socket={self.engine.path},id=uv") as qemu:
+            for name, value in ("force-secure-boot", True), ("disable-custom-mode", True), \
+                               ("size", 65536), ("socket", "/nowhere"), ("jsonfile", "/nowhere"):
+                with self.assertRaises(RuntimeError):
+                    qemu.qmp("qom-set", path="/machine/peripheral/uv", property=name, value=value)
+            self.engine.drop()
+            self.assertEqual(DeviceGuest(qemu).mm(MESSAGE), (0, MESSAGE))
+
+    def test_not_plugged_while_running(self):
+        with Qemu(f"uefi-vars-x64,socket={self.engine.path},id=uv") as qemu:
+            with self.assertRaisesRegex(RuntimeError, "not support hotplugging"):
+                qemu.qmp("device_add", driver="uefi-vars-x64", socket=self.engine.path)
+            with self.assertRaisesRegex(RuntimeError, "not support hotplugging"):
+                qemu.qmp("device_del", id="uv")
 
     def test_bye(self):
         self.assertEqual(self.qemu.quit(), 0)

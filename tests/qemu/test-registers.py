@@ -11,6 +11,9 @@ import fakeengine
 from qemu import (ADDRESS_HIGH, ADDRESS_LOW, BUFFER_SIZE, COMMAND, CRC, FLAGS, MAGIC, MM_DMA, MM_PIO,
                   PIO_ZERO, RESET, STATUS, WINDOW, DeviceGuest, Qemu, X64_BASE, crc32c, need, uv)
 
+IOAPIC = 0xFEC00000
+ROM = 0xFFFC0000
+
 # What our device answers otherwise than QEMU's, and why. (Name of the step: reason)
 DIFFERENCES = {
     "window 8 bits": "moves one byte; QEMU's device two",
@@ -18,6 +21,7 @@ DIFFERENCES = {
     "crc beyond a smaller buffer": "is 0, as in later QEMU",
     "a new buffer is zero": "as in later QEMU",
     "dma from nowhere": "guest memory that can't be read is no request; QEMU takes it for zeroes",
+    "dma from another device": "only memory is read; QEMU reads the device's registers",
 }
 
 
@@ -118,6 +122,9 @@ def transfers(steps):
     steps.write(BUFFER_SIZE, 64, 4)
     steps.write(ADDRESS_HIGH, 0x80, 4)
     steps.command("dma from nowhere", MM_DMA)
+    steps.write(ADDRESS_HIGH, 0, 4)
+    steps.write(ADDRESS_LOW, IOAPIC, 4)
+    steps.command("dma from another device", MM_DMA)
 
 
 class Registers(unittest.TestCase):
@@ -197,13 +204,39 @@ class Registers(unittest.TestCase):
                 self.assertEqual(DeviceGuest(qemu, address=address).mm(message), (0, message))
 
     def test_dma_onto_our_own_registers(self):
-        """A request that lies in the device itself, and a reply that is written there."""
-        self.engine.answers[uv.MM] = lambda payload: bytes(8) + bytes([2, 0]) * 32
+        """No request lies in the device itself."""
         guest = DeviceGuest(self.ours)
+        self.engine.frames.clear()
         for address in (X64_BASE, X64_BASE + 2, X64_BASE - 8, X64_BASE + 0x10):
             guest.set_register(ADDRESS_LOW, address)
-            guest.command(MM_DMA)
-            self.assertEqual(guest.register(MAGIC, 2), 0xEF1)
+            self.assertEqual(guest.command(MM_DMA), uv.DEVICE_BAD_BUFFER_SIZE)
+            self.assertEqual(guest.register(ADDRESS_LOW), address)
+        self.assertEqual(self.engine.frames, [])
+
+    def test_reply_that_can_not_be_written(self):
+        """It is no success, whatever the engine says."""
+        at = self.ours.read(ROM, 0x40000).index(bytes(24))
+        guest = DeviceGuest(self.ours, address=ROM + at)
+        self.engine.frames.clear()
+        self.assertEqual(guest.command(MM_DMA), uv.DEVICE_UNKNOWN_ERROR)
+        self.assertEqual(self.engine.frames, [(1, uv.MM, bytes(24))])
+
+    def test_machine_reset(self):
+        """Every register is as it was at first."""
+        def registers():
+            return [self.ours.load(X64_BASE + offset, 4) for offset in range(0, 0x20, 4)]
+
+        at_first = registers()
+        guest = DeviceGuest(self.ours)
+        guest.put_window(bytes(range(64)))
+        self.assertEqual(guest.command(0x77), uv.DEVICE_NOT_SUPPORTED)
+        self.assertEqual(guest.register(STATUS, 2), uv.DEVICE_NOT_SUPPORTED)
+        self.ours.qmp("system_reset")
+        self.assertEqual(guest.register(STATUS, 2), 0)
+        guest.set_register(BUFFER_SIZE, 64)
+        self.assertEqual(guest.register(CRC), crc32c(b""))
+        self.ours.qmp("system_reset")
+        self.assertEqual(registers(), at_first)
 
     def test_hardware_info(self):
         """fw_cfg's etc/hardware-info, byte for byte QEMU's."""
