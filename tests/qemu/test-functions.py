@@ -50,6 +50,9 @@ DIFFERENCES = {
     "ready to boot at runtime": "2.4",
 }
 
+# Those of them that QEMU answers as we do since some release (11.0 does, 10.0.2 did not).
+FIXED_LATER = {"PK, unsigned"}
+
 
 def attempt(call):
     """What a call gives, made comparable: names of statuses, bytes, or the device's error."""
@@ -195,6 +198,8 @@ class Functions(unittest.TestCase):
         theirs = stock()
         for name, answer in self.dma.items():
             with self.subTest(name, rule=DIFFERENCES.get(name)):
+                if name in FIXED_LATER and answer == theirs[name]:
+                    continue
                 if name in DIFFERENCES:
                     self.assertNotEqual(answer, theirs[name], "no difference any more")
                 else:
@@ -202,6 +207,7 @@ class Functions(unittest.TestCase):
 
     def test_names_of_differences(self):
         self.assertLessEqual(set(DIFFERENCES), set(self.dma))
+        self.assertLessEqual(FIXED_LATER, set(DIFFERENCES))
 
 
 if __name__ == "__main__":
