@@ -32,8 +32,9 @@ static bool kept_identity(const AuthWrite *write, UvPayload *ret_identity)
     return true;
 }
 
-/* `ret_digest` is what to keep: as it is, or QEMU's spelling in the place of edk2's. */
-static EfiStatus check_signer(const AuthWrite *write, GBytes **ret_digest)
+/* `ret_digest` is what to keep in JSON stores: as it is, or QEMU's spelling in the place of edk2's.
+ */
+static EfiStatus check_signer(const AuthWrite *write, GBytes **ret_digest, UvIdentity *ret_spelling)
 {
     UvPayload kept;
 
@@ -44,6 +45,7 @@ static EfiStatus check_signer(const AuthWrite *write, GBytes **ret_digest)
     if (identity == UV_IDENTITY_OTHER)
         return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.3",
                            "another signer than the variable's");
+    *ret_spelling = identity;
     if (!keeps_certdb(write))
         *ret_digest = identity == UV_IDENTITY_QEMU ? g_bytes_ref(write->old->digest)
                                                    : uv_pkcs7_identity(write->pkcs7);
@@ -69,18 +71,40 @@ static EfiStatus create(AuthWrite *write)
     return status == EFI_SUCCESS ? auth_store(write, content, NULL) : status;
 }
 
+/* An identity that came from a JSON store gets edk2's spelling, so that edk2 knows the signer too.
+ * Nothing depends on it: a certdb without room for that stays as it is. */
+static void respell(AuthWrite *write)
+{
+    g_autoptr(GBytes) identity = uv_pkcs7_identity_edk2(write->pkcs7);
+    UvRefusal ignored;
+
+    if (identity)
+        (void)!uv_certdb_insert(write->change, write->gate, is_nv(write), identity, &ignored);
+}
+
+/* certdb after an update. */
+static EfiStatus follow(AuthWrite *write, UvIdentity spelling)
+{
+    if (write->header.content.size == 0 && !is_append(write))
+        return uv_certdb_remove(write->change, write->gate, is_nv(write), write->refusal);
+    if (spelling == UV_IDENTITY_QEMU)
+        respell(write);
+    return EFI_SUCCESS;
+}
+
 static EfiStatus update(AuthWrite *write)
 {
     const UvPayload *content = &write->header.content;
     g_autoptr(GBytes) digest = NULL;
+    UvIdentity spelling = UV_IDENTITY_OTHER;
 
-    EfiStatus status = check_signer(write, &digest);
+    EfiStatus status = check_signer(write, &digest, &spelling);
     if (status == EFI_SUCCESS)
         status = auth_check_signature(write);
     if (status == EFI_SUCCESS)
         status = auth_store(write, content, digest);
-    if (status == EFI_SUCCESS && keeps_certdb(write) && content->size == 0 && !is_append(write))
-        status = uv_certdb_remove(write->change, write->gate, is_nv(write), write->refusal);
+    if (status == EFI_SUCCESS && keeps_certdb(write))
+        status = follow(write, spelling);
     return status;
 }
 

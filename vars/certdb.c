@@ -13,29 +13,24 @@
     (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS |                               \
      EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)
 
-typedef struct {
-    UvGuid guid;
-    const uint8_t *bytes; /* the whole entry */
-    size_t size;
-    const uint8_t *name; /* UTF-16LE without NUL */
-    size_t name_units;
-    UvPayload identity;
-} Entry;
-
-static UvName *certdb_name(bool nv)
+UvName *uv_certdb_name(bool nv)
 {
     return uv_name_new_utf8(nv ? "certdb" : "certdbv", NULL);
 }
 
+uint32_t uv_certdb_attributes(bool nv)
+{
+    return CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0);
+}
+
 static const UvVariable *lookup(const UvChange *change, bool nv)
 {
-    g_autoptr(UvName) name = certdb_name(nv);
+    g_autoptr(UvName) name = uv_certdb_name(nv);
 
     return uv_change_lookup(change, &uv_guid_cert_db, name);
 }
 
-/* Past the size in front; a failed reader if that is not the variable's. */
-static UvReader open_entries(const UvVariable *certdb)
+UvReader uv_certdb_open(const UvVariable *certdb)
 {
     UvReader reader;
     gsize size;
@@ -47,10 +42,9 @@ static UvReader open_entries(const UvVariable *certdb)
     return reader;
 }
 
-/* false at the end, and (the reader failed) at a malformed entry. */
-static bool next_entry(UvReader *reader, Entry *ret_entry)
+bool uv_certdb_next(UvReader *reader, UvCertdbEntry *ret_entry)
 {
-    Entry entry = {.bytes = reader->at};
+    UvCertdbEntry entry = {.bytes = reader->at};
     UvReader peek = *reader;
 
     if (reader->failed || reader->left == 0)
@@ -72,7 +66,7 @@ static bool next_entry(UvReader *reader, Entry *ret_entry)
     return true;
 }
 
-static bool entry_is(const Entry *entry, const UvGuid *guid, const UvName *name)
+bool uv_certdb_entry_is(const UvCertdbEntry *entry, const UvGuid *guid, const UvName *name)
 {
     return uv_guid_equal(&entry->guid, guid) && entry->name_units == uv_name_units(name) &&
            memcmp(entry->name, uv_name_utf16le(name), 2 * entry->name_units) == 0;
@@ -82,13 +76,13 @@ bool uv_certdb_find(const UvChange *change, bool nv, const UvGuid *guid, const U
                     UvPayload *ret_identity)
 {
     const UvVariable *certdb = lookup(change, nv);
-    Entry entry;
+    UvCertdbEntry entry;
 
     if (!certdb)
         return false;
-    UvReader reader = open_entries(certdb);
-    while (next_entry(&reader, &entry)) {
-        if (entry_is(&entry, guid, name)) {
+    UvReader reader = uv_certdb_open(certdb);
+    while (uv_certdb_next(&reader, &entry)) {
+        if (uv_certdb_entry_is(&entry, guid, name)) {
             *ret_identity = entry.identity;
             return true;
         }
@@ -97,48 +91,63 @@ bool uv_certdb_find(const UvChange *change, bool nv, const UvGuid *guid, const U
 }
 
 /* The entries that `keep` wants, behind a size that end() fills in; false if malformed. */
-typedef bool (*Keep)(const Entry *entry, const UvChange *change, const void *data);
+typedef bool (*Keep)(const UvCertdbEntry *entry, const UvChange *change, const void *data);
 
 static bool copy_entries(UvWriter *writer, const UvVariable *certdb, const UvChange *change,
                          Keep keep, const void *data)
 {
-    Entry entry;
+    UvCertdbEntry entry;
 
     uv_writer_init(writer, UV_VARIABLE_MAX);
     uv_write_u32(writer, 0);
     if (!certdb)
         return true;
-    UvReader reader = open_entries(certdb);
-    while (next_entry(&reader, &entry)) {
+    UvReader reader = uv_certdb_open(certdb);
+    while (uv_certdb_next(&reader, &entry)) {
         if (keep(&entry, change, data))
             uv_write_bytes(writer, entry.bytes, entry.size);
     }
     return uv_reader_done(&reader);
 }
 
-static GBytes *finish(UvWriter *writer)
+void uv_certdb_write_entry(UvWriter *writer, const UvGuid *guid, const UvName *name,
+                           GBytes *identity)
+{
+    const size_t name_bytes = 2 * uv_name_units(name);
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(identity, &size);
+
+    uv_write_bytes(writer, guid->bytes, sizeof guid->bytes);
+    uv_write_u32(writer, ENTRY_HEADER_BYTES + name_bytes + size);
+    uv_write_u32(writer, uv_name_units(name));
+    uv_write_u32(writer, size);
+    uv_write_bytes(writer, uv_name_utf16le(name), name_bytes);
+    uv_write_bytes(writer, bytes, size);
+}
+
+GBytes *uv_certdb_finish(UvWriter *writer)
 {
     uv_write_u32_at(writer, 0, uv_writer_size(writer));
     return uv_writer_steal(writer);
 }
 
-static bool is_not_requested(const Entry *entry, const UvChange *change, const void *data)
+static bool is_not_requested(const UvCertdbEntry *entry, const UvChange *change, const void *data)
 {
     const UvSetRequest *request = data;
 
-    return !entry_is(entry, &request->guid, request->name);
+    return !uv_certdb_entry_is(entry, &request->guid, request->name);
 }
 
 static EfiStatus store(UvChange *change, const UvGate *gate, bool nv, GBytes *bytes,
                        UvRefusal *refusal)
 {
-    g_autoptr(UvName) name = certdb_name(nv);
+    g_autoptr(UvName) name = uv_certdb_name(nv);
     gsize size;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
     const UvUpdate update = {
         .guid = uv_guid_cert_db,
         .name = name,
-        .attributes = CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0),
+        .attributes = uv_certdb_attributes(nv),
         .data = data,
         .data_bytes = size,
     };
@@ -150,22 +159,14 @@ EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes
                            UvRefusal *refusal)
 {
     const UvSetRequest *request = gate->request;
-    const size_t name_bytes = 2 * uv_name_units(request->name);
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(identity, &size);
     g_auto(UvWriter) writer = {0};
 
     if (!copy_entries(&writer, lookup(change, nv), change, is_not_requested, request)) {
         *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is malformed"};
         return EFI_SECURITY_VIOLATION;
     }
-    uv_write_bytes(&writer, request->guid.bytes, sizeof request->guid.bytes);
-    uv_write_u32(&writer, ENTRY_HEADER_BYTES + name_bytes + size);
-    uv_write_u32(&writer, uv_name_units(request->name));
-    uv_write_u32(&writer, size);
-    uv_write_bytes(&writer, uv_name_utf16le(request->name), name_bytes);
-    uv_write_bytes(&writer, bytes, size);
-    g_autoptr(GBytes) whole = finish(&writer);
+    uv_certdb_write_entry(&writer, &request->guid, request->name, identity);
+    g_autoptr(GBytes) whole = uv_certdb_finish(&writer);
     if (!whole) {
         *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is full"};
         return EFI_OUT_OF_RESOURCES;
@@ -180,13 +181,13 @@ EfiStatus uv_certdb_remove(UvChange *change, const UvGate *gate, bool nv, UvRefu
 
     if (!certdb || !copy_entries(&writer, certdb, change, is_not_requested, gate->request))
         return EFI_SUCCESS;
-    g_autoptr(GBytes) whole = finish(&writer);
+    g_autoptr(GBytes) whole = uv_certdb_finish(&writer);
     return whole ? store(change, gate, nv, whole, refusal) : EFI_SUCCESS;
 }
 
 static void put(UvChange *change, bool nv, GBytes *bytes)
 {
-    g_autoptr(UvName) name = certdb_name(nv);
+    g_autoptr(UvName) name = uv_certdb_name(nv);
     const UvVariable *old = lookup(change, nv);
 
     if (old && g_bytes_equal(old->data, bytes))
@@ -194,14 +195,14 @@ static void put(UvChange *change, bool nv, GBytes *bytes)
     g_autoptr(UvVariable) variable = uv_variable_new(&(UvVariable){
         .guid = uv_guid_cert_db,
         .name = name,
-        .attributes = CERTDB_ATTRIBUTES | (nv ? EFI_VARIABLE_NON_VOLATILE : 0),
+        .attributes = uv_certdb_attributes(nv),
         .data = bytes,
         .mtime_ns = nv ? g_get_real_time() * 1000 : 0, /* made anew at each start */
     });
     uv_change_put(change, variable);
 }
 
-static bool is_alive(const Entry *entry, const UvChange *change, const void *data)
+static bool is_alive(const UvCertdbEntry *entry, const UvChange *change, const void *data)
 {
     g_autoptr(UvName) name = uv_name_new_utf16le(entry->name, entry->name_units);
     const UvVariable *variable = name ? uv_change_lookup(change, &entry->guid, name) : NULL;
@@ -215,7 +216,7 @@ void uv_certdb_boot(UvChange *change)
 
     if (!copy_entries(&writer, lookup(change, true), change, is_alive, NULL))
         return; /* malformed: somebody else's; nothing can be said of it */
-    g_autoptr(GBytes) whole = finish(&writer);
+    g_autoptr(GBytes) whole = uv_certdb_finish(&writer);
     if (whole)
         put(change, true, whole);
 }

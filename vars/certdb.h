@@ -12,6 +12,30 @@
  */
 
 #include "auth-payload.h"
+#include "bytes.h"
+
+/* Pointers are into the variable. */
+typedef struct {
+    UvGuid guid;
+    const uint8_t *bytes; /* the whole entry */
+    size_t size;
+    const uint8_t *name; /* UTF-16LE without NUL */
+    size_t name_units;
+    UvPayload identity;
+} UvCertdbEntry;
+
+/* certdb, or the volatile variables' certdbv. */
+UvName *uv_certdb_name(bool nv);
+uint32_t uv_certdb_attributes(bool nv);
+/* Past the size in front; a failed reader if that is not the variable's. */
+UvReader uv_certdb_open(const UvVariable *certdb);
+/* false at the end, and (the reader failed) at a malformed entry. */
+bool uv_certdb_next(UvReader *reader, UvCertdbEntry *ret_entry);
+bool uv_certdb_entry_is(const UvCertdbEntry *entry, const UvGuid *guid, const UvName *name);
+/* Behind a u32 for the size of it all, which uv_certdb_finish() fills in. */
+void uv_certdb_write_entry(UvWriter *writer, const UvGuid *guid, const UvName *name,
+                           GBytes *identity);
+GBytes *uv_certdb_finish(UvWriter *writer);
 
 /* The identity kept for a variable; borrowed from the change. false: none, or certdb is malformed.
  */

@@ -14,6 +14,7 @@
 
 #include "blob.h"
 #include "server-internal.h"
+#include "signers.h"
 #include "uv-limits.h"
 
 static GBytes *encode(UvServer *server)
@@ -90,23 +91,34 @@ static bool session_is_valid(UvServer *server, const UvBlob *blob)
     return valid;
 }
 
-/* The same variables in the same order: nothing to write. */
-static bool is_what_we_have(const UvServer *server, const UvBlob *blob)
+/* The same variables in the same order. */
+static bool is_same(const UvVarset *set, const GPtrArray *variables)
 {
-    const UvVarset *set = uv_service_variables(server->service);
     guint i = 0;
 
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         if (!uv_variable_is_nv(v))
             continue;
-        if (i >= blob->variables->len)
+        if (i >= variables->len)
             return false;
-        const UvVariable *other = blob->variables->pdata[i++];
+        const UvVariable *other = variables->pdata[i++];
         if (!uv_guid_equal(&v->guid, &other->guid) || !uv_name_equal(v->name, other->name) ||
             !uv_variable_same(v, other))
             return false;
     }
-    return i == blob->variables->len;
+    return i == variables->len;
+}
+
+/* Nothing to write: it is there, as it came or as this kind of store has it. */
+static bool is_what_we_have(const UvServer *server, const UvBlob *blob)
+{
+    const UvVarset *set = uv_service_variables(server->service);
+    const bool keeps_certdb = uv_service_config(server->service)->keeps_certdb;
+
+    if (is_same(set, blob->variables))
+        return true;
+    g_autoptr(GPtrArray) wanted = uv_signers_convert(blob->variables, true, keeps_certdb);
+    return is_same(set, wanted);
 }
 
 /* Takes the lock, and knows what is in the file. */

@@ -11,6 +11,7 @@
 
 #include "modes.h"
 #include "service-private.h"
+#include "signers.h"
 #include "uv-limits.h"
 
 #include <string.h>
@@ -279,6 +280,20 @@ static bool read_phase_and_mor(UvReader *reader, UvPhase *ret_phase, UvMor *ret_
     return true;
 }
 
+/* As this service keeps signers: the session may be of one with another kind of store. */
+static UvVarset *with_signers(const UvService *service, const UvVarset *set)
+{
+    g_autoptr(GPtrArray) variables = g_ptr_array_new(), fitting = NULL;
+    UvVarset *with = uv_varset_new();
+
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
+        g_ptr_array_add(variables, (gpointer)v);
+    fitting = uv_signers_convert(variables, false, service->config.keeps_certdb);
+    for (guint i = 0; i < fitting->len; i++)
+        uv_varset_put(with, fitting->pdata[i]);
+    return with;
+}
+
 /* The volatile part becomes that of `want`, in its order; the derived ones are made anew. */
 static void take_volatile(UvService *service, const UvVarset *want)
 {
@@ -313,12 +328,13 @@ bool uv_service_read_session(UvService *service, UvReader *reader)
     g_autoptr(UvVarset) set = read_volatile(service->variables, &rest);
     if (!set || !uv_reader_done(&rest))
         return false;
+    g_autoptr(UvVarset) fitting = with_signers(service, set);
 
     service->session = true;
     service->phase = phase;
     service->mor = mor;
     uv_policy_free(service->policy);
     service->policy = g_steal_pointer(&policy);
-    take_volatile(service, set);
+    take_volatile(service, fitting);
     return true;
 }

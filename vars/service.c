@@ -6,6 +6,7 @@
 #include "service-private.h"
 
 #include "modes.h"
+#include "signers.h"
 
 UvService *uv_service_new(const UvServiceConfig *config, UvStore *store)
 {
@@ -176,7 +177,9 @@ void uv_service_load(UvService *service, GPtrArray *variables)
 
 bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error)
 {
-    g_autoptr(UvVarset) want = loaded_set(service->variables, variables);
+    g_autoptr(GPtrArray) fitting =
+        uv_signers_convert(variables, true, service->config.keeps_certdb);
+    g_autoptr(UvVarset) want = loaded_set(service->variables, fitting);
 
     if (service->store && !service->store->ops->replace(service->store, want, error))
         return false;

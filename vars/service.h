@@ -106,7 +106,8 @@ const UvVarset *uv_service_variables(const UvService *service);
  * written.
  */
 void uv_service_load(UvService *service, GPtrArray *variables);
-/* Replaces the whole non-volatile set and makes that durable (LOAD, writing store.json). */
+/* Replaces the whole non-volatile set and makes that durable (LOAD, writing store.json). It may be
+ * of a store of another kind: see signers.h. */
 bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error);
 
 /* A guest's cold start or RESET: volatile state goes, then edk2's boot initialisation (may write).

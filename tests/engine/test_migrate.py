@@ -12,8 +12,10 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvproto as p  # noqa: E402
+import uvsign  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
 
+OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 LONG = bool(os.environ.get("UV_LONG"))
 
 
@@ -252,6 +254,95 @@ class CopiedStore(EngineTest):
         copy.load(blob)
         self.assertEqual(copy.get("A", p.TEST)[2], b"1")
         self.assertEqual(guest.get("A", p.TEST)[2], b"2")
+
+
+@unittest.skipUnless(os.path.exists(OVMF_VARS) and shutil.which("openssl"), "no image or openssl")
+class TwoFormats(EngineTest):
+    """Who signed a private authenticated variable goes along, from JSON's digests to certdb and
+    back: the same key changes it afterwards, and nobody else's."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copyfile(OVMF_VARS, os.path.join(self.folder, "flash.fd"))
+        self.json = self.engine(name="json", store="plain.json")
+        self.flash = self.engine(name="flash", store="flash.fd")
+        self.mine, self.others = uvsign.Key("mine"), uvsign.Key("others")
+        self.second = 0
+
+    def write(self, guest, key, name, data, attributes=p.NV_BS_RT_AT):
+        self.second += 1
+        whole = uvsign.write(key, name, p.TEST, data, self.second, attributes)
+        return guest.set(name, p.TEST, attributes, whole)
+
+    def both(self, guest, key, data):
+        return [self.write(guest, key, "Kept", data),
+                self.write(guest, key, "Passing", data, p.NV_BS_RT_AT & ~1)]
+
+    def hand_over(self, source, target):
+        """From engine to engine, with an update on the way."""
+        guest = self.guest(source)
+        for status in self.both(guest, self.mine, b"first"):
+            self.assert_status(status, p.SUCCESS)
+        self.assert_status(self.write(guest, self.others, "Theirs", b"theirs"), p.SUCCESS)
+        blob = guest.save()
+        guest = self.guest(target, flags=p.HELLO_INCOMING)
+        guest.load(blob)
+        self.assertEqual(guest.get("Kept", p.TEST)[2], b"first")
+        for status in self.both(guest, self.others, b"not mine"):
+            self.assert_status(status, p.SECURITY_VIOLATION)
+        for status in self.both(guest, self.mine, b"first"):
+            self.assert_status(status, p.SUCCESS)
+        self.assert_status(self.write(guest, self.mine, "Theirs", b"x"), p.SECURITY_VIOLATION)
+        return guest
+
+    def there_and_back(self, source, target, third):
+        guest = self.hand_over(source, target)
+        # Another owner, as far as the second store knows.
+        self.assert_status(self.write(guest, self.others, "Theirs", b""), p.SUCCESS)
+        self.assert_status(self.write(guest, self.mine, "Theirs", b"mine now"), p.SUCCESS)
+        blob = guest.save()
+        guest = self.guest(third, flags=p.HELLO_INCOMING)
+        guest.load(blob)
+        self.assert_status(self.write(guest, self.others, "Theirs", b"x"), p.SECURITY_VIOLATION)
+        self.assert_status(self.write(guest, self.mine, "Theirs", b"still mine"), p.SUCCESS)
+        for status in self.both(guest, self.mine, b"second"):
+            self.assert_status(status, p.SUCCESS)
+        return guest
+
+    def test_from_json_to_flash_and_back(self):
+        back = self.engine(name="back", store="back.json")
+        guest = self.there_and_back(self.json, self.flash, back)
+        guest.bye()
+        back.stop()
+        with open(back.store) as file:
+            stored = {v["name"]: v for v in json.load(file)["variables"]}
+        self.assertEqual(len(stored["Kept"]["digest"]), 64)
+
+    def test_from_flash_to_json_and_back(self):
+        shutil.copyfile(OVMF_VARS, os.path.join(self.folder, "back.fd"))
+        back = self.engine(name="back", store="back.fd")
+        guest = self.there_and_back(self.flash, self.json, back)
+        # Restarted: certdb in the image says the same.
+        guest.bye()
+        back.stop()
+        back.start()
+        guest = self.guest(back)
+        self.assert_status(self.write(guest, self.others, "Kept", b"x"), p.SECURITY_VIOLATION)
+        self.assert_status(self.write(guest, self.mine, "Kept", b"third"), p.SUCCESS)
+        self.assert_status(self.write(guest, self.mine, "Theirs", b""), p.SUCCESS)
+
+    def test_store_json_of_the_other_kind(self):
+        """The same by store.json: a copy of a flash guest made of its text."""
+        guest = self.hand_over(self.json, self.flash)
+        with self.flash.host() as host:
+            text = host.export()
+        guest.bye()
+        copy = self.engine(name="copy", store="copy.json")
+        with copy.host() as host:
+            self.assertEqual(host.import_(text)[0], p.SUCCESS)
+        guest = self.guest(copy)
+        self.assert_status(self.write(guest, self.others, "Kept", b"x"), p.SECURITY_VIOLATION)
+        self.assert_status(self.write(guest, self.mine, "Kept", b"x"), p.SUCCESS)
 
 
 if __name__ == "__main__":
