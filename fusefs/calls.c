@@ -123,6 +123,10 @@ void guest_pump(FsGuest *guest)
         engine_want(guest, calls_want(live));
         return;
     }
+    if (engine_is_foreign(engine)) {
+        guest_fail_calls(guest, EIO);
+        return;
+    }
     if (engine->state != FS_ENGINE_READY || !engine->io)
         return;
     if (!engine->has_listener && calls_want(live) != FS_START_READ) {

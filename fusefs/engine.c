@@ -195,8 +195,7 @@ static void drop_connection(FsEngine *engine)
     engine_relist(engine);
 }
 
-/* One that we found and can't speak with: its guest is left alone, and not served here. */
-static bool is_foreign(const FsEngine *engine)
+bool engine_is_foreign(const FsEngine *engine)
 {
     return engine->failure && !engine->child;
 }
@@ -218,7 +217,7 @@ void engine_lost_connection(FsEngine *engine)
 {
     int64_t now = g_get_monotonic_time();
     bool ends = engine->ended || (engine->child && engine->failure);
-    bool soon = is_foreign(engine) || now - engine->connected_at < RECONNECT_US;
+    bool soon = engine_is_foreign(engine) || now - engine->connected_at < RECONNECT_US;
 
     drop_connection(engine);
     /* Until the next snapshot the guest may write what we are not told. */
@@ -228,7 +227,7 @@ void engine_lost_connection(FsEngine *engine)
         engine_gone(engine);
         return;
     }
-    if (is_foreign(engine))
+    if (engine_is_foreign(engine))
         tell_of_foreign(engine);
     if (!ends && !soon && engine_connect(engine))
         return;
@@ -302,7 +301,7 @@ void engines_reconnect(FsFleet *fleet, int64_t now)
             continue;
         if (engine->ended || (engine->child && engine->failure))
             continue; /* its process is on its way out */
-        int64_t pause = is_foreign(engine) ? FOREIGN_US : RECONNECT_US;
+        int64_t pause = engine_is_foreign(engine) ? FOREIGN_US : RECONNECT_US;
         if (now - engine->connected_at < pause)
             fleet_due(fleet, engine->connected_at + pause);
         else if (engine_connect(engine))

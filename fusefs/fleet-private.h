@@ -225,6 +225,8 @@ bool engine_connect(FsEngine *engine);
 void engine_attach_pid(FsEngine *engine, pid_t pid, bool child);
 uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload);
 void engine_used(FsEngine *engine);
+/* One that we found and can't speak with: its guest is left alone, and not served here. */
+bool engine_is_foreign(const FsEngine *engine);
 /* Moves it in or out of the idle ones, by its state. */
 void engine_relist(FsEngine *engine);
 void engine_end(FsEngine *engine);

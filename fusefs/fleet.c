@@ -117,7 +117,7 @@ static unsigned end_all(FsFleet *fleet)
     for (GList *link = fleet->engines.head, *next; link; link = next) {
         FsEngine *engine = link->data;
         next = link->next;
-        if (engine->guest && guest_connected(engine->guest))
+        if (engine_is_foreign(engine) || (engine->guest && guest_connected(engine->guest)))
             continue;
         left++;
         if (engine->state == FS_ENGINE_READY && engine->io &&
