@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What differs between QEMU 10.0 and 11: headers that moved, and class_init's data, const since
- * 10.1. Include after qemu/osdep.h.
+ * What differs between QEMU 10.0 and 11: headers that moved, class_init's data, const since 10.1,
+ * and how a device's state says why it failed (migrate.c). Include after qemu/osdep.h.
  */
 
 #define GLUE_QEMU_AT_LEAST(major, minor)                                                           \

@@ -13,7 +13,7 @@
 
 #include "vars/wire.h"
 
-#include "qemu/error-report.h"
+#include "qapi/error.h"
 
 void glue_drop_blob(GlueDevice *device)
 {
@@ -22,7 +22,7 @@ void glue_drop_blob(GlueDevice *device)
     device->blob_bytes = 0;
 }
 
-static int glue_pre_save(void *opaque)
+static bool save_blob(void *opaque, Error **errp)
 {
     GlueDevice *device = opaque;
     bool release = runstate_check(RUN_STATE_FINISH_MIGRATE);
@@ -32,12 +32,12 @@ static int glue_pre_save(void *opaque)
 
     glue_drop_blob(device);
     if (!blob) {
-        error_report("uefi-vars: the engine's state can't be saved: %s", error->message);
-        return -EIO;
+        error_setg(errp, "uefi-vars: the engine's state can't be saved: %s", error->message);
+        return false;
     }
     device->blob = g_bytes_unref_to_data(blob, &bytes);
     device->blob_bytes = bytes;
-    return 0;
+    return true;
 }
 
 /* The pointers are allocated anew, to the sizes in the stream. */
@@ -52,7 +52,7 @@ static int glue_pre_load(void *opaque)
     return 0;
 }
 
-static int glue_post_load(void *opaque, int version_id)
+static bool load_blob(void *opaque, int version_id, Error **errp)
 {
     GlueDevice *device = opaque;
     g_autoptr(GBytes) blob = g_bytes_new_take(g_steal_pointer(&device->blob), device->blob_bytes);
@@ -60,11 +60,34 @@ static int glue_post_load(void *opaque, int version_id)
 
     device->blob_bytes = 0;
     if (!glue_forward_load(device->forward, blob, &error)) {
-        error_report("uefi-vars: the engine did not take the state: %s", error->message);
-        return -EIO;
+        error_setg(errp, "uefi-vars: the engine did not take the state: %s", error->message);
+        return false;
     }
-    return 0;
+    return true;
 }
+
+#if !GLUE_QEMU_AT_LEAST(11, 0)
+/* There the text goes to stderr only, and to nobody who asks by QMP. */
+static int glue_pre_save(void *opaque)
+{
+    Error *error = NULL;
+
+    if (save_blob(opaque, &error))
+        return 0;
+    error_report_err(error);
+    return -EIO;
+}
+
+static int glue_post_load(void *opaque, int version_id)
+{
+    Error *error = NULL;
+
+    if (load_blob(opaque, version_id, &error))
+        return 0;
+    error_report_err(error);
+    return -EIO;
+}
+#endif
 
 static bool buffer_fits(void *opaque, int version_id)
 {
@@ -94,8 +117,13 @@ const VMStateDescription glue_vmstate = {
     .name = "uefivars-engine",
     .version_id = 1,
     .minimum_version_id = 1,
-    .pre_save = glue_pre_save,
     .pre_load = glue_pre_load,
+#if GLUE_QEMU_AT_LEAST(11, 0)
+    .pre_save_errp = save_blob,
+    .post_load_errp = load_blob,
+#else
+    .pre_save = glue_pre_save,
     .post_load = glue_post_load,
+#endif
     .fields = glue_fields,
 };

@@ -161,7 +161,10 @@ class Migration(unittest.TestCase):
         one.stop()
         source.qmp("migrate", uri=self.uri())
         self.wait_migrated(source, "failed")
-        self.assertIn("can't be saved", source.stderr())
+        told = source.stderr()
+        if source.qmp("query-version")["qemu"]["major"] >= 11:
+            told = source.qmp("query-migrate")["error-desc"]
+        self.assertIn("can't be saved: can't connect", told)
         one.start()
         source.write(100000)
         source.wait_for_writes(20)
