@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "authtest.h"
-#include "certdb.h"
 #include "pkcs7.h"
 
 #define PRIVATE fixture_guid
@@ -154,6 +153,32 @@ static void test_certdb(void)
 }
 
 /* A certdb that says nonsense lets nobody in, and is left alone. */
+/* An identity that came from a JSON store: certdb has it as QEMU spells it until the next write. */
+static void test_certdb_respelled(void)
+{
+    g_autoptr(UvService) json = auth_service((UvServiceConfig){0});
+    g_autoptr(UvService) flash = auth_service((UvServiceConfig){.keeps_certdb = true});
+    g_autoptr(GPtrArray) variables = g_ptr_array_new();
+    g_autoptr(GBytes) one = g_bytes_new_static("one", 3);
+
+    g_assert_cmphex(auth_write(json, auth_kek, PRIVATE, "P", KEYS, 1, one), ==, EFI_SUCCESS);
+    g_assert_cmphex(auth_write(flash, auth_kek, PRIVATE, "P", KEYS, 1, one), ==, EFI_SUCCESS);
+    g_autoptr(GBytes) of_qemu = digest_of(json, "P");
+    g_autoptr(GBytes) expected = auth_get(flash, uv_guid_cert_db, "certdb");
+
+    g_autoptr(UvVariable) variable = fixture_get(json, "P");
+    g_ptr_array_add(variables, variable);
+    g_assert_true(uv_service_replace(flash, variables, NULL));
+    g_autoptr(GBytes) loaded = auth_get(flash, uv_guid_cert_db, "certdb");
+    g_assert_cmpmem((const uint8_t *)g_bytes_get_data(loaded, NULL) + 4 + 28 + 2, 32,
+                    g_bytes_get_data(of_qemu, NULL), 32);
+    g_assert_cmphex(auth_write(flash, auth_stranger, PRIVATE, "P", KEYS, 2, one), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_true(auth_has(flash, uv_guid_cert_db, "certdb", loaded));
+    g_assert_cmphex(auth_write(flash, auth_kek, PRIVATE, "P", KEYS, 2, one), ==, EFI_SUCCESS);
+    g_assert_true(auth_has(flash, uv_guid_cert_db, "certdb", expected));
+}
+
 static void test_certdb_malformed(void)
 {
     static const char *const contents[] = {"", "\4", "\5\0\0\0", "\x10\0\0\0xxxxxxxxxxxx"};
@@ -184,6 +209,7 @@ int main(int argc, char **argv)
     g_test_add_func("/auth-private/private", test_private);
     g_test_add_func("/auth-private/private-digests", test_private_digests);
     g_test_add_func("/auth-private/certdb", test_certdb);
+    g_test_add_func("/auth-private/certdb-respelled", test_certdb_respelled);
     g_test_add_func("/auth-private/certdb-malformed", test_certdb_malformed);
     const int result = g_test_run();
     auth_free_keys();
