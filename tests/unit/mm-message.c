@@ -2,6 +2,8 @@
 
 #include "mm-message.h"
 
+#include "fixture.h"
+
 #include "uv-limits.h"
 
 #include <string.h>
@@ -71,4 +73,31 @@ MmReply mm_call(UvService *service, UvWriter *message)
 void mm_reply_clear(MmReply *reply)
 {
     g_clear_pointer(&reply->bytes, g_bytes_unref);
+}
+
+UvService *mm_service(void)
+{
+    UvService *service = fixture_service(NULL);
+
+    g_assert_cmphex(fixture_set(service, "abc", MM_ALL, "12345"), ==, EFI_SUCCESS);
+    g_assert_cmphex(fixture_set(service, "bs",
+                                EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS, "b"),
+                    ==, EFI_SUCCESS);
+    return service;
+}
+
+void mm_assert_status(const MmReply *reply, uint64_t expected)
+{
+    g_assert_cmphex(reply->device, ==, UV_DEVICE_SUCCESS);
+    if (expected == MM_IGNORED)
+        g_assert_true(reply->unchanged);
+    else
+        g_assert_cmphex(reply->status, ==, expected);
+}
+
+void mm_assert_ascii(UvReader *reader, const char *expected)
+{
+    for (const char *c = expected; *c; c++)
+        g_assert_cmpint(uv_read_u16(reader), ==, *c);
+    g_assert_cmpint(uv_read_u16(reader), ==, 0);
 }

@@ -35,3 +35,16 @@ MmReply mm_call(UvService *service, UvWriter *message);
 MmReply mm_call_raw(UvService *service, const void *request, size_t size);
 void mm_reply_clear(MmReply *reply);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MmReply, mm_reply_clear)
+
+/* With "abc" ("12345", all three attributes) and "bs" ("b", not for the runtime). */
+#define MM_ALL                                                                                     \
+    (EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS)
+UvService *mm_service(void);
+/* MM_IGNORED: no status, the message comes back as it was. */
+#define MM_IGNORED 1
+void mm_assert_status(const MmReply *reply, uint64_t expected);
+/* What is read next is this text in UCS-2, and a NUL. */
+void mm_assert_ascii(UvReader *reader, const char *expected);
+
+/* A run of bytes for a row. */
+#define MM_TAIL(text) text, sizeof(text) - 1
