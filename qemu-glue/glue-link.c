@@ -11,12 +11,14 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECT_PAUSE_MS 10
-#define EARLY_BYTES 4096
 #define REFUSAL_BYTES_MAX 512u
+/* How much longer than its request a reply may be and still come with one read. */
+#define LONGER_BYTES 512
 
 G_DEFINE_QUARK(glue - link - error - quark, glue_link_error)
 
@@ -103,16 +105,22 @@ void glue_link_close(GlueLink *link)
     link->fd = -1;
 }
 
-static bool send_all(GlueLink *link, const uint8_t *from, size_t bytes, gint64 deadline,
-                     GError **error)
+/* All of `parts`, which it uses up. */
+static bool send_all(GlueLink *link, struct iovec parts[2], gint64 deadline, GError **error)
 {
-    while (bytes > 0) {
-        ssize_t done = send(link->fd, from, bytes, MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
-        if (done > 0) {
-            from += done;
-            bytes -= done;
-        } else if (done < 0 && errno == EAGAIN) {
+    while (parts[0].iov_len + parts[1].iov_len > 0) {
+        ssize_t done = sendmsg(link->fd, &message, MSG_NOSIGNAL);
+
+        for (unsigned i = 0; i < 2 && done > 0; i++) {
+            size_t taken = MIN((size_t)done, parts[i].iov_len);
+
+            parts[i].iov_base = (uint8_t *)parts[i].iov_base + taken;
+            parts[i].iov_len -= taken;
+            done -= taken;
+        }
+        if (done < 0 && errno == EAGAIN) {
             if (!wait_for(link->fd, POLLOUT, deadline)) {
                 g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT,
                             "the engine does not read");
@@ -163,15 +171,14 @@ static size_t receive(GlueLink *link, uint8_t *to, size_t least, size_t most, gi
 static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
                        gint64 deadline, GError **error)
 {
-    g_autofree uint8_t *frame = g_malloc(UV_WIRE_HEADER_BYTES + bytes);
+    uint8_t header[UV_WIRE_HEADER_BYTES];
+    struct iovec parts[2] = {{header, sizeof(header)}, {(void *)payload, bytes}};
 
-    glue_put_le(frame, bytes, 4);
-    glue_put_le(frame + 4, type, 2);
-    glue_put_le(frame + 6, 0, 2);
-    glue_put_le(frame + 8, ++link->cookie, 8);
-    if (bytes > 0)
-        memcpy(frame + UV_WIRE_HEADER_BYTES, payload, bytes);
-    return send_all(link, frame, UV_WIRE_HEADER_BYTES + bytes, deadline, error);
+    glue_put_le(header, bytes, 4);
+    glue_put_le(header + 4, type, 2);
+    glue_put_le(header + 6, 0, 2);
+    glue_put_le(header + 8, ++link->cookie, 8);
+    return send_all(link, parts, deadline, error);
 }
 
 /* The text of an ERROR frame is the engine's own, but goes to a terminal or a log: it is escaped,
@@ -211,34 +218,36 @@ static bool check_header(const GlueLink *link, const uint8_t *header, uint16_t t
     return false;
 }
 
-static GBytes *receive_reply(GlueLink *link, uint16_t type, size_t reply_max, gint64 deadline,
-                             GError **error)
+/* `likely_bytes`: what is read at first, with luck all of it. */
+static GBytes *receive_reply(GlueLink *link, uint16_t type, size_t likely_bytes, size_t reply_max,
+                             gint64 deadline, GError **error)
 {
-    /* The header and the beginning of what follows it come together. */
-    uint8_t first[UV_WIRE_HEADER_BYTES + EARLY_BYTES];
-    g_autofree uint8_t *payload = NULL;
-    size_t bytes, early;
+    const size_t room = UV_WIRE_HEADER_BYTES + likely_bytes;
+    g_autofree uint8_t *frame = g_malloc(room);
+    g_autoptr(GBytes) whole = NULL;
+    size_t bytes, got, frame_bytes;
     bool refused;
 
-    early = receive(link, first, UV_WIRE_HEADER_BYTES, sizeof(first), deadline, error);
-    if (!early || !check_header(link, first, type, reply_max, &bytes, &refused, error))
+    got = receive(link, frame, UV_WIRE_HEADER_BYTES, room, deadline, error);
+    if (!got || !check_header(link, frame, type, reply_max, &bytes, &refused, error))
         return NULL;
-    early -= UV_WIRE_HEADER_BYTES;
-    if (early > bytes) {
+    frame_bytes = UV_WIRE_HEADER_BYTES + bytes;
+    if (got > frame_bytes) {
         g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_PROTOCOL,
                     "the engine sent more than its reply");
         return NULL;
     }
-    payload = g_malloc(bytes + 1);
-    memcpy(payload, first + UV_WIRE_HEADER_BYTES, early);
-    if (early < bytes &&
-        !receive(link, payload + early, bytes - early, bytes - early, deadline, error))
+    if (frame_bytes > room)
+        frame = g_realloc(frame, frame_bytes);
+    if (got < frame_bytes &&
+        !receive(link, frame + got, frame_bytes - got, frame_bytes - got, deadline, error))
         return NULL;
     if (refused) {
-        set_refusal(payload, bytes, error);
+        set_refusal(frame + UV_WIRE_HEADER_BYTES, bytes, error);
         return NULL;
     }
-    return g_bytes_new_take(g_steal_pointer(&payload), bytes);
+    whole = g_bytes_new_take(g_steal_pointer(&frame), frame_bytes);
+    return g_bytes_new_from_bytes(whole, UV_WIRE_HEADER_BYTES, bytes);
 }
 
 GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
@@ -252,7 +261,8 @@ GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_
         return NULL;
     }
     if (send_frame(link, type, payload, bytes, deadline, &why))
-        reply = receive_reply(link, type, reply_max, deadline, &why);
+        reply = receive_reply(link, type, MIN(reply_max, bytes + LONGER_BYTES), reply_max, deadline,
+                              &why);
     if (why) {
         if (!g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED))
             glue_link_close(link);

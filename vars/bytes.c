@@ -7,6 +7,9 @@
 /* What an empty run of bytes points to, so that NULL means failure only. */
 static const uint8_t nothing[1];
 
+/* A writer's first allocation. */
+#define ROOM_BYTES 64u
+
 void uv_reader_init(UvReader *reader, const void *bytes, size_t size)
 {
     *reader = (UvReader){.at = size ? bytes : nothing, .left = size};
@@ -71,26 +74,42 @@ bool uv_reader_done(const UvReader *reader)
 
 void uv_writer_init(UvWriter *writer, size_t cap)
 {
-    *writer = (UvWriter){.bytes = g_byte_array_new(), .cap = MIN(cap, G_MAXINT32)};
+    *writer = (UvWriter){.cap = cap};
 }
 
 void uv_writer_clear(UvWriter *writer)
 {
-    g_clear_pointer(&writer->bytes, g_byte_array_unref);
+    g_clear_pointer(&writer->bytes, g_free);
+    writer->size = writer->room = 0;
+}
+
+void uv_writer_reset(UvWriter *writer)
+{
+    writer->size = 0;
+    writer->failed = false;
+}
+
+static void make_room(UvWriter *writer, size_t size)
+{
+    const size_t doubled = MAX(2 * writer->room, ROOM_BYTES);
+
+    writer->room = MAX(writer->size + size, MIN(doubled, writer->cap));
+    writer->bytes = g_realloc(writer->bytes, writer->room);
 }
 
 /* Where `size` more bytes go; NULL after a failure, and for none. */
 static uint8_t *grow(UvWriter *writer, size_t size)
 {
-    if (writer->failed || !writer->bytes || size > writer->cap - writer->bytes->len) {
+    if (writer->failed || size > writer->cap - writer->size) {
         writer->failed = true;
         return NULL;
     }
     if (size == 0)
         return NULL;
-    const guint before = writer->bytes->len;
-    g_byte_array_set_size(writer->bytes, before + size);
-    return writer->bytes->data + before;
+    if (size > writer->room - writer->size)
+        make_room(writer, size);
+    writer->size += size;
+    return writer->bytes + writer->size - size;
 }
 
 static void put_le(uint8_t *to, uint64_t value, size_t size)
@@ -152,7 +171,7 @@ static uint8_t *inside(UvWriter *writer, size_t offset, size_t size)
         writer->failed = true;
         return NULL;
     }
-    return size ? writer->bytes->data + offset : NULL;
+    return size ? writer->bytes + offset : NULL;
 }
 
 static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t size)
@@ -183,15 +202,15 @@ void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value)
 
 size_t uv_writer_size(const UvWriter *writer)
 {
-    return writer->bytes ? writer->bytes->len : 0;
+    return writer->size;
 }
 
 GBytes *uv_writer_steal(UvWriter *writer)
 {
-    g_autoptr(GByteArray) bytes = g_steal_pointer(&writer->bytes);
-    const bool failed = writer->failed || !bytes;
+    const bool failed = writer->failed;
+    const size_t size = writer->size;
+    g_autofree uint8_t *bytes = g_steal_pointer(&writer->bytes);
 
-    writer->bytes = g_byte_array_new();
-    writer->failed = false;
-    return failed ? NULL : g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+    uv_writer_init(writer, writer->cap);
+    return failed ? NULL : g_bytes_new_take(g_steal_pointer(&bytes), size);
 }

@@ -34,13 +34,15 @@ UvReader uv_read_sub(UvReader *reader, size_t size);
 bool uv_reader_done(const UvReader *reader);
 
 typedef struct {
-    GByteArray *bytes;
-    size_t cap;
+    uint8_t *bytes;
+    size_t size, room, cap;
     bool failed;
 } UvWriter;
 
 void uv_writer_init(UvWriter *writer, size_t cap);
 void uv_writer_clear(UvWriter *writer);
+/* Empty again, with the memory it has. */
+void uv_writer_reset(UvWriter *writer);
 void uv_write_u8(UvWriter *writer, uint8_t value);
 void uv_write_u16(UvWriter *writer, uint16_t value);
 void uv_write_u32(UvWriter *writer, uint32_t value);

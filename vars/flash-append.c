@@ -160,7 +160,7 @@ static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **
         uv_flash_scan_append(&flash->scan, step->after, aligned_bytes(flash, step->after));
         step->new = flash->scan.records->len;
     }
-    return uv_image_write(flash->image, flash->layout.store_offset + at, writer.bytes->data,
+    return uv_image_write(flash->image, flash->layout.store_offset + at, writer.bytes,
                           uv_writer_size(&writer), error) &&
            barrier(flash, error);
 }

@@ -74,8 +74,8 @@ static void work_header(const UvFlashLayout *layout, uint8_t ret[WORK_HEADER_BYT
     uv_write_u32(&writer, 0xffffffff); /* the CRC, taken while it and the flags are erased */
     uv_write_u32(&writer, 0xffffffff);
     uv_write_u64(&writer, layout->work_bytes - WORK_HEADER_BYTES);
-    uv_write_u32_at(&writer, 16, crc32(writer.bytes->data, WORK_HEADER_BYTES));
-    memcpy(ret, writer.bytes->data, WORK_HEADER_BYTES);
+    uv_write_u32_at(&writer, 16, crc32(writer.bytes, WORK_HEADER_BYTES));
+    memcpy(ret, writer.bytes, WORK_HEADER_BYTES);
     ret[WORK_FLAGS_AT] = WORK_FLAGS_VALID;
 }
 

@@ -305,7 +305,7 @@ static GBytes *blank_headers(const UvFlashLayout *layout)
     uv_write_u32(&writer, layout->volume_bytes / layout->block_bytes);
     uv_write_u32(&writer, layout->block_bytes);
     uv_write_u64(&writer, 0);
-    const uint16_t sum = -sum16(writer.bytes->data, HEADER_BYTES);
+    const uint16_t sum = -sum16(writer.bytes, HEADER_BYTES);
     uv_write_u32_at(&writer, 48, HEADER_BYTES | (uint32_t)sum << 16);
     uv_write_bytes(&writer, guid_authenticated.bytes, 16);
     uv_write_u32(&writer, layout->store_bytes);

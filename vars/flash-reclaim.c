@@ -41,7 +41,7 @@ static bool publish(UvFlash *flash, UvWriter *writer, GError **error)
     }
     store = g_malloc(size);
     memset(store, 0xff, size);
-    memcpy(store, writer->bytes->data, uv_writer_size(writer));
+    memcpy(store, writer->bytes, uv_writer_size(writer));
     flash->stale = true;
     return flash->reclaim(flash, store, flash->reclaim_data, error) && uv_flash_load(flash, error);
 }

@@ -29,9 +29,10 @@
 #define FDS_PER_READ 4
 
 typedef struct {
-    uint8_t header[UV_WIRE_HEADER_BYTES];
-    GBytes *payload; /* nullable */
-    size_t sent;     /* of header and payload */
+    uint8_t head[UV_WIRE_HEADER_BYTES + UV_FRAME_PREFIX_MAX];
+    size_t head_bytes;
+    GBytes *payload; /* what follows the head; nullable */
+    size_t sent;     /* of head and payload */
     int fd;          /* to go with the first byte, owned; or -1 */
 } Outgoing;
 
@@ -42,8 +43,8 @@ struct UvFrameIo {
     bool refuse_fds;
     bool broken; /* malformed or closed: nothing more is read */
 
-    uint8_t stash[STASH_BYTES];
-    size_t at, end;
+    uint8_t *stash;
+    size_t room, at, end;
     uint16_t type;
     uint64_t cookie;
     uint32_t length;
@@ -86,11 +87,20 @@ UvFrameIo *uv_frame_io_new(int fd, UvFrameCap cap, void *cap_data)
     io->cap = cap;
     io->cap_data = cap_data;
     io->received_fd = -1;
+    uv_frame_io_read_ahead(io, STASH_BYTES);
     g_queue_init(&io->out);
     const int flags = fcntl(fd, F_GETFL);
     if (flags >= 0 && !(flags & O_NONBLOCK))
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     return io;
+}
+
+void uv_frame_io_read_ahead(UvFrameIo *io, size_t bytes)
+{
+    if (bytes <= io->room)
+        return;
+    io->stash = g_realloc(io->stash, bytes);
+    io->room = bytes;
 }
 
 void uv_frame_io_free(UvFrameIo *io)
@@ -100,6 +110,7 @@ void uv_frame_io_free(UvFrameIo *io)
     Outgoing *out;
     while ((out = g_queue_pop_head(&io->out)))
         outgoing_free(out);
+    g_free(io->stash);
     g_free(io->payload);
     close_fd(&io->received_fd);
     close_fd(&io->fd);
@@ -177,7 +188,7 @@ static UvFrameResult fill_stash(UvFrameIo *io)
         io->end -= io->at;
         io->at = 0;
     }
-    const ssize_t n = receive_some(io, io->stash + io->end, STASH_BYTES - io->end);
+    const ssize_t n = receive_some(io, io->stash + io->end, io->room - io->end);
     if (n <= 0)
         return read_failed(io, n);
     io->end += n;
@@ -266,13 +277,18 @@ UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
         }
         /* A long rest goes straight to its place; a short one may share a read with what follows.
          */
-        if (io->in_payload && io->length - io->filled >= STASH_BYTES)
+        if (io->in_payload && io->length - io->filled >= io->room)
             result = fill_payload(io);
         else
             result = fill_stash(io);
         if (result != UV_FRAME_READY)
             return result == UV_FRAME_NONE ? nothing_yet(io) : result;
     }
+}
+
+static size_t outgoing_bytes(const Outgoing *out)
+{
+    return out->head_bytes + (out->payload ? g_bytes_get_size(out->payload) : 0);
 }
 
 /* One sendmsg of what is left of `out`; false: the socket takes no more now, or errno says why. */
@@ -283,13 +299,12 @@ static bool send_some(UvFrameIo *io, Outgoing *out)
     struct msghdr message = {.msg_iov = iov};
     gsize size = 0;
     const uint8_t *payload = out->payload ? g_bytes_get_data(out->payload, &size) : NULL;
-    const size_t in_payload =
-        out->sent > UV_WIRE_HEADER_BYTES ? out->sent - UV_WIRE_HEADER_BYTES : 0;
+    const size_t in_payload = out->sent > out->head_bytes ? out->sent - out->head_bytes : 0;
     ssize_t n;
 
-    if (out->sent < UV_WIRE_HEADER_BYTES)
+    if (out->sent < out->head_bytes)
         iov[message.msg_iovlen++] =
-            (struct iovec){out->header + out->sent, UV_WIRE_HEADER_BYTES - out->sent};
+            (struct iovec){out->head + out->sent, out->head_bytes - out->sent};
     if (size > in_payload)
         iov[message.msg_iovlen++] =
             (struct iovec){(void *)(payload + in_payload), size - in_payload};
@@ -318,9 +333,7 @@ UvFrameResult uv_frame_io_flush(UvFrameIo *io)
     Outgoing *out;
 
     while ((out = g_queue_peek_head(&io->out))) {
-        const size_t whole =
-            UV_WIRE_HEADER_BYTES + (out->payload ? g_bytes_get_size(out->payload) : 0);
-        while (out->sent < whole) {
+        while (out->sent < outgoing_bytes(out)) {
             if (!send_some(io, out))
                 return errno == EAGAIN || errno == EWOULDBLOCK ? UV_FRAME_NONE : UV_FRAME_CLOSED;
         }
@@ -329,32 +342,39 @@ UvFrameResult uv_frame_io_flush(UvFrameIo *io)
     return UV_FRAME_READY;
 }
 
-static void format_header(uint8_t *header, uint32_t length, uint16_t type, uint64_t cookie)
+static void put_le(uint8_t *to, uint64_t value, size_t size)
 {
-    const uint32_t length_le = GUINT32_TO_LE(length);
-    const uint16_t type_le = GUINT16_TO_LE(type);
-    const uint64_t cookie_le = GUINT64_TO_LE(cookie);
+    value = GUINT64_TO_LE(value);
+    memcpy(to, &value, size);
+}
 
-    memset(header, 0, UV_WIRE_HEADER_BYTES);
-    memcpy(header, &length_le, 4);
-    memcpy(header + 4, &type_le, 2);
-    memcpy(header + 8, &cookie_le, 8);
+UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t cookie,
+                                        const void *prefix, size_t prefix_bytes, GBytes *payload,
+                                        int fd)
+{
+    const gsize size = prefix_bytes + (payload ? g_bytes_get_size(payload) : 0);
+    Outgoing *out;
+
+    g_return_val_if_fail(size <= G_MAXUINT32 && prefix_bytes <= UV_FRAME_PREFIX_MAX,
+                         UV_FRAME_CLOSED);
+    out = g_new0(Outgoing, 1);
+    put_le(out->head, size, 4);
+    put_le(out->head + 4, type, 2);
+    put_le(out->head + 8, cookie, 8);
+    if (prefix_bytes > 0)
+        memcpy(out->head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
+    out->head_bytes = UV_WIRE_HEADER_BYTES + prefix_bytes;
+    out->payload = payload ? g_bytes_ref(payload) : NULL;
+    out->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    g_queue_push_tail(&io->out, out);
+    io->queued += outgoing_bytes(out);
+    return uv_frame_io_flush(io);
 }
 
 UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GBytes *payload,
                                int fd)
 {
-    const gsize size = payload ? g_bytes_get_size(payload) : 0;
-    Outgoing *out;
-
-    g_return_val_if_fail(size <= G_MAXUINT32, UV_FRAME_CLOSED);
-    out = g_new0(Outgoing, 1);
-    format_header(out->header, size, type, cookie);
-    out->payload = payload ? g_bytes_ref(payload) : NULL;
-    out->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-    g_queue_push_tail(&io->out, out);
-    io->queued += UV_WIRE_HEADER_BYTES + size;
-    return uv_frame_io_flush(io);
+    return uv_frame_io_send_prefixed(io, type, cookie, NULL, 0, payload, fd);
 }
 
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io)

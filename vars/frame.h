@@ -36,6 +36,8 @@ typedef enum {
 UvFrameIo *uv_frame_io_new(int fd, UvFrameCap cap, void *cap_data);
 void uv_frame_io_free(UvFrameIo *io);
 int uv_frame_io_fd(const UvFrameIo *io);
+/* Frames of up to `bytes` in all come with one read (4096 if this is not called). */
+void uv_frame_io_read_ahead(UvFrameIo *io, size_t bytes);
 /* Reads what is there and gives the next whole frame; call until it says UV_FRAME_NONE. */
 UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame);
 /* Since when (monotonic microseconds) an unfinished frame is under way; 0: none is. */
@@ -44,6 +46,11 @@ int64_t uv_frame_io_partial_since(const UvFrameIo *io);
  * goes. */
 UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GBytes *payload,
                                int fd);
+/* The same, with up to UV_FRAME_PREFIX_MAX bytes before `payload` that belong to the frame's. */
+#define UV_FRAME_PREFIX_MAX 8
+UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t cookie,
+                                        const void *prefix, size_t prefix_bytes, GBytes *payload,
+                                        int fd);
 UvFrameResult uv_frame_io_flush(UvFrameIo *io);
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io);
 /* Descriptors sent by the peer are dropped by the kernel from now on (the engine wants none). */

@@ -88,9 +88,9 @@ bool uv_guid_equal(const UvGuid *a, const UvGuid *b)
 
 guint uv_guid_hash(const UvGuid *guid)
 {
-    guint hash = 2166136261u; /* FNV-1a */
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15); /* 2^64 divided by the golden ratio */
+    uint64_t halves[2];
 
-    for (size_t i = 0; i < sizeof guid->bytes; i++)
-        hash = (hash ^ guid->bytes[i]) * 16777619u;
-    return hash;
+    memcpy(halves, guid->bytes, sizeof halves);
+    return ((halves[0] * odd ^ halves[1]) * odd) >> 32;
 }

@@ -169,7 +169,7 @@ static void write_header(const UvJournal *journal, UvWriter *out)
     uv_write_bytes(out, magic, sizeof magic);
     uv_write_bytes(out, journal->id, sizeof journal->id);
     uv_write_bytes(out, journal->base.bytes, sizeof journal->base.bytes);
-    uv_write_u64(out, header_check(out->bytes->data));
+    uv_write_u64(out, header_check(out->bytes));
 }
 
 static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
@@ -185,7 +185,7 @@ static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
     uv_write_u32(&out, kind);
     uv_write_u32(&out, size);
     uv_write_u64(&out, journal->number);
-    uv_write_u64(&out, record_check(journal->id, out.bytes->data + start, data, size));
+    uv_write_u64(&out, record_check(journal->id, out.bytes + start, data, size));
     uv_write_bytes(&out, data, size);
     return uv_writer_steal(&out);
 }

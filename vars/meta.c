@@ -126,7 +126,7 @@ static GBytes *format(const UvVarset *set)
         uv_write_bytes(&out, digest, sizeof digest);
         uv_write_u64(&out, v->mtime_ns);
     }
-    uv_digest_of(out.bytes->data, out.bytes->len, &check);
+    uv_digest_of(out.bytes, out.size, &check);
     uv_write_bytes(&out, check.bytes, TAG_BYTES);
     return uv_writer_steal(&out);
 }

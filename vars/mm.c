@@ -298,7 +298,7 @@ static void write_property(UvWriter *reply, const UvProperty *property)
     uv_write_u32(&bytes, property->attributes);
     uv_write_u64(&bytes, property->min_bytes);
     uv_write_u64(&bytes, property->max_bytes);
-    uv_write_bytes_at(reply, PROPERTY_VALUE, bytes.bytes->data, uv_writer_size(&bytes));
+    uv_write_bytes_at(reply, PROPERTY_VALUE, bytes.bytes, uv_writer_size(&bytes));
 }
 
 static EfiStatus get_property(Call *call)
@@ -367,7 +367,7 @@ static void handle_policy(UvService *service, UvReader message, UvWriter *reply)
     uv_policy_message(uv_service_policy(service), uv_service_phase(service)->exit_boot_services,
                       message.at, message.left, &answer);
     if (!answer.failed)
-        uv_write_bytes_at(reply, EFI_MM_HEADER_BYTES, answer.bytes->data, uv_writer_size(&answer));
+        uv_write_bytes_at(reply, EFI_MM_HEADER_BYTES, answer.bytes, uv_writer_size(&answer));
 }
 
 /* The device's status; events have no other. */

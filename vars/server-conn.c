@@ -112,6 +112,15 @@ void uv_conn_reply(UvConn *conn, const UvFrame *request, GBytes *payload)
         g_bytes_unref(payload);
 }
 
+void uv_conn_reply_mm(UvConn *conn, const UvFrame *request, uint32_t device_status, GBytes *buffer)
+{
+    const uint32_t prefix[2] = {GUINT32_TO_LE(device_status), 0};
+
+    if (!conn->closed)
+        sent(conn, uv_frame_io_send_prefixed(conn->io, request->type | UV_WIRE_REPLY,
+                                             request->cookie, prefix, sizeof(prefix), buffer, -1));
+}
+
 void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd)
 {
     sent(conn,

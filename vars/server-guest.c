@@ -103,19 +103,6 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
     uv_conn_reply(conn, frame, hello_reply(server));
 }
 
-static GBytes *mm_reply(uint32_t device_status, GBytes *buffer)
-{
-    g_auto(UvWriter) writer = {0};
-    gsize size;
-    const void *data = g_bytes_get_data(buffer, &size);
-
-    uv_writer_init(&writer, UV_FRAME_MM_MAX + 8);
-    uv_write_u32(&writer, device_status);
-    uv_write_u32(&writer, 0);
-    uv_write_bytes(&writer, data, size);
-    return uv_writer_steal(&writer);
-}
-
 static void handle_mm(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
@@ -128,11 +115,11 @@ static void handle_mm(UvConn *conn, const UvFrame *frame)
         return;
     }
     if (server->session.mode == UV_SESSION_RELEASED) {
-        uv_conn_reply(conn, frame, mm_reply(UV_DEVICE_BUSY, frame->payload));
+        uv_conn_reply_mm(conn, frame, UV_DEVICE_BUSY, frame->payload);
         return;
     }
     if (size > server->buffer_size) {
-        uv_conn_reply(conn, frame, mm_reply(UV_DEVICE_BAD_BUFFER_SIZE, frame->payload));
+        uv_conn_reply_mm(conn, frame, UV_DEVICE_BAD_BUFFER_SIZE, frame->payload);
         return;
     }
     g_autoptr(GBytes) reply = uv_mm_handle(server->service, request, size, &device_status);
@@ -140,7 +127,7 @@ static void handle_mm(UvConn *conn, const UvFrame *frame)
         uv_session_persist(server);
         uv_events_state_changed(server);
     }
-    uv_conn_reply(conn, frame, mm_reply(device_status, reply));
+    uv_conn_reply_mm(conn, frame, device_status, reply);
 }
 
 static void handle_reset(UvConn *conn, const UvFrame *frame)

@@ -102,6 +102,7 @@ void uv_conn_unref(UvConn *conn);
 void uv_conn_close(UvConn *conn);
 /* `payload` is taken, and may be NULL. */
 void uv_conn_reply(UvConn *conn, const UvFrame *request, GBytes *payload);
+void uv_conn_reply_mm(UvConn *conn, const UvFrame *request, uint32_t device_status, GBytes *buffer);
 void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd);
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
 /* ERROR, then the connection goes. */

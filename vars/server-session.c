@@ -25,19 +25,16 @@ static bool is_dead(const UvConn *conn)
 void uv_session_persist(UvServer *server)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(UvWriter) writer = {0};
 
     if (!server->session_file || !server->session_alive)
         return;
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
-    uv_service_write_session(server->service, &writer);
-    g_autoptr(GBytes) state = uv_writer_steal(&writer);
-    if (state && uv_session_file_write(server->session_file, &server->session, state, &error))
+    uv_service_write_session(server->service,
+                             uv_session_file_begin(server->session_file, &server->session));
+    if (uv_session_file_commit(server->session_file, &error))
         return;
     /* An old state must not come back: without a file a RESUME is treated as closed. */
     uv_session_file_clear(server->session_file);
-    uv_log_limited(&server->troubles, LOG_WARNING, "the session can't be kept: %s",
-                   error ? error->message : "it is too large");
+    uv_log_limited(&server->troubles, LOG_WARNING, "the session can't be kept: %s", error->message);
 }
 
 void uv_session_cold_start(UvServer *server)
@@ -87,6 +84,7 @@ static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
 
     g_queue_remove(&server->pending, conn);
     conn->kind = UV_CONN_GUEST;
+    uv_frame_io_read_ahead(conn->io, UV_WIRE_HEADER_BYTES + UV_FRAME_MM_MAX);
     server->guest = conn;
     if (old)
         uv_conn_close(old);

@@ -7,15 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC "UVSESS\0\1"
+#define MAGIC "UVSESS\0\2"
 #define MAGIC_BYTES 8
-#define HEADER_BYTES (MAGIC_BYTES + 8 + 4 + 8)
 #define CHECKSUM_AT (MAGIC_BYTES + 8 + 4)
+#define HEADER_BYTES (CHECKSUM_AT + 8)
 
 struct UvSessionFile {
     int fd;
     uint64_t sequence; /* of the newest slot; 0: none */
-    GBytes *last;      /* the body written last; NULL: none, or not known */
+    UvWriter slots[2]; /* as they were written here: the newest is that of `sequence` */
 };
 
 UvSessionFile *uv_session_file_new(int fd)
@@ -23,6 +23,8 @@ UvSessionFile *uv_session_file_new(int fd)
     UvSessionFile *file = g_new0(UvSessionFile, 1);
 
     file->fd = fd;
+    for (unsigned i = 0; i < 2; i++)
+        uv_writer_init(&file->slots[i], UV_SESSION_SLOT_BYTES);
     return file;
 }
 
@@ -30,16 +32,23 @@ void uv_session_file_free(UvSessionFile *file)
 {
     if (!file)
         return;
-    g_clear_pointer(&file->last, g_bytes_unref);
+    for (unsigned i = 0; i < 2; i++)
+        uv_writer_clear(&file->slots[i]);
     close(file->fd);
     g_free(file);
 }
 
-/* Finds torn writes; nobody who can write this file needs to forge it. */
+/*
+ * FNV-1a over words of eight bytes, the last one filled up with zeros. Finds torn writes; nobody
+ * who can write this file needs to forge it.
+ */
 static uint64_t fnv1a(uint64_t hash, const uint8_t *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    for (size_t at = 0; at < size; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + at, MIN(size - at, 8));
+        hash = (hash ^ GUINT64_FROM_LE(word)) * UINT64_C(0x100000001b3);
+    }
     return hash;
 }
 
@@ -129,46 +138,36 @@ bool uv_session_file_read(UvSessionFile *file, UvSessionHead *ret_head, GBytes *
     return read_body(newest, ret_head, ret_state);
 }
 
-static GBytes *encode_body(const UvSessionHead *head, GBytes *state)
+static UvWriter *slot_of(UvSessionFile *file, uint64_t sequence)
 {
-    g_auto(UvWriter) writer = {0};
-    gsize state_bytes;
-    const void *state_data = g_bytes_get_data(state, &state_bytes);
+    return &file->slots[sequence % 2];
+}
+
+UvWriter *uv_session_file_begin(UvSessionFile *file, const UvSessionHead *head)
+{
+    UvWriter *slot = slot_of(file, file->sequence + 1);
     const size_t name_bytes = strlen(head->name);
 
-    uv_writer_init(&writer, UV_SESSION_SLOT_BYTES - HEADER_BYTES);
-    uv_write_bytes(&writer, head->id, sizeof(head->id));
-    uv_write_u32(&writer, head->mode);
-    uv_write_u64(&writer, head->identity.device);
-    uv_write_u64(&writer, head->identity.inode);
-    uv_write_u64(&writer, head->identity.size_bytes);
-    uv_write_u64(&writer, head->identity.mtime_ns);
-    uv_write_u64(&writer, head->identity.ctime_ns);
-    uv_write_u8(&writer, name_bytes);
-    uv_write_bytes(&writer, head->name, name_bytes);
-    uv_write_bytes(&writer, state_data, state_bytes);
-    return uv_writer_steal(&writer);
+    uv_writer_reset(slot);
+    uv_write_bytes(slot, MAGIC, MAGIC_BYTES);
+    uv_write_u64(slot, file->sequence + 1);
+    uv_write_zeros(slot, HEADER_BYTES - MAGIC_BYTES - 8);
+    uv_write_bytes(slot, head->id, sizeof(head->id));
+    uv_write_u32(slot, head->mode);
+    uv_write_u64(slot, head->identity.device);
+    uv_write_u64(slot, head->identity.inode);
+    uv_write_u64(slot, head->identity.size_bytes);
+    uv_write_u64(slot, head->identity.mtime_ns);
+    uv_write_u64(slot, head->identity.ctime_ns);
+    uv_write_u8(slot, name_bytes);
+    uv_write_bytes(slot, head->name, name_bytes);
+    return slot;
 }
 
-static GBytes *encode_header(uint64_t sequence, const uint8_t *body, size_t body_bytes)
+static bool write_whole(int fd, const uint8_t *bytes, size_t size, off_t at)
 {
-    g_auto(UvWriter) writer = {0};
-
-    uv_writer_init(&writer, HEADER_BYTES);
-    uv_write_bytes(&writer, MAGIC, MAGIC_BYTES);
-    uv_write_u64(&writer, sequence);
-    uv_write_u32(&writer, body_bytes);
-    uv_write_u64(&writer, checksum(writer.bytes->data, body, body_bytes));
-    return uv_writer_steal(&writer);
-}
-
-static bool write_whole(int fd, GBytes *bytes, off_t at)
-{
-    gsize size;
-    const char *data = g_bytes_get_data(bytes, &size);
-
     for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, data + done, size - done, at + done);
+        const ssize_t n = pwrite(fd, bytes + done, size - done, at + done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -178,38 +177,44 @@ static bool write_whole(int fd, GBytes *bytes, off_t at)
     return true;
 }
 
-bool uv_session_file_write(UvSessionFile *file, const UvSessionHead *head, GBytes *state,
-                           GError **error)
+static bool same_body(const UvWriter *a, const UvWriter *b)
 {
-    g_autoptr(GBytes) body = encode_body(head, state);
-    gsize size;
+    const size_t size = uv_writer_size(a);
 
-    if (!body) {
+    return size == uv_writer_size(b) && size > HEADER_BYTES &&
+           memcmp(a->bytes + HEADER_BYTES, b->bytes + HEADER_BYTES, size - HEADER_BYTES) == 0;
+}
+
+bool uv_session_file_commit(UvSessionFile *file, GError **error)
+{
+    const uint64_t sequence = file->sequence + 1;
+    UvWriter *slot = slot_of(file, sequence);
+    const size_t body_bytes = uv_writer_size(slot) - HEADER_BYTES;
+
+    if (slot->failed) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
-                    "session file: the session is larger "
-                    "than a slot");
+                    "session file: the session is larger than a slot");
         return false;
     }
-    if (file->last && g_bytes_equal(file->last, body))
+    if (same_body(slot, slot_of(file, file->sequence)))
         return true;
-    const uint8_t *data = g_bytes_get_data(body, &size);
-    g_autoptr(GBytes) header = encode_header(file->sequence + 1, data, size);
-    const off_t at = ((file->sequence + 1) % 2) * (off_t)UV_SESSION_SLOT_BYTES;
-    /* The header is written last: until then the slot has the checksum of another body. */
-    if (!write_whole(file->fd, body, at + HEADER_BYTES) || !write_whole(file->fd, header, at)) {
+    uint8_t *bytes = slot->bytes;
+    uv_write_u32_at(slot, MAGIC_BYTES + 8, body_bytes);
+    uv_write_u64_at(slot, CHECKSUM_AT, checksum(bytes, bytes + HEADER_BYTES, body_bytes));
+    if (!write_whole(file->fd, bytes, uv_writer_size(slot),
+                     (off_t)(sequence % 2) * UV_SESSION_SLOT_BYTES)) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "session file: %s",
                     g_strerror(errno));
         return false;
     }
-    file->sequence++;
-    g_clear_pointer(&file->last, g_bytes_unref);
-    file->last = g_steal_pointer(&body);
+    file->sequence = sequence;
     return true;
 }
 
 void uv_session_file_clear(UvSessionFile *file)
 {
-    g_clear_pointer(&file->last, g_bytes_unref);
+    for (unsigned i = 0; i < 2; i++)
+        uv_writer_reset(&file->slots[i]);
     /* If even that fails the session is found again, and ends in 30 s as any lost one. */
     if (ftruncate(file->fd, 0) != 0)
         return;

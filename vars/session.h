@@ -9,7 +9,7 @@
  * one with the higher sequence counts, so a write that an end of the process cut short loses only
  * what was not acknowledged. An empty file means: no session.
  *
- *   slot: magic "UVSESS\0\1" | u64 sequence | u32 length of the body | u64 FNV-1a of all of it
+ *   slot: magic "UVSESS\0\2" | u64 sequence | u32 length of the body | u64 checksum of all of it
  *   body: session id | u32 mode | identity of the store | u8 name size | name | session, to the end
  */
 
@@ -39,9 +39,10 @@ UvSessionFile *uv_session_file_new(int fd);
 void uv_session_file_free(UvSessionFile *file);
 /* The newest session in it; false: there is none. `ret_state` is uv_service_write_session()'s. */
 bool uv_session_file_read(UvSessionFile *file, UvSessionHead *ret_head, GBytes **ret_state);
-/* Writes if it differs from what was written last. */
-bool uv_session_file_write(UvSessionFile *file, const UvSessionHead *head, GBytes *state,
-                           GError **error);
+/* A new slot with `head` in it, to which uv_service_write_session() is appended: the file's own. */
+UvWriter *uv_session_file_begin(UvSessionFile *file, const UvSessionHead *head);
+/* Writes what was begun, if it differs from what was written last. */
+bool uv_session_file_commit(UvSessionFile *file, GError **error);
 /* The session is over. */
 void uv_session_file_clear(UvSessionFile *file);
 

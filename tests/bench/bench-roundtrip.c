@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What one round trip between two processes costs here: 256 bytes there and back over a unix stream
- * socket, each side waiting in poll() first, as the QEMU device and the engine do. Prints µs.
+ * What one round trip between two processes costs here: BYTES (the argument) there and back over a
+ * unix stream socket, each side waiting in poll() first, as the QEMU device and the engine do.
+ * Prints µs.
  */
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BYTES 256
-#define ROUNDS 20000
+#define BYTES_MAX 65536
+#define ROUNDS 5000
 
 static void wait_for(int fd)
 {
@@ -32,23 +34,28 @@ static double now_us(void)
 }
 
 /* False: the other side is gone. */
-static bool exchange(int fd, bool first)
+static bool exchange(int fd, size_t bytes, bool first)
 {
-    char data[BYTES] = {0};
+    static char data[BYTES_MAX];
 
-    if (first && send(fd, data, BYTES, MSG_NOSIGNAL) != BYTES)
+    if (first && send(fd, data, bytes, MSG_NOSIGNAL) != (ssize_t)bytes)
         return false;
     wait_for(fd);
-    if (recv(fd, data, BYTES, 0) != BYTES)
+    if (recv(fd, data, bytes, MSG_WAITALL) != (ssize_t)bytes)
         return false;
-    return first || send(fd, data, BYTES, MSG_NOSIGNAL) == BYTES;
+    return first || send(fd, data, bytes, MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const size_t bytes = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
     int fds[2];
     double start;
 
+    if (bytes == 0 || bytes > BYTES_MAX) {
+        fprintf(stderr, "usage: bench-roundtrip BYTES\n");
+        return 2;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
         return 1;
     pid_t child = fork();
@@ -56,14 +63,14 @@ int main(void)
         return 1;
     if (child == 0) {
         close(fds[0]);
-        while (exchange(fds[1], false))
+        while (exchange(fds[1], bytes, false))
             ;
         _exit(0);
     }
     close(fds[1]);
     start = now_us();
     for (int i = 0; i < ROUNDS; i++) {
-        if (!exchange(fds[0], true))
+        if (!exchange(fds[0], bytes, true))
             return 1;
     }
     printf("%.1f\n", (now_us() - start) / ROUNDS);

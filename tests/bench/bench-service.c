@@ -90,7 +90,7 @@ static double time_mm_get(UvService *service)
     uv_write_zeros(&message, 64);
     const int64_t start = g_get_monotonic_time();
     for (unsigned i = 0; i < N_CALLS; i++)
-        g_bytes_unref(uv_mm_handle(service, message.bytes->data, message.bytes->len, &device));
+        g_bytes_unref(uv_mm_handle(service, message.bytes, message.size, &device));
     return (g_get_monotonic_time() - start) * 1000.0 / N_CALLS;
 }
 

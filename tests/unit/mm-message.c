@@ -65,7 +65,7 @@ MmReply mm_call(UvService *service, UvWriter *message)
 {
     uv_write_u64_at(message, 16, uv_writer_size(message) - 24);
     g_assert_false(message->failed);
-    MmReply reply = mm_call_raw(service, message->bytes->data, uv_writer_size(message));
+    MmReply reply = mm_call_raw(service, message->bytes, uv_writer_size(message));
     uv_writer_clear(message);
     return reply;
 }

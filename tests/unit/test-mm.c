@@ -61,7 +61,7 @@ static MmReply call_access(UvService *service, const AccessRow *row, uint64_t fu
     mm_begin_function(&message, function);
     mm_write_access(&message, &fixture_guid, row->data_bytes, row->name_bytes, MM_ALL);
     uv_write_bytes(&message, row->tail, row->tail_bytes);
-    g_byte_array_set_size(message.bytes, message.bytes->len - row->cut);
+    message.size -= row->cut;
     return mm_call(service, &message);
 }
 
@@ -140,7 +140,7 @@ static void test_message_in_buffer(void)
     mm_write_access(&message, &fixture_guid, 5, 8, 0);
     uv_write_bytes(&message, MM_TAIL("a\0b\0c\0\0\0xxxxx"));
     uv_write_u64_at(&message, 16, uv_writer_size(&message) - 24 - 1);
-    g_auto(MmReply) reply = mm_call_raw(service, message.bytes->data, uv_writer_size(&message));
+    g_auto(MmReply) reply = mm_call_raw(service, message.bytes, uv_writer_size(&message));
     mm_assert_status(&reply, EFI_ACCESS_DENIED);
 }
 
@@ -356,7 +356,7 @@ static void test_policy(void)
         uv_write_u32(&message, 1);
         uv_write_u32(&message, 2);
         uv_write_u64(&message, 7);
-        g_byte_array_set_size(message.bytes, message.bytes->len - cut);
+        message.size -= cut;
         g_auto(MmReply) reply = mm_call(service, &message);
         g_assert_cmphex(reply.device, ==, UV_DEVICE_SUCCESS);
     }

@@ -267,9 +267,9 @@ static void test_session_trailing(void)
     uv_write_bytes(&longer, data, size);
     uv_write_u8(&longer, 0);
     uv_write_u32_at(&longer, 8, size + 1 - 12);
-    g_assert_false(read_session(successor, longer.bytes->data, size + 1));
+    g_assert_false(read_session(successor, longer.bytes, size + 1));
     uv_write_u32_at(&longer, 8, size - 12); /* behind the session it is the caller's */
-    g_assert_true(read_session(successor, longer.bytes->data, size + 1));
+    g_assert_true(read_session(successor, longer.bytes, size + 1));
 }
 
 static void test_session_conflict(void)

@@ -17,12 +17,12 @@ static int memory_file(void)
 
 static void write_session(UvSessionFile *file, const char *name, const char *text)
 {
-    g_autoptr(GBytes) state = g_bytes_new(text, strlen(text));
     UvSessionHead head = {.mode = UV_SESSION_RELEASED, .identity = {.inode = 5}};
 
     g_strlcpy(head.name, name, sizeof(head.name));
     memset(head.id, 7, sizeof(head.id));
-    g_assert_true(uv_session_file_write(file, &head, state, NULL));
+    uv_write_bytes(uv_session_file_begin(file, &head), text, strlen(text));
+    g_assert_true(uv_session_file_commit(file, NULL));
 }
 
 static char *read_session(int fd)
