@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -17,6 +18,8 @@
 
 #define CONNECT_PAUSE_MS 10
 #define REFUSAL_BYTES_MAX 512u
+/* How long a reply is awaited awake. */
+#define SPIN_US 32
 /* How much longer than its request a reply may be and still come with one read. */
 #define LONGER_BYTES 512
 
@@ -135,31 +138,45 @@ static bool send_all(GlueLink *link, struct iovec parts[2], gint64 deadline, GEr
     return true;
 }
 
+/* The socket has nothing yet: gives way to others or, from `spin_until` on, sleeps. False: too
+ * late. */
+static bool await_reply(const GlueLink *link, gint64 spin_until, gint64 deadline, GError **error)
+{
+    if (g_get_monotonic_time() < spin_until) {
+        sched_yield();
+        return true;
+    }
+    if (wait_for(link->fd, POLLIN, deadline))
+        return true;
+    g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
+                "the engine did not answer in time");
+    return false;
+}
+
 /*
- * At least `least` bytes, as many of `most` as are there already. It waits before it asks: a reply
- * is never there yet. Returns 0 on an error.
+ * At least `least` bytes, as many of `most` as are there already; 0 on an error. Most replies are
+ * there sooner than a sleeping thread wakes up.
  */
 static size_t receive(GlueLink *link, uint8_t *to, size_t least, size_t most, gint64 deadline,
                       GError **error)
 {
+    const gint64 spin_until = g_get_monotonic_time() + SPIN_US;
     size_t got = 0;
 
+    sched_yield();
     while (got < least) {
-        ssize_t done;
+        ssize_t done = recv(link->fd, to + got, most - got, 0);
 
-        if (!wait_for(link->fd, POLLIN, deadline)) {
-            g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
-                        "the engine did not answer in time");
-            return 0;
-        }
-        done = recv(link->fd, to + got, most - got, 0);
         if (done > 0) {
             got += done;
         } else if (done == 0) {
             g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
                         "the engine closed the connection before it answered");
             return 0;
-        } else if (errno != EINTR && errno != EAGAIN) {
+        } else if (errno == EAGAIN) {
+            if (!await_reply(link, spin_until, deadline, error))
+                return 0;
+        } else if (errno != EINTR) {
             g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED,
                         "the connection was lost: %s", g_strerror(errno));
             return 0;

@@ -152,23 +152,33 @@ static void take_descriptors(UvFrameIo *io, struct msghdr *message)
     }
 }
 
-/* As recv(2), with EINTR tried again. */
-static ssize_t receive_some(UvFrameIo *io, void *buffer, size_t size)
+/* As recv(2); descriptors that came with it are taken. */
+static ssize_t receive_with_descriptors(UvFrameIo *io, void *buffer, size_t size)
 {
     char control[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
     struct iovec iov = {buffer, size};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n;
+    struct msghdr message = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof(control),
+    };
+    const ssize_t n = recvmsg(io->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    if (!io->refuse_fds) {
-        message.msg_control = control;
-        message.msg_controllen = sizeof(control);
-    }
-    do
-        n = recvmsg(io->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
     if (n > 0)
         take_descriptors(io, &message);
+    return n;
+}
+
+/* As recv(2), with EINTR tried again. Plain recv closes what it is sent of descriptors. */
+static ssize_t receive_some(UvFrameIo *io, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = io->refuse_fds ? recv(io->fd, buffer, size, MSG_DONTWAIT)
+                           : receive_with_descriptors(io, buffer, size);
+    while (n < 0 && errno == EINTR);
     return n;
 }
 
@@ -328,15 +338,24 @@ static bool send_some(UvFrameIo *io, Outgoing *out)
     return true;
 }
 
+/* READY: all of it went. */
+static UvFrameResult send_whole(UvFrameIo *io, Outgoing *out)
+{
+    while (out->sent < outgoing_bytes(out)) {
+        if (!send_some(io, out))
+            return errno == EAGAIN || errno == EWOULDBLOCK ? UV_FRAME_NONE : UV_FRAME_CLOSED;
+    }
+    return UV_FRAME_READY;
+}
+
 UvFrameResult uv_frame_io_flush(UvFrameIo *io)
 {
     Outgoing *out;
 
     while ((out = g_queue_peek_head(&io->out))) {
-        while (out->sent < outgoing_bytes(out)) {
-            if (!send_some(io, out))
-                return errno == EAGAIN || errno == EWOULDBLOCK ? UV_FRAME_NONE : UV_FRAME_CLOSED;
-        }
+        const UvFrameResult result = send_whole(io, out);
+        if (result != UV_FRAME_READY)
+            return result;
         outgoing_free(g_queue_pop_head(&io->out));
     }
     return UV_FRAME_READY;
@@ -353,21 +372,27 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
                                         int fd)
 {
     const gsize size = prefix_bytes + (payload ? g_bytes_get_size(payload) : 0);
-    Outgoing *out;
+    Outgoing out = {.head_bytes = UV_WIRE_HEADER_BYTES + prefix_bytes, .payload = payload};
 
     g_return_val_if_fail(size <= G_MAXUINT32 && prefix_bytes <= UV_FRAME_PREFIX_MAX,
                          UV_FRAME_CLOSED);
-    out = g_new0(Outgoing, 1);
-    put_le(out->head, size, 4);
-    put_le(out->head + 4, type, 2);
-    put_le(out->head + 8, cookie, 8);
+    put_le(out.head, size, 4);
+    put_le(out.head + 4, type, 2);
+    put_le(out.head + 8, cookie, 8);
     if (prefix_bytes > 0)
-        memcpy(out->head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
-    out->head_bytes = UV_WIRE_HEADER_BYTES + prefix_bytes;
-    out->payload = payload ? g_bytes_ref(payload) : NULL;
-    out->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-    g_queue_push_tail(&io->out, out);
-    io->queued += outgoing_bytes(out);
+        memcpy(out.head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
+    out.fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    io->queued += outgoing_bytes(&out);
+    if (g_queue_is_empty(&io->out)) {
+        const UvFrameResult result = send_whole(io, &out);
+        if (result != UV_FRAME_NONE) {
+            close_fd(&out.fd);
+            return result;
+        }
+    }
+    if (payload)
+        g_bytes_ref(payload);
+    g_queue_push_tail(&io->out, g_memdup2(&out, sizeof(out)));
     return uv_frame_io_flush(io);
 }
 

@@ -46,6 +46,7 @@ const char *const uv_seccomp_engine[] = {
     "recvfrom",
     "recvmsg",
     "restart_syscall",
+    "sched_yield",
     "sendmsg",
     "sendto",
     "shutdown",

@@ -8,6 +8,7 @@
 
 #include "server-internal.h"
 
+#include <sched.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -16,6 +17,8 @@
 #define CLOSING_US (2 * G_USEC_PER_SEC)
 /* Frames handled before the others get their turn. */
 #define TURN_FRAMES 16
+/* How long the guest's next request is awaited awake. */
+#define SPIN_US 32
 
 typedef struct {
     GSource source;
@@ -163,28 +166,42 @@ static uint32_t frame_cap(uint16_t type, void *data)
                                       : uv_guest_frame_cap(type, conn);
 }
 
-static void handle_frame(UvConn *conn, const UvFrame *frame)
+static void handle(UvConn *conn, UvFrameResult result, const UvFrame *frame)
 {
-    if (conn->kind == UV_CONN_HOST)
+    if (result == UV_FRAME_CLOSED)
+        uv_conn_close(conn);
+    else if (result == UV_FRAME_MALFORMED)
+        uv_conn_refuse(conn, 0, UV_WIRE_E_MALFORMED, "malformed frame header");
+    else if (conn->kind == UV_CONN_HOST)
         uv_host_frame(conn, frame);
     else
         uv_guest_frame(conn, frame);
 }
 
+/*
+ * Takes what is there. Requests come in runs, and the guest's next one sooner than a sleeping
+ * process wakes up: it is asked for again and again for a moment, others first (on one processor
+ * the guest is one of them).
+ */
 static void take_frames(UvConn *conn)
 {
-    for (unsigned i = 0; i < TURN_FRAMES && may_take_more(conn); i++) {
+    int64_t await_until = 0;
+
+    for (unsigned taken = 0; taken < TURN_FRAMES && may_take_more(conn);) {
         g_auto(UvFrame) frame = {.fd = -1};
         const UvFrameResult result = uv_frame_io_receive(conn->io, &frame);
 
-        if (result == UV_FRAME_NONE)
-            return;
-        if (result == UV_FRAME_CLOSED)
-            uv_conn_close(conn);
-        else if (result == UV_FRAME_MALFORMED)
-            uv_conn_refuse(conn, 0, UV_WIRE_E_MALFORMED, "malformed frame header");
-        else
-            handle_frame(conn, &frame);
+        if (result == UV_FRAME_NONE) {
+            if (g_get_monotonic_time() >= await_until)
+                return;
+        } else {
+            handle(conn, result, &frame);
+            taken++;
+            if (conn->kind != UV_CONN_GUEST)
+                continue;
+            await_until = g_get_monotonic_time() + SPIN_US;
+        }
+        sched_yield();
     }
 }
 
