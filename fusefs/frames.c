@@ -11,6 +11,7 @@
 
 #include "fleet-private.h"
 
+#include "hash.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -137,7 +138,7 @@ static void remove_others(FsGuest *guest, GHashTable *named)
 static bool take_snapshot(FsEngine *engine, UvReader *reader)
 {
     FsGuest *guest = engine->guest;
-    g_autoptr(GHashTable) named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) named = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
 
     if (!read_report(reader, engine))
         return false;

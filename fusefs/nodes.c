@@ -2,6 +2,8 @@
 
 #include "nodes.h"
 
+#include "hash.h"
+
 #include <string.h>
 
 struct FsNodes {
@@ -13,7 +15,7 @@ struct FsNodes {
 static guint name_hash(gconstpointer key)
 {
     const FsNode *node = key;
-    return g_str_hash(node->name) ^ g_direct_hash(node->parent);
+    return uv_hash_text(node->name) ^ g_direct_hash(node->parent);
 }
 
 static gboolean name_equal(gconstpointer a, gconstpointer b)

@@ -8,6 +8,8 @@
 
 #include "replica.h"
 
+#include "hash.h"
+
 #include <string.h>
 
 struct FsReplica {
@@ -28,7 +30,7 @@ static void entry_free(FsEntry *entry)
 FsReplica *fs_replica_new(void)
 {
     FsReplica *replica = g_new0(FsReplica, 1);
-    replica->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    replica->by_name = g_hash_table_new(uv_hash_text, g_str_equal);
     replica->order = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
     return replica;
 }

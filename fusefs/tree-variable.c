@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "bytes.h"
+#include "hash.h"
 #include "names.h"
 #include "tree-parts.h"
 
@@ -149,7 +150,7 @@ void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable)
         return;
     }
     if (!guest_tree->immutable) {
-        guest_tree->immutable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        guest_tree->immutable = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
     }
     if (immutable == fs_variable_default_immutable(tree, node->name)) {
         g_hash_table_remove(guest_tree->immutable, node->name);

@@ -2,6 +2,8 @@
 
 #include "guid.h"
 
+#include "hash.h"
+
 #include <string.h>
 
 /* clang-format off */
@@ -88,9 +90,5 @@ bool uv_guid_equal(const UvGuid *a, const UvGuid *b)
 
 guint uv_guid_hash(const UvGuid *guid)
 {
-    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15); /* 2^64 divided by the golden ratio */
-    uint64_t halves[2];
-
-    memcpy(halves, guid->bytes, sizeof halves);
-    return ((halves[0] * odd ^ halves[1]) * odd) >> 32;
+    return uv_hash(guid->bytes, sizeof guid->bytes);
 }

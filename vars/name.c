@@ -14,6 +14,8 @@
 
 #include "name.h"
 
+#include "hash.h"
+
 #include <string.h>
 
 struct UvName {
@@ -33,9 +35,7 @@ static UvName *name_alloc(const uint8_t *units, size_t n_units)
     name->n_units = n_units;
     memcpy(name->units, units, 2 * n_units);
     name->units[2 * n_units] = name->units[2 * n_units + 1] = 0;
-    name->hash = 2166136261u;
-    for (size_t i = 0; i < 2 * n_units; i++)
-        name->hash = (name->hash ^ name->units[i]) * 16777619u;
+    name->hash = uv_hash(units, 2 * n_units);
     return name;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "efi-abi.h"
+#include "hash.h"
 #include "pkcs7.h"
 #include "uv-limits.h"
 
@@ -133,11 +134,8 @@ typedef struct {
 static guint signature_hash(gconstpointer key)
 {
     const Signature *signature = key;
-    guint hash = uv_guid_hash(signature->type);
 
-    for (size_t i = 0; i < signature->size; i++)
-        hash = hash * 31 + signature->bytes[i];
-    return hash;
+    return uv_guid_hash(signature->type) ^ uv_hash(signature->bytes, signature->size);
 }
 
 static gboolean signature_equal(gconstpointer a, gconstpointer b)

@@ -11,7 +11,7 @@ static guint key_hash(gconstpointer p)
 {
     const Key *key = p;
 
-    return uv_guid_hash(&key->guid) * 31 + uv_name_hash(key->name);
+    return uv_guid_hash(&key->guid) ^ uv_name_hash(key->name);
 }
 
 static gboolean key_equal(gconstpointer a, gconstpointer b)
