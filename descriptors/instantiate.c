@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIDECARS ".uefivarsfs"
 #define TEMPLATE_TRIES 10
 #define TEMPLATE_WAIT_US 30000
 #define EMPTY_JSON "{\n    \"version\": 2,\n    \"variables\": []\n}\n"
@@ -254,20 +253,6 @@ static bool fill(const DescInstantiation *instantiation, int fd, const char *pat
     return fill_flash(instantiation, fd, error);
 }
 
-static int open_sidecars(int folder_fd, uid_t uid, gid_t gid, GError **error)
-{
-    bool made = mkdirat(folder_fd, SIDECARS, 0700) == 0;
-    int fd = openat(folder_fd, SIDECARS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0 || (made && geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
-        fail_errno(error, "can't make the folder", SIDECARS);
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, GError **error)
 {
     int fd;
@@ -284,11 +269,10 @@ static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, G
 }
 
 /* The pin, whole and durable under its name. */
-static bool write_pin(const DescInstantiation *instantiation, int sidecars, const char *name,
-                      uid_t uid, gid_t gid, GError **error)
+static bool write_pin(const DescInstantiation *instantiation, int sidecars, uid_t uid, gid_t gid,
+                      GError **error)
 {
-    g_autofree char *temp = g_strconcat(name, ".pin.tmp", NULL);
-    g_autofree char *pin = g_strconcat(name, ".pin", NULL);
+    static const char temp[] = "pin.tmp";
     bool ok;
     int fd;
 
@@ -297,36 +281,31 @@ static bool write_pin(const DescInstantiation *instantiation, int sidecars, cons
     fd = create_owned(sidecars, temp, uid, gid, error);
     if (fd < 0)
         return false;
-    ok = write_all(fd, instantiation->pin, temp, error) &&
-         (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
-         (renameat(sidecars, temp, sidecars, pin) == 0 || fail_errno(error, "can't rename", temp));
+    ok =
+        write_all(fd, instantiation->pin, temp, error) &&
+        (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
+        (renameat(sidecars, temp, sidecars, "pin") == 0 || fail_errno(error, "can't rename", temp));
     close(fd);
     return ok;
 }
 
-bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, const char *name,
-                            uid_t uid, gid_t gid, GError **error)
+bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars,
+                            const char *name, uid_t uid, gid_t gid, GError **error)
 {
-    g_autofree char *temp = g_strconcat(name, ".new", NULL);
-    int sidecars = open_sidecars(folder_fd, uid, gid, error), fd;
+    static const char temp[] = "new";
+    int fd = create_owned(sidecars, temp, uid, gid, error);
     bool ok;
 
-    if (sidecars < 0)
+    if (fd < 0)
         return false;
-    fd = create_owned(sidecars, temp, uid, gid, error);
-    if (fd < 0) {
-        close(sidecars);
-        return false;
-    }
     ok = fill(instantiation, fd, name, error) &&
          (fsync(fd) == 0 || fail_errno(error, "can't sync", name)) &&
-         write_pin(instantiation, sidecars, name, uid, gid, error) &&
+         write_pin(instantiation, sidecars, uid, gid, error) &&
          (renameat2(sidecars, temp, folder_fd, name, RENAME_NOREPLACE) == 0 ||
           fail_errno(error, "can't make the store", name)) &&
          (fsync(folder_fd) == 0 || fail_errno(error, "can't sync the folder of", name));
     if (!ok)
         unlinkat(sidecars, temp, 0);
     close(fd);
-    close(sidecars);
     return ok;
 }

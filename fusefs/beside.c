@@ -5,7 +5,7 @@
 
 #include "fleet-private.h"
 
-#include "uv-limits.h"
+#include "sidecars.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,16 +57,19 @@ int fs_guest_open_folder(const FsGuest *guest, char **ret_store)
 
 char *fs_guest_read_pin(const FsGuest *guest)
 {
-    g_autofree char *store = NULL, *path = NULL;
+    g_autofree char *store = NULL;
     int folder = guest_has_store(guest) ? fs_guest_open_folder(guest, &store) : -1;
     size_t size;
-    int fd;
+    int fd, sidecars;
 
     if (folder < 0)
         return NULL;
-    path = g_strconcat(".uefivarsfs/", store, ".pin", NULL);
-    fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    sidecars = uv_sidecars_open(folder, store);
     close(folder);
+    if (sidecars < 0)
+        return NULL;
+    fd = openat(sidecars, "pin", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    close(sidecars);
     return fd < 0 ? NULL : read_text(fd, &size);
 }
 

@@ -8,31 +8,25 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "sidecars.h"
 
 static const uint8_t magic[8] = "uvexprt\1";
 
 #define HINT_BYTES (sizeof(magic) + 6 * 8)
 
-/* The store's sidecar folder, or -1. */
-static int open_sidecars(const FsGuest *guest, char **ret_store)
+/* The store's folder of sidecars, or -1. */
+static int open_sidecars(const FsGuest *guest, bool make)
 {
-    int folder = fs_guest_open_folder(guest, ret_store);
+    g_autofree char *store = NULL;
+    int folder = fs_guest_open_folder(guest, &store);
     int sidecars;
 
-    if (folder < 0) {
+    if (folder < 0)
         return -1;
-    }
-    sidecars = openat(folder, ".uefivarsfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (sidecars < 0 && mkdirat(folder, ".uefivarsfs", 0700) == 0) {
-        sidecars = openat(folder, ".uefivarsfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (sidecars >= 0 && getuid() == 0 &&
-            fchown(sidecars, fs_guest_uid(guest), fs_guest_gid(guest)) < 0) {
-            close(sidecars);
-            sidecars = -1;
-        }
-    }
+    sidecars = make ? uv_sidecars_make(folder, store, fs_guest_uid(guest), fs_guest_gid(guest))
+                    : uv_sidecars_open(folder, store);
     close(folder);
-    return sidecars;
+    return sidecars < 0 ? -1 : sidecars;
 }
 
 static GBytes *encode(const struct stat *store, size_t bytes)
@@ -52,10 +46,9 @@ static GBytes *encode(const struct stat *store, size_t bytes)
 
 bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t *ret_bytes)
 {
-    g_autofree char *name = NULL, *file = NULL;
     g_autoptr(GBytes) expected = encode(store, 0);
     uint8_t found[HINT_BYTES];
-    int folder = fs_guest_open_folder(guest, &name);
+    int folder = open_sidecars(guest, false);
     int fd = -1;
     ssize_t size = -1;
     UvReader reader;
@@ -63,8 +56,7 @@ bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t 
     if (folder < 0) {
         return false;
     }
-    file = g_strconcat(".uefivarsfs/", name, ".export", NULL);
-    fd = openat(folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    fd = openat(folder, "export", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     close(folder);
     if (fd >= 0) {
         size = read(fd, found, sizeof(found));
@@ -81,23 +73,21 @@ bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t 
 
 void fs_export_hint_write(const FsGuest *guest, const struct stat *store, size_t bytes)
 {
-    g_autofree char *name = NULL, *file = NULL, *temporary = NULL;
+    static const char temporary[] = "export.tmp";
     g_autoptr(GBytes) hint = encode(store, bytes);
-    int folder = open_sidecars(guest, &name);
+    int folder = open_sidecars(guest, true);
     int fd;
     bool written;
 
     if (folder < 0) {
         return;
     }
-    file = g_strconcat(name, ".export", NULL);
-    temporary = g_strconcat(name, ".export-new", NULL);
     unlinkat(folder, temporary, 0);
     fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
         written = write(fd, g_bytes_get_data(hint, NULL), HINT_BYTES) == HINT_BYTES;
         close(fd);
-        if (!written || renameat(folder, temporary, folder, file) < 0) {
+        if (!written || renameat(folder, temporary, folder, "export") < 0) {
             unlinkat(folder, temporary, 0);
         }
     }

@@ -4,6 +4,8 @@
 
 #include "fleet-private.h"
 
+#include "sidecars.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <json-glib/json-glib.h>
@@ -106,7 +108,7 @@ static void remember_place(FsGuest *guest)
         live->quick_path = g_steal_pointer(&path);
         live->seen_watched = guest->fleet->inotify_fd >= 0 && guest->rule != FS_RULE_FOLDER &&
                              guest->rule != FS_RULE_SOURCE;
-        live->quick_journal = g_strdup_printf("%s/.uefivarsfs/%s.journal", folder, name);
+        live->quick_journal = g_build_filename(folder, UV_SIDECARS, name, "journal", NULL);
     }
 }
 

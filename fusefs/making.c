@@ -2,6 +2,8 @@
 
 #include "making.h"
 
+#include "sidecars.h"
+
 #include <errno.h>
 #include <gio/gio.h>
 #include <unistd.h>
@@ -52,9 +54,19 @@ static void making_run(GTask *task, void *source, void *data, GCancellable *canc
 {
     const Making *making = data;
     GError *error = NULL;
+    int sidecars =
+        uv_sidecars_make(making->folder_fd, making->store_name, making->uid, making->gid);
+    bool made = false;
 
-    if (desc_instantiation_run(making->what, making->folder_fd, making->store_name, making->uid,
-                               making->gid, &error))
+    if (sidecars < 0)
+        g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(-sidecars),
+                    "can't make " UV_SIDECARS "/%s: %s", making->store_name, g_strerror(-sidecars));
+    else
+        made = desc_instantiation_run(making->what, making->folder_fd, sidecars, making->store_name,
+                                      making->uid, making->gid, &error);
+    if (sidecars >= 0)
+        close(sidecars);
+    if (made)
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);

@@ -8,17 +8,18 @@
 
 #include "source.h"
 
+#include "sidecars.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SIDECARS ".uefivarsfs"
-
-static const char *const sidecar_suffixes[] = {".export", ".export-new",  ".journal",
-                                               ".lock",   ".meta",        ".meta.tmp",
-                                               ".tmp",    ".before-load", ".pin"};
+static const char *const sidecar_names[] = {
+    "before-load", "export", "export.tmp", "journal", "lock", "meta",
+    "meta.tmp",    "new",    "pin",        "pin.tmp", "tmp",
+};
 
 int fs_source_make(const FsSource *source, const char *guest)
 {
@@ -48,13 +49,15 @@ int fs_source_make(const FsSource *source, const char *guest)
 
 static bool is_sidecar(const char *file, const char *store)
 {
-    size_t size = strlen(store);
-    if (strncmp(file, store, size) != 0)
-        return false;
-    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_suffixes); i++)
-        if (strcmp(file + size, sidecar_suffixes[i]) == 0)
+    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_names); i++)
+        if (strcmp(file, sidecar_names[i]) == 0)
             return true;
     return false;
+}
+
+static bool is_store(const char *file, const char *store)
+{
+    return strcmp(file, store) == 0;
 }
 
 /* Calls `keep` for each name in the folder until it says false. */
@@ -80,15 +83,35 @@ static bool all_entries(int folder_fd, const char *folder,
 static bool belongs_to_folder(const char *file, const char *store)
 {
     return strcmp(file, store) == 0 || strcmp(file, "config.json") == 0 ||
-           strcmp(file, SIDECARS) == 0;
+           strcmp(file, UV_SIDECARS) == 0;
 }
 
+/* The store's own, and the folder of them if nothing else is there. */
 static void remove_sidecars(int folder_fd, const char *store)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_suffixes); i++) {
-        g_autofree char *path = g_strconcat(SIDECARS "/", store, sidecar_suffixes[i], NULL);
-        unlinkat(folder_fd, path, 0);
-    }
+    int fd = uv_sidecars_open(folder_fd, store);
+    int around = uv_open_dir(folder_fd, UV_SIDECARS, O_NOFOLLOW);
+
+    for (size_t i = 0; fd >= 0 && i < G_N_ELEMENTS(sidecar_names); i++)
+        unlinkat(fd, sidecar_names[i], 0);
+    if (around >= 0)
+        unlinkat(around, store, AT_REMOVEDIR);
+    unlinkat(folder_fd, UV_SIDECARS, AT_REMOVEDIR);
+    if (fd >= 0)
+        close(fd);
+    if (around >= 0)
+        close(around);
+}
+
+static bool only_own_sidecars(int folder_fd, const char *store)
+{
+    int fd = uv_sidecars_open(folder_fd, store);
+    bool only = all_entries(folder_fd, UV_SIDECARS, is_store, store) &&
+                (fd < 0 || all_entries(fd, ".", is_sidecar, store));
+
+    if (fd >= 0)
+        close(fd);
+    return only;
 }
 
 static int remove_folder(const FsSource *source, const char *guest)
@@ -98,14 +121,12 @@ static int remove_folder(const FsSource *source, const char *guest)
 
     if (fd < 0)
         return fd;
-    if (!all_entries(fd, ".", belongs_to_folder, store) ||
-        !all_entries(fd, SIDECARS, is_sidecar, store)) {
+    if (!all_entries(fd, ".", belongs_to_folder, store) || !only_own_sidecars(fd, store)) {
         close(fd);
         return -ENOTEMPTY;
     }
     /* Any of these may be absent: what counts is that the folder goes. */
     remove_sidecars(fd, store);
-    unlinkat(fd, SIDECARS, AT_REMOVEDIR);
     unlinkat(fd, store, 0);
     unlinkat(fd, "config.json", 0);
     close(fd);

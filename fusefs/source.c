@@ -8,6 +8,7 @@
 #include "source.h"
 
 #include "beneath.h"
+#include "sidecars.h"
 #include "uv-limits.h"
 
 #include <dirent.h>
@@ -369,7 +370,7 @@ static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_s
         return -errno;
     if (!ret_journal)
         return 0;
-    g_snprintf(journal, sizeof(journal), ".uefivarsfs/%s.journal", name);
+    g_snprintf(journal, sizeof(journal), UV_SIDECARS "/%s/journal", name);
     *ret_journal = fstatat(folder_fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0;
     return 0;
 }

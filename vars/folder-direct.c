@@ -3,12 +3,14 @@
 /*
  * The descriptor of the sidecars' folder is opened when it is first needed and made when something
  * is first to be created there. Whoever owns the store owns the sidecars: natural for an engine
- * that runs as the owner, done by chown for root. What is found there under a sidecar's name is
- * used only if it is a regular file with one link that belongs to us or to the store's owner, so
- * nobody can lead root to a file of somebody else's.
+ * that runs as the owner, done by chown for root. What is found there is used only if it belongs to
+ * us or to the store's owner, and a sidecar only if it is a regular file with one link: so nobody
+ * can lead an engine to a file of somebody else's.
  */
 
 #include "folder-direct.h"
+
+#include "sidecars.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,15 +25,15 @@ struct UvDirect {
     char *name;      /* of the store, one component */
 };
 
-static const char *const role_suffixes[] = {
-    [UV_FILE_STORE] = "",
-    [UV_FILE_TEMP] = ".tmp",
-    [UV_FILE_JOURNAL] = ".journal",
-    [UV_FILE_CONFLICT] = ".journal.conflict",
-    [UV_FILE_LOCK] = ".lock",
-    [UV_FILE_META] = ".meta",
-    [UV_FILE_META_TEMP] = ".meta.tmp",
-    [UV_FILE_BEFORE_LOAD] = ".before-load",
+/* In the folder of the sidecars. */
+static const char *const role_names[] = {
+    [UV_FILE_TEMP] = "tmp",
+    [UV_FILE_JOURNAL] = "journal",
+    [UV_FILE_CONFLICT] = "journal.conflict",
+    [UV_FILE_LOCK] = "lock",
+    [UV_FILE_META] = "meta",
+    [UV_FILE_META_TEMP] = "meta.tmp",
+    [UV_FILE_BEFORE_LOAD] = "before-load",
 };
 
 static bool is_temporary(UvFileRole role)
@@ -68,44 +70,32 @@ static bool wanted_owner(UvDirect *direct, struct stat *ret_st)
            fstat(direct->dir_fd, ret_st) == 0;
 }
 
-/* Durable names. A folder that can be searched but not read can't be synced; its file system can.
- */
-static int sync_names(int dir_fd)
-{
-    if (fsync(dir_fd) == 0)
-        return 0;
-    if (errno != EBADF && errno != EINVAL)
-        return -errno;
-    return syncfs(dir_fd) == 0 || errno == EBADF ? 0 : -errno;
-}
-
-int uv_open_dir(int dir_fd, const char *path, int extra)
-{
-    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | extra);
-
-    if (fd < 0 && errno == EACCES)
-        fd = openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC | extra);
-    return fd < 0 ? -errno : fd;
-}
-
 int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid)
 {
-    struct stat st;
+    int fd;
 
-    if (mkdirat(direct->dir_fd, UV_SIDECARS, 0700) < 0)
-        return errno == EEXIST ? 0 : -errno;
-    if (geteuid() == 0 && wanted_owner(direct, &st) &&
-        fchownat(direct->dir_fd, UV_SIDECARS, uid == (uid_t)-1 ? st.st_uid : uid,
-                 gid == (gid_t)-1 ? st.st_gid : gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    return sync_names(direct->dir_fd);
+    if (uv_sidecars_may_make(direct->dir_fd, direct->name, uid, gid))
+        return 0;
+    fd = uv_sidecars_make(direct->dir_fd, direct->name, uid, gid);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+/* One that is neither ours nor the store's owner's was put there by somebody. */
+static bool is_trusted(UvDirect *direct, const struct stat *st)
+{
+    struct stat owner;
+
+    return st->st_uid == geteuid() || (wanted_owner(direct, &owner) && st->st_uid == owner.st_uid);
 }
 
 /* The descriptor of the sidecars' folder, borrowed. */
 static int sidecars(UvDirect *direct, bool create)
 {
     struct stat st;
-    int fd, ret;
+    int fd;
 
     if (direct->sidecars_fd >= 0) {
         if (fstat(direct->sidecars_fd, &st) == 0 && st.st_nlink > 0)
@@ -114,12 +104,12 @@ static int sidecars(UvDirect *direct, bool create)
         close(direct->sidecars_fd);
         direct->sidecars_fd = -1;
     }
-    fd = uv_open_dir(direct->dir_fd, UV_SIDECARS, O_NOFOLLOW);
-    if (fd == -ENOENT && create) {
-        ret = uv_direct_make_sidecars(direct, -1, -1);
-        if (ret < 0)
-            return ret;
-        fd = uv_open_dir(direct->dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    fd = uv_sidecars_open(direct->dir_fd, direct->name);
+    if (fd == -ENOENT && create && wanted_owner(direct, &st))
+        fd = uv_sidecars_make(direct->dir_fd, direct->name, st.st_uid, st.st_gid);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !is_trusted(direct, &st))) {
+        close(fd);
+        return -EPERM;
     }
     if (fd >= 0)
         direct->sidecars_fd = fd;
@@ -129,13 +119,13 @@ static int sidecars(UvDirect *direct, bool create)
 /* The folder that a role's file is in (borrowed) and its name there. */
 static int locate(UvDirect *direct, UvFileRole role, bool create, char ret_name[NAME_MAX + 1])
 {
-    g_snprintf(ret_name, NAME_MAX + 1, "%s%s", direct->name, role_suffixes[role]);
+    g_strlcpy(ret_name, role == UV_FILE_STORE ? direct->name : role_names[role], NAME_MAX + 1);
     return role == UV_FILE_STORE ? direct->dir_fd : sidecars(direct, create);
 }
 
 static int check_opened(UvDirect *direct, UvFileRole role, int fd)
 {
-    struct stat st, owner;
+    struct stat st;
 
     if (fstat(fd, &st) < 0)
         return -errno;
@@ -147,9 +137,7 @@ static int check_opened(UvDirect *direct, UvFileRole role, int fd)
         return 0;
     if (st.st_nlink > 1)
         return -EMLINK;
-    if (st.st_uid != geteuid() && !(wanted_owner(direct, &owner) && st.st_uid == owner.st_uid))
-        return -EPERM;
-    return 0;
+    return is_trusted(direct, &st) ? 0 : -EPERM;
 }
 
 static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char *name, int flags)
@@ -163,7 +151,7 @@ static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char
     if (owned && fchown(fd, owner.st_uid, owner.st_gid) < 0)
         ret = -errno;
     else
-        ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : sync_names(dir_fd);
+        ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : uv_sync_names(dir_fd);
     if (ret < 0) {
         close(fd);
         unlinkat(dir_fd, name, 0);
@@ -223,13 +211,13 @@ static int direct_open(void *data, UvFileRole role, int flags)
 }
 
 /* To the first free number; never over an older one. */
-static int rename_to_conflict(UvDirect *direct, int from_fd, const char *from, unsigned *ret_number)
+static int rename_to_conflict(int from_fd, const char *from, unsigned *ret_number)
 {
     char name[NAME_MAX + 1];
     struct stat st;
 
     for (unsigned n = 1; n <= CONFLICTS_MAX; n++) {
-        g_snprintf(name, sizeof name, "%s%s-%u", direct->name, role_suffixes[UV_FILE_CONFLICT], n);
+        g_snprintf(name, sizeof name, "%s-%u", role_names[UV_FILE_CONFLICT], n);
         int ret = renameat2(from_fd, from, from_fd, name, RENAME_NOREPLACE);
         if (ret < 0 && errno == EINVAL) { /* a file system without the flag */
             if (fstatat(from_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -238,7 +226,7 @@ static int rename_to_conflict(UvDirect *direct, int from_fd, const char *from, u
         }
         if (ret == 0) {
             *ret_number = n;
-            return sync_names(from_fd);
+            return uv_sync_names(from_fd);
         }
         if (errno != EEXIST)
             return -errno;
@@ -259,14 +247,14 @@ static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *r
         return from_fd;
     *ret_number = 0;
     if (to == UV_FILE_CONFLICT)
-        return rename_to_conflict(direct, from_fd, from_name, ret_number);
+        return rename_to_conflict(from_fd, from_name, ret_number);
     to_fd = locate(direct, to, false, to_name);
     if (to_fd < 0)
         return to_fd;
     if (renameat(from_fd, from_name, to_fd, to_name) < 0)
         return -errno;
     /* The times are not worth a sync: nothing depends on them. */
-    return to == UV_FILE_META ? 0 : sync_names(to_fd);
+    return to == UV_FILE_META ? 0 : uv_sync_names(to_fd);
 }
 
 static int direct_unlink(void *data, UvFileRole role)
@@ -284,7 +272,7 @@ static int direct_unlink(void *data, UvFileRole role)
         return dir_fd;
     if (unlinkat(dir_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
-    return is_temporary(role) ? 0 : sync_names(dir_fd);
+    return is_temporary(role) ? 0 : uv_sync_names(dir_fd);
 }
 
 static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
@@ -335,7 +323,7 @@ void uv_direct_fds(const UvDirect *direct, int ret_fds[2])
     ret_fds[1] = direct->sidecars_fd;
 }
 
-const char *uv_file_suffix(UvFileRole role)
+const char *uv_sidecar_name(UvFileRole role)
 {
-    return role_suffixes[role];
+    return role_names[role];
 }

@@ -6,8 +6,6 @@
 
 #include "file-ops.h"
 
-#define UV_SIDECARS ".uefivarsfs"
-
 typedef struct UvDirect UvDirect;
 
 /* `dir_fd` is owned. The result is the data of uv_direct_ops. */
@@ -15,12 +13,10 @@ UvDirect *uv_direct_new(int dir_fd, const char *name);
 void uv_direct_free(UvDirect *direct);
 extern const UvFileOps uv_direct_ops;
 
-/* 0 or a negative errno; -1 as owner: the store's. */
+/* Where this user will need root for it; 0 or a negative errno. */
 int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid);
 /* The folder's descriptor and that of the sidecars' (-1: not open), borrowed. */
 void uv_direct_fds(const UvDirect *direct, int ret_fds[2]);
 
-/* For reading if we may, else O_PATH; a negative errno. */
-int uv_open_dir(int dir_fd, const char *path, int extra_flags);
-/* What a sidecar's name has behind the store's. */
-const char *uv_file_suffix(UvFileRole role);
+/* What a sidecar is called in the folder of the sidecars. */
+const char *uv_sidecar_name(UvFileRole role);

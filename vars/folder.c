@@ -7,14 +7,12 @@
 
 #include "folder-direct.h"
 #include "keeper.h"
+#include "sidecars.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The longest suffix, ".journal.conflict-" and a number, has to fit behind the name. */
-#define SUFFIX_BYTES 24
 
 struct UvFolder {
     UvDirect *direct; /* NULL once a keeper has it */
@@ -47,13 +45,10 @@ static char *follow_links(const char *path)
 
 static void set_texts(UvFolder *folder, const char *dir_text, const char *store)
 {
-    for (size_t role = 0; role < G_N_ELEMENTS(folder->texts); role++) {
-        g_autofree char *name = g_strconcat(store, uv_file_suffix(role), NULL);
-
-        folder->texts[role] = role == UV_FILE_STORE
-                                  ? g_build_filename(dir_text, name, NULL)
-                                  : g_build_filename(dir_text, UV_SIDECARS, name, NULL);
-    }
+    folder->texts[UV_FILE_STORE] = g_build_filename(dir_text, store, NULL);
+    for (size_t role = UV_FILE_STORE + 1; role < G_N_ELEMENTS(folder->texts); role++)
+        folder->texts[role] =
+            g_build_filename(dir_text, UV_SIDECARS, store, uv_sidecar_name(role), NULL);
 }
 
 static void set_errno_error(GError **error, const char *text, int code)
@@ -76,7 +71,7 @@ UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)
         set_errno_error(error, path, EINVAL);
         return NULL;
     }
-    if (strlen(name) > NAME_MAX - SUFFIX_BYTES) {
+    if (strlen(name) > NAME_MAX) {
         set_errno_error(error, path, ENAMETOOLONG);
         return NULL;
     }

@@ -11,7 +11,7 @@
  * file, also where thousands of stores lie in one folder with one owner. The keeper shares the
  * engine's lock: it cannot rename anything after another engine has taken the store over.
  *
- * Sidecars are in ".uefivarsfs/" beside the store: made on first use, 0700, with the store's owner.
+ * Sidecars are in ".uefivarsfs/STORE/" beside the store, made on first use: see sidecars.h.
  */
 
 #include <glib.h>
@@ -21,13 +21,13 @@
 
 typedef enum {
     UV_FILE_STORE,       /* the store itself */
-    UV_FILE_TEMP,        /* .uefivarsfs/NAME.tmp: becomes the store by renaming */
-    UV_FILE_JOURNAL,     /* .uefivarsfs/NAME.journal */
-    UV_FILE_CONFLICT,    /* .uefivarsfs/NAME.journal.conflict-N, the first N that is free */
-    UV_FILE_LOCK,        /* .uefivarsfs/NAME.lock: never renamed or removed */
-    UV_FILE_META,        /* .uefivarsfs/NAME.meta */
-    UV_FILE_META_TEMP,   /* .uefivarsfs/NAME.meta.tmp */
-    UV_FILE_BEFORE_LOAD, /* .uefivarsfs/NAME.before-load */
+    UV_FILE_TEMP,        /* .uefivarsfs/STORE/tmp: becomes the store by renaming */
+    UV_FILE_JOURNAL,     /* .uefivarsfs/STORE/journal */
+    UV_FILE_CONFLICT,    /* .uefivarsfs/STORE/journal.conflict-N, the first N that is free */
+    UV_FILE_LOCK,        /* .uefivarsfs/STORE/lock: never renamed or removed */
+    UV_FILE_META,        /* .uefivarsfs/STORE/meta */
+    UV_FILE_META_TEMP,   /* .uefivarsfs/STORE/meta.tmp */
+    UV_FILE_BEFORE_LOAD, /* .uefivarsfs/STORE/before-load */
 } UvFileRole;
 
 typedef struct UvFolder UvFolder;
@@ -41,8 +41,8 @@ typedef struct UvFolder UvFolder;
 UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error);
 void uv_folder_free(UvFolder *folder);
 /*
- * Makes the folder of the sidecars ahead of time, with this owner (as root only; -1: the store's).
- * For an engine that is about to give up root and could not make it in somebody else's folder.
+ * Makes the folder of the sidecars ahead of time, for an engine that is about to become this user
+ * and could not do it then.
  */
 bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **error);
 /* What the keeper does before it serves (its confinement to the folder at `folder_fd`); set before

@@ -327,6 +327,8 @@ static void handle_check(UvConn *conn, const UvFrame *frame)
 static void handle_end(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
+
+    uv_server_refresh(server); /* what is not ours any more is a successor's to complete */
     /* Who has connected and not said HELLO yet may be the guest. */
     const bool ends =
         !server->session_alive && g_queue_is_empty(&server->pending) && uv_server_compact(server);

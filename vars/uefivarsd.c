@@ -86,24 +86,12 @@ static bool open_sockets(Daemon *daemon, GError **error)
     return daemon->session_fd >= 0;
 }
 
-static bool may_write_folder(const UvDaemonOptions *options)
-{
-    struct stat st;
-
-    if (fstat(UV_FD_FOLDER, &st) != 0)
-        return false;
-    if (st.st_uid == options->uid)
-        return st.st_mode & S_IWUSR;
-    return st.st_mode & (st.st_gid == options->gid ? S_IWGRP : S_IWOTH);
-}
-
 /* The store's owner may not be the folder's: then its sidecars' folder is made while we can. */
 static bool make_sidecars(const Daemon *daemon, GError **error)
 {
     const UvDaemonOptions *options = daemon->options;
 
-    return !options->become || options->read_only || options->uid == 0 ||
-           may_write_folder(options) ||
+    return !options->become || options->read_only ||
            uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, error);
 }
 

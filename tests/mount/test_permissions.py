@@ -7,6 +7,7 @@ import grp
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import stat
 import subprocess
@@ -14,7 +15,6 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-import uvengine  # noqa: E402
 import uvengine  # noqa: E402
 import uvmount  # noqa: E402
 import uvproto  # noqa: E402
@@ -84,6 +84,60 @@ class Permissions(unittest.TestCase):
                 self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)),
                                  (OWNER, OWNER, 0o600))
                 self.assertIn('"B"', (self.source / f"g{uid}.json").read_text())
+
+    def test_stores_of_two_owners(self):
+        """Each engine writes beside its store, and nobody comes to the other's sidecars."""
+        for folder in (0, OWNER):
+            with self.subTest(folder=folder):
+                self.source = self.scratch.path / f"source{folder}"
+                self.source.mkdir()
+                os.chown(self.source, folder, folder)
+                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
+                    self.store(name, uid)
+                mount = self.scratch.mount(self.source, "idle=60", name=f"mnt{folder}")
+                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
+                    mount.write(name, "B", b"b")
+                    self.assertEqual(mount.status(name)["warnings"], [])
+                    pid = mount.engine_pid(name)
+                    self.assertEqual(status_field(pid, "Uid")[0], str(uid))
+                    os.kill(pid, signal.SIGKILL)  # what counts is in the journal
+                    uvmount.wait_until(lambda: not mount.engine_pid(name), "its end")
+                    self.assertEqual(mount.read(name, "B")[1], b"b")
+                self.refuse_strangers(self.source / ".uefivarsfs", folder)
+                mount.stop()
+                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
+                    path = self.source / f"{name}.json"
+                    self.assertIn('"B"', path.read_text())
+                    self.assertEqual(path.stat().st_uid, uid)
+
+    def refuse_strangers(self, sidecars, folder):
+        for name, uid, stranger in (("a", OWNER, OTHER), ("b", OTHER, OWNER), ("c", 0, OWNER)):
+            own = sidecars / f"{name}.json"
+            self.assertEqual((own.stat().st_uid, stat.S_IMODE(own.stat().st_mode)), (uid, 0o700))
+            for command in (["ls", own], ["cat", own / "lock"], ["touch", own / "tmp"],
+                            ["mv", own, sidecars / "moved"], ["rm", "-rf", own],
+                            ["mkdir", sidecars / "new.json"], ["touch", sidecars / "new"]):
+                self.assertNotEqual(as_user(stranger, *map(str, command)), 0, command)
+        self.assertEqual((sidecars.stat().st_uid, stat.S_IMODE(sidecars.stat().st_mode)),
+                         (0, 0o711))
+
+    def test_store_changes_its_owner(self):
+        """libvirt gives a store to QEMU's user when a guest starts, and back when it ends."""
+        path = self.store("g", 0)
+        mount = self.mount("idle=1")
+        for i, uid in enumerate((0, OWNER, OTHER, 0)):
+            os.chown(path, uid, uid)
+            mount.write("g", "B", b"%d" % i)
+            self.assertEqual(status_field(mount.engine_pid("g"), "Uid")[0], str(uid))
+            self.assertEqual((self.source / ".uefivarsfs/g.json/lock").stat().st_uid, uid)
+            if i == 2:  # given away under the journal, as at a guest's end
+                os.chown(path, 0, 0)
+            pid = mount.engine_pid("g")
+            uvmount.wait_until(lambda: not uvmount.alive(pid), "the engine has ended", 15)
+            self.assertEqual(mount.read("g", "B")[1], b"%d" % i)
+            uvmount.wait_until(lambda: not mount.engine_pid("g"), "its successor, too", 15)
+        mount.stop()
+        self.assertEqual(list(self.source.glob(".uefivarsfs/*/journal*")), [])
 
     def test_engine_has_its_descriptors_only(self):
         self.store("g", OWNER)

@@ -268,7 +268,7 @@ class Life(MountTest):
         self.assertEqual(mount.stop(), 0)
         self.assertEqual(mount.engines(), [])
         self.assertIn('"B"', (self.source / "h.json").read_text())
-        self.assertEqual(list(self.source.glob(".uefivarsfs/*.journal")), [])
+        self.assertEqual(list(self.source.glob(".uefivarsfs/*/journal")), [])
         self.assertFalse(mount.sockdir.exists())
 
     def test_unmount_with_guest(self):

@@ -78,7 +78,7 @@ class Migration(unittest.TestCase):
     def test_two_stores(self):
         engines = [self.engine(name) for name in ("one", "two")]
         self.chain(engines)
-        self.assertFalse(os.path.exists(f"{self.folder}/.uefivarsfs/two.json.journal.conflict-1"))
+        self.assertFalse(os.path.exists(f"{self.folder}/.uefivarsfs/two.json/journal.conflict-1"))
 
     def test_there_and_back(self):
         """The engine that let go takes the store again, as the target of the way back."""
