@@ -143,6 +143,11 @@ bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
     return true;
 }
 
+int uv_folder_keeper_fd(const UvFolder *folder)
+{
+    return folder->ops == &uv_keeper_ops ? uv_keeper_fd(folder->ops_data) : -1;
+}
+
 const UvFileOps *uv_folder_ops(const UvFolder *folder, void **ret_data)
 {
     *ret_data = folder->ops_data;

@@ -53,6 +53,10 @@ void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data);
  * and confinement. */
 bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
 
+/* Hangs up when the keeper is gone, and with it the way to the files; -1 without a keeper.
+ * Borrowed. */
+int uv_folder_keeper_fd(const UvFolder *folder);
+
 /*
  * As open(2) with O_CLOEXEC and O_NOFOLLOW added; mode 0600; regular files only. A file that this
  * makes is durable by name when it returns. -1 with an error (G_FILE_ERROR_NOENT: absent).

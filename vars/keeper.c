@@ -326,6 +326,11 @@ const UvFileOps uv_keeper_ops = {
     .free = keeper_free,
 };
 
+int uv_keeper_fd(const UvKeeper *keeper)
+{
+    return keeper->fd;
+}
+
 int uv_keeper_pid(const UvKeeper *keeper)
 {
     return keeper->pid;

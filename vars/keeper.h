@@ -31,5 +31,7 @@ UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, 
                          int lock_fd, UvKeeperHook hook, void *hook_data);
 /* The engine's side; `data` is the UvKeeper, freeing it ends the process and waits for it. */
 extern const UvFileOps uv_keeper_ops;
+/* Its end of the socket hangs up when the keeper is gone. */
+int uv_keeper_fd(const UvKeeper *keeper);
 /* For the lock file's sake and for tests. */
 int uv_keeper_pid(const UvKeeper *keeper);

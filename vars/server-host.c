@@ -135,11 +135,9 @@ static int host_rule(UvServer *server, const HostSet *set, const char **ret_reas
 
 static const char *reason_of(UvServer *server, const UvRefusal *refusal)
 {
-    const char *store = uv_service_store_error(server->service);
+    const char *text = uv_service_refusal_text(server->service, refusal);
 
-    if (refusal->text)
-        return refusal->text;
-    return store ? store : server->store->read_only_reason;
+    return text ? text : server->store->read_only_reason;
 }
 
 static void handle_set(UvConn *conn, const UvFrame *frame)

@@ -122,6 +122,7 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
 
     /* Of a store that takes nothing people want to know why. */
     const char *read_only = server->store ? server->store->read_only_reason : NULL;
+    const char *text = uv_service_refusal_text(server->service, refusal);
     if (status == EFI_SUCCESS)
         uv_log_limited(&server->refusals, LOG_NOTICE,
                        "%s: change by the host let through against rule %s: %s", escaped,
@@ -131,7 +132,7 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
                        "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER
                        "x, rule %s: %s%s%s",
                        escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
-                       refusal->rule ? refusal->rule : "-", refusal->text ? refusal->text : "-",
+                       refusal->rule ? refusal->rule : "-", text ? text : "-",
                        read_only ? ": " : "", read_only ? read_only : "");
 }
 
@@ -263,6 +264,15 @@ static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* Without it no journal can be begun, and nothing made complete. A successor has one; what is in
+ * the journal it replays, and the guest resumes its session. */
+static gboolean on_keeper_gone(gint fd, GIOCondition condition, gpointer data)
+{
+    uv_log(LOG_ERR, "the process that keeps the store's folder is gone: ending");
+    uv_server_stop(data, 1);
+    return G_SOURCE_REMOVE;
+}
+
 static int signal_fd_new(void)
 {
     sigset_t set;
@@ -321,9 +331,13 @@ bool uv_server_load(UvServer *server, GError **error)
 
 int uv_server_run(UvServer *server)
 {
+    const int keeper_fd = uv_folder_keeper_fd(server->store->folder);
+
     watch(server, server->guest_listener, on_listener);
     watch(server, server->host_listener, on_listener);
     watch(server, server->signal_fd, on_signal);
+    if (keeper_fd >= 0)
+        g_unix_fd_add(keeper_fd, G_IO_HUP, on_keeper_gone, server);
     uv_server_rearm(server);
     g_main_loop_run(server->loop);
     return server->exit_status;

@@ -8,6 +8,8 @@
 #include "modes.h"
 #include "signers.h"
 
+static const char not_taken[] = "the store did not take the change";
+
 UvService *uv_service_new(const UvServiceConfig *config, UvStore *store)
 {
     UvService *service = g_new0(UvService, 1);
@@ -57,6 +59,12 @@ const UvServiceConfig *uv_service_config(const UvService *service)
     return &service->config;
 }
 
+const char *uv_service_refusal_text(const UvService *service, const UvRefusal *refusal)
+{
+    return refusal->text == not_taken && service->store_error ? service->store_error
+                                                              : refusal->text;
+}
+
 const char *uv_service_store_error(const UvService *service)
 {
     return service->store_error;
@@ -102,7 +110,7 @@ EfiStatus uv_service_commit(UvService *service, const UvChange *change, UvRefusa
         g_free(service->store_error);
         service->store_error = durable ? NULL : g_strdup(error ? error->message : "failed");
         if (!durable) {
-            *refusal = (UvRefusal){"2.2", "the store did not take the change"};
+            *refusal = (UvRefusal){"2.2", not_taken};
             return error ? uv_store_error_status(error) : EFI_DEVICE_ERROR;
         }
     }

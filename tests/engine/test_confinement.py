@@ -359,6 +359,25 @@ class Ending(EngineTest):
         self.assertEqual(engine.process.wait(15), 0)
         self.assertAlmostEqual(time.monotonic() - start, 10, delta=1.5)
 
+    def test_it_ends_with_its_keeper(self):
+        """It could not begin a journal any more: a successor can, and the session goes on."""
+        path = os.path.join(self.folder, "log")
+        with open(path, "wb") as log:
+            engine = self.engine(stderr=log)
+        guest = self.guest(engine)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+        self.assert_status(guest.set("V", p.TEST, p.BS_RT, b"volatile"), p.SUCCESS)
+        os.kill(children(engine.process.pid)[0], signal.SIGKILL)
+        self.assertEqual(engine.process.wait(5), 1)
+        with open(path) as log:
+            self.assertIn("keeps the store's folder is gone", log.read())
+        engine.stderr = None
+        engine.start()
+        guest = self.guest(engine, guest.session, flags=p.HELLO_RESUME)
+        self.assertEqual(guest.get("A", p.TEST)[2], b"1")
+        self.assertEqual(guest.get("V", p.TEST)[2], b"volatile")
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"2"), p.SUCCESS)
+
     def test_its_keeper_ends_with_it(self):
         engine = self.engine()
         keepers = children(engine.process.pid)

@@ -348,6 +348,28 @@ static const struct {
     {"read only", UV_STORE_ERROR_READ_ONLY, EFI_WRITE_PROTECTED},
 };
 
+/* What the log and the host are told: the store's words for what the store refused, only. */
+static void test_reason(void)
+{
+    g_autoptr(FixtureStore) store = fixture_store_new();
+    g_autoptr(UvService) service = make(&store->store, AT_POWER_ON);
+    g_autoptr(UvName) name = uv_name_new_utf8("n", NULL);
+    UvSetRequest request = {.guid = fixture_guid,
+                            .name = name,
+                            .attributes = ALL,
+                            .data = (const uint8_t *)"x",
+                            .data_bytes = 1};
+    UvRefusal refusal;
+
+    store->fail_with = UV_STORE_ERROR_IO;
+    g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_DEVICE_ERROR);
+    g_assert_cmpstr(uv_service_refusal_text(service, &refusal), ==, "made to fail");
+    request.attributes = RT;
+    g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmpstr(uv_service_refusal_text(service, &refusal), ==, refusal.text);
+    uv_service_set_store(service, NULL);
+}
+
 static void test_failing_store(gconstpointer data)
 {
     const int i = GPOINTER_TO_INT(data);
@@ -394,6 +416,7 @@ int main(int argc, char **argv)
     g_test_add_func("/set/over quota", test_over_quota);
     g_test_add_func("/set/1.8 volatile without a session", test_no_session);
     g_test_add_func("/set/refusal log", test_refusal_log);
+    g_test_add_func("/set/refusal reason", test_reason);
     g_test_add_func("/set/mtime", test_mtime);
     for (size_t i = 0; i < G_N_ELEMENTS(failures); i++) {
         g_autofree char *path = g_strconcat("/set/1.9 store fails: ", failures[i].what, NULL);
