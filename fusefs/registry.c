@@ -65,6 +65,19 @@ static void detach_engine(FsGuest *guest)
         engine_gone(engine);
 }
 
+/* Its engine is gone with it, so what it had not put into the store yet stays in the journal. */
+static void set_aside_journal(const FsGuest *guest)
+{
+    if (guest->fleet->options->read_only)
+        return;
+    g_autofree char *path =
+        fs_source_set_aside_journal(guest->fleet->source, guest->rule, guest->name);
+    if (path)
+        g_warning("guest %s: its store was removed or renamed before it had every change: the "
+                  "others are kept in %s",
+                  guest->name, path);
+}
+
 void fleet_retire(FsGuest *guest)
 {
     FsFleet *fleet = guest->fleet;
@@ -78,6 +91,7 @@ void fleet_retire(FsGuest *guest)
     g_hash_table_remove(fleet->by_name, guest->name);
     guest_fail_calls(guest, ENOENT);
     detach_engine(guest);
+    set_aside_journal(guest);
     guest_watch_listener(guest, false);
     g_queue_remove(&fleet->wanting, guest);
     g_queue_remove(&fleet->added, guest);
@@ -99,6 +113,17 @@ bool guest_connected(const FsGuest *guest)
            (guest->live->state & (UV_HOST_STATE_GUEST | UV_HOST_STATE_CONNECTED));
 }
 
+/* After hearing its engine; of one that starts nobody knows yet who is connected to it. */
+static bool guest_may_be_connected(const FsGuest *guest)
+{
+    FsEngine *engine = guest->live ? guest->live->engine : NULL;
+
+    if (engine && engine->io && !engine_receive(engine))
+        engine = guest->live->engine;
+    return guest_connected(guest) ||
+           (engine && engine->state == FS_ENGINE_STARTING && engine->has_listener);
+}
+
 static void guest_shadowed_again(FsGuest *guest)
 {
     if (!guest->live)
@@ -115,7 +140,7 @@ void fleet_review(FsFleet *fleet, const char *name)
     if (!fs_source_find(fleet->source, name, &rule, NULL)) {
         if (!guest)
             return;
-        if (!guest_connected(guest))
+        if (!guest_may_be_connected(guest))
             fleet_retire(guest);
         else
             fs_guest_set_warning(guest, "store", "the store was removed under the running guest");
@@ -131,7 +156,7 @@ void fleet_review(FsFleet *fleet, const char *name)
     if (guest->rule == rule)
         return;
     /* Another file is its store now. */
-    if (guest_connected(guest)) {
+    if (guest_may_be_connected(guest)) {
         fs_guest_set_warning(guest, "store", "another file of this name takes precedence now");
         return;
     }

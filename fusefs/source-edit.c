@@ -13,8 +13,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define CONFLICTS_MAX 9999
 
 static const char *const sidecar_names[] = {
     "before-load", "export", "export.tmp", "journal", "lock", "meta",
@@ -151,4 +154,36 @@ int fs_source_remove(const FsSource *source, FsRule rule, const char *guest)
     remove_sidecars(source->fd, file);
     unlinkat(source->fd, config, 0);
     return 0;
+}
+
+/* The first number that is free, as the engine's own. */
+static char *rename_journal(int sidecars)
+{
+    for (unsigned n = 1; n <= CONFLICTS_MAX; n++) {
+        g_autofree char *name = g_strdup_printf("journal.conflict-%u", n);
+        if (renameat2(sidecars, "journal", sidecars, name, RENAME_NOREPLACE) == 0)
+            return g_steal_pointer(&name);
+        if (errno != EEXIST)
+            return NULL;
+    }
+    return NULL;
+}
+
+char *fs_source_set_aside_journal(const FsSource *source, FsRule rule, const char *guest)
+{
+    g_autofree char *store = NULL, *name = NULL;
+    struct stat st;
+    int fd = fs_source_place(source, rule, guest, &store), sidecars;
+
+    if (fd < 0)
+        return NULL;
+    bool gone = fstatat(fd, store, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    sidecars = gone ? uv_sidecars_open(fd, store) : -1;
+    close(fd);
+    if (sidecars < 0)
+        return NULL;
+    name = rename_journal(sidecars);
+    close(sidecars);
+    const char *below = rule == FS_RULE_FOLDER ? guest : "";
+    return name ? g_build_filename(source->path, below, UV_SIDECARS, store, name, NULL) : NULL;
 }

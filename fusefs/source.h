@@ -83,6 +83,12 @@ int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t
 
 /* mkdir guests/G: G/ with an empty config.json. 0 or -errno. */
 int fs_source_make(const FsSource *source, const char *guest);
+/*
+ * A journal whose store is gone gets a name under which no engine looks for one, so that it is
+ * neither lost nor done to a later store of that name. NULL: there was none; else its path now, as
+ * people would type it.
+ */
+char *fs_source_set_aside_journal(const FsSource *source, FsRule rule, const char *guest);
 /* rmdir: the store, its sidecars, the configuration, the folder. 0 or -errno (-ENOTEMPTY: something
  * else is there). */
 int fs_source_remove(const FsSource *source, FsRule rule, const char *guest);

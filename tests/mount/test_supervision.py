@@ -348,6 +348,42 @@ class Life(MountTest):
             self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("g")))
 
 
+    def test_store_is_taken_away(self):
+        """Its last changes are not in it yet: they are kept, and no other store gets them."""
+        for i, take in enumerate((os.unlink, lambda path: path.rename(path.with_name("h.json")))):
+            with self.subTest(i):
+                path = self.store("g")
+                text = path.read_text()
+                mount = self.mount("idle=60", name=f"mnt{i}")
+                mount.write("g", "B", b"b")
+                take(path)
+                guests = mount.path / "guests"
+                self.assertEqual(os.listdir(guests), ["h"] if i else [])
+                kept = self.source / ".uefivarsfs" / "g.json" / f"journal.conflict-{i + 1}"
+                self.assertIn("B".encode("utf-16le"), kept.read_bytes())
+                self.assertIn(f"removed or renamed before it had every change: the others are kept "
+                              f"in {kept}", mount.log.read_text())
+                path.write_text(text)
+                for name in os.listdir(guests):
+                    self.assertEqual(mount.read(name, "A")[1], b"a")
+                    self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars(name)))
+                mount.stop()
+
+    def test_store_is_taken_away_from_a_guest(self):
+        path = self.store("g")
+        mount = self.mount("idle=1")
+        with uvproto.Guest(mount.socket("g")).hello(os.urandom(16)) as guest:
+            guest.set("B", uvproto.TEST, uvproto.NV_BS_RT, b"b")
+            path.rename(path.with_name("h.json"))
+            self.assertNotEqual(guest.set("C", uvproto.TEST, uvproto.NV_BS_RT, b"c"), 0)
+            self.assertIn("the store was removed under the running guest",
+                          mount.status("g")["warnings"])
+            guest.bye()
+        wait_until(lambda: os.listdir(mount.path / "guests") == ["h"], "the guest is gone", 15)
+        self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("h")))
+        self.assertEqual(len(list(self.source.glob(".uefivarsfs/g.json/journal.conflict-*"))), 1)
+
+
 class Hostile(MountTest):
     def test_client(self):
         """A client that opens a thousand connections, stalls mid-frame and floods costs itself."""
