@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -431,13 +432,30 @@ static pid_t start_flood(const Engine *engine)
         call(engine->socket, request);
 }
 
+/* A pair that the scheduler moves apart or together takes three times as long or a third, whatever
+ * else runs: the victim and this program stay on one processor, the others run where they are put.
+ */
+static void stay_on_one_processor(pid_t pid)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    if (sched_setaffinity(pid, sizeof(one), &one) < 0)
+        die("sched_setaffinity");
+}
+
 static void bench_flood(void)
 {
     Engine victim = engine_start("auto", false), flooded = engine_start("auto", false);
+    const pid_t flood = start_flood(&flooded);
 
     set_variable(victim.socket, "Bench", "x", 1);
+    kill(flood, SIGSTOP);
+    stay_on_one_processor(victim.pid);
+    stay_on_one_processor(0);
     const double alone = latency(&victim);
-    const pid_t flood = start_flood(&flooded);
+    kill(flood, SIGCONT);
     g_usleep(100000);
     const double beside = latency(&victim);
     kill(flood, SIGKILL);
