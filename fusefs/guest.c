@@ -4,6 +4,7 @@
 
 #include "fleet-private.h"
 
+#include "filelock.h"
 #include "sidecars.h"
 
 #include <errno.h>
@@ -346,19 +347,34 @@ static void add_warnings(JsonBuilder *builder, const FsLive *live)
     json_builder_end_array(builder);
 }
 
+/* A confined engine sees no other process. */
+static void add_store(JsonBuilder *builder, const FsGuest *guest)
+{
+    g_autofree char *path = fs_guest_store_path(guest), *real = NULL, *users = NULL;
+    const FsEngine *engine = guest->live->engine;
+
+    if (engine && (guest->live->state & UV_HOST_STATE_READ_ONLY))
+        real = realpath(path, NULL);
+    if (real)
+        users = uv_filelock_who(real, engine->pid);
+    json_builder_set_member_name(builder, "store");
+    json_builder_begin_object(builder);
+    add_text(builder, "path", path);
+    if (users)
+        add_text(builder, "opened-by", users);
+    json_builder_end_object(builder);
+}
+
 char *fs_guest_status_object(FsGuest *guest)
 {
     const FsLive *live = guest_live(guest);
     g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autofree char *store = fs_guest_store_path(guest), *socket = fs_guest_socket_path(guest);
+    g_autofree char *socket = fs_guest_socket_path(guest);
     const char *const *shadowed = fs_guest_shadowed(guest);
 
     json_builder_begin_object(builder);
     add_text(builder, "guest", guest->name);
-    json_builder_set_member_name(builder, "store");
-    json_builder_begin_object(builder);
-    add_text(builder, "path", store);
-    json_builder_end_object(builder);
+    add_store(builder, guest);
     add_text(builder, "socket", socket);
     add_engine(builder, live->engine);
     json_builder_set_member_name(builder, "shadowed");

@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define RETRY_MS 20
+#define WHO_MAX 4
 
 bool uv_filelock_take(int fd, const char *name, unsigned wait_ms, GError **error)
 {
@@ -61,40 +64,48 @@ UvFilelockSharing uv_filelock_sharing(int fd)
     return errno == EAGAIN ? UV_FILELOCK_SHARED : UV_FILELOCK_UNKNOWN;
 }
 
-static bool has_open(const char *pid, const struct stat *wanted)
+/* By the links' text: to follow one may mean to wait for a server that is gone. */
+static bool has_open(const char *pid, const char *path)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    g_autofree char *folder = g_strdup_printf("/proc/%s/fd", pid);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    char target[PATH_MAX];
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *fd_path = g_build_filename(path, name, NULL);
-        struct stat st;
+        g_autofree char *link = g_build_filename(folder, name, NULL);
+        const ssize_t size = readlink(link, target, sizeof target - 1);
 
-        if (stat(fd_path, &st) == 0 && st.st_dev == wanted->st_dev && st.st_ino == wanted->st_ino)
+        if (size < 0)
+            continue;
+        target[size] = '\0';
+        if (strcmp(target, path) == 0)
             return true;
     }
     return false;
 }
 
-char *uv_filelock_who(int fd)
+static void add_process(GString *text, const char *pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/comm", pid), *comm = NULL, *valid = NULL;
+
+    if (g_file_get_contents(path, &comm, NULL, NULL))
+        valid = g_utf8_make_valid(g_strchomp(comm), -1);
+    g_string_append_printf(text, "%s%s (pid %s)", text->len ? ", " : "", valid ? valid : "?", pid);
+}
+
+char *uv_filelock_who(const char *path, pid_t except)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
-    g_autofree char *self = g_strdup_printf("%d", (int)getpid());
-    struct stat wanted;
+    GString *text = g_string_new(NULL);
+    unsigned found = 0;
     const char *pid;
 
-    if (!dir || fstat(fd, &wanted) < 0)
-        return NULL;
-    while ((pid = g_dir_read_name(dir))) {
-        g_autofree char *comm_path = NULL, *comm = NULL;
-
-        if (!g_ascii_isdigit(*pid) || g_str_equal(pid, self) || !has_open(pid, &wanted))
+    while (dir && found < WHO_MAX && (pid = g_dir_read_name(dir))) {
+        if (!g_ascii_isdigit(*pid) || atoi(pid) == except || !has_open(pid, path))
             continue;
-        comm_path = g_strdup_printf("/proc/%s/comm", pid);
-        if (!g_file_get_contents(comm_path, &comm, NULL, NULL))
-            return g_strdup_printf("pid %s", pid);
-        return g_strdup_printf("%s (pid %s)", g_strchomp(comm), pid);
+        add_process(text, pid);
+        found++;
     }
-    return NULL;
+    return g_string_free(text, found == 0);
 }

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* How long a successor waits for its predecessor's keeper to end. */
 #define UV_FILELOCK_WAIT_MS 2000
@@ -34,7 +35,7 @@ typedef enum {
 UvFilelockSharing uv_filelock_sharing(int fd);
 
 /*
- * Text for people: who (but us) has the file open, as far as /proc tells: "qemu-system-x86 (pid
- * 4711)". NULL if it does not.
+ * Text for people: which processes, but this one, have the file of this (real) path open, as far as
+ * /proc tells: "qemu-system-x86 (pid 4711)". NULL if it does not.
  */
-char *uv_filelock_who(int fd);
+char *uv_filelock_who(const char *path, pid_t except);

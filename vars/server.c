@@ -120,8 +120,6 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
         request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
     g_autofree char *escaped = uv_log_escape(name);
 
-    /* Of a store that takes nothing people want to know why. */
-    const char *read_only = server->store ? server->store->read_only_reason : NULL;
     const char *text = uv_service_refusal_text(server->service, refusal);
     if (status == EFI_SUCCESS)
         uv_log_limited(&server->refusals, LOG_NOTICE,
@@ -130,10 +128,9 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
     else
         uv_log_limited(&server->refusals, LOG_NOTICE,
                        "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER
-                       "x, rule %s: %s%s%s",
+                       "x, rule %s: %s",
                        escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
-                       refusal->rule ? refusal->rule : "-", text ? text : "-",
-                       read_only ? ": " : "", read_only ? read_only : "");
+                       refusal->rule ? refusal->rule : "-", text ? text : "-");
 }
 
 /* ---- timers ---- */

@@ -103,8 +103,11 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
         json->probe_due_us = 0;
         return true;
     }
-    if (!json->store.lock_holder)
-        json->store.lock_holder = uv_filelock_who(json->fd);
+    if (!json->store.lock_holder) { /* a confined engine is not told; its front looks, too */
+        g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", json->fd);
+        g_autofree char *path = g_file_read_link(link, NULL);
+        json->store.lock_holder = path ? uv_filelock_who(path, getpid()) : NULL;
+    }
     g_set_error(&local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
                 "%s: opened by another program%s%s", name, json->store.lock_holder ? ": " : "",
                 json->store.lock_holder ? json->store.lock_holder : "");
@@ -114,12 +117,18 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
 /* Somebody who could not write the file himself shall not replace it either. */
 static bool check_writable(JsonStore *json, GError **error)
 {
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
     int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY, &local);
 
     if (fd >= 0) {
         close(fd);
         return true;
+    }
+    if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ACCES)) {
+        g_clear_error(&local);
+        g_set_error(&local, G_FILE_ERROR, G_FILE_ERROR_ACCES,
+                    "%s: the engine's user may not write it: Permission denied", name);
     }
     return folder_refused(json, local, error);
 }

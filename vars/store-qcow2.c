@@ -69,6 +69,18 @@ static int open_file(FlashStore *f, GError **error)
     return fd;
 }
 
+static char *qcow2_holder(FlashStore *f)
+{
+    const int fd = open_file(f, NULL);
+    char *holder;
+
+    if (fd < 0)
+        return NULL;
+    holder = uv_qemulock_holder(fd);
+    close(fd);
+    return holder;
+}
+
 /* The daemon's own words say more than that the connection broke. */
 static void explain(FlashStore *f, GError **error)
 {
@@ -77,9 +89,11 @@ static void explain(FlashStore *f, GError **error)
     if (!text || !error || !*error)
         return;
     const bool locked = strstr(text, "Failed to get \"") != NULL;
+    g_autofree char *holder = locked ? qcow2_holder(f) : NULL;
     g_clear_error(error);
     g_set_error(error, UV_STORE_ERROR, locked ? UV_STORE_ERROR_READ_ONLY : UV_STORE_ERROR_IO,
-                "%s: %s", uv_folder_path(f->store.folder, UV_FILE_STORE), text);
+                "%s: %s%s", uv_folder_path(f->store.folder, UV_FILE_STORE),
+                holder ? "in use by " : "", holder ? holder : text);
 }
 
 static void stop(FlashStore *f)
@@ -123,18 +137,6 @@ static bool qcow2_lock(FlashStore *f, GError **error)
 static bool qcow2_stat(FlashStore *f, struct stat *ret_stat)
 {
     return uv_folder_stat(f->store.folder, UV_FILE_STORE, ret_stat, NULL);
-}
-
-static char *qcow2_holder(FlashStore *f)
-{
-    const int fd = open_file(f, NULL);
-    char *holder;
-
-    if (fd < 0)
-        return NULL;
-    holder = uv_qemulock_holder(fd);
-    close(fd);
-    return holder;
 }
 
 static bool qcow2_reclaim(UvFlash *flash, const uint8_t *store, void *data, GError **error)

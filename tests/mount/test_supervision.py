@@ -3,6 +3,7 @@
 """Engines and their front, as design.md's "Processes and their life" promises it: who may be
 stopped or killed without the others noticing. UV_LONG=1 runs the full counts."""
 
+import errno
 import os
 import pathlib
 import signal
@@ -347,6 +348,24 @@ class Life(MountTest):
             self.assertEqual(mount.read("g", "A")[1], b"other")
             self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("g")))
 
+
+    def test_why_a_write_fails(self):
+        """status.json names the file, what is wrong with it, and who has it open."""
+        held, foreign = self.store("held"), self.store("foreign")
+        foreign.chmod(0o400)
+        os.chown(foreign, 4242, 4242)
+        mount = self.mount()
+        with open(held, "r+b"):
+            for guest, reason in (("held", "held.json: opened by another program"),
+                                  ("foreign", "foreign.json: the engine's user may not write it")):
+                with self.assertRaises(OSError) as caught:
+                    mount.write(guest, "B", b"b")
+                self.assertEqual(caught.exception.errno, errno.EROFS)
+                status = mount.status(guest)
+                self.assertIn(reason, status["last-refusal"])
+                self.assertIn(reason, status["store"]["read-only-reason"])
+            self.assertIn(f"(pid {os.getpid()})", mount.status("held")["store"]["opened-by"])
+        self.assertNotIn("opened-by", mount.status("foreign")["store"])
 
     def test_store_is_taken_away(self):
         """Its last changes are not in it yet: they are kept, and no other store gets them."""
