@@ -2,7 +2,8 @@
 """Real firmware, edk2 built for the device, and what it boots: Linux with busybox and one script, or
 guest/efi-script.c. Named by the environment: UEFIVARS_FIRMWARE and UEFIVARS_KERNEL
 (.../boot/vmlinuz-VERSION, its modules beside it; default the newest in /boot), with _AARCH64 the same
-for the other machine, which needs UEFIVARS_BUSYBOX_AARCH64, too."""
+for the other machine, which needs UEFIVARS_BUSYBOX_AARCH64, too. UEFIVARS_SIGNED: where Debian's signed shim and GRUB are unpacked, if not
+installed."""
 
 import dataclasses
 import glob
@@ -29,6 +30,7 @@ class Machine:
     kernel: str
     busybox: str
     seconds: int
+    signed: str
 
     def need(self):
         if not self.firmware:
@@ -51,10 +53,10 @@ def machine(arch):
         return os.environ.get(f"UEFIVARS_{name}{SUFFIX[arch]}", default)
     if arch == "aarch64":
         return Machine(arch, "uefi-vars-sysbus", "ttyAMA0", given("FIRMWARE"), given("KERNEL"),
-                       given("BUSYBOX"), 600)
+                       given("BUSYBOX"), 600, given("SIGNED"))
     return Machine(arch, "uefi-vars-x64", "ttyS0", given("FIRMWARE"),
                    given("KERNEL", max(glob.glob("/boot/vmlinuz-*"), default=None)),
-                   "/bin/busybox", 300)
+                   "/bin/busybox", 300, given("SIGNED", "/"))
 
 
 # What is booted
@@ -95,6 +97,18 @@ def initramfs(which, folder, script, files=()):
         subprocess.run("find . | cpio -o -H newc --quiet", shell=True, cwd=root, stdout=file,
                        check=True)
     return str(image)
+
+
+def program_files(*programs):
+    """(path, source) of programs of this system and their libraries, for initramfs()."""
+    files = {}
+    for program in programs:
+        path = shutil.which(program)
+        files["bin/" + program] = path
+        libraries = subprocess.run(["ldd", path], check=False, capture_output=True, text=True)
+        for library in re.findall(r"/\S+", libraries.stdout):
+            files[library[1:]] = library
+    return list(files.items())
 
 
 def load_option(label, path, optional=b""):

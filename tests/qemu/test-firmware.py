@@ -35,6 +35,17 @@ echo "boot $boots"
 [ $boots -lt 3 ] && $b reboot -f
 {LIST}"""
 
+# Makes a variable without runtime access, which nobody may any more, before and after S3.
+SLEEPS = f"""make() {{
+    $b printf "\\003\\000\\000\\000x" > /tmp/x
+    $b dd if=/tmp/x of=$1-{MUTABLE} 2>/dev/null && echo $1 written || echo $1 refused
+}}
+make Before
+echo deep > /sys/power/mem_sleep
+echo mem > /sys/power/state
+make After
+{LIST}"""
+
 # What may differ between the two devices after the same boot: (name, guid) of a variable.
 OTHERWISE = {
     # semantics.md 2.8: QEMU makes VendorKeysNv under the global GUID, with another value.
@@ -90,6 +101,25 @@ class Firmware(unittest.TestCase):
             self.assertIn("finished", output)
             self.assertEqual(mount.read("g", "Count", MUTABLE), (7, b"3"))
             self.assertEqual(self.refused(mount), [])
+
+    @unittest.skipUnless(ARCH == "x86_64", "virt does not sleep")
+    def test_sleeps(self):
+        """Waking up is no boot: the session goes on, and what the firmware closed stays closed."""
+        with uvmount.Scratch() as scratch:
+            mount = self.mount(scratch)
+            image = firmware.initramfs(WHICH, scratch.path, SLEEPS)
+            with firmware.Boot(WHICH, f"socket={mount.guest('g') / 'mm.sock'}",
+                               args=firmware.linux_args(WHICH, image)) as boot:
+                uvmount.wait_until(lambda: boot.qmp("query-status")["status"] == "suspended",
+                                   "the guest sleeps", 120, 0.1)
+                before = mount.status("g")["phases"]
+                boot.qmp("system_wakeup")
+                output = boot.output()
+            self.assertIn("finished", output)
+            self.assertRegex(output, "(?s)Before refused.*After refused")
+            self.assertTrue(before["exit-boot-services"], before)
+            # Volatile ones are there still.
+            self.assertIn(f"var BootOptionSupport-{uv.GLOBAL}", output)
 
     def refused(self, mount):
         return [line for line in mount.log.read_text().splitlines() if "refused" in line]

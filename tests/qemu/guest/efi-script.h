@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What efi-script.c uses of the UEFI specification: tables as far as they are needed, 2.10 §§ 4 to
- * 8, and edk2's variable policy protocol. */
+/* What efi-script.c uses of the UEFI specification (2.10, chapters 4 to 8) as far as it is needed,
+ * and of edk2's variable policy protocol. Compiled for Windows, whose calling convention is UEFI's.
+ */
 #pragma once
 
 #include <stdint.h>
