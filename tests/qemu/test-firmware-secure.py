@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Secure Boot through the device with a real firmware: keys enrolled through the host's mount decide
 what boots; updates of dbx, by the guest's Linux and by the host, take what they name away; the
-firmware deletes the platform key, and everything boots again. On x86-64 also efi-updatevar and mokutil
-in the guest. `--arch=aarch64`: the other machine."""
+firmware deletes the platform key, and everything boots again. Debian's signed shim, GRUB and kernel
+under Microsoft's keys. On x86-64 also efi-updatevar and mokutil in the guest. `--arch=aarch64`: the
+other machine."""
 
+import dataclasses
 import errno
+import os
+import pathlib
 import re
 import shutil
 import struct
@@ -32,6 +36,32 @@ UPDATE = f"""for name in dbt dbx; do
     if $b dd if=/$name of=$name-{DB} bs=65536; then echo "$name written"; else echo "$name refused"; fi
 done
 """
+
+
+# The guest's own tools; «tool N STATUS» after each.
+TOOLS = """export PATH=/bin:$PATH n=0
+$b mount -t devtmpfs dev /dev
+r() { n=$((n + 1)); echo "+ $*"; "$@" 2>&1; echo "tool $n $?"; }
+cd /
+r efi-updatevar -f /db.auth db
+r efi-updatevar -f /KEK.auth KEK
+r efi-updatevar -f /PK.auth PK
+r efi-updatevar -a -f /bad.auth dbx
+r mokutil --pk
+mokutil --generate-hash=secret > /mok.hash
+r mokutil --import /mok.der --hash-file /mok.hash
+r mokutil --list-new
+r efibootmgr -t 7
+r efibootmgr -o 1,0
+r efivar -p -n 605dab50-e046-4300-abb6-3dd810dd8b23-MokNew
+r efivar -l
+cd /sys/firmware/efi/efivars
+"""
+
+DEBIAN = {
+    "x86_64": ("X64", "x64", "x86_64", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+    "aarch64": ("AA64", "aa64", "arm64", "/usr/share/AAVMF/AAVMF_VARS.ms.fd"),
+}
 
 
 def run(*command):
@@ -69,6 +99,13 @@ class SecureBoot(unittest.TestCase):
         target = self.disk / name
         run("sbsign", "--key", self.db.key, "--cert", self.db.pem, "--output", target, program)
         return target
+
+    def updates(self, *wanted):
+        """NAME.auth in the folder, as (path, file): (name, guid, signer, list, attributes)."""
+        for name, guid, signer, content, attributes in wanted:
+            (self.folder / f"{name}.auth").write_bytes(
+                uvsign.write(signer, name, guid, content, 5, attributes))
+        return [(f"{name}.auth", self.folder / f"{name}.auth") for name, *_ in wanted]
 
     def hash_list(self, program):
         """The signature list of a program's Authenticode hash."""
@@ -147,6 +184,84 @@ class SecureBoot(unittest.TestCase):
         self.assertEqual(self.modes(output), {"SecureBoot": "0", "SetupMode": "1"})
         self.assertFalse((self.mount.vars("g") / f"PK-{uv.GLOBAL}").exists())
         self.assertTrue((self.mount.vars("g") / f"KEK-{uv.GLOBAL}").exists())
+
+    @unittest.skipUnless(ARCH == "x86_64", "this system's programs do not run there")
+    def test_tools_in_the_guest(self):
+        tools = "efi-updatevar", "mokutil", "efibootmgr", "efivar", "mount", "sh"
+        for tool in tools:
+            if not shutil.which(tool):
+                self.skipTest(f"no {tool}")
+        mok = uvsign.Key("mok", 2048)
+        (self.folder / "mok.der").write_bytes(mok.der)
+        files = self.updates(("db", DB, self.kek, uvsign.x509(self.db), KEYS),
+                             ("KEK", uv.GLOBAL, self.pk, uvsign.x509(self.kek), KEYS),
+                             ("PK", uv.GLOBAL, self.pk, uvsign.x509(self.pk), KEYS))
+        (self.folder / "bad.auth").write_bytes(uvsign.write(
+            self.db, "dbx", DB, uvsign.hashes(1), 5, KEYS | uv.APPEND))
+        files += [(name, self.folder / name) for name in ("bad.auth", "mok.der")]
+        image = firmware.initramfs(WHICH, self.folder, TOOLS + MODES,
+                                   files + firmware.program_files(*tools))
+        output = self.boot(*firmware.linux_args(WHICH, image))
+        answers = [int(status) for status in re.findall(r"^tool \d+ (\d+)", output, re.M)]
+        self.assertEqual([status != 0 for status in answers], [n == 4 for n in range(1, 12)], output)
+        # Enrolled at run time: SecureBoot says so after the next boot.
+        self.assertEqual(self.modes(output), {"SecureBoot": "0", "SetupMode": "0"})
+        self.assertIn("CN=mok", output.replace(" ", ""))
+        mount = self.mount
+        self.assertEqual(mount.read("g", "PK", uv.GLOBAL), (KEYS, uvsign.x509(self.pk)))
+        self.assertEqual(mount.read("g", "db", DB), (KEYS, uvsign.x509(self.db)))
+        self.assertEqual(mount.read("g", "BootOrder", uv.GLOBAL)[1], firmware.boot_order(1, 0))
+        self.assertIn(mok.der, mount.read("g", "MokNew", uv.SHIM)[1])
+        self.assertFalse((mount.vars("g") / f"dbx-{DB}").exists())
+        image = firmware.initramfs(WHICH, self.folder, MODES)
+        signed = dataclasses.replace(WHICH, kernel=str(self.sign(WHICH.kernel, "signed.efi")))
+        output = self.boot(*firmware.linux_args(signed, image))
+        self.assertEqual(self.modes(output), {"SecureBoot": "1", "SetupMode": "0"}, output)
+
+    # Debian under Microsoft's keys
+
+    def debian_disk(self):
+        upper, lower, grub, variables = DEBIAN[ARCH]
+        root = pathlib.Path(WHICH.signed or "/nowhere")
+        loader = {f"BOOT{upper}.EFI": root / f"usr/lib/shim/shim{lower}.efi.signed",
+                  f"grub{lower}.efi": root / f"usr/lib/grub/{grub}-efi-signed/grub{lower}.efi.signed"}
+        for path in (*loader.values(), variables):
+            if not os.path.exists(path):
+                self.skipTest(f"no {path}")
+        if not shutil.which("virt-fw-vars"):
+            self.skipTest("no virt-fw-vars")
+        for folder in "EFI/BOOT", "EFI/debian":
+            (self.disk / folder).mkdir(parents=True)
+        for name, source in loader.items():
+            shutil.copy(source, self.disk / "EFI/BOOT" / name)
+        shutil.copy(WHICH.kernel, self.disk / "vmlinuz")
+        (self.disk / "EFI/debian/grub.cfg").write_text(
+            f"linux /vmlinuz console={WHICH.console} quiet panic=-1 by=grub\ninitrd /initrd\nboot\n")
+        store = self.folder / "microsoft.json"
+        run("virt-fw-vars", "-i", variables, "--output-json", store)
+        return store
+
+    def test_debian(self):
+        store = self.debian_disk()
+        image = firmware.initramfs(WHICH, self.folder, MODES + "$b ls; $b dmesg | $b grep -i lockdown")
+        shutil.copy(image, self.disk / "initrd")
+        (self.mount.guest("g") / "store.json").write_bytes(store.read_bytes())
+        output = self.boot("-no-reboot")
+        self.assertIn("by=grub", output)
+        self.assertEqual(self.modes(output), {"SecureBoot": "1", "SetupMode": "0"})
+        # What shim leaves for the kernel, volatile.
+        for name in "MokListRT", "MokListXRT", "SbatLevelRT":
+            self.assertIn(f"{name}-{uv.SHIM}", output)
+        self.assertNotIn("refused", self.mount.log.read_text())
+        ours = firmware.store_variables((self.mount.guest("g") / "store.json").read_text())
+        output = firmware.output_of(WHICH, f"jsonfile={store}", ours=False, disk=self.disk,
+                                    args=["-no-reboot"])
+        self.assertIn("by=grub", output)
+        stock = firmware.store_variables(store.read_text())
+        for name in firmware.OTHERWISE:
+            ours.pop(name, None)
+            stock.pop(name, None)
+        self.assertEqual(ours, stock)
 
 
 if __name__ == "__main__":
