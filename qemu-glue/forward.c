@@ -26,6 +26,7 @@
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
 #define RETRY_PATIENCE_US (G_USEC_PER_SEC / 20)
 #define AGAIN_PAUSE_US 1000
+#define REFUSED_PAUSE_US 10000
 #define IN_VAIN_US G_USEC_PER_SEC
 
 /* The engine, and a guest together with it, could fill a log: so many lines in so long. */
@@ -226,8 +227,10 @@ static bool is_lost(const GError *why)
 
 /*
  * A frame and its reply, on a connection made anew if need be. What comes before the frame (HELLO,
- * RESET, ACQUIRE) may be repeated, the frame itself only when it was not sent. What the engine
- * refuses (an ERROR frame) is an answer, too: it does not count as a lost engine.
+ * RESET, ACQUIRE) may be repeated, also when it was refused: a front whose engines die at their
+ * start, or another engine that still has the store, says so for a second. The frame itself is
+ * repeated only when it was not sent. What the engine refuses of it (an ERROR frame) is an answer,
+ * too: it does not count as a lost engine.
  */
 static GBytes *request(GlueForward *forward, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, GError **error)
@@ -239,18 +242,19 @@ static GBytes *request(GlueForward *forward, uint16_t type, const void *payload,
     GBytes *reply = NULL;
 
     for (;;) {
-        bool again;
+        bool again, refused = false;
 
         if (make_ready(forward, patience, deadline, &why)) {
             reply = glue_link_call(&forward->link, type, payload, bytes, reply_max, deadline, &why);
             again = g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT);
         } else {
-            again = is_lost(why);
+            refused = g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED);
+            again = refused || is_lost(why);
         }
         if (!again || g_get_monotonic_time() >= patience)
             break;
         g_clear_error(&why);
-        g_usleep(AGAIN_PAUSE_US);
+        g_usleep(refused ? REFUSED_PAUSE_US : AGAIN_PAUSE_US);
     }
     forward->impatient =
         !reply && (forward->impatient || g_get_monotonic_time() - start >= IN_VAIN_US);

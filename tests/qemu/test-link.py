@@ -210,6 +210,21 @@ class Link(unittest.TestCase):
         self.engine.listen()
         self.assertEqual(self.timed(), 0)
 
+    def test_refused_for_a_while(self):
+        """As by a front whose engines died at their start: the guest waits, and sees no error."""
+        end = time.monotonic() + 1
+        self.engine.answers[uv.HELLO] = lambda _: fakeengine.hello_reply() \
+            if time.monotonic() > end else REFUSE(uv.E_STORE, "not now")
+        self.engine.drop()
+        self.assertEqual(self.timed(), 0)
+        self.assertEqual(self.engine.count(uv.MM), 1)
+        self.assertLess(self.engine.count(uv.HELLO), 200)
+        self.engine.answers[uv.HELLO] = lambda _: REFUSE(uv.E_STORE, "not any more")
+        self.engine.drop()
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertEqual(self.timed(), DEVICE_ERROR)
+        self.assertLess(self.took, 0.5)
+
     def test_reset_goes_first(self):
         self.qemu.qmp("system_reset")
         self.guest.setup()
