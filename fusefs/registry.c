@@ -142,8 +142,6 @@ void fleet_review(FsFleet *fleet, const char *name)
             return;
         if (!guest_may_be_connected(guest))
             fleet_retire(guest);
-        else
-            fs_guest_set_warning(guest, "store", "the store was removed under the running guest");
         return;
     }
     if (!guest) {
@@ -153,6 +151,8 @@ void fleet_review(FsFleet *fleet, const char *name)
         return;
     }
     guest_shadowed_again(guest);
+    if (guest->live)
+        fs_guest_set_warning(guest, "store", NULL);
     if (guest->rule == rule)
         return;
     /* Another file is its store now. */

@@ -91,6 +91,8 @@ bool uv_server_compact(UvServer *server);
 void uv_server_let_go(UvServer *server);
 /* Without a session: takes over what another program made of the store. */
 void uv_server_refresh(UvServer *server);
+/* The same whoever is there: a guest that boots starts from what there is. */
+void uv_server_refresh_at_boot(UvServer *server);
 bool uv_server_reload(UvServer *server, GError **error);
 bool uv_server_is_read_only(const UvServer *server);
 uint64_t uv_server_storage_bytes(const UvServer *server);

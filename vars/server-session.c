@@ -39,6 +39,7 @@ void uv_session_persist(UvServer *server)
 
 void uv_session_cold_start(UvServer *server)
 {
+    uv_server_refresh_at_boot(server);
     const EfiStatus status = uv_service_cold_start(server->service);
 
     if (status != EFI_SUCCESS)

@@ -170,10 +170,23 @@ static void add_engine(JsonBuilder *out, const UvServer *server)
     json_builder_end_object(out);
 }
 
+/* A running guest keeps what it booted with. */
+static void look_for_replacement(UvServer *server)
+{
+    static const char replaced[] = "the store was replaced or removed under the running guest: its "
+                                   "changes fail until it is reset";
+
+    uv_store_unwarn(server->store, replaced);
+    if (server->session_alive && server->session.mode == UV_SESSION_SERVING &&
+        server->store->ops->changed(server->store))
+        uv_store_warn(server->store, "%s", replaced);
+}
+
 GBytes *uv_status_format(UvServer *server)
 {
     g_autoptr(JsonBuilder) out = json_builder_new();
 
+    look_for_replacement(server);
     json_builder_begin_object(out);
     add_store(out, server);
     add_storage(out, server);

@@ -85,9 +85,15 @@ bool uv_server_reload(UvServer *server, GError **error)
 
 void uv_server_refresh(UvServer *server)
 {
+    if (!server->session_alive)
+        uv_server_refresh_at_boot(server);
+}
+
+void uv_server_refresh_at_boot(UvServer *server)
+{
     g_autoptr(GError) error = NULL;
 
-    if (server->session_alive || !server->store->ops->changed(server->store))
+    if (!server->store->ops->changed(server->store))
         return;
     uv_store_unwarn(server->store, UNREADABLE);
     if (!uv_server_reload(server, &error)) {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Sessions: what outlives an engine's death, what does not, and who gets in afterwards."""
 
+import json
 import os
 import pathlib
 import random
@@ -51,6 +52,40 @@ class Session(EngineTest):
                                  (f"CustomMode-{p.CUSTOM_MODE}", p.NV_BS)):
             outcome = host.set(name, attributes.to_bytes(4, "little") + b"\1")
             self.assertFalse(outcome.ok, name)
+
+    def put_store(self, *variables):
+        """Another program replaces the store: by a file without keys, or with these."""
+        path = os.path.join(self.folder, "new.json")
+        with open(path, "w") as file:
+            json.dump({"version": 2, "variables": [
+                {"name": name, "guid": guid, "attr": attributes, "data": data.hex()}
+                for name, guid, attributes, data in variables]}, file)
+        os.rename(path, self.e.store)
+
+    def test_store_replaced_under_a_guest(self):
+        """What the OS booted with stays so, also over an engine's death; the next boot starts from
+        what there is then."""
+        self.e.stop()
+        self.put_store(("PK", p.GLOBAL, p.NV_BS_RT_AT, bytes(60)),
+                       ("SecureBootEnable", p.SECURE_BOOT_ENABLE, p.NV_BS, b"\1"))
+        self.e.start()
+        guest = self.guest(self.e)
+        self.boot(guest)
+        self.put_store(("Other", p.TEST, p.NV_BS_RT, b"other"))
+        for i in range(2):
+            self.assertEqual(guest.get("SecureBoot")[2], b"\1")
+            entries = self.host(self.e).snapshot()["entries"]
+            self.assertEqual(entries[f"SecureBoot-{p.GLOBAL}"][0][4:], b"\1")
+            if i == 0:
+                self.assert_status(guest.set("B", p.TEST, p.NV_BS_RT, b"b"), p.WRITE_PROTECTED)
+                self.restart()
+                guest = self.resume(guest)
+        self.put_store(("Third", p.TEST, p.NV_BS_RT, b"third"))
+        guest.reset()
+        self.assertEqual(guest.get("SecureBoot")[2], b"\0")
+        self.assertEqual(guest.get("Third", p.TEST)[2], b"third")
+        self.assert_status(guest.get("Other", p.TEST)[0], p.NOT_FOUND)
+        self.assert_status(guest.set("B", p.TEST, p.NV_BS_RT, b"b"), p.SUCCESS)
 
     def test_fifty_deaths_past_exit_boot_services(self):
         guest = self.guest(self.e)

@@ -395,8 +395,8 @@ class Life(MountTest):
             guest.set("B", uvproto.TEST, uvproto.NV_BS_RT, b"b")
             path.rename(path.with_name("h.json"))
             self.assertNotEqual(guest.set("C", uvproto.TEST, uvproto.NV_BS_RT, b"c"), 0)
-            self.assertIn("the store was removed under the running guest",
-                          mount.status("g")["warnings"])
+            self.assertIn("the store was replaced or removed under the running guest: its changes "
+                          "fail until it is reset", mount.status("g")["warnings"])
             guest.bye()
         wait_until(lambda: os.listdir(mount.path / "guests") == ["h"], "the guest is gone", 15)
         self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("h")))
