@@ -14,6 +14,9 @@
 
 #define TEMPLATE_TRIES 10
 #define TEMPLATE_WAIT_US 30000
+/* White space in front of a JSON text, at most. */
+#define BLANKS_MAX 4096
+#define COPY_CHUNK (256u * 1024)
 #define EMPTY_JSON "{\n    \"version\": 2,\n    \"variables\": []\n}\n"
 
 struct DescInstantiation {
@@ -45,10 +48,12 @@ static bool fail_errno(GError **error, const char *what, const char *path)
     return false;
 }
 
-/* Is the file that `path` really is below one of the folders? */
-static bool is_below(const char *path, const char *const *folders)
+/* Is the file of this descriptor below one of the folders, by the name that the kernel knows it by?
+ */
+static bool is_below(int fd, const char *const *folders)
 {
-    g_autofree char *real = realpath(path, NULL);
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *real = g_file_read_link(link, NULL);
 
     for (; real && *folders; folders++) {
         g_autofree char *folder = realpath(*folders, NULL);
@@ -60,38 +65,67 @@ static bool is_below(const char *path, const char *const *folders)
     return false;
 }
 
-static bool open_template(DescInstantiation *instantiation, const char *path, GError **error)
-{
-    struct stat st;
-
-    instantiation->template_path = g_strdup(path);
-    /* An engine that keeps the template as its own store may have to complete it first. */
-    for (unsigned i = 0; i < TEMPLATE_TRIES; i++) {
-        instantiation->template_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (instantiation->template_fd >= 0 || errno != EAGAIN)
-            break;
-        g_usleep(TEMPLATE_WAIT_US);
-    }
-    if (instantiation->template_fd < 0 || fstat(instantiation->template_fd, &st) < 0)
-        return fail_errno(error, "can't open the template", path);
-    if (!S_ISREG(st.st_mode)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: a template is a regular file",
-                    path);
-        return false;
-    }
-    return true;
-}
-
 /* A template that a guest's own config.json names: only from the folders that the administrator
  * gave. */
-static bool check_wished(const char *path, const char *const *folders, GError **error)
+static bool check_wished(int fd, const char *path, const char *const *folders, GError **error)
 {
-    if (g_path_is_absolute(path) && is_below(path, folders))
+    if (g_path_is_absolute(path) && is_below(fd, folders))
         return true;
     g_set_error(
         error, G_FILE_ERROR, G_FILE_ERROR_PERM,
         "%s: not an absolute path below a folder that templates are taken from (templates=)", path);
     return false;
+}
+
+/* For reading, what `found` (O_PATH) is; a negative errno. */
+static int open_found(int found)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", found);
+    int fd = -1;
+
+    /* An engine that keeps the template as its own store may have to complete it first. */
+    for (unsigned i = 0; i < TEMPLATE_TRIES && fd < 0; i++) {
+        if (i > 0)
+            g_usleep(TEMPLATE_WAIT_US);
+        fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && errno != EAGAIN)
+            break;
+    }
+    return fd;
+}
+
+/* What was looked at is what is opened, whatever happens to its name meanwhile. `folders` NULL:
+ * from anywhere. */
+static bool take_template(DescInstantiation *instantiation, int found, const char *path,
+                          const char *const *folders, GError **error)
+{
+    struct stat st;
+
+    if (folders && !check_wished(found, path, folders, error))
+        return false;
+    if (fstat(found, &st) == 0 && !S_ISREG(st.st_mode)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: a template is a regular file",
+                    path);
+        return false;
+    }
+    instantiation->template_fd = open_found(found);
+    return instantiation->template_fd >= 0 || fail_errno(error, "can't open the template", path);
+}
+
+static bool open_template(DescInstantiation *instantiation, const char *path,
+                          const char *const *folders, GError **error)
+{
+    int found = open(path, O_PATH | O_CLOEXEC);
+    bool ok;
+
+    instantiation->template_path = g_strdup(path);
+    if (found < 0 && folders) /* whether there is such a file elsewhere is not told */
+        return check_wished(found, path, folders, error);
+    if (found < 0)
+        return fail_errno(error, "can't open the template", path);
+    ok = take_template(instantiation, found, path, folders, error);
+    close(found);
+    return ok;
 }
 
 static DescInstantiation *instantiation_alloc(void)
@@ -117,9 +151,8 @@ DescInstantiation *desc_instantiation_new(const DescChoice *choice,
         return NULL;
     }
     instantiation->pin = desc_choice_pin(choice);
-    if (choice->template_path && !check_wished(choice->template_path, template_folders, error))
-        return NULL;
-    if (template && !open_template(instantiation, template, error))
+    if (template && !open_template(instantiation, template,
+                                   choice->template_path ? template_folders : NULL, error))
         return NULL;
     return g_steal_pointer(&instantiation);
 }
@@ -128,7 +161,8 @@ static bool starts_json(int fd)
 {
     char first = 0;
 
-    for (off_t at = 0; pread(fd, &first, 1, at) == 1 && g_ascii_isspace(first); at++)
+    for (off_t at = 0; at < BLANKS_MAX && pread(fd, &first, 1, at) == 1 && g_ascii_isspace(first);
+         at++)
         ;
     return first == '{';
 }
@@ -140,7 +174,7 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
     g_autoptr(DescInstantiation) instantiation = instantiation_alloc();
 
     instantiation->keep_format = true;
-    if (!check_wished(path, template_folders, error) || !open_template(instantiation, path, error))
+    if (!open_template(instantiation, path, template_folders, error))
         return NULL;
     instantiation->kind =
         starts_json(instantiation->template_fd) ? DESC_STORE_JSON : DESC_STORE_FLASH;
@@ -150,6 +184,23 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
 bool desc_instantiation_is_json(const DescInstantiation *instantiation)
 {
     return instantiation->kind == DESC_STORE_JSON;
+}
+
+/* Between any two file systems, which copy_file_range(2) is not for. */
+static bool copy_range(int from, int to, off_t at, off_t end)
+{
+    g_autofree char *bytes = g_malloc(COPY_CHUNK);
+
+    while (at < end) {
+        const ssize_t n = pread(from, bytes, MIN(COPY_CHUNK, (size_t)(end - at)), at);
+
+        if (n == 0)
+            errno = EIO; /* it got shorter meanwhile */
+        if (n <= 0 || pwrite(to, bytes, (size_t)n, at) != n)
+            return false;
+        at += n;
+    }
+    return true;
 }
 
 /* Copies all of `from`, leaving holes where it has them, so that a 64 MiB image takes what it
@@ -166,14 +217,8 @@ static bool copy_sparse(int from, int to, const char *path, GError **error)
         if (at < 0 && errno == ENXIO)
             return true;
         hole = at < 0 ? -1 : lseek(from, at, SEEK_HOLE);
-        if (at < 0 || hole < 0)
+        if (at < 0 || hole < 0 || !copy_range(from, to, at, hole))
             return fail_errno(error, "can't copy the template", path);
-        for (off_t in = at, out = at; in < hole;) {
-            ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(hole - in), 0);
-
-            if (n <= 0)
-                return fail_errno(error, "can't copy the template", path);
-        }
         at = hole;
     }
     return true;

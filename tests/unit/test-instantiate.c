@@ -8,9 +8,12 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct {
@@ -228,6 +231,81 @@ static void test_wished_template(World *world, gconstpointer data)
     g_assert_null(make(world, inside, geteuid()));
 }
 
+/* Debian's templates are in /usr, guests often on a file system of their own, of another kind. */
+static void test_another_file_system(World *world, gconstpointer data)
+{
+    g_autofree char *bytes = image(131072);
+    char folder[] = "/dev/shm/instantiate.XXXXXX";
+    struct stat here, there;
+
+    if (!g_mkdtemp(folder) || fstat(world->guest_fd, &here) < 0 || stat(folder, &there) < 0 ||
+        here.st_dev == there.st_dev) {
+        g_test_skip("no other file system");
+        g_rmdir(folder);
+        return;
+    }
+    write_file(folder, "VARS.fd", bytes, 131072);
+    g_autofree char *path = g_build_filename(folder, "VARS.fd", NULL);
+    g_autofree char *wish_text = g_strdup_printf("{\"template\":\"%s\"}", path);
+    g_autoptr(DescWish) wish = desc_wish_parse(wish_text, strlen(wish_text), NULL);
+    g_autoptr(DescChoice) choice = desc_resolve(world->set, wish, NULL);
+    const char *folders[] = {folder, NULL};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DescInstantiation) made = desc_instantiation_new(choice, folders, &error);
+    int sidecars = openat(world->guest_fd, ".uefivarsfs/vars.fd", O_RDONLY | O_DIRECTORY);
+
+    g_assert_no_error(error);
+    desc_instantiation_run(made, world->guest_fd, sidecars, "vars.fd", geteuid(), getegid(),
+                           &error);
+    close(sidecars);
+    g_unlink(path);
+    g_rmdir(folder);
+    g_assert_no_error(error);
+    assert_made(world, bytes, 131072);
+}
+
+/* In another process: the template is now a file in the folder, now a link to one outside. */
+static pid_t start_swapping(const char *path, const char *inside, const char *outside)
+{
+    g_autofree char *temp = g_strconcat(path, ".tmp", NULL);
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (unsigned i = 0;; i++)
+        if (symlink(i % 2 ? outside : inside, temp) < 0 || rename(temp, path) < 0)
+            _exit(1);
+}
+
+/* What is checked is what is opened, whatever happens to its name in between. */
+static void test_swapped_template(World *world, gconstpointer data)
+{
+    g_autofree char *inside = g_build_filename(world->fw, "inside.json", NULL);
+    g_autofree char *outside = g_build_filename(world->root, "outside.json", NULL);
+    g_autofree char *path = g_build_filename(world->fw, "swapped.json", NULL);
+    g_autofree char *name = g_path_get_basename(outside);
+    const char *folders[] = {world->fw, NULL};
+    unsigned taken = 0;
+
+    write_file(world->fw, "inside.json", "{}", 2);
+    write_file(world->fw, "swapped.json", "{}", 2);
+    write_file(world->root, name, "secret", 6);
+    pid_t pid = start_swapping(path, inside, outside);
+    for (int i = 0; i < 20000 && taken < 2000; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DescInstantiation) made = desc_instantiation_of_template(path, folders, &error);
+
+        if (!made)
+            continue;
+        taken++;
+        g_assert_true(desc_instantiation_is_json(made)); /* "secret" would be no JSON */
+    }
+    g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    g_assert_cmpuint(taken, >, 0);
+}
+
 static void test_convert(World *world, gconstpointer data)
 {
     g_autofree char *qemu_img = g_find_program_in_path("qemu-img");
@@ -263,6 +341,8 @@ int main(int argc, char **argv)
     ADD("no-store", test_no_store);
     ADD("template-gone", test_template_gone);
     ADD("wished-template", test_wished_template);
+    ADD("another-file-system", test_another_file_system);
+    ADD("swapped-template", test_swapped_template);
     ADD("convert", test_convert);
     return g_test_run();
 }
