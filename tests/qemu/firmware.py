@@ -2,8 +2,8 @@
 """Real firmware, edk2 built for the device, and what it boots: Linux with busybox and one script, or
 guest/efi-script.c. Named by the environment: UEFIVARS_FIRMWARE and UEFIVARS_KERNEL
 (.../boot/vmlinuz-VERSION, its modules beside it; default the newest in /boot), with _AARCH64 the same
-for the other machine, which needs UEFIVARS_BUSYBOX_AARCH64, too. UEFIVARS_SIGNED: where Debian's signed shim and GRUB are unpacked, if not
-installed."""
+for the other machine, which needs UEFIVARS_BUSYBOX_AARCH64, too. UEFIVARS_SIGNED: the folder where Debian's signed shim and GRUB are
+unpacked, if they are not installed."""
 
 import dataclasses
 import glob
@@ -61,10 +61,10 @@ def machine(arch):
         return os.environ.get(f"UEFIVARS_{name}{SUFFIX[arch]}", default)
     if arch == "aarch64":
         return Machine(arch, "uefi-vars-sysbus", "ttyAMA0", given("FIRMWARE"), given("KERNEL"),
-                       given("BUSYBOX"), 600, given("SIGNED"))
+                       given("BUSYBOX"), 400, given("SIGNED"))
     return Machine(arch, "uefi-vars-x64", "ttyS0", given("FIRMWARE"),
                    given("KERNEL", max(glob.glob("/boot/vmlinuz-*"), default=None)),
-                   "/bin/busybox", 300, given("SIGNED", "/"))
+                   "/bin/busybox", 200, given("SIGNED", "/"))
 
 
 # What is booted
@@ -133,17 +133,13 @@ def boot_order(*numbers):
 # Running it
 
 
-class Boot(Qemu):
-    """One run of QEMU, from power on to its end. `device`: the device's properties."""
+class Started(Qemu):
+    """One run of QEMU, from power on to its end."""
 
-    def __init__(self, which, device, ours=True, args=(), disk=None):
-        args = ["-bios", which.firmware, "-serial", "stdio", *args]
-        if disk:
-            args += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file=fat:{disk}",
-                     "-device", "virtio-blk-pci,drive=disk"]
+    def __init__(self, which, args, device=None, ours=True):
         self.seconds = which.seconds
-        super().__init__(f"{which.device},{device}", ours, which.arch, qtest=False, stopped=False,
-                         memory="512M", args=args)
+        super().__init__(device, ours, which.arch, [*args, "-serial", "stdio"], stopped=False,
+                         qtest=False, memory="512M")
 
     def output(self):
         try:
@@ -153,6 +149,17 @@ class Boot(Qemu):
             text = self.process.communicate()[0]
             raise RuntimeError(text.decode(errors="replace") + self.stderr()) from None
         return text.decode(errors="replace")
+
+
+class Boot(Started):
+    """With the firmware, the device (these are its properties), and a folder as disk."""
+
+    def __init__(self, which, device, ours=True, args=(), disk=None):
+        args = ["-bios", which.firmware, *args]
+        if disk:
+            args += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file=fat:{disk}",
+                     "-device", "virtio-blk-pci,drive=disk"]
+        super().__init__(which, args, f"{which.device},{device}", ours)
 
 
 def linux_args(which, image, reset=False):

@@ -6,6 +6,7 @@ through a reset of the machine; and leaves the same variables as on QEMU's own d
 environment has to name stands in firmware.py. `--arch=aarch64`: the other machine."""
 
 import hashlib
+import json
 import re
 import sys
 import unittest
@@ -94,6 +95,36 @@ class Firmware(unittest.TestCase):
             self.assertIn("finished", output)
             self.assertEqual(mount.read("g", "Count", MUTABLE), (7, b"3"))
             self.assertEqual(self.refused(mount), [])
+
+    def test_chosen_by_a_descriptor(self):
+        """From a wish in config.json to a Linux that runs: the mount makes the store and says how."""
+        with uvmount.Scratch() as scratch:
+            for name in "source", "descriptors":
+                (scratch.path / name).mkdir()
+            template = scratch.path / "template.json"
+            template.write_text(uvmount.store_text(uvmount.variable("Template", b"made of it")))
+            (scratch.path / "descriptors/90-vars.json").write_text(json.dumps({
+                "description": "edk2 for the device", "interface-types": ["uefi"],
+                "mapping": {"device": "memory", "filename": WHICH.firmware,
+                            "uefi-vars-service": {"template": str(template)}},
+                "targets": [{"architecture": ARCH, "machines": ["pc-q35-*", "virt-*"]}],
+                "features": ["host-uefi-vars", "secure-boot"], "tags": []}))
+            mount = scratch.mount(scratch.path / "source", f"firmware={scratch.path}/descriptors",
+                                  f"templates={scratch.path}")
+            guest = mount.guest("g")
+            guest.mkdir()
+            (guest / "config.json").write_text(json.dumps({
+                "architecture": ARCH, "machine": "q35" if ARCH == "x86_64" else "virt",
+                "features": {"host-uefi-vars": True}}))
+            (guest / "firmware/instantiate").write_text("1")
+            image = firmware.initramfs(WHICH, scratch.path, LIST)
+            args = (guest / "firmware/qemu.args").read_text().splitlines()
+            self.assertIn(WHICH.firmware, args)
+            with firmware.Started(WHICH, args + firmware.linux_args(WHICH, image)) as linux:
+                output = linux.output()
+            self.assertIn("finished", output)
+            self.assertIn(f"var Template-{uv.TEST}", output)
+            self.assertTrue((mount.vars("g") / f"BootOrder-{uv.GLOBAL}").exists())
 
     @unittest.skipUnless(ARCH == "x86_64", "virt does not sleep")
     def test_sleeps(self):
