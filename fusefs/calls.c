@@ -88,13 +88,26 @@ FsCall *guest_find_call(FsGuest *guest, uint64_t cookie)
     return NULL;
 }
 
+/* Nobody waits for it any more. A change that the engine was sent it must not make later. */
+static void call_give_up(FsCall *call, int error, bool cut)
+{
+    FsEngine *engine = call->guest->live->engine;
+    bool change =
+        call->type == UV_HOST_SET || call->type == UV_HOST_TOUCH || call->type == UV_HOST_IMPORT;
+
+    cut = cut && change && call->cookie && engine;
+    call_finish(call, error, NULL);
+    if (cut)
+        engine_cut(engine);
+}
+
 void calls_expire(FsFleet *fleet, int64_t now)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(fleet->deadlines); i++) {
         GQueue *queue = &fleet->deadlines[i];
         while (queue->head && ((FsCall *)queue->head->data)->deadline <= now) {
             FsCall *call = queue->head->data;
-            call_finish(call, call->lenient ? 0 : EIO, NULL);
+            call_give_up(call, call->lenient ? 0 : EIO, true);
         }
         if (queue->head)
             fleet_due(fleet, ((FsCall *)queue->head->data)->deadline);
@@ -154,7 +167,8 @@ void fs_fleet_interrupt(FsFleet *fleet, void *request)
         for (GList *link = fleet->deadlines[i].head; link; link = link->next) {
             FsCall *call = link->data;
             if (call->request == request) {
-                call_finish(call, EINTR, NULL);
+                const FsEngine *engine = call->guest->live->engine;
+                call_give_up(call, EINTR, engine && engine_is_silent(engine));
                 return;
             }
         }

@@ -195,6 +195,23 @@ static void drop_connection(FsEngine *engine)
     engine_relist(engine);
 }
 
+bool engine_is_silent(const FsEngine *engine)
+{
+    return engine->waiting_since && g_get_monotonic_time() - engine->waiting_since > SILENT_US;
+}
+
+void engine_cut(FsEngine *engine)
+{
+    FsFleet *fleet = engine->fleet;
+
+    /* What it has told already is heard, so the replica is good until it tells more. */
+    if (engine->state != FS_ENGINE_READY || !engine->io || !engine_receive(engine))
+        return;
+    drop_connection(engine);
+    if (!engine_connect(engine))
+        fleet_due(fleet, engine->connected_at + RECONNECT_US);
+}
+
 bool engine_is_foreign(const FsEngine *engine)
 {
     return engine->failure && !engine->child;

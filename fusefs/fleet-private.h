@@ -231,6 +231,10 @@ bool engine_is_foreign(const FsEngine *engine);
 void engine_relist(FsEngine *engine);
 void engine_end(FsEngine *engine);
 void engine_kill(FsEngine *engine);
+/* What it was sent and has not begun it drops with the connection; the next one is made at once. */
+void engine_cut(FsEngine *engine);
+/* It owes an answer for so long that it is hung. */
+bool engine_is_silent(const FsEngine *engine);
 void engine_lost_connection(FsEngine *engine);
 void engine_gone(FsEngine *engine);
 /* Connects again where a connection is lost and the process lives. */

@@ -305,7 +305,7 @@ static const char *engine_state_name(const FsEngine *engine)
 {
     if (!engine)
         return "none";
-    if (engine->waiting_since && g_get_monotonic_time() - engine->waiting_since > SILENT_US)
+    if (engine_is_silent(engine))
         return "silent";
     switch (engine->state) {
     case FS_ENGINE_STARTING:

@@ -18,11 +18,6 @@
 /* Engines unused for so long go early when the cap comes near; those asked to end have so long. */
 #define RECENT_US (100 * 1000)
 
-static bool is_silent(const FsEngine *engine, int64_t now)
-{
-    return engine->waiting_since && now - engine->waiting_since > SILENT_US;
-}
-
 void guest_start_failed(FsGuest *guest, const char *text)
 {
     FsLive *live = guest_live(guest);
@@ -91,7 +86,7 @@ static unsigned count_idle(const FsFleet *fleet, unsigned *ret_ending)
     *ret_ending = 0;
     for (GList *link = fleet->engines.head; link; link = link->next) {
         const FsEngine *engine = link->data;
-        if (!engine->guest || guest_connected(engine->guest) || is_silent(engine, now))
+        if (!engine->guest || guest_connected(engine->guest) || engine_is_silent(engine))
             continue;
         idle++;
         *ret_ending +=

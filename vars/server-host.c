@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -350,8 +351,20 @@ static void handle_selftest(UvConn *conn, const UvFrame *frame)
     uv_conn_reply(conn, frame, g_bytes_new_take(text, strlen(text)));
 }
 
+/* Who did not wait for a change was told that it failed: it is not made behind his back. */
+static bool is_given_up(const UvConn *conn, uint16_t type)
+{
+    struct pollfd poll_fd = {.fd = uv_frame_io_fd(conn->io), .events = POLLRDHUP};
+
+    if (type != UV_HOST_SET && type != UV_HOST_TOUCH && type != UV_HOST_IMPORT)
+        return false;
+    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 void uv_host_frame(UvConn *conn, const UvFrame *frame)
 {
+    if (is_given_up(conn, frame->type))
+        return;
     if (!conn->greeted && frame->type != UV_HOST_HELLO) {
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO comes first");
         return;

@@ -103,13 +103,20 @@ class Stopped(MountTest):
             self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
         self.assertLess(time.monotonic() - begun, 5)
         begun = time.monotonic()
+        patient = threading.Timer(6, mount.write, ("g0", "P", b"p"))
+        patient.start()
         with self.assertRaises(OSError):
             mount.write("g0", "B", b"x")
         self.assertGreater(time.monotonic() - begun, 8)
         self.assertLess(time.monotonic() - begun, 15)
+        self.assertEqual(mount.read("g0", "A")[1], b"0")
         os.kill(pid, signal.SIGCONT)
         mount.write("g0", "C", b"y")
-        self.assertEqual(mount.read("g0", "C")[1], b"y")
+        patient.join()
+        names = {name[:-37] for name in os.listdir(mount.vars("g0"))}
+        self.assertLessEqual({"A", "P", "C"}, names)
+        self.assertNotIn("B", names, "a change that failed was made later")
+        self.assertEqual(mount.engine_pid("g0"), pid)
 
     def test_front(self):
         """A stopped front keeps no guest waiting, and reads what it missed afterwards."""
