@@ -4,6 +4,7 @@
 (guest/efi-script.c), booted on our device and on QEMU's own. Each call has one expected answer, that of
 edk2; where QEMU's device gives another, the line says which. `--arch=aarch64`: the other machine."""
 
+import json
 import shutil
 import sys
 import unittest
@@ -115,8 +116,9 @@ class OnFirmware(unittest.TestCase):
             wanted.append((line[:80], f"{status:016x}", value))
         self.assertEqual(seen, wanted, output)
 
-    def run_both(self, script, *stored):
-        """Runs the script on either device, with these variables in the store; the output of ours."""
+    def run_both(self, script, *stored, options=()):
+        """Runs the script on either device, with these variables in the store and options that are on;
+        the output of ours."""
         script.add("reset off", OK)
         with uvmount.Scratch() as scratch:
             disk, text = self.store_and_disk(scratch.path, script, stored)
@@ -124,11 +126,16 @@ class OnFirmware(unittest.TestCase):
             source.mkdir()
             (source / "g.json").write_text(text)
             mount = scratch.mount(source)
-            output = firmware.output_of(WHICH, f"socket={mount.guest('g') / 'mm.sock'}", disk=disk)
+            if options:
+                (mount.guest("g") / "config.json").write_text(json.dumps(
+                    {option: True for option in options}))
+            switches = "".join(f",{option}=on" for option in options)
+            output = firmware.output_of(WHICH, f"socket={mount.guest('g') / 'mm.sock'}{switches}",
+                                        disk=disk)
             self.check(script, script.expected, output)
             store = scratch.path / "stock.json"
             store.write_text(text)
-            stock = firmware.output_of(WHICH, f"jsonfile={store}", ours=False, disk=disk)
+            stock = firmware.output_of(WHICH, f"jsonfile={store}{switches}", ours=False, disk=disk)
             self.check(script, script.stock, stock)
             return output
 
@@ -156,6 +163,24 @@ class OnFirmware(unittest.TestCase):
             script.add("policy-lock", PROTECTED, stock=OK)
             script.set("V", uv.TEST, uv.BS, b"volatile")
         self.run_both(script)
+
+    def test_options(self):
+        """With both options the firmware can't switch Secure Boot off, nor waive signatures."""
+        script = Script()
+        pk = uvsign.Key("PK", 2048)
+        unsigned = uvsign.header(uvsign.time_bytes(9), b"")
+        script.set("SecureBootEnable", uv.SECURE_BOOT_ENABLE, uv.NV | uv.BS, b"\0", VIOLATION,
+                   stock=PROTECTED)
+        script.set("CustomMode", uv.CUSTOM_MODE, uv.NV | uv.BS, b"\1", VIOLATION, stock=PROTECTED)
+        script.set("PK", uv.GLOBAL, uvsign.KEYS, uvsign.write(pk, "PK", uv.GLOBAL, uvsign.x509(pk)))
+        script.get("SetupMode", uv.GLOBAL, OK, uv.BS_RT, b"\0")
+        script.get("SecureBoot", uv.GLOBAL, OK, uv.BS_RT, b"\1")
+        script.set("SecureBootEnable", uv.SECURE_BOOT_ENABLE, uv.NV | uv.BS, b"\0", VIOLATION,
+                   stock=PROTECTED)
+        script.set("CustomMode", uv.CUSTOM_MODE, uv.NV | uv.BS, b"\1", VIOLATION, stock=PROTECTED)
+        script.set("PK", uv.GLOBAL, uvsign.KEYS, unsigned, VIOLATION)
+        script.get("SecureBoot", uv.GLOBAL, OK, uv.BS_RT, b"\1")
+        self.run_both(script, options=("force-secure-boot", "disable-custom-mode"))
 
     def test_keys_and_modes(self):
         """Keys are enrolled by the firmware and deleted again as its Secure Boot screen does it."""

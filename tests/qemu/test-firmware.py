@@ -7,7 +7,9 @@ environment has to name stands in firmware.py. `--arch=aarch64`: the other machi
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import sys
 import unittest
 
@@ -46,6 +48,12 @@ echo deep > /sys/power/mem_sleep
 echo mem > /sys/power/state
 make After
 {LIST}"""
+
+# Debian's firmware that keeps its variables in flash: code and an empty image.
+FLASH = {
+    "x86_64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "aarch64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+}
 
 
 class Firmware(unittest.TestCase):
@@ -125,6 +133,34 @@ class Firmware(unittest.TestCase):
             self.assertIn("finished", output)
             self.assertIn(f"var Template-{uv.TEST}", output)
             self.assertTrue((mount.vars("g") / f"BootOrder-{uv.GLOBAL}").exists())
+
+    def test_with_a_flash_image_in_turn_with_the_firmware_for_it(self):
+        """One image of variables: through the device, then as flash of Debian's firmware, and again."""
+        code, image = FLASH[ARCH]
+        for path in code, image:
+            if not os.path.exists(path):
+                self.skipTest(f"no {path}")
+        with uvmount.Scratch() as scratch:
+            source = scratch.path / "source"
+            source.mkdir()
+            shutil.copy(image, source / "g.fd")
+            mount = scratch.mount(source)
+            self.boot(mount, scratch.path, MAKE % 1)
+            mount.write("g", "FromHost", b"hello")
+            mount.stop()
+            args = ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
+                    "-drive", f"if=pflash,unit=1,format=raw,file={source}/g.fd"]
+            linux = firmware.initramfs(WHICH, scratch.path, MAKE % 2)
+            with firmware.Started(WHICH, args + firmware.linux_args(WHICH, linux)) as flash:
+                output = flash.output()
+            self.assertIn("finished", output)
+            for name in f"FromHost-{uv.TEST}", NAME % 1, NAME % 2:
+                self.assertIn(f"var {name}", output)
+            mount.start()
+            _, both = self.boot(mount, scratch.path, MAKE % 3)
+            self.assertLessEqual({f"FromHost-{uv.TEST}", NAME % 1, NAME % 2, NAME % 3}, both)
+            self.assertEqual(mount.read("g", "FromLinux2"), (7, b"boot-2"))
+            self.assertEqual(self.refused(mount), [])
 
     @unittest.skipUnless(ARCH == "x86_64", "virt does not sleep")
     def test_sleeps(self):
