@@ -5,12 +5,12 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "digest.h"
 #include "uv-limits.h"
 
 #define MAGIC "UVSTATE" /* with its NUL: eight bytes */
 #define VERSION 1u
-#define DIGEST_BYTES 32
-#define HEADER_BYTES (8 + 4 + 4 + DIGEST_BYTES)
+#define HEADER_BYTES (8 + 4 + 4 + UV_DIGEST_BYTES)
 /* Of the smallest variable: so a count cannot ask for more than is there. */
 #define VARIABLE_MIN_BYTES 64
 
@@ -59,31 +59,22 @@ static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *ses
     return uv_writer_steal(&writer);
 }
 
-static void digest_of(const void *data, size_t size, uint8_t ret_digest[DIGEST_BYTES])
-{
-    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    gsize length = DIGEST_BYTES;
-
-    g_checksum_update(checksum, data, size);
-    g_checksum_get_digest(checksum, ret_digest, &length);
-}
-
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session)
 {
     g_autoptr(GBytes) body = encode_body(set, generation, session);
     g_auto(UvWriter) writer = {0};
-    uint8_t digest[DIGEST_BYTES];
+    UvDigest digest;
     gsize size;
 
     if (!body)
         return NULL;
     const void *data = g_bytes_get_data(body, &size);
-    digest_of(data, size, digest);
+    uv_digest_of(data, size, &digest);
     uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
     uv_write_bytes(&writer, MAGIC, 8);
     uv_write_u32(&writer, VERSION);
     uv_write_u32(&writer, size);
-    uv_write_bytes(&writer, digest, sizeof(digest));
+    uv_write_bytes(&writer, digest.bytes, sizeof digest.bytes);
     uv_write_bytes(&writer, data, size);
     return uv_writer_steal(&writer);
 }
@@ -150,7 +141,7 @@ UvBlob *uv_blob_decode(GBytes *bytes, GError **error)
     UvReader reader;
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
-    uint8_t digest[DIGEST_BYTES];
+    UvDigest digest;
 
     uv_reader_init(&reader, data, size);
     const uint8_t *magic = uv_read_bytes(&reader, 8);
@@ -158,13 +149,13 @@ UvBlob *uv_blob_decode(GBytes *bytes, GError **error)
         return refuse("not one (no magic)", error);
     const uint32_t version = uv_read_u32(&reader);
     const uint32_t length = uv_read_u32(&reader);
-    const uint8_t *wanted = uv_read_bytes(&reader, DIGEST_BYTES);
+    const uint8_t *wanted = uv_read_bytes(&reader, UV_DIGEST_BYTES);
     if (!reader.failed && version != VERSION)
         return refuse("of an unknown version", error);
     if (!wanted || reader.left != length)
         return refuse("its length is not what its header says", error);
-    digest_of(reader.at, reader.left, digest);
-    if (memcmp(digest, wanted, DIGEST_BYTES) != 0)
+    uv_digest_of(reader.at, reader.left, &digest);
+    if (memcmp(digest.bytes, wanted, UV_DIGEST_BYTES) != 0)
         return refuse("damaged (SHA-256 differs)", error);
 
     g_autoptr(UvBlob) blob = g_new0(UvBlob, 1);

@@ -214,3 +214,8 @@ GBytes *uv_writer_steal(UvWriter *writer)
     uv_writer_init(writer, writer->cap);
     return failed ? NULL : g_bytes_new_take(g_steal_pointer(&bytes), size);
 }
+
+bool uv_bytes_are(const uint8_t *bytes, size_t size, uint8_t value)
+{
+    return size == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, size - 1) == 0);
+}

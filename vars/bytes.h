@@ -57,4 +57,7 @@ size_t uv_writer_size(const UvWriter *writer);
 /* What was written, or NULL if the writer failed; the writer is empty afterwards. */
 GBytes *uv_writer_steal(UvWriter *writer);
 
+/* Every byte is this one; also true of none at all. */
+bool uv_bytes_are(const uint8_t *bytes, size_t size, uint8_t value);
+
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvWriter, uv_writer_clear)

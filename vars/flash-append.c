@@ -85,7 +85,7 @@ static bool must_settle(UvFlash *flash, guint deleted, UvFlashStep *step)
 {
     const UvFlashRecord *record = uv_flash_record_at(flash, deleted);
 
-    if (!uv_flash_same_key(record->variable, step->key))
+    if (!uv_variable_same_key(record->variable, step->key))
         return false;
     if (!step->after || !step->has_old || deleted > step->old ||
         !in_one_sector(flash, record, uv_flash_record_at(flash, step->old)))

@@ -200,11 +200,6 @@ static bool read_volume(UvImage *image, uint64_t offset, UvFlashLayout *ret_layo
     return true;
 }
 
-static bool all_zero(const uint8_t *bytes, size_t size)
-{
-    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 static bool is_blank(UvImage *image)
 {
     const size_t size = 3 * BLANK_BLOCK_BYTES;
@@ -213,7 +208,7 @@ static bool is_blank(UvImage *image)
     if (image->size_bytes != BLANK_FILE_BYTES)
         return false;
     bytes = g_malloc(size);
-    return uv_image_read(image, 0, bytes, size, NULL) && all_zero(bytes, size);
+    return uv_image_read(image, 0, bytes, size, NULL) && uv_bytes_are(bytes, size, 0);
 }
 
 static void lay_out_blank(UvFlashLayout *layout)

@@ -33,7 +33,6 @@ bool uv_flash_load(UvFlash *flash, GError **error);
 /* Reads it again if it has to be; false if it must not be written. */
 bool uv_flash_writable(UvFlash *flash, GError **error);
 UvFlashRecord *uv_flash_record_at(const UvFlash *flash, guint index);
-bool uv_flash_same_key(const UvVariable *a, const UvVariable *b);
 
 /* Bytes that the steps (UvFlashStep) take behind the last record. */
 size_t uv_flash_append_bytes(const UvFlash *flash, const GArray *steps);

@@ -12,7 +12,7 @@
 static bool is_planned(const GArray *steps, const UvVariable *variable)
 {
     for (guint i = 0; steps && i < steps->len; i++) {
-        if (uv_flash_same_key(g_array_index(steps, UvFlashStep, i).key, variable))
+        if (uv_variable_same_key(g_array_index(steps, UvFlashStep, i).key, variable))
             return true;
     }
     return false;

@@ -65,11 +65,6 @@ static bool read_header(UvReader *reader, bool authenticated, RecordHeader *ret)
     return !reader->failed;
 }
 
-static bool is_erased(const uint8_t *bytes, size_t size)
-{
-    return size == 0 || (bytes[0] == 0xff && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 /* edk2 gives a record without state, or with a size or attributes of all ones, neither name nor
  * data. */
 static bool has_no_body(const RecordHeader *h)
@@ -167,8 +162,7 @@ static guint key_hash(gconstpointer key)
 
 static gboolean key_equal(gconstpointer a, gconstpointer b)
 {
-    const UvVariable *va = a, *vb = b;
-    return uv_guid_equal(&va->guid, &vb->guid) && uv_name_equal(va->name, vb->name);
+    return uv_variable_same_key(a, b);
 }
 
 /* FindVariableEx: the first added one, otherwise the last in deleted transition. */
@@ -236,7 +230,7 @@ static void judge_tail(Scanner *s)
         g_array_set_size(records, records->len - 1);
     }
     s->scan->end = tail;
-    if (s->scan->damage || is_erased(s->store + tail, s->store_bytes - tail))
+    if (s->scan->damage || uv_bytes_are(s->store + tail, s->store_bytes - tail, 0xff))
         return;
     s->scan->torn = true;
     if (s->store_bytes - tail >= 4) {

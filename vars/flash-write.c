@@ -125,11 +125,6 @@ UvFlashRecord *uv_flash_record_at(const UvFlash *flash, guint index)
     return &g_array_index(flash->scan.records, UvFlashRecord, index);
 }
 
-bool uv_flash_same_key(const UvVariable *a, const UvVariable *b)
-{
-    return uv_guid_equal(&a->guid, &b->guid) && uv_name_equal(a->name, b->name);
-}
-
 /* What the change means for the records. */
 static GArray *plan(UvFlash *flash, const UvChange *change)
 {

@@ -59,14 +59,6 @@ static bool read_record(UvJournalContent *content, UvReader *reader)
     return true;
 }
 
-static bool all_zero(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
 UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
 {
     g_autoptr(UvJournalContent) content = NULL;
@@ -81,7 +73,7 @@ UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
     id = uv_read_bytes(&reader, UV_JOURNAL_ID_BYTES);
     base = uv_read_bytes(&reader, UV_DIGEST_BYTES);
     check = uv_read_u64(&reader);
-    if (reader.failed || all_zero(header, UV_JOURNAL_HEADER_BYTES))
+    if (reader.failed || uv_bytes_are(header, UV_JOURNAL_HEADER_BYTES, 0))
         return UV_JOURNAL_UNBORN;
     if (memcmp(found, magic, sizeof magic) != 0 || check != header_check(header))
         return UV_JOURNAL_FOREIGN;

@@ -102,8 +102,7 @@ static bool is_same(const UvVarset *set, const GPtrArray *variables)
         if (i >= variables->len)
             return false;
         const UvVariable *other = variables->pdata[i++];
-        if (!uv_guid_equal(&v->guid, &other->guid) || !uv_name_equal(v->name, other->name) ||
-            !uv_variable_same(v, other))
+        if (!uv_variable_same_key(v, other) || !uv_variable_same(v, other))
             return false;
     }
     return i == variables->len;

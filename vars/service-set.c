@@ -7,6 +7,7 @@
  * do behind the guest's back what the guest itself may not.
  */
 
+#include "auth-payload.h"
 #include "auth.h"
 #include "modes.h"
 #include "service-private.h"
@@ -16,9 +17,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-/* dwLength counts from here: after the time stamp. */
-#define AUTH2_CERT_OFFSET EFI_TIME_BYTES
 
 static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *rule, const char *text)
 {
@@ -49,17 +47,12 @@ static EfiStatus check_attributes(uint32_t attributes, UvRefusal *refusal)
 /* The payload behind EFI_VARIABLE_AUTHENTICATION_2. */
 static EfiStatus skip_auth2(const UvSetRequest *request, UvReader *ret_payload, UvRefusal *refusal)
 {
-    UvReader reader;
+    UvAuthHeader header;
 
-    uv_reader_init(&reader, request->data, request->data_bytes);
-    if (request->data_bytes < EFI_AUTH2_MIN_BYTES)
-        return refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8", "no authentication header");
-    uv_read_bytes(&reader, AUTH2_CERT_OFFSET);
-    UvReader rest = reader;
-    const uint32_t length = uv_read_u32(&reader);
-    if (length < EFI_WIN_CERT_HEADER_BYTES || !uv_read_bytes(&rest, length))
-        return refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8", "a wrong certificate length");
-    *ret_payload = rest;
+    if (!uv_auth_header_parse(request->data, request->data_bytes, &header))
+        return refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8",
+                      "no authentication header, or a wrong length in it");
+    uv_reader_init(ret_payload, header.content.bytes, header.content.size);
     return EFI_SUCCESS;
 }
 

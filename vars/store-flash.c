@@ -2,6 +2,7 @@
 
 #include "store-flash.h"
 
+#include "bytes.h"
 #include "filelock.h"
 #include "meta.h"
 #include "publish.h"
@@ -177,8 +178,7 @@ static bool same_variables(const GPtrArray *a, const GPtrArray *b)
         return false;
     for (guint i = 0; i < a->len; i++) {
         const UvVariable *x = a->pdata[i], *y = b->pdata[i];
-        if (!uv_guid_equal(&x->guid, &y->guid) || !uv_name_equal(x->name, y->name) ||
-            !uv_variable_same(x, y))
+        if (!uv_variable_same_key(x, y) || !uv_variable_same(x, y))
             return false;
     }
     return true;
@@ -388,7 +388,7 @@ bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError *
 
         if (!uv_image_read(from, at, chunk, size, error))
             return false;
-        if (chunk[0] == 0 && memcmp(chunk, chunk + 1, size - 1) == 0)
+        if (uv_bytes_are(chunk, size, 0))
             continue; /* stays a hole */
         if (!uv_write_file_at(to_fd, to_name, chunk, size, at, error))
             return false;

@@ -2,6 +2,7 @@
 
 #include "update.h"
 
+#include "auth-payload.h"
 #include "uv-limits.h"
 
 #include <string.h>
@@ -50,15 +51,6 @@ static EfiStatus check_session(const UvGate *gate, const UvUpdate *update, UvRef
     return EFI_WRITE_PROTECTED;
 }
 
-/* Years to seconds as one number each way round; what follows is not compared, as in edk2. */
-static uint64_t time_order(const uint8_t *time)
-{
-    const uint64_t year = time[0] | time[1] << 8;
-
-    return year << 40 | (uint64_t)time[2] << 32 | (uint64_t)time[3] << 24 |
-           (uint64_t)time[4] << 16 | (uint64_t)time[5] << 8 | time[6];
-}
-
 static const uint8_t *new_time(const UvUpdate *update, const UvVariable *old)
 {
     static const uint8_t none[EFI_TIME_BYTES];
@@ -67,7 +59,7 @@ static const uint8_t *new_time(const UvUpdate *update, const UvVariable *old)
         return none;
     if (!update->time)
         return old ? old->time : none;
-    if (old && is_append(update) && time_order(old->time) >= time_order(update->time))
+    if (old && is_append(update) && uv_auth_time_not_after(update->time, old->time))
         return old->time;
     return update->time;
 }

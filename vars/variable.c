@@ -49,6 +49,11 @@ bool uv_variable_is_nv(const UvVariable *variable)
     return variable->attributes & EFI_VARIABLE_NON_VOLATILE;
 }
 
+bool uv_variable_same_key(const UvVariable *a, const UvVariable *b)
+{
+    return uv_guid_equal(&a->guid, &b->guid) && uv_name_equal(a->name, b->name);
+}
+
 static bool same_bytes(GBytes *a, GBytes *b)
 {
     return a == b || (a && b && g_bytes_equal(a, b));

@@ -29,6 +29,7 @@ UvVariable *uv_variable_ref(const UvVariable *variable);
 void uv_variable_unref(UvVariable *variable);
 
 bool uv_variable_is_nv(const UvVariable *variable);
+bool uv_variable_same_key(const UvVariable *a, const UvVariable *b);
 /* Attributes, data, time and digest are the same (mtime is not looked at). */
 bool uv_variable_same(const UvVariable *a, const UvVariable *b);
 /* Bytes it takes in a store: 60 byte record header, name with NUL, data, rounded up to 4. */

@@ -97,6 +97,17 @@ static void test_write_past_cap(void)
     g_assert_true(writer.failed);
 }
 
+static void test_are(void)
+{
+    const uint8_t bytes[] = {0xff, 0xff, 0xff, 0};
+
+    g_assert_true(uv_bytes_are(bytes, 0, 7));
+    g_assert_true(uv_bytes_are(bytes, 1, 0xff));
+    g_assert_true(uv_bytes_are(bytes, 3, 0xff));
+    g_assert_false(uv_bytes_are(bytes, 4, 0xff));
+    g_assert_false(uv_bytes_are(bytes, 3, 0));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -105,5 +116,6 @@ int main(int argc, char **argv)
     g_test_add_func("/bytes/read-sub", test_read_sub);
     g_test_add_func("/bytes/write", test_write);
     g_test_add_func("/bytes/write-past-cap", test_write_past_cap);
+    g_test_add_func("/bytes/are", test_are);
     return g_test_run();
 }
