@@ -228,20 +228,6 @@ const char *desc_choice_template(const DescChoice *choice)
     return desc->template.filename;
 }
 
-const char *desc_choice_template_format(const DescChoice *choice)
-{
-    const Desc *desc = choice->desc;
-
-    if (!desc_choice_template(choice))
-        return NULL;
-    if (desc_choice_store_kind(choice) == DESC_STORE_JSON)
-        return "json";
-    if (choice->template_path)
-        return NULL;
-    return desc_formats[desc->mode == DESC_MODE_COMBINED ? desc->executable.format
-                                                         : desc->template.format];
-}
-
 bool desc_fits_store(const DescChoice *choice, const DescPlace *place)
 {
     if (!place || !place->has_store || desc_choice_store_kind(choice) == DESC_STORE_NONE)

@@ -18,7 +18,7 @@ typedef struct DescWish DescWish;     /* a parsed config.json */
 typedef struct DescChoice DescChoice; /* a wish resolved against a set */
 
 /* Directories from general to specific; NULL: the standard ones. Never fails: what can't be read is
- * told by desc_set_problems(). */
+ * told by each one's desc_problem(). */
 DescSet *desc_set_load(const char *const *search_path);
 void desc_set_free(DescSet *set);
 /* True if a directory or file of the search path is not what was loaded (stat only). */
@@ -68,7 +68,6 @@ const char *desc_choice_store_format(
     const DescChoice *choice); /* raw, qcow2, json; NULL for none */
 const char *desc_choice_template(
     const DescChoice *choice); /* what the store is made from; NULL: empty */
-const char *desc_choice_template_format(const DescChoice *choice);
 
 /* Where things will be when the guest starts; what is NULL is left out or said as a placeholder. */
 typedef struct {

@@ -90,11 +90,6 @@ void uv_flash_set_image(UvFlash *flash, UvImage *image)
     flash->image = image;
 }
 
-UvImage *uv_flash_image(UvFlash *flash)
-{
-    return flash->image;
-}
-
 const UvFlashLayout *uv_flash_layout(const UvFlash *flash)
 {
     return &flash->layout;

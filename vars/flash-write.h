@@ -43,7 +43,6 @@ void uv_flash_set_reclaim(UvFlash *flash, UvFlashReclaim reclaim, void *data);
 /* The same bytes, reached in another way from now on; borrows it. */
 void uv_flash_set_image(UvFlash *flash, UvImage *image);
 
-UvImage *uv_flash_image(UvFlash *flash);
 const UvFlashLayout *uv_flash_layout(const UvFlash *flash);
 /* Why it must not be written, with an offset; NULL: it may. */
 const char *uv_flash_damage(const UvFlash *flash);

@@ -14,8 +14,7 @@
 void uv_modes_derive(UvChange *change, const UvServiceConfig *config);
 /* The same where a session goes on: past ExitBootServices SecureBoot is what the OS booted with. */
 void uv_modes_resume(UvChange *change, const UvServiceConfig *config, const UvPhase *phase);
-/* What edk2 does once a boot: SecureBootEnable made or removed, CustomMode cleared, VendorKeysNv
- * made. */
+/* What edk2 does once a boot: SecureBootEnable made, CustomMode cleared, VendorKeysNv made. */
 void uv_modes_boot(UvChange *change, const UvServiceConfig *config);
 /* After an accepted change of PK (before ExitBootServices: SecureBootEnable follows, edk2's rule).
  */

@@ -188,8 +188,3 @@ bool uv_pkcs7_signer_is(const UvPkcs7 *pkcs7, const uint8_t *certificate, size_t
 
     return der->size == size && memcmp(der->data, certificate, size) == 0;
 }
-
-size_t uv_pkcs7_digest_bytes(const UvPkcs7 *pkcs7)
-{
-    return gnutls_hash_get_len((gnutls_digest_algorithm_t)pkcs7_signer_at(pkcs7, 0)->digest);
-}

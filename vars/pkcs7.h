@@ -36,9 +36,6 @@ bool uv_pkcs7_chains_to(UvPkcs7 *pkcs7, const uint8_t *anchor,
  */
 bool uv_pkcs7_signer_is(const UvPkcs7 *pkcs7, const uint8_t *certificate, size_t size);
 
-/* Bytes of the digest the signature is over: 32, 48 or 64. */
-size_t uv_pkcs7_digest_bytes(const UvPkcs7 *pkcs7);
-
 /*
  * Who signed, as it is kept with a private authenticated variable. NULL if the certificates don't
  * say (no common name).
@@ -48,8 +45,8 @@ size_t uv_pkcs7_digest_bytes(const UvPkcs7 *pkcs7);
  * among them), the signer's name and the top of its chain take their places.
  */
 GBytes *uv_pkcs7_identity(UvPkcs7 *pkcs7);
-/* edk2's: digest (of uv_pkcs7_digest_bytes()) of the signer's common name and its TBSCertificate.
- */
+/* edk2's: digest (of the signature's kind: 32, 48 or 64 bytes) of the signer's common name and its
+ * TBSCertificate. */
 GBytes *uv_pkcs7_identity_edk2(UvPkcs7 *pkcs7);
 typedef enum {
     UV_IDENTITY_OTHER,

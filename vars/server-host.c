@@ -116,22 +116,11 @@ static const char *complete_set(HostSet *set, const char *file_name, UvReader *c
     return content->failed ? "shorter than the four bytes of attributes" : NULL;
 }
 
-/* 0, or the errno of what is the host door's own to refuse. */
-static int host_rule(UvServer *server, const HostSet *set, const char **ret_reason)
+/* A front's O_EXCL: it took the variable for absent. */
+static bool is_in_the_way(UvServer *server, const HostSet *set)
 {
-    const bool there = uv_varset_lookup(uv_service_variables(server->service), &set->request.guid,
-                                        set->name) != NULL;
-
-    if (there && (set->flags & UV_HOST_SET_EXCLUSIVE)) {
-        *ret_reason = "the variable exists";
-        return EEXIST;
-    }
-    if (!there && !server->session_alive && !(set->flags & UV_HOST_SET_DELETE) &&
-        set->request.data_bytes > 0 && !(set->request.attributes & EFI_VARIABLE_NON_VOLATILE)) {
-        *ret_reason = "a volatile variable needs a running guest";
-        return EPERM;
-    }
-    return 0;
+    return (set->flags & UV_HOST_SET_EXCLUSIVE) &&
+           uv_varset_lookup(uv_service_variables(server->service), &set->request.guid, set->name);
 }
 
 static const char *reason_of(UvServer *server, const UvRefusal *refusal)
@@ -165,15 +154,14 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, reason);
         return;
     }
-    const int error = host_rule(server, &set, &reason);
-    if (error) {
-        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, error, reason);
+    if (is_in_the_way(server, &set)) {
+        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EEXIST, "the variable exists");
         return;
     }
     const EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
     uv_session_persist(server);
     uv_events_state_changed(server);
-    reply_outcome(conn, frame, status, 0,
+    reply_outcome(conn, frame, status, status == EFI_SUCCESS ? 0 : uv_refusal_errno(&refusal),
                   status == EFI_SUCCESS ? NULL : reason_of(server, &refusal));
 }
 

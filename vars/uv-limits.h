@@ -27,7 +27,6 @@
 #define UV_GUEST_NAME_MAX 200u
 
 /* Frames of the wire protocol. */
-#define UV_FRAME_HEADER_BYTES 16u
 #define UV_FRAME_MM_MAX (UV_MM_BUFFER_MAX + 64u)
 #define UV_FRAME_BLOB_MAX (16u * 1024 * 1024)
 #define UV_FRAME_HELLO_MAX (48u + 255u)

@@ -149,12 +149,6 @@ const UvVariable *uv_varset_touch(UvVarset *set, const UvGuid *guid, const UvNam
     return node->variable;
 }
 
-void uv_varset_remove_volatile(UvVarset *set)
-{
-    while (set->lists[false].head)
-        unlink_node(set, set->lists[false].head->data);
-}
-
 /* ---- a change ---- */
 
 typedef struct {

@@ -32,8 +32,6 @@ void uv_varset_remove(UvVarset *set, const UvGuid *guid, const UvName *name);
 /* Sets a variable's file time; its place and content stay. NULL: no such variable. */
 const UvVariable *uv_varset_touch(UvVarset *set, const UvGuid *guid, const UvName *name,
                                   int64_t mtime_ns);
-/* Removes every volatile variable. */
-void uv_varset_remove_volatile(UvVarset *set);
 
 /* One variable's step: before NULL is a creation, after NULL a deletion, never both NULL. */
 typedef struct {

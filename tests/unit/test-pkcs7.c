@@ -55,7 +55,6 @@ static void test_signature(void)
     g_assert_false(uv_pkcs7_signs(pkcs7, (const uint8_t *)"", 0));
     g_assert_true(chains_to(pkcs7, root));
     g_assert_false(chains_to(pkcs7, other));
-    g_assert_cmpuint(uv_pkcs7_digest_bytes(pkcs7), ==, 32);
 }
 
 static void test_wrapping(void)
@@ -94,7 +93,8 @@ static void test_digests(void)
         g_assert_cmpint(pkcs7 != NULL, ==, rows[i].bytes != 0);
         if (pkcs7) {
             g_assert_true(signs(pkcs7, content));
-            g_assert_cmpuint(uv_pkcs7_digest_bytes(pkcs7), ==, rows[i].bytes);
+            g_autoptr(GBytes) identity = uv_pkcs7_identity_edk2(pkcs7);
+            g_assert_cmpuint(g_bytes_get_size(identity), ==, rows[i].bytes);
         }
     }
 }
