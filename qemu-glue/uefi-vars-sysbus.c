@@ -9,7 +9,6 @@
 #include "device.h"
 
 #include "qapi/error.h"
-#include "qapi/visitor.h"
 #include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "system/system.h"

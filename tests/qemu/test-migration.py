@@ -200,6 +200,20 @@ class Snapshots(Migration):
         self.assertGreater(len(found), 150)
         self.assertTrue(os.path.exists(f"{self.folder}/.uefivarsfs/one.json/before-load"))
 
+    def test_started_from_a_snapshot(self):
+        """-loadvm: another process, and no migration that comes in."""
+        engine = self.engine("one")
+        machine = self.snapshot_machine(engine)
+        self.assertEqual(machine.hmp("savevm s"), "")
+        machine.wait_for_writes(50)
+        self.assertEqual(machine.quit(), 0)
+        again = self.machine(engine, args=[
+            "-drive", f"if=none,id=d,file={self.folder}/disk.qcow2", "-loadvm", "s"])
+        again.wait_for_writes(50)
+        again.stop_writing()
+        found = written(engine.variables())
+        self.assertEqual(found, list(range(len(found))))
+
     def test_loadvm_with_the_engine_gone(self):
         engine = self.engine("one")
         machine = self.snapshot_machine(engine)
