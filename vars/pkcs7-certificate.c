@@ -55,13 +55,10 @@ void pkcs7_certificate_free(Certificate *certificate)
 }
 
 /* OpenSSL's bounds: without them one signature could cost seconds. */
-static bool is_affordable(gnutls_pubkey_t key)
+static bool is_affordable_rsa(gnutls_pubkey_t key, unsigned bits)
 {
     gnutls_datum_t modulus, exponent;
-    unsigned bits = 0;
 
-    if (gnutls_pubkey_get_pk_algorithm(key, &bits) != GNUTLS_PK_RSA)
-        return bits <= UV_PKCS7_RSA_BITS_MAX;
     if (gnutls_pubkey_export_rsa_raw2(key, &modulus, &exponent, GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
         return false;
     const bool affordable =
@@ -70,6 +67,24 @@ static bool is_affordable(gnutls_pubkey_t key)
     gnutls_free(modulus.data);
     gnutls_free(exponent.data);
     return affordable;
+}
+
+/* No DSA, as in edk2: its numbers may be as large as a message bears. */
+static bool is_affordable(gnutls_pubkey_t key)
+{
+    unsigned bits = 0;
+
+    switch (gnutls_pubkey_get_pk_algorithm(key, &bits)) {
+    case GNUTLS_PK_RSA:
+    case GNUTLS_PK_RSA_PSS:
+        return is_affordable_rsa(key, bits);
+    case GNUTLS_PK_ECDSA:
+    case GNUTLS_PK_EDDSA_ED25519:
+    case GNUTLS_PK_EDDSA_ED448:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* GnuTLS 3.7's verification forgets an object for each key that it can't import, so such a key must

@@ -56,7 +56,7 @@ typedef enum {
 /* Whether `kept` is this signer. */
 UvIdentity uv_pkcs7_identity_is(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size);
 
-/* A certificate (bytes after it are ignored) with a public key GnuTLS knows. */
+/* A certificate (bytes after it are ignored) with an RSA, EC or EdDSA key of an affordable size. */
 bool uv_x509_parses(const uint8_t *bytes, size_t size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvPkcs7, uv_pkcs7_free)

@@ -285,6 +285,81 @@ static void test_long_exponent(void)
     }
 }
 
+/* Any odd number of that many bytes; the certificate is for its size only. */
+static gnutls_datum_t large_number(size_t size)
+{
+    gnutls_datum_t number = {g_malloc(size), size};
+
+    memset(number.data, 0x55, size);
+    return number;
+}
+
+static void make_dsa(gnutls_pubkey_t key, size_t p_bytes, size_t q_bytes)
+{
+    gnutls_datum_t p = large_number(p_bytes), q = large_number(q_bytes), g = {p.data, p.size - 1};
+
+    g_assert_cmpint(gnutls_pubkey_import_dsa_raw(key, &p, &q, &g, &g), ==, 0);
+    g_free(p.data);
+    g_free(q.data);
+}
+
+static void make_rsa_pss(gnutls_pubkey_t key, size_t modulus_bytes, size_t exponent_bytes)
+{
+    gnutls_datum_t modulus = large_number(modulus_bytes), exponent = large_number(exponent_bytes);
+    gnutls_x509_spki_t spki;
+
+    g_assert_cmpint(gnutls_pubkey_import_rsa_raw(key, &modulus, &exponent), ==, 0);
+    g_assert_cmpint(gnutls_x509_spki_init(&spki), ==, 0);
+    gnutls_x509_spki_set_rsa_pss_params(spki, GNUTLS_DIG_SHA256, 32);
+    g_assert_cmpint(gnutls_pubkey_set_spki(key, spki, 0), ==, 0);
+    gnutls_x509_spki_deinit(spki);
+    g_free(modulus.data);
+    g_free(exponent.data);
+}
+
+/* A certificate for the key, issued by root. */
+static bool is_taken(gnutls_pubkey_t key)
+{
+    gnutls_x509_crt_t crt;
+    gnutls_datum_t der;
+
+    g_assert_cmpint(gnutls_x509_crt_init(&crt), ==, 0);
+    gnutls_x509_crt_set_version(crt, 3);
+    gnutls_x509_crt_set_serial(crt, "\1", 1);
+    gnutls_x509_crt_set_activation_time(crt, 0);
+    gnutls_x509_crt_set_expiration_time(crt, 2000000000);
+    g_assert_cmpint(gnutls_x509_crt_set_pubkey(crt, key), ==, 0);
+    g_assert_cmpint(gnutls_x509_crt_sign2(crt, root->crt, root->key, GNUTLS_DIG_SHA256, 0), ==, 0);
+    g_assert_cmpint(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &der), ==, 0);
+    const bool taken = uv_x509_parses(der.data, der.size);
+    gnutls_free(der.data);
+    gnutls_x509_crt_deinit(crt);
+    return taken;
+}
+
+/* A DSA key of 16,000 bits with an order as long costs 2.8 s a signature, and edk2 knows no DSA. */
+static void test_costly_keys(void)
+{
+    static const struct {
+        void (*make)(gnutls_pubkey_t key, size_t a_bytes, size_t b_bytes);
+        size_t a_bytes, b_bytes;
+        bool taken;
+    } rows[] = {
+        {make_dsa, 2000, 2000, false},     {make_dsa, 256, 32, false},
+        {make_rsa_pss, 2000, 1999, false}, {make_rsa_pss, 512, 9, false},
+        {make_rsa_pss, 512, 3, true},      {make_rsa_pss, 2050, 3, false},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        gnutls_pubkey_t key;
+
+        g_assert_cmpint(gnutls_pubkey_init(&key), ==, 0);
+        rows[i].make(key, rows[i].a_bytes, rows[i].b_bytes);
+        g_assert_cmpint(is_taken(key), ==, rows[i].taken);
+        gnutls_pubkey_deinit(key);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -306,6 +381,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pkcs7/identity-of-edk2", test_identity_of_edk2);
     g_test_add_func("/pkcs7/x509", test_x509);
     g_test_add_func("/pkcs7/long-exponent", test_long_exponent);
+    g_test_add_func("/pkcs7/costly-keys", test_costly_keys);
     const int result = g_test_run();
     signer_free(root);
     signer_free(middle);
