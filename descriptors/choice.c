@@ -88,6 +88,27 @@ static const Desc *explain(const DescSet *set, const DescWish *wish, GString *wh
     return first;
 }
 
+/*
+ * A wish that names neither architecture nor machine is for the host's architecture, as libvirt
+ * takes it, and for any other where the host's has nothing for it. `wish` is that wish then.
+ */
+static const Desc *choose(const DescSet *set, DescWish *wish, GString *why)
+{
+    const gsize begin = why->len;
+    const Desc *desc;
+
+    if (wish->architecture || wish->machine || !desc_set_host_architecture(set))
+        return explain(set, wish, why);
+    wish->architecture = (char *)desc_set_host_architecture(set);
+    desc = explain(set, wish, why);
+    if (!desc) {
+        wish->architecture = NULL;
+        g_string_truncate(why, begin);
+        desc = explain(set, wish, why);
+    }
+    return desc;
+}
+
 char *desc_choice_pin(const DescChoice *choice)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -146,6 +167,7 @@ DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *p
     DescChoice *choice = g_new0(DescChoice, 1);
     g_autoptr(GString) why = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
+    DescWish narrowed = *wish; /* borrows from it */
     const Desc *desc;
 
     choice->of_guest = true;
@@ -156,9 +178,9 @@ DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *p
                                choice->desc->name);
     else if (pin)
         g_string_append_printf(why, "the pin can't be read and is ignored: %s\n", error->message);
-    desc = explain(set, wish, why);
+    desc = choose(set, &narrowed, why);
     if (!choice->desc && desc)
-        take(choice, desc, wish);
+        take(choice, desc, &narrowed);
     choice->why = g_string_free(g_steal_pointer(&why), FALSE);
     return choice;
 }

@@ -17,9 +17,12 @@ typedef struct Desc Desc;       /* one of them, usable or not */
 typedef struct DescWish DescWish;     /* a parsed config.json */
 typedef struct DescChoice DescChoice; /* a wish resolved against a set */
 
-/* Directories from general to specific; NULL: the standard ones. Never fails: what can't be read is
- * told by each one's desc_problem(). */
-DescSet *desc_set_load(const char *const *search_path);
+/* Directories from general to specific; NULL: the standard ones. `host_architecture` (QEMU's name)
+ * is what a wish without one and without a machine prefers; NULL: this host's. Never fails: what
+ * can't be read is told by each one's desc_problem(). */
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture);
+/* QEMU's name; NULL: none that QEMU knows. */
+const char *desc_set_host_architecture(const DescSet *set);
 void desc_set_free(DescSet *set);
 /* True if a directory or file of the search path is not what was loaded (stat only). */
 bool desc_set_is_stale(const DescSet *set);

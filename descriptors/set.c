@@ -10,11 +10,13 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 /* A larger file is no descriptor. */
 #define DESC_FILE_MAX (1024 * 1024)
 
 struct DescSet {
+    const char *host_architecture;
     char **search_path;       /* general to specific */
     GPtrArray *descs;         /* of Desc * */
     GHashTable *stamps;       /* path of every directory and file looked at -> its stamp */
@@ -143,12 +145,39 @@ static void finish_index(DescSet *set)
         g_ptr_array_add(interfaces, NULL);
 }
 
-DescSet *desc_set_load(const char *const *search_path)
+/* What uname(2) says, in QEMU's words; NULL: QEMU has none. */
+static const char *this_host(void)
+{
+    static const char *const others[][2] = {
+        {"i686", "i386"},  {"i586", "i386"},     {"armv7l", "arm"},
+        {"armv8l", "arm"}, {"ppc64le", "ppc64"},
+    };
+    struct utsname host;
+    const char *name = host.machine;
+    int index;
+
+    if (uname(&host) < 0)
+        return NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+        if (g_str_equal(host.machine, others[i][0]))
+            name = others[i][1];
+    }
+    index = desc_word_index(desc_architectures, name);
+    return index < 0 ? NULL : desc_architectures[index];
+}
+
+const char *desc_set_host_architecture(const DescSet *set)
+{
+    return set->host_architecture;
+}
+
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture)
 {
     DescSet *set = g_new0(DescSet, 1);
     g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GList *names;
 
+    set->host_architecture = host_architecture ? g_intern_string(host_architecture) : this_host();
     set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
     set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
     set->stamps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

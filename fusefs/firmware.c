@@ -55,7 +55,7 @@ const DescSet *fs_firmware_descriptors(FsFirmware *firmware)
     if (stale)
         g_clear_pointer(&firmware->set, desc_set_free);
     if (!firmware->set) {
-        firmware->set = desc_set_load((const char *const *)firmware->options->firmware);
+        firmware->set = desc_set_load((const char *const *)firmware->options->firmware, NULL);
         firmware->checked_at = now;
     }
     return firmware->set;

@@ -22,7 +22,7 @@ static DescSet *load_rules(void)
     g_autofree char *folder = data_path("rules");
     const char *path[] = {folder, NULL};
 
-    return desc_set_load(path);
+    return desc_set_load(path, "x86_64");
 }
 
 static DescWish *wish_of(const char *text)
@@ -51,7 +51,7 @@ typedef struct {
 } MatchRow;
 
 static const MatchRow match_rows[] = {
-    {"absent/any", "{}", "20-enrolled.json"},
+    {"absent/host", "{}", "20-enrolled.json"},
     {"interface/bios", "{\"interface\":\"bios\"}", "90-bios.json"},
     {"interface/none-has-it", "{\"interface\":\"openfirmware\"}", ""},
     {"machine/alias-q35", "{\"architecture\":\"x86_64\",\"machine\":\"q35\"}", "20-enrolled.json"},
@@ -64,6 +64,7 @@ static const MatchRow match_rows[] = {
      "82-arm-brackets.json"},
     {"machine/second-target", "{\"architecture\":\"i386\",\"machine\":\"pc-i440fx-4.0\"}",
      "90-bios.json"},
+    {"machine/of-another-architecture", "{\"machine\":\"virt\"}", "80-arm.json"},
     {"machine/wrong-architecture", "{\"architecture\":\"s390x\"}", ""},
     {"s3/required", "{\"features\":{\"acpi-s3\":true},\"machine\":\"pc\"}", "50-plain.json"},
     {"s4/required", "{\"features\":{\"acpi-s4\":true},\"interface\":\"bios\"}", "90-bios.json"},
@@ -104,6 +105,20 @@ static void test_match(gconstpointer data)
     g_autoptr(DescSet) set = load_rules();
 
     g_assert_cmpstr(resolve(set, row->wish, NULL), ==, row->expected);
+}
+
+/* A wish that names neither architecture nor machine. */
+static void test_host(void)
+{
+    g_autofree char *folder = data_path("rules");
+    const char *path[] = {folder, NULL};
+    g_autoptr(DescSet) set = desc_set_load(path, "aarch64");
+    g_autoptr(DescSet) other = desc_set_load(path, "s390x");
+
+    g_assert_cmpstr(resolve(set, "{}", NULL), ==, "80-arm.json");
+    g_assert_cmpstr(resolve(set, "{\"interface\":\"bios\"}", NULL), ==, "90-bios.json");
+    g_assert_cmpstr(resolve(set, "{\"machine\":\"q35\"}", NULL), ==, "20-enrolled.json");
+    g_assert_cmpstr(resolve(other, "{}", NULL), ==, "20-enrolled.json");
 }
 
 typedef struct {
@@ -171,7 +186,7 @@ static void test_malformed(void)
     g_autofree char *table = g_build_filename(folder, "expected.tsv", NULL);
     g_autofree char *text = NULL;
     const char *path[] = {folder, NULL};
-    g_autoptr(DescSet) set = desc_set_load(path);
+    g_autoptr(DescSet) set = desc_set_load(path, "x86_64");
     g_auto(GStrv) rows = NULL;
     guint n = 0;
 
@@ -207,7 +222,7 @@ static void test_problem_line(void)
                         "{\"interface-types\":[\"uefi\"],\n\"targets\":[],\n\"features\":[],\n"
                         "\"mapping\":{\n\"device\":\"cartridge\"}}",
                         -1, NULL);
-    set = desc_set_load(path);
+    set = desc_set_load(path, "x86_64");
     g_assert_nonnull(strstr(desc_problem(desc_set_get(set, 0)), "1.json:5: device"));
     g_remove(file);
     g_rmdir(folder);
@@ -261,7 +276,7 @@ static void test_search_path(void)
     write_descriptor(etc, "10-d.json", "etc d");
     write_descriptor(usr, ".hidden.json", "hidden");
     write_descriptor(usr, "README", "not one");
-    set = desc_set_load(path);
+    set = desc_set_load(path, "x86_64");
     g_assert_cmpuint(desc_set_count(set), ==, 3);
     assert_description(set, 0, "10-d.json", "etc d");
     assert_description(set, 1, "50-a.json", "etc a");
@@ -272,7 +287,7 @@ static void test_search_path(void)
     g_assert_true(desc_set_is_stale(set));
     write_descriptor(home, "60-b.json", "home b");
     g_clear_pointer(&set, desc_set_free);
-    set = desc_set_load(path);
+    set = desc_set_load(path, "x86_64");
     g_assert_cmpuint(desc_set_count(set), ==, 4);
     assert_description(set, 2, "60-b.json", "home b");
     write_descriptor(usr, "70-c.json", "usr c, longer");
@@ -443,6 +458,7 @@ int main(int argc, char **argv)
              offsetof(WishRow, name), test_bad_wish);
     add_rows("store", store_rows, G_N_ELEMENTS(store_rows), sizeof(StoreRow),
              offsetof(StoreRow, descriptor), test_store_kind);
+    g_test_add_func("/descriptors/host", test_host);
     g_test_add_func("/descriptors/wish-settings", test_wish_settings);
     g_test_add_func("/descriptors/malformed", test_malformed);
     g_test_add_func("/descriptors/problem-line", test_problem_line);

@@ -85,7 +85,7 @@ static void set_up(World *world, gconstpointer data)
                      "\"format\":\"raw\"}}",
                      "");
     const char *path[] = {world->fw, NULL};
-    world->set = desc_set_load(path);
+    world->set = desc_set_load(path, NULL);
     g_autofree char *sidecars = g_build_filename(guest, ".uefivarsfs", "vars.fd", NULL);
     g_assert_cmpint(g_mkdir_with_parents(sidecars, 0700), ==, 0);
     world->guest_fd = open(guest, O_RDONLY | O_DIRECTORY);
@@ -323,7 +323,7 @@ static void test_convert(World *world, gconstpointer data)
     write_descriptor(world, "7-qcow2.json", split, "");
     const char *path[] = {world->fw, NULL};
     desc_set_free(world->set);
-    world->set = desc_set_load(path);
+    world->set = desc_set_load(path, NULL);
     g_assert_null(make(world, "{\"descriptor\":\"7-qcow2.json\",\"format\":\"qcow2\"}", geteuid()));
     text = read_made(world, "vars.fd", &size);
     g_assert_cmpmem(text, 4, "QFI\xfb", 4);
