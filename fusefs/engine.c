@@ -270,7 +270,7 @@ static void engine_free(FsEngine *engine)
 static void clean_up_after(FsGuest *guest, bool ended)
 {
     fs_sockdir_unlink(guest->fleet->sockdir, guest_hash(guest), ".host");
-    if (ended)
+    if (ended || fs_sockdir_session_is_empty(guest->fleet->sockdir, guest_hash(guest)))
         fs_sockdir_unlink(guest->fleet->sockdir, guest_hash(guest), ".session");
 }
 

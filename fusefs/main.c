@@ -29,25 +29,51 @@ static void on_read(FsGuest *guest, int error, void *data)
     *(Reading *)data = (Reading){.done = true, .error = error};
 }
 
+/* Engines know a store by its name only. */
+static void prefix_with_path(GError **error, const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+
+    if (error && g_str_has_prefix((*error)->message, name)) {
+        g_prefix_error(error, "%s/", g_str_equal(folder, "/") ? "" : folder);
+    } else {
+        g_prefix_error(error, "%s: ", path);
+    }
+}
+
 /* A store that is SOURCE is read once: a mount of one that can't be is not usable. */
 static bool read_store(FsFleet *fleet, GError **error)
 {
     FsGuest *guest = fs_fleet_next(fleet, 0);
     Reading reading = {0};
-    const char *why;
 
     fs_guest_need_replica(guest, NULL, on_read, &reading);
     while (!reading.done) {
         g_main_context_iteration(NULL, TRUE);
     }
-    why = fs_guest_failure(guest);
     if (reading.error) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reading.error), "%s: %s",
-                    fs_fleet_source(fleet), why ? why : g_strerror(reading.error));
+        const char *why = fs_guest_failure(guest);
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reading.error), "%s",
+                    why ? why : g_strerror(reading.error));
+        prefix_with_path(error, fs_fleet_source(fleet));
     }
     return !reading.error;
 }
 
+static bool make_usable(FsSession *session, FsFleet *fleet, GError **error)
+{
+    if (!fs_fleet_start(fleet, error)) {
+        return false;
+    }
+    if (!fs_session_wait_usable(session)) {
+        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                            "unmounted before it was usable");
+        return false;
+    }
+    return !fs_fleet_is_file(fleet) || read_store(fleet, error);
+}
+
+/* Whatever became of it, nothing is left behind. */
 static void serve(const FsOptions *options, struct fuse_args *fuse_args)
 {
     g_autoptr(GError) error = NULL;
@@ -60,24 +86,17 @@ static void serve(const FsOptions *options, struct fuse_args *fuse_args)
     }
     tree = fs_tree_new(fleet, options);
     session = fs_session_new(tree, fuse_args, NULL, &error);
-    if (!session) {
-        fail(error);
+    if (session && make_usable(session, fleet, &error)) {
+        fs_daemon_ready();
+        fs_session_run(session);
     }
-    if (!fs_fleet_start(fleet, &error)) {
+    if (session) {
         fs_session_unmount(session);
-        fail(error);
     }
-    if (!fs_session_wait_usable(session)) {
-        fs_daemon_fail("unmounted before it was usable");
-    }
-    if (fs_fleet_is_file(fleet) && !read_store(fleet, &error)) {
-        fs_session_unmount(session);
-        fail(error);
-    }
-    fs_daemon_ready();
-    fs_session_run(session);
-    fs_session_unmount(session);
     fs_fleet_stop(fleet);
+    if (error) {
+        fail(error);
+    }
     fs_session_free(session);
     fs_tree_free(tree);
 }

@@ -363,6 +363,9 @@ static bool take_path(FsOptions *options, const char *path, GError **error)
     if (options->mountpoint) {
         return fail(error, "'%s': one SOURCE and one MOUNTPOINT are expected", path);
     }
+    if (!*path) {
+        return fail(error, "an empty path is no %s", options->source ? "MOUNTPOINT" : "SOURCE");
+    }
     *place = g_canonicalize_filename(path, NULL);
     return true;
 }

@@ -16,6 +16,7 @@
 #define RUN_FOLDER "uefivarsfs"
 #define LOCK_FILE "lock"
 #define HEX_DIGITS 16
+#define PREDECESSOR_US (2 * G_USEC_PER_SEC)
 /* "/", the digits, ".session" and a NUL. */
 #define FILE_ROOM (1 + HEX_DIGITS + 9)
 
@@ -70,6 +71,20 @@ static int open_private_folder(const char *path, mode_t mode, GError **error)
     return fd;
 }
 
+/* umount(8) returns when the mount is gone; its front still ends engines, and has the locks. */
+static bool try_lock(int fd, bool shared)
+{
+    int64_t end = g_get_monotonic_time() + PREDECESSOR_US;
+
+    while (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || g_get_monotonic_time() >= end)
+            return false;
+        g_usleep(10 * 1000);
+        errno = EWOULDBLOCK;
+    }
+    return true;
+}
+
 /* Locks an open file for as long as it is open: fd itself, or -1 with an error. Owns `fd`. */
 static int lock_or_close(int fd, const char *path, const char *holder, bool shared, GError **error)
 {
@@ -77,7 +92,7 @@ static int lock_or_close(int fd, const char *path, const char *holder, bool shar
         fail(error, path, "can't open it to lock it");
         return -1;
     }
-    if (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+    if (try_lock(fd, shared))
         return fd;
     if (errno == EWOULDBLOCK)
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: %s", path, holder);
@@ -294,6 +309,14 @@ int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash)
     g_autofree char *file = g_strdup_printf("%016" G_GINT64_MODIFIER "x.session", hash);
     int fd = openat(sockdir->fd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? -errno : fd;
+}
+
+bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, uint64_t hash)
+{
+    g_autofree char *file = g_strdup_printf("%016" G_GINT64_MODIFIER "x.session", hash);
+    struct stat st;
+
+    return fstatat(sockdir->fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0;
 }
 
 void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suffix)

@@ -35,6 +35,8 @@ int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash);
 /* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: nobody is there any more). */
 int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash);
 int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash);
+/* No session is kept in the session file, or there is none. */
+bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, uint64_t hash);
 void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
 /* Calls `visit` for each HEX.SUFFIX in the folder. */
 void fs_sockdir_each(const FsSockdir *sockdir,

@@ -290,6 +290,24 @@ static unsigned char entry_type(const FsSource *source, const struct dirent *ent
     return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
+/* What looks like a guest and is none: somebody will miss it. */
+static void tell_why_not(const FsSource *source, const struct dirent *entry, unsigned char type)
+{
+    size_t size;
+    FsRule rule;
+    bool meant = fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size);
+    const char *why = NULL;
+
+    if (meant && entry->d_type == DT_LNK && type == DT_UNKNOWN)
+        why = "the link leads nowhere, or root does not own it";
+    else if (meant && type == DT_UNKNOWN)
+        why = "it is not a regular file";
+    else if (!meant && strlen(entry->d_name) > UV_GUEST_NAME_MAX)
+        why = "its name has more than 200 bytes";
+    if (why)
+        g_message("%s/%s: no guest: %s", source->path, entry->d_name, why);
+}
+
 static void scan_entry(const FsSource *source, const struct dirent *entry, FsSourceVisit visit,
                        void (*visit_other)(const char *, void *), void *data)
 {
@@ -300,8 +318,11 @@ static void scan_entry(const FsSource *source, const struct dirent *entry, FsSou
     if (entry->d_name[0] == '.')
         return;
     unsigned char type = entry_type(source, entry);
-    if (type == DT_UNKNOWN || !fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size))
+    if (type == DT_UNKNOWN || !fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size)) {
+        if (!source->told)
+            tell_why_not(source, entry, type);
         return;
+    }
     memcpy(guest, entry->d_name, size);
     guest[size] = '\0';
     if (type == DT_REG || folder_contents(source, guest) > 0)
@@ -310,7 +331,7 @@ static void scan_entry(const FsSource *source, const struct dirent *entry, FsSou
         visit_other(guest, data);
 }
 
-bool fs_source_scan(const FsSource *source, FsSourceVisit visit,
+bool fs_source_scan(FsSource *source, FsSourceVisit visit,
                     void (*visit_other)(const char *folder, void *data), void *data, GError **error)
 {
     if (source->store) {
@@ -328,6 +349,7 @@ bool fs_source_scan(const FsSource *source, FsSourceVisit visit,
     errno = 0;
     for (struct dirent *entry; (entry = readdir(dir)); errno = 0)
         scan_entry(source, entry, visit, visit_other, data);
+    source->told = true;
     bool done = errno == 0 || set_errno(error, source->path, NULL);
     closedir(dir);
     return done;

@@ -34,6 +34,7 @@ typedef struct {
     int fd;      /* O_PATH: the folder, or the folder of the store */
     char *store; /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
     struct stat st;
+    bool told; /* what looks like a guest and is none was logged */
 } FsSource;
 
 FsSource *fs_source_open(const char *path, GError **error);
@@ -58,7 +59,7 @@ char *fs_source_config(const FsSource *source, FsRule rule, const char *guest);
 /* Called for each guest candidate, in no order; one guest may come several times. A folder is one
  * that is a guest already; `visit_other` (nullable) gets the folders that are not. */
 typedef void (*FsSourceVisit)(const char *guest, FsRule rule, void *data);
-bool fs_source_scan(const FsSource *source, FsSourceVisit visit,
+bool fs_source_scan(FsSource *source, FsSourceVisit visit,
                     void (*visit_other)(const char *folder, void *data), void *data,
                     GError **error);
 /* What makes `guest` a guest now; false: nothing does. `ret_shadowed` (nullable) gets the losers'

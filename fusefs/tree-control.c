@@ -331,7 +331,8 @@ static void committed(FsOp *op)
 /* The reason of a refusal, where somebody looks for it: an error of write() is one word. */
 static void tell(FsGuest *guest, const char *name, const char *reason)
 {
-    g_autofree char *text = g_strdup_printf("%s: %s", name, reason);
+    bool named = g_str_has_prefix(reason, name);
+    g_autofree char *text = g_strdup_printf("%s%s%s", named ? "" : name, named ? "" : ": ", reason);
     fs_guest_set_warning(guest, name, text);
     g_warning("guest %s: %s", fs_guest_name(guest), text);
 }

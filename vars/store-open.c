@@ -16,6 +16,7 @@
 typedef enum {
     FORMAT_JSON,
     FORMAT_FLASH, /* raw or in a qcow2 container */
+    FORMAT_NONE,
 } Format;
 
 static bool has_bytes(const uint8_t *bytes, size_t size, size_t offset, const char *wanted)
@@ -25,7 +26,15 @@ static bool has_bytes(const uint8_t *bytes, size_t size, size_t offset, const ch
     return offset <= size && n <= size - offset && memcmp(bytes + offset, wanted, n) == 0;
 }
 
-/* JSON takes what is left: its loader says what is wrong, with a position. */
+static bool is_text(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (g_ascii_iscntrl(bytes[i]) && !g_ascii_isspace(bytes[i]))
+            return false;
+    return true;
+}
+
+/* JSON takes any text: its loader says what is wrong, with a position. */
 static Format format_of(const uint8_t *bytes, size_t size)
 {
     if (has_bytes(bytes, size, 0, "QFI\xfb") || has_bytes(bytes, size, FV_SIGNATURE_OFFSET, "_FVH"))
@@ -33,7 +42,7 @@ static Format format_of(const uint8_t *bytes, size_t size)
     /* Blank or code first: an image whose variables are elsewhere in it. */
     if (size == PROBE_BYTES && (bytes[0] == 0xff || bytes[0] == 0))
         return FORMAT_FLASH;
-    return FORMAT_JSON;
+    return is_text(bytes, size) ? FORMAT_JSON : FORMAT_NONE;
 }
 
 static bool probe(UvFolder *folder, Format *ret_format, bool *ret_absent, GError **error)
@@ -72,6 +81,12 @@ UvStore *uv_store_open(UvFolder *folder, const UvStoreOptions *options, GError *
     if (absent && !options->create) {
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: %s",
                     uv_folder_path(owned, UV_FILE_STORE), g_strerror(ENOENT));
+        return NULL;
+    }
+    if (format == FORMAT_NONE) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                    "%s: neither a JSON store nor an edk2 flash image, nor a qcow2 file of one",
+                    uv_folder_path(owned, UV_FILE_STORE));
         return NULL;
     }
     if (format == FORMAT_FLASH)

@@ -253,6 +253,7 @@ class Programs(unittest.TestCase):
         self.is_failure(self.run_it(nothing, self.at), nothing)
         self.is_failure(self.run_it(self.source, nothing), nothing)
         self.is_failure(self.run_it(self.source), "usage")
+        self.is_failure(self.run_it("", self.at), "an empty path is no SOURCE")
         self.is_failure(self.run_it(self.source, self.at, "-o", "colour=blue"), "colour=blue")
         self.is_failure(self.run_it(self.source, self.at, "-o", "idle=soon"), "idle", "soon")
         self.is_failure(self.run_it(self.source, self.at, "-o", "size=99999999"), "size")
@@ -263,6 +264,27 @@ class Programs(unittest.TestCase):
         other = self.scratch.path / "other"
         other.mkdir()
         self.is_failure(self.run_it(self.source, other), self.source)
+
+    def test_again_at_once(self):
+        """umount(8) is back before the front has ended."""
+        for i in range(3):
+            self.assertEqual(self.run_it(self.source, self.at).returncode, 0)
+            (self.at / "guests/vm/vars" / f"Beta-{GUID}").write_bytes(b"\7\0\0\0b%d" % i)
+            subprocess.run(["umount", self.at], check=True)
+
+    def test_no_guests(self):
+        """What looks like a guest and is none is told of, once."""
+        (self.source / ("x" * 201 + ".json")).write_text("")
+        (self.source / "away.json").symlink_to("nowhere")
+        os.mkfifo(self.source / "pipe.fd")
+        result = self.run_it(self.source, self.at)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
+        for name, reason in (("x" * 201 + ".json", "more than 200 bytes"),
+                             ("away.json", "leads nowhere"), ("pipe.fd", "not a regular file")):
+            line = [l for l in result.stderr.splitlines() if f"/{name}: no guest: " in l]
+            self.assertEqual(len(line), 1, result.stderr)
+            self.assertIn(reason, line[0])
 
     def test_help(self):
         self.assertIn("SOURCE MOUNTPOINT", self.run_it("--help").stdout)

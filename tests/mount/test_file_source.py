@@ -84,14 +84,20 @@ class FileSource(unittest.TestCase):
 
     def test_not_a_store(self):
         """Exit status 1 and one line with the file, the place and what was expected; nothing touched."""
-        store = self.scratch.path / "broken.json"
-        store.write_text('{"version": 2,\n "variables": [')
-        result = self.second(store)
-        self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, r"broken\.json:2:\d+: expected")
-        if not uvengine.sanitized():  # the leak check of a confined engine complains
-            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        self.assertEqual(store.read_text(), '{"version": 2,\n "variables": [')
+        for name, text, reason in (
+                ("broken.json", b'{"version": 2,\n "variables": [', r":2:\d+: expected"),
+                ("random.fd", bytes(range(1, 256)) * 600, ": neither a JSON store nor"),
+                ("zero.fd", bytes(131072), ": offset 0x0: no firmware volume")):
+            with self.subTest(name):
+                store = self.scratch.path / name
+                store.write_bytes(text)
+                result = self.second(store)
+                self.assertEqual(result.returncode, 1)
+                self.assertRegex(result.stderr, f"^uefivarsfs: {store}{reason}")
+                if not uvengine.sanitized():  # the leak check of a confined engine complains
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+                self.assertEqual(store.read_bytes(), text)
+                self.assertFalse((self.scratch.path / "second.sock").exists())
 
 
 if __name__ == "__main__":
