@@ -160,15 +160,24 @@ static void settle(FlashStore *f)
     uv_flash_settle(f->flash, NULL);
 }
 
+/* As we leave it: once the locks are gone somebody else may write, and that must show. */
+static void remember_identity(FlashStore *f)
+{
+    struct stat st;
+
+    if (f->backing->stat(f, &st))
+        uv_store_identity_from_stat(&f->store.identity, &st);
+}
+
 static void end_burst(FlashStore *f)
 {
     if (!f->quiet_at_us)
         return;
     settle(f);
+    remember_identity(f);
     f->backing->unlock(f);
     drop_lock_file(f);
     f->quiet_at_us = 0;
-    current_identity(f, &f->store.identity, NULL);
     f->backing->idle(f);
 }
 
@@ -246,10 +255,7 @@ static bool begin_burst(FlashStore *f, GError **error)
 
 static bool wrote(FlashStore *f, bool ok)
 {
-    struct stat st;
-
-    if (f->backing->stat(f, &st))
-        uv_store_identity_from_stat(&f->store.identity, &st);
+    remember_identity(f);
     if (ok)
         f->store.generation++;
     f->quiet_at_us = g_get_monotonic_time() + QUIET_US;

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The store of a flash image beside others who write it; tests/compat and tests/qemu have them for
+ * real. */
+
+#include "store-flash.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "filelock.h"
+#include "scratch.h"
+#include "storetest.h"
+
+/* A blank image, as libvirt's template of 64 MiB for Arm begins. */
+#define BLANK_BYTES (64 * 1024 * 1024)
+
+static void make_blank(const char *dir)
+{
+    g_autofree char *path = scratch_path(dir, "s.fd");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, BLANK_BYTES), ==, 0);
+    close(fd);
+}
+
+static void open_image(StoreTest *t, const char *dir)
+{
+    g_autofree char *path = scratch_path(dir, "s.fd");
+    g_autoptr(GError) error = NULL;
+
+    t->set = NULL;
+    t->store =
+        uv_store_flash_open(uv_folder_new(AT_FDCWD, path, NULL), &(UvStoreOptions){0}, &error);
+    g_assert_no_error(error);
+    store_test_reload(t);
+}
+
+static const FlashBacking *real;
+static const char *folder;
+
+/* Lets go, and at that very moment another engine has its turn. */
+static void unlock_and_lose(FlashStore *flash)
+{
+    StoreTest other;
+
+    real->unlock(flash);
+    uv_filelock_drop(flash->lock_fd);
+    open_image(&other, folder);
+    store_test_put(&other, "A", "of another");
+    store_test_drop(&other);
+}
+
+static void test_change_at_the_end_of_a_burst(void)
+{
+    char *dir = scratch_new();
+    FlashBacking hooked;
+    g_autoptr(GError) error = NULL;
+    StoreTest t;
+
+    make_blank(dir);
+    open_image(&t, dir);
+    store_test_put(&t, "A", "1");
+    FlashStore *flash = (FlashStore *)t.store;
+    folder = dir;
+    real = flash->backing;
+    hooked = *real;
+    hooked.unlock = unlock_and_lose;
+    flash->backing = &hooked;
+    g_assert_true(t.store->ops->release(t.store, t.set, NULL));
+    flash->backing = real;
+    g_assert_true(t.store->ops->changed(t.store));
+    g_assert_false(store_test_try(&t, "A", "2", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED);
+    store_test_reload(&t);
+    store_test_expect(&t, "A", "of another");
+    store_test_put(&t, "A", "3");
+    store_test_drop(&t);
+    open_image(&t, dir);
+    store_test_expect(&t, "A", "3");
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store-flash/change-at-the-end-of-a-burst", test_change_at_the_end_of_a_burst);
+    return g_test_run();
+}
