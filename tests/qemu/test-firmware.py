@@ -49,6 +49,16 @@ echo mem > /sys/power/state
 make After
 {LIST}"""
 
+# Makes variables for some seconds.
+WRITTEN = 60
+WRITES = f"""n=1
+while [ $n -le {WRITTEN} ]; do
+    $b printf "\\007\\000\\000\\000value $n" > Written$n-{MUTABLE} || echo "failed $n"
+    n=$((n + 1))
+    $b sleep 0.1
+done
+echo finished"""
+
 # Debian's firmware that keeps its variables in flash: code and an empty image.
 FLASH = {
     "x86_64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -161,6 +171,33 @@ class Firmware(unittest.TestCase):
             self.assertLessEqual({f"FromHost-{uv.TEST}", NAME % 1, NAME % 2, NAME % 3}, both)
             self.assertEqual(mount.read("g", "FromLinux2"), (7, b"boot-2"))
             self.assertEqual(self.refused(mount), [])
+
+    def test_migrates(self):
+        """A Linux that writes goes from one QEMU, engine and store to others."""
+        with uvmount.Scratch() as scratch:
+            mount = self.mount(scratch)
+            (mount.source / "h.json").write_text(uvmount.store_text())
+            uvmount.wait_until((mount.guest("h") / "mm.sock").is_symlink, "h is seen")
+            image = firmware.initramfs(WHICH, scratch.path, WRITES)
+            linux, there = firmware.linux_args(WHICH, image), f"unix:{scratch.path}/migration"
+            with firmware.Boot(WHICH, f"socket={mount.guest('g') / 'mm.sock'}", args=linux) as source, \
+                    firmware.Boot(WHICH, f"socket={mount.guest('h') / 'mm.sock'}",
+                                  args=[*linux, "-incoming", "defer"]) as target:
+                uvmount.wait_until((mount.vars("g") / f"Written5-{MUTABLE}").exists,
+                                   "Linux writes", WHICH.seconds, 0.1)
+                target.qmp("migrate-incoming", uri=there)
+                source.qmp("migrate", uri=there)
+                output = target.output()
+                self.assertEqual(source.qmp("query-status")["status"], "postmigrate")
+                source.quit()
+                output = source.output() + output
+            self.assertIn("finished", output)
+            self.assertNotIn("failed", output)
+            here = {path.name for path in mount.vars("g").iterdir()}
+            self.assertNotIn(f"Written{WRITTEN}-{MUTABLE}", here)
+            for number in range(1, WRITTEN + 1):
+                self.assertEqual(mount.read("h", f"Written{number}", MUTABLE),
+                                 (7, f"value {number}".encode()))
 
     @unittest.skipUnless(ARCH == "x86_64", "virt does not sleep")
     def test_sleeps(self):
