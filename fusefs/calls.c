@@ -42,7 +42,7 @@ static void call_free(FsCall *call)
 
 static GQueue *deadline_queue(FsCall *call)
 {
-    return &call->guest->fleet->deadlines[call->lenient ? 1 : 0];
+    return &call->guest->fleet->deadlines[call->brief ? 1 : 0];
 }
 
 /* Into the guest's queue; false (and finished at once by the caller) if there is no room. */
@@ -52,8 +52,10 @@ static bool call_park(FsCall *call)
 
     if (call->guest->gone || live->calls.length >= CALLS_MAX)
         return false;
-    call->deadline =
-        g_get_monotonic_time() + (call->lenient ? CHECK_DEADLINE_US : CALL_DEADLINE_US);
+    /* One that let a request time out has no such credit until it answers again. */
+    int64_t credit_us = call->type == UV_HOST_STATUS ? SILENT_US : CALL_DEADLINE_US;
+    call->brief = call->lenient || (live->engine && engine_silent_us(live->engine) > credit_us);
+    call->deadline = g_get_monotonic_time() + (call->brief ? BRIEF_DEADLINE_US : CALL_DEADLINE_US);
     g_queue_push_tail_link(&live->calls, &call->of_guest);
     g_queue_push_tail_link(deadline_queue(call), &call->by_deadline);
     fleet_due(call->guest->fleet, call->deadline);
@@ -168,7 +170,7 @@ void fs_fleet_interrupt(FsFleet *fleet, void *request)
             FsCall *call = link->data;
             if (call->request == request) {
                 const FsEngine *engine = call->guest->live->engine;
-                call_give_up(call, EINTR, engine && engine_is_silent(engine));
+                call_give_up(call, EINTR, engine && engine_silent_us(engine) > SILENT_US);
                 return;
             }
         }

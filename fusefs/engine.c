@@ -23,6 +23,8 @@
 /* An engine of another version is asked that often whether it is still there. */
 #define FOREIGN_US (5 * G_USEC_PER_SEC)
 #define STARTS_MAX 2
+/* The deaths of one guest's engines are told of that often. */
+#define DEATHS_US (10 * G_USEC_PER_SEC)
 
 FsEngine *engine_new(FsGuest *guest)
 {
@@ -195,13 +197,14 @@ static void drop_connection(FsEngine *engine)
     engine_relist(engine);
 }
 
-bool engine_is_silent(const FsEngine *engine)
+int64_t engine_silent_us(const FsEngine *engine)
 {
-    return engine->waiting_since && g_get_monotonic_time() - engine->waiting_since > SILENT_US;
+    return engine->waiting_since ? g_get_monotonic_time() - engine->waiting_since : 0;
 }
 
 void engine_cut(FsEngine *engine)
 {
+    int64_t silent_since = engine->waiting_since;
     FsFleet *fleet = engine->fleet;
 
     /* What it has told already is heard, so the replica is good until it tells more. */
@@ -210,6 +213,7 @@ void engine_cut(FsEngine *engine)
     drop_connection(engine);
     if (!engine_connect(engine))
         fleet_due(fleet, engine->connected_at + RECONNECT_US);
+    engine->waiting_since = silent_since;
 }
 
 bool engine_is_foreign(const FsEngine *engine)
@@ -254,10 +258,30 @@ void engine_lost_connection(FsEngine *engine)
         fleet_due(engine->fleet, now + RECONNECT_US);
 }
 
+/* Reaps it; a death that nobody asked for is told of, not too often. */
+static void note_death(const FsEngine *engine)
+{
+    FsLive *live = engine->guest ? engine->guest->live : NULL;
+    int64_t now = g_get_monotonic_time();
+    int status;
+
+    if (!engine->child || waitpid(engine->pid, &status, WNOHANG) != engine->pid)
+        return;
+    if (!live || engine->ended || engine->state == FS_ENGINE_STARTING || engine->fleet->stopping ||
+        (live->death_told_at && now - live->death_told_at < DEATHS_US))
+        return;
+    live->death_told_at = now;
+    if (WIFSIGNALED(status))
+        g_message("guest %s: its engine was killed by signal %d (%s)", engine->guest->name,
+                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        g_message("guest %s: its engine ended by itself with status %d", engine->guest->name,
+                  WEXITSTATUS(status));
+}
+
 static void engine_free(FsEngine *engine)
 {
-    if (engine->child)
-        waitpid(engine->pid, NULL, WNOHANG);
+    note_death(engine);
     fs_watch_remove(&engine->pid_watch);
     if (engine->pidfd >= 0)
         close(engine->pidfd);

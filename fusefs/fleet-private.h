@@ -52,6 +52,7 @@ typedef struct {
     /* Engines that could not start. */
     char *failure;
     int64_t failed_at;
+    int64_t death_told_at;
     unsigned failures;
     bool queued;    /* in fleet->wanting */
     bool preparing; /* engine_starting left it pending */
@@ -148,7 +149,7 @@ struct FsFleet {
 };
 
 #define CALL_DEADLINE_US (10 * G_USEC_PER_SEC)
-#define CHECK_DEADLINE_US (1 * G_USEC_PER_SEC)
+#define BRIEF_DEADLINE_US (1 * G_USEC_PER_SEC)
 #define CALLS_MAX 64
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
@@ -200,6 +201,7 @@ struct FsCall {
     bool once;       /* not to be sent a second time */
     bool retried;
     bool lenient; /* at the deadline the replica serves as it is */
+    bool brief;   /* has the shorter deadline */
     int64_t deadline;
     int error;
     GBytes *reply;
@@ -233,8 +235,8 @@ void engine_end(FsEngine *engine);
 void engine_kill(FsEngine *engine);
 /* What it was sent and has not begun it drops with the connection; the next one is made at once. */
 void engine_cut(FsEngine *engine);
-/* It owes an answer for so long that it is hung. */
-bool engine_is_silent(const FsEngine *engine);
+/* For how long it has owed an answer. */
+int64_t engine_silent_us(const FsEngine *engine);
 void engine_lost_connection(FsEngine *engine);
 void engine_gone(FsEngine *engine);
 /* Connects again where a connection is lost and the process lives. */

@@ -305,7 +305,7 @@ static const char *engine_state_name(const FsEngine *engine)
 {
     if (!engine)
         return "none";
-    if (engine_is_silent(engine))
+    if (engine_silent_us(engine) > SILENT_US)
         return "silent";
     switch (engine->state) {
     case FS_ENGINE_STARTING:

@@ -2,6 +2,8 @@
 
 #include "sockets.h"
 
+#include "filelock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -94,10 +96,15 @@ static int lock_or_close(int fd, const char *path, const char *holder, bool shar
     }
     if (try_lock(fd, shared))
         return fd;
-    if (errno == EWOULDBLOCK)
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: %s", path, holder);
-    else
+    if (errno == EWOULDBLOCK) {
+        g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+        g_autofree char *locked = g_file_read_link(link, NULL);
+        g_autofree char *who = locked ? uv_filelock_who(locked, getpid()) : NULL;
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s: %s%s%s", path, holder,
+                    who ? ", by " : "", who ? who : "");
+    } else {
         fail(error, path, "can't lock it");
+    }
     close(fd);
     return -1;
 }

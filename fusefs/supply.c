@@ -86,7 +86,8 @@ static unsigned count_idle(const FsFleet *fleet, unsigned *ret_ending)
     *ret_ending = 0;
     for (GList *link = fleet->engines.head; link; link = link->next) {
         const FsEngine *engine = link->data;
-        if (!engine->guest || guest_connected(engine->guest) || engine_is_silent(engine))
+        if (!engine->guest || guest_connected(engine->guest) ||
+            engine_silent_us(engine) > SILENT_US)
             continue;
         idle++;
         *ret_ending +=

@@ -65,7 +65,8 @@ class FileSource(unittest.TestCase):
         for path in (self.store, link):
             result = self.second(path)
             self.assertEqual(result.returncode, 1)
-            self.assertIn("mounted", result.stderr)
+            self.assertIn(f"mounted already, by uefivarsfs (pid {mount.process.pid})",
+                          result.stderr)
             self.assertEqual(len(result.stderr.splitlines()), 1)
 
     def test_store_is_replaced(self):

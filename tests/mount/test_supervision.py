@@ -103,20 +103,36 @@ class Stopped(MountTest):
             self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
         self.assertLess(time.monotonic() - begun, 5)
         begun = time.monotonic()
-        patient = threading.Timer(6, mount.write, ("g0", "P", b"p"))
+        patient = threading.Timer(8, mount.write, ("g0", "P", b"p"))
         patient.start()
         with self.assertRaises(OSError):
             mount.write("g0", "B", b"x")
         self.assertGreater(time.monotonic() - begun, 8)
         self.assertLess(time.monotonic() - begun, 15)
         self.assertEqual(mount.read("g0", "A")[1], b"0")
+        begun = time.monotonic()
+        self.assertEqual(mount.status("g0")["engine"]["state"], "silent")
+        with self.assertRaises(OSError):
+            (mount.guest("g0") / "store.json").read_text()
+        self.assertLess(time.monotonic() - begun, 6, "it has no credit left")
         os.kill(pid, signal.SIGCONT)
-        mount.write("g0", "C", b"y")
         patient.join()
+        mount.write("g0", "C", b"y")
         names = {name[:-37] for name in os.listdir(mount.vars("g0"))}
         self.assertLessEqual({"A", "P", "C"}, names)
         self.assertNotIn("B", names, "a change that failed was made later")
         self.assertEqual(mount.engine_pid("g0"), pid)
+
+    def test_killed_engine(self):
+        self.store("g")
+        mount = self.mount("idle=60")
+        for i in range(2):  # told once
+            mount.write("g", "B", b"%d" % i)
+            mount.kill_engine("g")
+            self.assertEqual(mount.read("g", "B")[1], b"%d" % i)
+        wait_until(lambda: "guest g: its engine was killed by signal 9" in mount.log.read_text(),
+                   "a line in the log")
+        self.assertEqual(mount.log.read_text().count("killed by"), 1)
 
     def test_front(self):
         """A stopped front keeps no guest waiting, and reads what it missed afterwards."""
