@@ -3,8 +3,8 @@
 
 /*
  * The variables certdb and certdbv: who signed the private authenticated variables, as edk2 keeps
- * it in flash images (AuthService.c). In JSON stores UvVariable.digest does this, and a certdb that
- * a converter left there is not touched.
+ * it in flash images (AuthService.c). In JSON stores UvVariable.digest does this; a certdb that a
+ * converter left there is asked where a digest is missing, and not touched.
  *
  *   u32 size of it all, then entries
  *   entry  vendor GUID, u32 entry size, u32 name units without NUL, u32 identity size, name,

@@ -179,6 +179,33 @@ static void test_certdb_respelled(void)
     g_assert_true(auth_has(flash, uv_guid_cert_db, "certdb", expected));
 }
 
+/* virt-fw-vars makes JSON of an image with certdb as it is, and without digests. */
+static void test_certdb_of_a_converter(void)
+{
+    g_autoptr(UvService) flash = auth_service((UvServiceConfig){.keeps_certdb = true});
+    g_autoptr(UvService) json = auth_service((UvServiceConfig){0});
+    g_autoptr(GPtrArray) variables = g_ptr_array_new();
+    g_autoptr(GBytes) one = g_bytes_new_static("one", 3);
+
+    g_assert_cmphex(auth_write(flash, auth_kek, PRIVATE, "P", KEYS, 1, one), ==, EFI_SUCCESS);
+    g_autoptr(GBytes) certdb = auth_get(flash, uv_guid_cert_db, "certdb");
+    const UvVarset *set = uv_service_variables(flash);
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
+        g_ptr_array_add(variables, (gpointer)v);
+    uv_service_load(json, variables);
+    g_assert_cmphex(auth_write(json, auth_stranger, PRIVATE, "P", KEYS, 2, one), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_cmphex(auth_write(json, auth_kek, PRIVATE, "P", KEYS, 2, one), ==, EFI_SUCCESS);
+    g_assert_true(auth_has(json, uv_guid_cert_db, "certdb", certdb));
+    /* Its next owner is not the one in certdb. */
+    g_assert_cmphex(auth_write(json, auth_kek, PRIVATE, "P", KEYS, 3, auth_nothing), ==,
+                    EFI_SUCCESS);
+    g_assert_cmphex(auth_write(json, auth_stranger, PRIVATE, "P", KEYS, 4, one), ==, EFI_SUCCESS);
+    g_assert_cmphex(auth_write(json, auth_kek, PRIVATE, "P", KEYS, 5, one), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_true(auth_has(json, uv_guid_cert_db, "certdb", certdb));
+}
+
 static void test_certdb_malformed(void)
 {
     static const char *const contents[] = {"", "\4", "\5\0\0\0", "\x10\0\0\0xxxxxxxxxxxx"};
@@ -210,6 +237,7 @@ int main(int argc, char **argv)
     g_test_add_func("/auth-private/private-digests", test_private_digests);
     g_test_add_func("/auth-private/certdb", test_certdb);
     g_test_add_func("/auth-private/certdb-respelled", test_certdb_respelled);
+    g_test_add_func("/auth-private/certdb-of-a-converter", test_certdb_of_a_converter);
     g_test_add_func("/auth-private/certdb-malformed", test_certdb_malformed);
     const int result = g_test_run();
     auth_free_keys();
