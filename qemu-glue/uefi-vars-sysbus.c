@@ -186,6 +186,8 @@ static void base_class_init(ObjectClass *klass, GlueClassData *data)
     object_class_property_add_str(klass, "jsonfile", get_jsonfile, refuse_jsonfile);
     object_class_property_set_description(klass, "socket", "the engine's guest socket");
     object_class_property_set_description(klass, "size", "refuse an engine with another --size");
+    object_class_property_set_description(klass, "use-pio",
+                                          "firmware passes messages by a register, not by DMA");
     object_class_property_set_description(klass, "force-secure-boot",
                                           "refuse an engine that does otherwise");
     object_class_property_set_description(klass, "disable-custom-mode",

@@ -3,6 +3,7 @@
 """The device and an engine that misbehaves: nothing hangs, nothing is sent twice, a reset is not
 lost, and a start that can't work is refused with a reason."""
 
+import json
 import shutil
 import signal
 import struct
@@ -127,11 +128,15 @@ class Link(unittest.TestCase):
 
     def test_accepted_options(self):
         self.engine.answers[uv.HELLO] = lambda _: fakeengine.hello_reply(flags=1, size=65536)
-        with Qemu(f"uefi-vars-x64,socket={self.engine.path},size=64k,force-secure-boot=on,"
-                  "disable-custom-mode=off,use-pio=on") as qemu:
-            guest = DeviceGuest(qemu, pio=True)
-            self.assertEqual(guest.register(0x1C), 1)
-            self.assertEqual(guest.mm(MESSAGE), (0, MESSAGE))
+        as_json = json.dumps({"driver": "uefi-vars-x64", "socket": self.engine.path, "size": 65536,
+                              "force-secure-boot": True, "disable-custom-mode": False,
+                              "use-pio": True})
+        for device in (f"uefi-vars-x64,socket={self.engine.path},size=64k,force-secure-boot=on,"
+                       "disable-custom-mode=off,use-pio=on", as_json):
+            with Qemu(device) as qemu:
+                guest = DeviceGuest(qemu, pio=True)
+                self.assertEqual(guest.register(0x1C), 1)
+                self.assertEqual(guest.mm(MESSAGE), (0, MESSAGE))
 
     def test_request_is_what_the_guest_wrote(self):
         message = uv.mm_set("Name", uv.TEST, 7, b"data" * 1000)
@@ -305,7 +310,9 @@ class Link(unittest.TestCase):
                 "another cookie": uv.HEADER.pack(8, good, 0, 0xDEAD) + bytes(8),
                 "flags": uv.HEADER.pack(8, good, 1, 1) + bytes(8),
                 "no reply": uv.HEADER.pack(8, uv.MM, 0, 1) + bytes(8),
-                "long error": uv.HEADER.pack(1 << 24, uv.REPLY | uv.ERROR, 0, 1)}.items():
+                "long error": uv.HEADER.pack(1 << 24, uv.REPLY | uv.ERROR, 0, 1),
+                "errors": 200 * (uv.HEADER.pack(4, uv.REPLY | uv.ERROR, 0, 0) + bytes(4)),
+                }.items():
             with self.subTest(name):
                 self.engine.answers[uv.MM] = lambda _, raw=raw: RAW(raw)
                 self.assertEqual(self.timed(), DEVICE_ERROR)

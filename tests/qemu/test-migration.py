@@ -10,6 +10,7 @@ import subprocess
 import time
 import unittest
 
+import fakeengine
 from machines import Engine, Machine, check_written, folder_of, need_guest, written
 from qemu import Qemu, need, uv
 
@@ -287,6 +288,32 @@ class Refusals(Migration):
             self.refused(path, patched(at - 8, struct.pack(">I", length)), "at most 64 KiB")
         self.refused(path, patched(at + size // 2, b"\xff\xfe\xfd"), "did not take the state")
         self.refused(path, patched(at - 4, struct.pack(">I", 0)))
+
+    def test_largest_state(self):
+        """16 MiB, and not a byte more."""
+        engine = fakeengine.FakeEngine()
+        self.addCleanup(engine.close)
+        device = f"uefi-vars-x64,socket={engine.path}"
+        state = os.urandom(4096) * 4096
+        path = f"{self.folder}/large"
+        with Qemu(device, qtest=False) as source:
+            engine.answers[uv.SAVE] = lambda _: state + b"x"
+            source.qmp("migrate", uri=f"exec:cat > {path}")
+            self.wait_migrated(source, "failed")
+            engine.answers[uv.SAVE] = lambda _: state
+            source.qmp("migrate", uri=f"exec:cat > {path}")
+            self.wait_migrated(source, "completed")
+        engine.frames.clear()
+        with Qemu(device, qtest=False, args=["-incoming", f"exec:cat {path}"]) as target:
+            self.wait_for(lambda: target.qmp("query-status")["status"] != "inmigrate")
+        self.assertEqual([payload for _, type_, payload in engine.frames if type_ == uv.LOAD],
+                         [state])
+
+    def wait_for(self, there):
+        end = time.monotonic() + 20
+        while not there():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
     def test_version(self):
         path, stream, _ = self.saved()
