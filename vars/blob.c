@@ -95,7 +95,8 @@ static UvVariable *read_variable(UvReader *reader)
     fields.monotonic_count = uv_read_u64(reader);
     fields.pubkey_index = uv_read_u32(reader);
 
-    if (reader->failed || name_bytes % 2 != 0 || !(fields.attributes & EFI_VARIABLE_NON_VOLATILE) ||
+    if (reader->failed || name_bytes % 2 != 0 || digest_bytes > UV_SIGNER_DIGEST_MAX ||
+        !(fields.attributes & EFI_VARIABLE_NON_VOLATILE) ||
         (fields.attributes & ~(EFI_VARIABLE_ATTRIBUTES_MASK & ~EFI_VARIABLE_APPEND_WRITE)))
         return NULL;
     g_autoptr(UvName) name = uv_name_new_utf16le(name_data, name_bytes / 2);

@@ -12,14 +12,13 @@
 #include "efi-abi.h"
 #include "json-scan.h"
 #include "store.h"
+#include "uv-limits.h"
 
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 
 #define STORE_VERSION 2
-/* SHA-512: the longest hash that edk2's certdb may name a signer by. */
-#define DIGEST_BYTES_MAX 64
 
 typedef struct {
     const char *name;
@@ -149,7 +148,7 @@ static bool read_digest(Loader *loader, GBytes **ret_digest)
         return true;
     if (!read_hex(loader, "digest", &digest))
         return false;
-    if (g_bytes_get_size(digest) > DIGEST_BYTES_MAX)
+    if (g_bytes_get_size(digest) > UV_SIGNER_DIGEST_MAX)
         return fail_member(loader, "digest", "at most 128 hex digits");
     if (g_bytes_get_size(digest) > 0)
         *ret_digest = g_steal_pointer(&digest);

@@ -5,8 +5,6 @@
 #include "certdb.h"
 #include "uv-limits.h"
 
-#define DIGEST_BYTES_MAX 64u
-
 typedef struct {
     const GPtrArray *variables;
     bool nv;
@@ -66,7 +64,7 @@ static GBytes *kept_identity(const UvVariable *certdb, const UvVariable *variabl
 
     while (uv_certdb_next(&reader, &entry)) {
         if (uv_certdb_entry_is(&entry, &variable->guid, variable->name))
-            return entry.identity.size <= DIGEST_BYTES_MAX
+            return entry.identity.size <= UV_SIGNER_DIGEST_MAX
                        ? g_bytes_new(entry.identity.bytes, entry.identity.size)
                        : NULL;
     }

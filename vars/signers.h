@@ -4,10 +4,9 @@
 /*
  * Who signed the private authenticated variables is in UvVariable.digest (JSON stores) or in the
  * variables certdb and certdbv (flash images). What comes from a store of the one kind to a store
- * of the other (LOAD, store.json, a file that another program converted) is
- * brought to its way here. The identities go along as they are:
- * each kind takes the other's spelling (uv_pkcs7_identity_is()), and writes its own with the next
- * signed change.
+ * of the other (LOAD, store.json, a file that another program converted) is brought to its way
+ * here. The identities go along as they are: each kind takes the other's spelling
+ * (uv_pkcs7_identity_is()), and writes its own with the next signed change.
  */
 
 #include "variable.h"

@@ -221,6 +221,12 @@ static bool complete(JsonStore *json, const UvVarset *set, GError **error)
     g_autoptr(GBytes) text = uv_json_format(set);
     UvDigest digest;
 
+    /* What could not be read again is not written. */
+    if (g_bytes_get_size(text) > UV_JSON_FILE_MAX) {
+        uv_set_store_error(error, uv_folder_path(json->store.folder, UV_FILE_STORE), "too large",
+                           EFBIG);
+        return false;
+    }
     uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
     if (!json->journal_done && (json->publish_again || !uv_digest_equal(&digest, &json->digest)) &&
         !publish(json, text, &digest, error))

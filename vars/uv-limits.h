@@ -31,6 +31,10 @@
 #define UV_FRAME_BLOB_MAX (16u * 1024 * 1024)
 #define UV_FRAME_HELLO_MAX (48u + 255u)
 
+/* Who signed a private authenticated variable, in a JSON store: SHA-512, the longest hash that
+ * edk2's certdb may name a signer by. What is longer must not get into a store: it is not read. */
+#define UV_SIGNER_DIGEST_MAX 64u
+
 /* Policies of one boot: edk2 has no limit but its memory; a guest must not fill ours. */
 #define UV_POLICY_TABLE_MAX (256u * 1024)
 

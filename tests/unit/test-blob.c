@@ -69,6 +69,26 @@ static void test_round_trip(void)
     }
 }
 
+/* A digest that a JSON store can't have: the store that it is loaded into could not be read again.
+ */
+static void test_long_digest(void)
+{
+    for (size_t size = 64; size <= 65; size++) {
+        g_autoptr(UvVarset) set = uv_varset_new();
+        g_autoptr(UvVariable) plain = variable("P", 0x27, 1);
+        g_autofree char *text = g_strnfill(size, 'd');
+        g_autoptr(GBytes) digest = g_bytes_new(text, size), session = g_bytes_new("session", 7);
+        UvVariable fields = *plain;
+
+        fields.digest = digest;
+        g_autoptr(UvVariable) signed_one = uv_variable_new(&fields);
+        uv_varset_put(set, signed_one);
+        g_autoptr(GBytes) bytes = uv_blob_encode(set, 1, session);
+        g_autoptr(UvBlob) blob = uv_blob_decode(bytes, NULL);
+        g_assert_cmpint(blob != NULL, ==, size == 64);
+    }
+}
+
 /* No byte of it may differ, and none may be missing. */
 static void test_damaged(void)
 {
@@ -136,5 +156,6 @@ int main(int argc, char **argv)
     g_test_add_func("/blob/round-trip", test_round_trip);
     g_test_add_func("/blob/damaged", test_damaged);
     g_test_add_func("/blob/hostile-body", test_hostile_body);
+    g_test_add_func("/blob/long-digest", test_long_digest);
     return g_test_run();
 }

@@ -12,6 +12,7 @@
 #include "scratch.h"
 #include "store-json-private.h"
 #include "storetest.h"
+#include "uv-limits.h"
 
 static void test_nothing_made_by_reading(StoreFixture *f, gconstpointer keeper)
 {
@@ -75,6 +76,23 @@ static void test_size_limit(StoreFixture *f, gconstpointer keeper)
         store_test_put(&f->t, "A", value);
     }
     g_assert_cmpint(f->t.store->ops->due(f->t.store), <=, g_get_monotonic_time());
+}
+
+/* A text that could not be read again is not written; the journal has it. */
+static void test_too_large(StoreFixture *f, gconstpointer keeper)
+{
+    g_autofree char *value = g_strnfill(UV_JSON_FILE_MAX / 2, 'x');
+    g_autoptr(GError) error = NULL;
+
+    store_test_put(&f->t, "A", value);
+    g_assert_false(f->t.store->ops->compact(f->t.store, f->t.set, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE);
+    store_fixture_reopen(f);
+    store_test_expect(&f->t, "A", value);
+    store_test_put(&f->t, "A", "small again");
+    store_fixture_compact(f);
+    store_fixture_reopen(f);
+    store_test_expect(&f->t, "A", "small again");
 }
 
 static void test_recovered_journal_is_compacted(StoreFixture *f, gconstpointer keeper)
@@ -373,6 +391,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
         store_fixture_add("store-json", tests[i].name, tests[i].test);
+    g_test_add("/store-json/too-large", StoreFixture, NULL, store_fixture_set_up, test_too_large,
+               store_fixture_tear_down);
     g_test_add("/store-json/damaged-journal", StoreFixture, NULL, store_fixture_set_up,
                test_damaged_journal, store_fixture_tear_down);
     return g_test_run();
