@@ -63,7 +63,6 @@ void fs_daemon_start(void)
     }
     close(fds[0]);
     starter_fd = fds[1];
-    setsid();
     if (chdir("/") < 0) {
         fs_daemon_fail(g_strerror(errno));
     }
@@ -78,6 +77,7 @@ void fs_daemon_ready(void)
     }
     openlog("uefivarsfs", LOG_PID, LOG_DAEMON);
     use_syslog = true;
+    setsid(); /* not sooner: an automount lets only processes of its own group mount there */
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
