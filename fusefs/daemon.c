@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "ready.h"
 
 static int starter_fd = -1; /* in the daemon, until the starter knows */
 static bool use_syslog;
@@ -68,15 +69,21 @@ void fs_daemon_start(void)
     }
 }
 
+static void log_to_syslog(void)
+{
+    openlog("uefivarsfs", LOG_PID, LOG_DAEMON);
+    use_syslog = true;
+}
+
 void fs_daemon_ready(void)
 {
     int null;
 
+    uv_ready_tell(uv_ready_open());
     if (starter_fd < 0) {
         return;
     }
-    openlog("uefivarsfs", LOG_PID, LOG_DAEMON);
-    use_syslog = true;
+    log_to_syslog();
     setsid(); /* not sooner: an automount lets only processes of its own group mount there */
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
@@ -102,6 +109,8 @@ void fs_daemon_fail(const char *text)
         if (write(starter_fd, line, strlen(line)) < 0) {
             syslog(LOG_ERR, "%s", printable);
         }
+    } else if (use_syslog) {
+        syslog(LOG_ERR, "%s", printable);
     } else {
         fputs(line, stderr);
     }
@@ -139,6 +148,10 @@ static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *fields,
 void fs_daemon_set_log(void)
 {
     g_log_set_writer_func(write_log, NULL, NULL);
+    /* A journal takes stderr for lines without a priority. */
+    if (g_log_writer_is_journald(STDERR_FILENO)) {
+        log_to_syslog();
+    }
 }
 
 /* stderr, taken for a while */

@@ -11,11 +11,13 @@
 
 /* In the daemon: true. In the program that was started: does not return. */
 void fs_daemon_start(void);
-/* The mount is usable: lets the starter go, leaves the terminal, logs to syslog from now on. */
+/* The mount is usable: tells a service manager, or lets the starter go, leaves the terminal and
+ * logs to syslog from now on. */
 void fs_daemon_ready(void);
 /* One line for the starter's stderr (or ours, in the foreground), and the end. */
 G_NORETURN void fs_daemon_fail(const char *text);
-/* Log lines of GLib: with the program's name to stderr, or to syslog in the daemon. */
+/* Log lines of GLib: with the program's name to stderr, or to syslog in the daemon and where stderr
+ * is the journal. */
 void fs_daemon_set_log(void);
 
 /* Collects what is written to stderr meanwhile (fusermount3 does); the text is the caller's, one

@@ -26,6 +26,7 @@
 #include "daemon-options.h"
 #include "listen.h"
 #include "log.h"
+#include "ready.h"
 #include "server.h"
 
 typedef struct {
@@ -35,6 +36,7 @@ typedef struct {
     UvStore *store;
     uid_t owner;
     int guest_listener, host_listener, session_fd;
+    int ready_fd; /* the service manager's */
 } Daemon;
 
 static void take_inherited(Daemon *daemon)
@@ -82,6 +84,7 @@ static bool open_sockets(Daemon *daemon, GError **error)
         if (daemon->host_listener < 0)
             return false;
     }
+    daemon->ready_fd = uv_ready_open();
     daemon->session_fd = open_session_file(options->socket, error);
     return daemon->session_fd >= 0;
 }
@@ -181,12 +184,15 @@ static int fail(const Daemon *daemon, UvBackground *background, const GError *er
     return 1;
 }
 
-/* A spawned engine's stderr is its front's: a terminal or a journal, or /dev/null. */
+/*
+ * A journal gets lines with their priority, and who says them, over syslog only. A spawned engine's
+ * stderr is its front's: a terminal or a journal, or /dev/null.
+ */
 static bool wants_syslog(const UvDaemonOptions *options)
 {
     struct stat st;
 
-    if (options->daemonize)
+    if (options->daemonize || g_log_writer_is_journald(STDERR_FILENO))
         return true;
     return options->spawned && fstat(STDERR_FILENO, &st) == 0 && S_ISCHR(st.st_mode) &&
            st.st_rdev == makedev(1, 3);
@@ -204,6 +210,7 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
         .guest_listener = -1,
         .host_listener = -1,
         .session_fd = -1,
+        .ready_fd = -1,
     };
 
     uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
@@ -216,6 +223,7 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
     for (guint i = 0; i < sandbox->missing->len; i++)
         uv_log(LOG_WARNING, "not confined by %s", (const char *)sandbox->missing->pdata[i]);
     uv_background_ready(background);
+    uv_ready_tell(daemon.ready_fd);
     return uv_server_run(server);
 }
 

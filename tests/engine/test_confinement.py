@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -317,6 +318,21 @@ class Starting(EngineTest):
         done = self.run_engine("--store", self.folder, "--socket", sock, "--daemon")
         self.assertEqual(done.returncode, 1)
         self.assertIn(self.folder, done.stderr)
+
+    def test_tells_a_service_manager(self):
+        address = self.path("notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(address)
+            manager.settimeout(10)
+            engine = subprocess.Popen(
+                [uvengine.program(), "--store", self.path("n.json"), "--socket",
+                 self.path("n.sock")], stderr=subprocess.DEVNULL,
+                env=dict(uvengine.environment(), NOTIFY_SOCKET=address))
+            self.assertEqual(manager.recv(100), b"READY=1")
+            with p.Guest(self.path("n.sock")) as guest:
+                guest.hello()
+            engine.terminate()
+            self.assertEqual(engine.wait(10), 0)
 
     def test_relative_paths(self):
         done = subprocess.Popen([uvengine.program(), "--store", "r.json", "--socket", "r.sock",

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import socket
 import stat
 import subprocess
 import sys
@@ -234,6 +235,19 @@ class Programs(unittest.TestCase):
         subprocess.run(["umount", self.at], check=True)
         wait_until(lambda: not uvmount.alive(front), "the front ended")
 
+    def test_tells_a_service_manager(self):
+        for address in (str(self.scratch.path / "notify"), "\0" + str(self.scratch.path)):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(address)
+                manager.settimeout(10)
+                front = subprocess.Popen(
+                    [uvmount.UEFIVARSFS, "-f", self.source, self.at], stderr=subprocess.DEVNULL,
+                    env=dict(os.environ, NOTIFY_SOCKET=address.replace("\0", "@")))
+                self.assertEqual(manager.recv(100), b"READY=1")
+                self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
+                front.terminate()
+                self.assertEqual(front.wait(10), 0)
+
     def test_signal(self):
         self.assertEqual(self.run_it(self.source, self.at).returncode, 0)
         (self.at / "guests/vm/vars" / f"Beta-{GUID}").write_bytes(b"\7\0\0\0b")
@@ -252,6 +266,7 @@ class Programs(unittest.TestCase):
         nothing = self.scratch.path / "nothing"
         self.is_failure(self.run_it(nothing, self.at), nothing)
         self.is_failure(self.run_it(self.source, nothing), nothing)
+        self.is_failure(self.run_it(self.source, self.source / "vm.json"), "Not a directory")
         self.is_failure(self.run_it(self.source), "usage")
         self.is_failure(self.run_it("", self.at), "an empty path is no SOURCE")
         self.is_failure(self.run_it(self.source, self.at, "-o", "colour=blue"), "colour=blue")
