@@ -211,14 +211,22 @@ static void config_open(FsOp *op)
     }
 }
 
+/* The reason of a refusal, where somebody looks for it: an error of write() is one word. */
+static void tell(FsGuest *guest, const char *name, const char *reason)
+{
+    bool named = g_str_has_prefix(reason, name);
+    g_autofree char *text = g_strdup_printf("%s%s%s", named ? "" : name, named ? "" : ": ", reason);
+    fs_guest_set_warning(guest, name, text);
+    g_warning("guest %s: %s", fs_guest_name(guest), text);
+}
+
 static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 {
     g_autoptr(GError) error = NULL;
 
     op->flags = fs_config_write(op->tree->fleet, op->node->guest, text, &error);
     if (op->flags) {
-        fs_guest_set_warning(op->node->guest, "config.json", error->message);
-        g_warning("guest %s: config.json: %s", fs_guest_name(op->node->guest), error->message);
+        tell(op->node->guest, "config.json", error->message);
         failed(op);
     } else {
         done(op);
@@ -326,15 +334,6 @@ static void committed(FsOp *op)
 {
     fs_guest_set_warning(op->node->guest, control_of(op->node)->name, NULL);
     fs_op_reply_written(op);
-}
-
-/* The reason of a refusal, where somebody looks for it: an error of write() is one word. */
-static void tell(FsGuest *guest, const char *name, const char *reason)
-{
-    bool named = g_str_has_prefix(reason, name);
-    g_autofree char *text = g_strdup_printf("%s%s%s", named ? "" : name, named ? "" : ": ", reason);
-    fs_guest_set_warning(guest, name, text);
-    g_warning("guest %s: %s", fs_guest_name(guest), text);
 }
 
 static void refused_as(FsOp *op, const FsControl *control)
