@@ -2,7 +2,7 @@
 
 /* SOURCE and the registry of guests, as far as no engine is needed. */
 
-#include "fleet.h"
+#include "fleetfixture.h"
 #include "source.h"
 
 #include <errno.h>
@@ -12,54 +12,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-typedef struct {
-    char *top, *source, *sockdir, *mountpoint;
-    FsOptions options;
-    GMainContext *context;
-    GString *told;
-} Fixture;
-
-static void set_up(Fixture *f, const void *data)
+static void set_up(FleetFixture *f, const void *data)
 {
-    f->top = g_dir_make_tmp("fleet-XXXXXX", NULL);
-    f->source = g_build_filename(f->top, "source", NULL);
-    f->sockdir = g_build_filename(f->top, "sock", NULL);
-    f->mountpoint = g_build_filename(f->top, "mnt", NULL);
-    g_mkdir(f->source, 0755);
-    g_mkdir(f->mountpoint, 0755);
-    f->options = (FsOptions){
-        .source = f->source,
-        .mountpoint = f->mountpoint,
-        .sockdir = f->sockdir,
-        .engines = 4,
-        .idle_s = 1,
-        .engine_path = (char *)"/nonexistent/uefivarsd",
-    };
-    f->context = g_main_context_new();
-    f->told = g_string_new(NULL);
+    fleet_fixture_set_up(f, "/nonexistent/uefivarsd");
 }
 
-static void tear_down(Fixture *f, const void *data)
-{
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->top);
-    g_assert_cmpint(system(command), ==, 0);
-    g_main_context_unref(f->context);
-    g_string_free(f->told, TRUE);
-    g_free(f->top);
-    g_free(f->source);
-    g_free(f->sockdir);
-    g_free(f->mountpoint);
-}
-
-static void put(Fixture *f, const char *name, const char *text)
-{
-    g_autofree char *path = g_build_filename(f->source, name, NULL);
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_mkdir_with_parents(folder, 0755);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-static FsFleet *open_fleet(Fixture *f)
+static FsFleet *open_fleet(FleetFixture *f)
 {
     g_autoptr(GError) error = NULL;
     FsFleet *fleet = fs_fleet_new(&f->options, f->context, &error);
@@ -85,28 +43,28 @@ static char *names(FsFleet *fleet)
     return g_strjoinv(" ", (char **)list->pdata);
 }
 
-static void test_naming(Fixture *f, const void *data)
+static void test_naming(FleetFixture *f, const void *data)
 {
     g_autofree char *too_long = g_strnfill(201, 'x'), *just = g_strnfill(200, 'y');
     g_autofree char *long_file = g_strconcat(too_long, ".json", NULL);
     g_autofree char *just_file = g_strconcat(just, ".json", NULL);
 
-    put(f, "a.json", "");
-    put(f, "b_VARS.json", "");
-    put(f, "c.fd", "");
-    put(f, "d_VARS.fd", "");
-    put(f, "e_VARS.qcow2", "");
-    put(f, "f/config.json", "{}");
-    put(f, "g/vars.json", "");
-    put(f, "h/vars.fd", "");
-    put(f, "i/other", "");
-    put(f, "j.qcow2", "");
-    put(f, "k.config.json", "");
-    put(f, ".l.json", "");
-    put(f, "_VARS.json", "");
-    put(f, "m.txt", "");
-    put(f, long_file, "");
-    put(f, just_file, "");
+    fleet_fixture_put(f, "a.json", "");
+    fleet_fixture_put(f, "b_VARS.json", "");
+    fleet_fixture_put(f, "c.fd", "");
+    fleet_fixture_put(f, "d_VARS.fd", "");
+    fleet_fixture_put(f, "e_VARS.qcow2", "");
+    fleet_fixture_put(f, "f/config.json", "{}");
+    fleet_fixture_put(f, "g/vars.json", "");
+    fleet_fixture_put(f, "h/vars.fd", "");
+    fleet_fixture_put(f, "i/other", "");
+    fleet_fixture_put(f, "j.qcow2", "");
+    fleet_fixture_put(f, "k.config.json", "");
+    fleet_fixture_put(f, ".l.json", "");
+    fleet_fixture_put(f, "_VARS.json", "");
+    fleet_fixture_put(f, "m.txt", "");
+    fleet_fixture_put(f, long_file, "");
+    fleet_fixture_put(f, just_file, "");
     g_autofree char *link = g_build_filename(f->source, "n.json", NULL);
     g_assert_cmpint(symlink("a.json", link), ==, 0);
     g_autoptr(FsFleet) fleet = open_fleet(f);
@@ -116,15 +74,15 @@ static void test_naming(Fixture *f, const void *data)
     g_assert_cmpstr(found, ==, expected);
 }
 
-static void test_precedence(Fixture *f, const void *data)
+static void test_precedence(FleetFixture *f, const void *data)
 {
-    put(f, "a_VARS.qcow2", "");
-    put(f, "a_VARS.fd", "");
-    put(f, "a.fd", "");
-    put(f, "a_VARS.json", "");
-    put(f, "a.json", "");
-    put(f, "a/vars.fd", "");
-    put(f, "a/vars.json", "");
+    fleet_fixture_put(f, "a_VARS.qcow2", "");
+    fleet_fixture_put(f, "a_VARS.fd", "");
+    fleet_fixture_put(f, "a.fd", "");
+    fleet_fixture_put(f, "a_VARS.json", "");
+    fleet_fixture_put(f, "a.json", "");
+    fleet_fixture_put(f, "a/vars.fd", "");
+    fleet_fixture_put(f, "a/vars.json", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     FsGuest *guest = fs_fleet_lookup(fleet, "a");
     g_assert_nonnull(guest);
@@ -138,34 +96,34 @@ static void test_precedence(Fixture *f, const void *data)
 
 static void on_added(FsGuest *guest, void *data)
 {
-    g_string_append_printf(((Fixture *)data)->told, "+%s ", fs_guest_name(guest));
+    g_string_append_printf(((FleetFixture *)data)->told, "+%s ", fs_guest_name(guest));
 }
 
 static void on_removed(FsGuest *guest, void *data)
 {
-    g_string_append_printf(((Fixture *)data)->told, "-%s ", fs_guest_name(guest));
+    g_string_append_printf(((FleetFixture *)data)->told, "-%s ", fs_guest_name(guest));
 }
 
-static void turn(Fixture *f)
+static void turn(FleetFixture *f)
 {
     for (int i = 0; i < 20; i++)
         while (g_main_context_iteration(f->context, FALSE))
             ;
 }
 
-static void test_follow(Fixture *f, const void *data)
+static void test_follow(FleetFixture *f, const void *data)
 {
     static const FsFleetEvents events = {.guest_added = on_added, .guest_removed = on_removed};
     g_autoptr(GError) error = NULL;
 
-    put(f, "a.json", "");
-    put(f, "b.json", "");
-    put(f, "empty/x", "");
+    fleet_fixture_put(f, "a.json", "");
+    fleet_fixture_put(f, "b.json", "");
+    fleet_fixture_put(f, "empty/x", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     fs_fleet_set_events(fleet, &events, f);
     g_assert_true(fs_fleet_start(fleet, &error));
     turn(f);
-    put(f, "c.json", "");
+    fleet_fixture_put(f, "c.json", "");
     g_assert_nonnull(fs_fleet_lookup(fleet, "c")); /* at once */
     turn(f);
     g_assert_cmpstr(f->told->str, ==, "+c ");
@@ -173,22 +131,22 @@ static void test_follow(Fixture *f, const void *data)
     g_assert_cmpint(unlink(b), ==, 0);
     turn(f);
     g_assert_cmpstr(f->told->str, ==, "+c -b ");
-    put(f, "empty/vars.json", "");
+    fleet_fixture_put(f, "empty/vars.json", "");
     turn(f);
     g_assert_cmpstr(f->told->str, ==, "+c -b +empty ");
     /* A store that takes precedence is another guest's store, with a node of its own. */
-    put(f, "c/vars.json", "");
+    fleet_fixture_put(f, "c/vars.json", "");
     turn(f);
     g_assert_cmpstr(f->told->str, ==, "+c -b +empty -c +c ");
     fs_fleet_stop(fleet);
 }
 
-static void test_sockets(Fixture *f, const void *data)
+static void test_sockets(FleetFixture *f, const void *data)
 {
     g_autoptr(GError) error = NULL;
 
-    put(f, "a.json", "");
-    put(f, "b.json", "");
+    fleet_fixture_put(f, "a.json", "");
+    fleet_fixture_put(f, "b.json", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     g_assert_true(fs_fleet_start(fleet, &error));
     turn(f);
@@ -201,7 +159,7 @@ static void test_sockets(Fixture *f, const void *data)
     g_assert_false(g_file_test(f->sockdir, G_FILE_TEST_EXISTS));
 }
 
-static char *bind_and_leave(Fixture *f, const char *name)
+static char *bind_and_leave(FleetFixture *f, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char *path = g_build_filename(f->sockdir, name, NULL);
@@ -215,11 +173,11 @@ static char *bind_and_leave(Fixture *f, const char *name)
 }
 
 /* What a crash of everything left: sockets that nobody serves. */
-static void test_stale_sockets(Fixture *f, const void *data)
+static void test_stale_sockets(FleetFixture *f, const void *data)
 {
     g_autoptr(GError) error = NULL;
 
-    put(f, "b.json", "");
+    fleet_fixture_put(f, "b.json", "");
     g_mkdir(f->sockdir, 0700);
     g_autofree char *guest = bind_and_leave(f, "3e23e8160039594a.sock");
     g_autofree char *host = bind_and_leave(f, "3e23e8160039594a.host");
@@ -239,13 +197,13 @@ static void test_stale_sockets(Fixture *f, const void *data)
     fs_fleet_stop(fleet);
 }
 
-static void test_refused(Fixture *f, const void *data)
+static void test_refused(FleetFixture *f, const void *data)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *inside = g_build_filename(f->source, "mnt", NULL);
     g_autofree char *other = g_build_filename(f->top, "sock2", NULL);
 
-    put(f, "a.json", "");
+    fleet_fixture_put(f, "a.json", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     f->options.sockdir = other;
     g_assert_null(fs_fleet_new(&f->options, f->context, &error));
@@ -275,12 +233,12 @@ static void on_removed_guest(FsGuest *guest, int error, void *data)
     *(int *)data = error;
 }
 
-static void test_make_and_remove(Fixture *f, const void *data)
+static void test_make_and_remove(FleetFixture *f, const void *data)
 {
     FsGuest *guest;
     int result = -1;
 
-    put(f, "full.json", "");
+    fleet_fixture_put(f, "full.json", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     g_assert_cmpint(fs_fleet_make_guest(fleet, "full", &guest), ==, EEXIST);
     g_assert_cmpint(fs_fleet_make_guest(fleet, ".x", &guest), ==, EINVAL);
@@ -289,7 +247,7 @@ static void test_make_and_remove(Fixture *f, const void *data)
     g_autofree char *config = fs_guest_config_path(guest);
     g_assert_true(g_file_test(config, G_FILE_TEST_IS_REGULAR));
 
-    put(f, "new/note", "");
+    fleet_fixture_put(f, "new/note", "");
     fs_guest_remove(guest, NULL, on_removed_guest, &result);
     g_assert_cmpint(result, ==, ENOTEMPTY);
     g_autofree char *note = g_build_filename(f->source, "new", "note", NULL);
@@ -301,11 +259,11 @@ static void test_make_and_remove(Fixture *f, const void *data)
 }
 
 /* Nothing can start: whoever waits is told so, and the reason is in status.json. */
-static void test_no_engine(Fixture *f, const void *data)
+static void test_no_engine(FleetFixture *f, const void *data)
 {
     int result = -1;
 
-    put(f, "a.json", "");
+    fleet_fixture_put(f, "a.json", "");
     g_autoptr(FsFleet) fleet = open_fleet(f);
     FsGuest *guest = fs_fleet_lookup(fleet, "a");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no engine*uefivarsd*");
@@ -320,7 +278,8 @@ static void test_no_engine(Fixture *f, const void *data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function)                                                                        \
+    g_test_add(name, FleetFixture, NULL, set_up, function, fleet_fixture_tear_down)
     ADD("/source/naming", test_naming);
     ADD("/source/precedence", test_precedence);
     ADD("/fleet/follow", test_follow);

@@ -2,7 +2,7 @@
 
 /* The front and its engines, with an engine of the test's own that can be made to misbehave. */
 
-#include "fleet.h"
+#include "fleetfixture.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -16,24 +16,16 @@
     "{\"version\":2,\"variables\":[{\"name\":\"A\",\"guid\":\"" GUID                               \
     "\",\"attr\":7,\"data\":\"0102\"}]}"
 
-typedef struct {
-    char *top, *source, *sockdir, *mountpoint, *program;
-    FsOptions options;
-    GMainContext *context;
-    FsFleet *fleet;
-    GString *told;
-} Fixture;
-
 static void on_changed(FsGuest *guest, const char *name, bool appeared, bool removed, void *data)
 {
-    g_string_append_printf(((Fixture *)data)->told, "%s%.*s ",
+    g_string_append_printf(((FleetFixture *)data)->told, "%s%.*s ",
                            appeared  ? "+"
                            : removed ? "-"
                                      : "~",
                            (int)strlen(name) - 37, name);
 }
 
-static void start(Fixture *f)
+static void start(FleetFixture *f)
 {
     static const FsFleetEvents events = {.entry_changed = on_changed};
     g_autoptr(GError) error = NULL;
@@ -44,48 +36,11 @@ static void start(Fixture *f)
     g_assert_true(fs_fleet_start(f->fleet, &error));
 }
 
-static void set_up(Fixture *f, const void *data)
+static void set_up(FleetFixture *f, const void *data)
 {
-    f->top = g_dir_make_tmp("fleet-XXXXXX", NULL);
-    f->source = g_build_filename(f->top, "source", NULL);
-    f->sockdir = g_build_filename(f->top, "sock", NULL);
-    f->mountpoint = g_build_filename(f->top, "mnt", NULL);
-    f->program = g_test_build_filename(G_TEST_DIST, "..", "lib", "fakeengine.py", NULL);
-    g_mkdir(f->source, 0755);
-    g_mkdir(f->mountpoint, 0755);
-    f->options = (FsOptions){
-        .source = f->source,
-        .mountpoint = f->mountpoint,
-        .sockdir = f->sockdir,
-        .engines = 2,
-        .idle_s = 60,
-        .engine_path = f->program,
-    };
-    f->context = g_main_context_new();
-    f->told = g_string_new(NULL);
-}
-
-static void tear_down(Fixture *f, const void *data)
-{
-    if (f->fleet) {
-        fs_fleet_stop(f->fleet);
-        fs_fleet_free(f->fleet);
-    }
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->top);
-    g_assert_cmpint(system(command), ==, 0);
-    g_main_context_unref(f->context);
-    g_string_free(f->told, TRUE);
-    g_free(f->top);
-    g_free(f->source);
-    g_free(f->sockdir);
-    g_free(f->mountpoint);
-    g_free(f->program);
-}
-
-static void put(Fixture *f, const char *name, const char *text)
-{
-    g_autofree char *path = g_build_filename(f->source, name, NULL);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_autofree char *program =
+        g_test_build_filename(G_TEST_DIST, "..", "lib", "fakeengine.py", NULL);
+    fleet_fixture_set_up(f, program);
 }
 
 typedef struct {
@@ -104,7 +59,7 @@ static gboolean on_too_late(void *data)
     return G_SOURCE_REMOVE;
 }
 
-static void run_until(Fixture *f, const bool *done)
+static void run_until(FleetFixture *f, const bool *done)
 {
     GSource *timeout = g_timeout_source_new_seconds(15);
     g_source_set_callback(timeout, on_too_late, NULL, NULL);
@@ -115,7 +70,7 @@ static void run_until(Fixture *f, const bool *done)
     g_source_unref(timeout);
 }
 
-static int read_guest(Fixture *f, FsGuest *guest)
+static int read_guest(FleetFixture *f, FsGuest *guest)
 {
     Result result = {0};
     fs_guest_need_replica(guest, NULL, on_done, &result);
@@ -123,7 +78,7 @@ static int read_guest(Fixture *f, FsGuest *guest)
     return result.error;
 }
 
-static int set_variable(Fixture *f, FsGuest *guest, const char *name, const char *data,
+static int set_variable(FleetFixture *f, FsGuest *guest, const char *name, const char *data,
                         uint32_t flags)
 {
     g_autofree char *file = g_strdup_printf("%s-" GUID, name);
@@ -144,7 +99,7 @@ static int engine_pid(FsGuest *guest)
     return at ? atoi(at + strlen("\"pid\" : ")) : 0;
 }
 
-static void wait_until_ended(Fixture *f, FsGuest *guest)
+static void wait_until_ended(FleetFixture *f, FsGuest *guest)
 {
     for (int i = 0; i < 1000 && engine_pid(guest); i++) {
         g_usleep(5000);
@@ -154,9 +109,9 @@ static void wait_until_ended(Fixture *f, FsGuest *guest)
     g_assert_cmpint(engine_pid(guest), ==, 0);
 }
 
-static void test_read_and_write(Fixture *f, const void *data)
+static void test_read_and_write(FleetFixture *f, const void *data)
 {
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
     g_assert_cmpint(read_guest(f, guest), ==, 0);
@@ -175,10 +130,10 @@ static void test_read_and_write(Fixture *f, const void *data)
     g_assert_cmpstr(f->told->str, ==, "+B ~B -A ");
 }
 
-static void test_idle(Fixture *f, const void *data)
+static void test_idle(FleetFixture *f, const void *data)
 {
     f->options.idle_s = 1;
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
@@ -191,28 +146,28 @@ static void test_idle(Fixture *f, const void *data)
     g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 2);
     g_assert_cmpint(engine_pid(guest), ==, 0);
     /* ... until somebody else changes the store. */
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 1);
     g_assert_cmpstr(f->told->str, ==, "+B -B ");
 }
 
-static void test_changed_under_engine(Fixture *f, const void *data)
+static void test_changed_under_engine(FleetFixture *f, const void *data)
 {
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
     int pid = engine_pid(guest);
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 1);
     g_assert_cmpint(engine_pid(guest), ==, pid);
 }
 
-static void test_fails(Fixture *f, const void *data)
+static void test_fails(FleetFixture *f, const void *data)
 {
-    put(f, "fails.json", STORE);
+    fleet_fixture_put(f, "fails.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "fails");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
@@ -224,26 +179,26 @@ static void test_fails(Fixture *f, const void *data)
 }
 
 /* A write is tried on a second engine, and then it is enough. */
-static void test_dies(Fixture *f, const void *data)
+static void test_dies(FleetFixture *f, const void *data)
 {
-    put(f, "dies.json", STORE);
+    fleet_fixture_put(f, "dies.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "dies");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
     g_assert_cmpint(read_guest(f, guest), ==, 0);
 }
 
-static void test_garbage(Fixture *f, const void *data)
+static void test_garbage(FleetFixture *f, const void *data)
 {
-    put(f, "garbage.json", STORE);
+    fleet_fixture_put(f, "garbage.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "garbage");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
 }
 
-static void test_killed(Fixture *f, const void *data)
+static void test_killed(FleetFixture *f, const void *data)
 {
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
     for (int i = 0; i < 3; i++) {
@@ -255,13 +210,13 @@ static void test_killed(Fixture *f, const void *data)
     }
 }
 
-static void test_cap(Fixture *f, const void *data)
+static void test_cap(FleetFixture *f, const void *data)
 {
     Result results[6] = {0};
 
     for (int i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf("g%d.json", i);
-        put(f, name, STORE);
+        fleet_fixture_put(f, name, STORE);
     }
     start(f);
     for (int i = 0; i < 6; i++) {
@@ -296,7 +251,7 @@ static int connect_guest(FsGuest *guest)
 }
 
 /* What the fake engine says to who connects. */
-static void expect_hello(Fixture *f, int fd)
+static void expect_hello(FleetFixture *f, int fd)
 {
     char text[8] = "";
     ssize_t size = -1;
@@ -310,9 +265,9 @@ static void expect_hello(Fixture *f, int fd)
     g_assert_cmpstr(text, ==, "hello");
 }
 
-static void test_listener(Fixture *f, const void *data)
+static void test_listener(FleetFixture *f, const void *data)
 {
-    put(f, "a.json", STORE);
+    fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
     int first = connect_guest(guest);
@@ -328,12 +283,12 @@ static void test_listener(Fixture *f, const void *data)
     close(third);
 }
 
-static void test_refusal(Fixture *f, const void *data)
+static void test_refusal(FleetFixture *f, const void *data)
 {
     uint8_t frame[64] = {0};
     ssize_t size = -1;
 
-    put(f, "fails.json", STORE);
+    fleet_fixture_put(f, "fails.json", STORE);
     start(f);
     int fd = connect_guest(fs_fleet_lookup(f->fleet, "fails"));
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
@@ -350,10 +305,10 @@ static void test_refusal(Fixture *f, const void *data)
     close(fd);
 }
 
-static void test_adoption(Fixture *f, const void *data)
+static void test_adoption(FleetFixture *f, const void *data)
 {
-    put(f, "guest.json", STORE);
-    put(f, "b.json", STORE);
+    fleet_fixture_put(f, "guest.json", STORE);
+    fleet_fixture_put(f, "b.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "guest");
     int fd = connect_guest(guest);
@@ -385,9 +340,9 @@ static void test_adoption(Fixture *f, const void *data)
 }
 
 /* An engine that a later program left: nothing is served, nothing is started beside it. */
-static void test_other_version(Fixture *f, const void *data)
+static void test_other_version(FleetFixture *f, const void *data)
 {
-    put(f, "other.json", STORE);
+    fleet_fixture_put(f, "other.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "other");
     int fd = connect_guest(guest);
@@ -397,7 +352,7 @@ static void test_other_version(Fixture *f, const void *data)
     g_autofree char *path = fs_guest_socket_path(guest);
     g_clear_pointer(&f->fleet, fs_fleet_free);
 
-    put(f, "upgraded", "");
+    fleet_fixture_put(f, "upgraded", "");
     start(f);
     guest = fs_fleet_lookup(f->fleet, "other");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*another version*left alone*");
@@ -421,7 +376,7 @@ static void test_other_version(Fixture *f, const void *data)
     close(fd);
 }
 
-static void test_guest_first_needs_store(Fixture *f, const void *data)
+static void test_guest_first_needs_store(FleetFixture *f, const void *data)
 {
     FsGuest *guest;
 
@@ -435,12 +390,12 @@ static void test_guest_first_needs_store(Fixture *f, const void *data)
     g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_FILE);
 }
 
-static void test_interrupt(Fixture *f, const void *data)
+static void test_interrupt(FleetFixture *f, const void *data)
 {
     Result result = {0};
     int request;
 
-    put(f, "mute.json", STORE);
+    fleet_fixture_put(f, "mute.json", STORE);
     start(f);
     FsGuest *guest = fs_fleet_lookup(f->fleet, "mute");
     g_assert_cmpint(read_guest(f, guest), ==, 0);
@@ -470,7 +425,8 @@ static void test_interrupt(Fixture *f, const void *data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function)                                                                        \
+    g_test_add(name, FleetFixture, NULL, set_up, function, fleet_fixture_tear_down)
     ADD("/supervision/read-and-write", test_read_and_write);
     ADD("/supervision/idle", test_idle);
     ADD("/supervision/changed-under-engine", test_changed_under_engine);
