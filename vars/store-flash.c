@@ -3,14 +3,11 @@
 #include "store-flash.h"
 
 #include "bytes.h"
-#include "filelock.h"
 #include "meta.h"
 #include "publish.h"
-#include "uv-limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #define QUIET_US (200 * G_TIME_SPAN_MILLISECOND)
@@ -25,7 +22,7 @@ static FlashStore *flash_store(UvStore *store)
     return (FlashStore *)store;
 }
 
-static bool current_identity(FlashStore *f, UvStoreIdentity *ret, GError **error)
+bool uv_store_flash_identity(FlashStore *f, UvStoreIdentity *ret, GError **error)
 {
     struct stat st;
 
@@ -37,8 +34,7 @@ static bool current_identity(FlashStore *f, UvStoreIdentity *ret, GError **error
     return true;
 }
 
-/* What status.json says, and who asks the service first is told. */
-static void look_for_holder(FlashStore *f)
+void uv_store_flash_look_for_holder(FlashStore *f)
 {
     UvStore *store = &f->store;
     const char *damage = f->flash ? uv_flash_damage(f->flash) : NULL;
@@ -66,7 +62,7 @@ static void describe(FlashStore *f)
         uv_store_warn(&f->store, "damaged, so not written: %s", damage);
     else if (uv_flash_unfinished(f->flash))
         uv_store_warn(&f->store, "a write was not finished; recovered as the firmware would");
-    look_for_holder(f);
+    uv_store_flash_look_for_holder(f);
 }
 
 /* Once: false with no error set when the image changed meanwhile. */
@@ -76,10 +72,10 @@ static bool load_once(FlashStore *f, GError **error)
     g_autoptr(GError) local = NULL;
     UvStoreIdentity before, after;
 
-    if (!current_identity(f, &before, error) || !f->backing->open(f, error))
+    if (!uv_store_flash_identity(f, &before, error) || !f->backing->open(f, error))
         return false;
     flash = uv_flash_open(f->image, &local);
-    if (!current_identity(f, &after, error))
+    if (!uv_store_flash_identity(f, &after, error))
         return false;
     if (!uv_store_identity_equal(&before, &after))
         return false;
@@ -94,7 +90,7 @@ static bool load_once(FlashStore *f, GError **error)
     return true;
 }
 
-static bool read_image(FlashStore *f, GError **error)
+bool uv_store_flash_read(FlashStore *f, GError **error)
 {
     for (int i = 0; i < LOAD_TRIES; i++) {
         g_autoptr(GError) local = NULL;
@@ -118,7 +114,7 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
     FlashStore *f = flash_store(store);
 
     if (!f->quiet_at_us) {
-        const bool ok = read_image(f, error);
+        const bool ok = uv_store_flash_read(f, error);
         f->backing->idle(f);
         if (!ok)
             return false;
@@ -128,134 +124,9 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
     return true;
 }
 
-static void drop_lock_file(FlashStore *f)
-{
-    if (f->lock_fd < 0)
-        return;
-    uv_filelock_drop(f->lock_fd);
-    close(f->lock_fd);
-    f->lock_fd = -1;
-}
-
-static bool take_lock_file(FlashStore *f, GError **error)
-{
-    UvFolder *folder = f->store.folder;
-
-    f->lock_fd = uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, error);
-    if (f->lock_fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
-    if (uv_filelock_take(f->lock_fd, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS,
-                         error))
-        return true;
-    drop_lock_file(f);
-    return false;
-}
-
-/* What can't be made durable now is tried again before anything depends on it. */
-static void settle(FlashStore *f)
-{
-    f->settle_at_us = 0;
-    uv_flash_settle(f->flash, NULL);
-}
-
-/* As we leave it: once the locks are gone somebody else may write, and that must show. */
-static void remember_identity(FlashStore *f)
-{
-    struct stat st;
-
-    if (f->backing->stat(f, &st))
-        uv_store_identity_from_stat(&f->store.identity, &st);
-}
-
-static void end_burst(FlashStore *f)
-{
-    if (!f->quiet_at_us)
-        return;
-    settle(f);
-    remember_identity(f);
-    f->backing->unlock(f);
-    drop_lock_file(f);
-    f->quiet_at_us = 0;
-    f->backing->idle(f);
-}
-
-static bool same_variables(const GPtrArray *a, const GPtrArray *b)
-{
-    if (a->len != b->len)
-        return false;
-    for (guint i = 0; i < a->len; i++) {
-        const UvVariable *x = a->pdata[i], *y = b->pdata[i];
-        if (!uv_variable_same_key(x, y) || !uv_variable_same(x, y))
-            return false;
-    }
-    return true;
-}
-
-/*
- * Now that nobody else can write: is it still what the caller knows? If not, what was read stays
- * what it is, and the identity with it, so that the store counts as changed until it is loaded.
- */
-static bool still_as_read(FlashStore *f, GError **error)
-{
-    g_autoptr(GPtrArray) before = uv_flash_variables(f->flash), after = NULL;
-    g_autoptr(UvFlash) flash = NULL;
-    UvStoreIdentity now;
-
-    if (!current_identity(f, &now, error))
-        return false;
-    if (now.size_bytes > 0 && uv_store_identity_equal(&now, &f->store.identity)) {
-        uv_flash_set_image(f->flash, f->image);
-        return true;
-    }
-    flash = uv_flash_open(f->image, error);
-    if (!flash)
-        return false;
-    after = uv_flash_variables(flash);
-    if (!same_variables(before, after)) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                    "%s: another program has changed it",
-                    uv_folder_path(f->store.folder, UV_FILE_STORE));
-        return false;
-    }
-    uv_flash_set_reclaim(flash, f->backing->reclaim, f);
-    uv_flash_free(f->flash);
-    f->flash = g_steal_pointer(&flash);
-    return true;
-}
-
-static bool begin_burst(FlashStore *f, GError **error)
-{
-    if (f->quiet_at_us)
-        return true;
-    if (f->asked_read_only) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: opened read-only",
-                    uv_folder_path(f->store.folder, UV_FILE_STORE));
-        return false;
-    }
-    if (!f->flash && !read_image(f, error))
-        return false;
-    if (!take_lock_file(f, error))
-        return false;
-    if (!f->backing->lock(f, error)) {
-        drop_lock_file(f);
-        look_for_holder(f);
-        return false;
-    }
-    if (still_as_read(f, error)) {
-        f->quiet_at_us = 1;
-        return true;
-    }
-    f->backing->unlock(f);
-    drop_lock_file(f);
-    f->backing->idle(f);
-    return false;
-}
-
 static bool wrote(FlashStore *f, bool ok)
 {
-    remember_identity(f);
+    uv_store_flash_remember(f);
     if (ok)
         f->store.generation++;
     f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
@@ -270,14 +141,14 @@ static bool flash_apply(UvStore *store, const UvChange *change, GError **error)
 
     if (!uv_change_touches_nv(change))
         return true;
-    return begin_burst(f, error) && wrote(f, uv_flash_apply(f->flash, change, error));
+    return uv_store_flash_begin(f, error) && wrote(f, uv_flash_apply(f->flash, change, error));
 }
 
 static bool flash_replace(UvStore *store, const UvVarset *set, GError **error)
 {
     FlashStore *f = flash_store(store);
 
-    return begin_burst(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
+    return uv_store_flash_begin(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
 }
 
 static void flash_touch(UvStore *store, const UvVariable *variable)
@@ -304,9 +175,9 @@ static bool flash_tick(UvStore *store, const UvVarset *set, GError **error)
     const int64_t now = g_get_monotonic_time();
 
     if (f->settle_at_us && now >= f->settle_at_us)
-        settle(f);
+        uv_store_flash_settle(f);
     if (f->quiet_at_us && now >= f->quiet_at_us)
-        end_burst(f);
+        uv_store_flash_end(f);
     if (f->times_at_us && now >= f->times_at_us)
         keep_times(f, set);
     return true;
@@ -337,7 +208,7 @@ static bool flash_release(UvStore *store, const UvVarset *set, GError **error)
 {
     if (!flash_compact(store, set, error))
         return false;
-    end_burst(flash_store(store));
+    uv_store_flash_end(flash_store(store));
     return true;
 }
 
@@ -354,7 +225,7 @@ static bool content_differs(FlashStore *f)
     if (!flash)
         return true;
     after = uv_flash_variables(flash);
-    return !same_variables(before, after);
+    return !uv_store_flash_same(before, after);
 }
 
 static bool flash_changed(UvStore *store)
@@ -364,8 +235,8 @@ static bool flash_changed(UvStore *store)
 
     if (f->quiet_at_us)
         return false;
-    look_for_holder(f);
-    if (!current_identity(f, &now, NULL))
+    uv_store_flash_look_for_holder(f);
+    if (!uv_store_flash_identity(f, &now, NULL))
         return false;
     if (now.size_bytes == 0 && f->flash)
         return content_differs(f);
@@ -425,7 +296,7 @@ static void flash_free(UvStore *store)
 {
     FlashStore *f = flash_store(store);
 
-    end_burst(f);
+    uv_store_flash_end(f);
     g_clear_pointer(&f->flash, uv_flash_free);
     g_clear_pointer(&f->image, uv_image_free);
     f->backing->free(f);
@@ -458,7 +329,7 @@ UvStore *uv_store_flash_new(UvFolder *folder, const UvStoreOptions *options,
     f->backing_data = backing_data;
     f->asked_read_only = options->read_only;
     f->lock_fd = -1;
-    if (read_image(f, error)) {
+    if (uv_store_flash_read(f, error)) {
         backing->idle(f);
         return &f->store;
     }

@@ -54,3 +54,21 @@ UvStore *uv_store_flash_new(UvFolder *folder /* takes ownership */, const UvStor
 bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError **error);
 /* A container; started by uv_store_flash_open(). */
 UvStore *uv_store_qcow2_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
+
+/* store-flash.c, for store-flash-burst.c */
+/* Of the file that the name means now. */
+bool uv_store_flash_identity(FlashStore *flash, UvStoreIdentity *ret, GError **error);
+/* What status.json says, and who asks the service first is told. */
+void uv_store_flash_look_for_holder(FlashStore *flash);
+/* Reads the image, and says what is to be said of it. */
+bool uv_store_flash_read(FlashStore *flash, GError **error);
+
+/* store-flash-burst.c */
+/* Nothing to do if one is under way. UV_STORE_ERROR_CHANGED if the image is not what was read. */
+bool uv_store_flash_begin(FlashStore *flash, GError **error);
+void uv_store_flash_end(FlashStore *flash);
+void uv_store_flash_settle(FlashStore *flash);
+/* The file's identity, while it is locked. */
+void uv_store_flash_remember(FlashStore *flash);
+/* The same UvVariable in the same order. */
+bool uv_store_flash_same(const GPtrArray *a, const GPtrArray *b);
