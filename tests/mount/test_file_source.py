@@ -94,7 +94,7 @@ class FileSource(unittest.TestCase):
                 store.write_bytes(text)
                 result = self.second(store)
                 self.assertEqual(result.returncode, 1)
-                self.assertRegex(result.stderr, f"^uefivarsfs: {store}{reason}")
+                self.assertRegex(result.stderr, f"(?m)^uefivarsfs: {store}{reason}")
                 if not uvengine.sanitized():  # the leak check of a confined engine complains
                     self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
                 self.assertEqual(store.read_bytes(), text)
