@@ -133,28 +133,27 @@ static EfiStatus check_and_collect(UvChange *change, const UvGate *gate, const U
     return status;
 }
 
-static EfiStatus set_with_mor(UvService *service, UvGate *gate, UvReader payload,
-                              UvRefusal *refusal)
+static EfiStatus set_with_mor(UvService *service, UvGate gate, UvReader payload, UvRefusal *refusal)
 {
-    UvSetRequest request = *gate->request;
+    UvSetRequest request = *gate.request;
     g_autoptr(UvChange) change = uv_change_new(service->variables);
     UvRefusal waived = {0};
     UvMorVerdict mor;
 
-    EfiStatus status = uv_mor_check(&service->mor, gate, payload.at, payload.left, &mor, refusal);
+    EfiStatus status = uv_mor_check(&service->mor, &gate, payload.at, payload.left, &mor, refusal);
     if (status != EFI_SUCCESS)
         return status;
     if (mor.replaces) {
         request.data = &mor.value;
         request.data_bytes = sizeof mor.value;
-        gate->request = &request;
+        gate.request = &request;
         uv_reader_init(&payload, request.data, request.data_bytes);
     }
-    status = check_and_collect(change, gate, &payload, &waived, refusal);
+    status = check_and_collect(change, &gate, &payload, &waived, refusal);
     if (status == EFI_SUCCESS)
         status = uv_service_commit(service, change, refusal);
     if (status == EFI_SUCCESS && waived.rule && service->refusal_log)
-        service->refusal_log(gate->request, EFI_SUCCESS, &waived, service->refusal_log_data);
+        service->refusal_log(gate.request, EFI_SUCCESS, &waived, service->refusal_log_data);
     if (status == EFI_SUCCESS || mor.even_on_fail)
         service->mor = mor.next;
     return mor.status != EFI_SUCCESS ? mor.status : status;
@@ -188,7 +187,7 @@ static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal 
     if (request->door == UV_DOOR_HOST && is_there(service, request))
         return EFI_SUCCESS;
     const EfiStatus status = check_arguments(request, &payload, refusal);
-    return status == EFI_SUCCESS ? set_with_mor(service, &gate, payload, refusal) : status;
+    return status == EFI_SUCCESS ? set_with_mor(service, gate, payload, refusal) : status;
 }
 
 /* Deleting what is not there is an answer, not a refusal: firmware does it at every boot. */
