@@ -314,10 +314,11 @@ static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, G
 }
 
 /* The pin, whole and durable under its name. */
-static bool write_pin(const DescInstantiation *instantiation, int sidecars, uid_t uid, gid_t gid,
-                      GError **error)
+static bool write_pin(const DescInstantiation *instantiation, int sidecars, const char *name,
+                      uid_t uid, gid_t gid, GError **error)
 {
-    static const char temp[] = "pin.tmp";
+    g_autofree char *temp = g_strconcat(name, ".pin.tmp", NULL);
+    g_autofree char *pin = g_strconcat(name, ".pin", NULL);
     bool ok;
     int fd;
 
@@ -326,10 +327,9 @@ static bool write_pin(const DescInstantiation *instantiation, int sidecars, uid_
     fd = create_owned(sidecars, temp, uid, gid, error);
     if (fd < 0)
         return false;
-    ok =
-        write_all(fd, instantiation->pin, temp, error) &&
-        (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
-        (renameat(sidecars, temp, sidecars, "pin") == 0 || fail_errno(error, "can't rename", temp));
+    ok = write_all(fd, instantiation->pin, temp, error) &&
+         (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
+         (renameat(sidecars, temp, sidecars, pin) == 0 || fail_errno(error, "can't rename", temp));
     close(fd);
     return ok;
 }
@@ -337,7 +337,7 @@ static bool write_pin(const DescInstantiation *instantiation, int sidecars, uid_
 bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars,
                             const char *name, uid_t uid, gid_t gid, GError **error)
 {
-    static const char temp[] = "new";
+    g_autofree char *temp = g_strconcat(name, ".new", NULL);
     int fd = create_owned(sidecars, temp, uid, gid, error);
     bool ok;
 
@@ -345,7 +345,7 @@ bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_f
         return false;
     ok = fill(instantiation, fd, name, error) &&
          (fsync(fd) == 0 || fail_errno(error, "can't sync", name)) &&
-         write_pin(instantiation, sidecars, uid, gid, error) &&
+         write_pin(instantiation, sidecars, name, uid, gid, error) &&
          (renameat2(sidecars, temp, folder_fd, name, RENAME_NOREPLACE) == 0 ||
           fail_errno(error, "can't make the store", name)) &&
          (fsync(folder_fd) == 0 || fail_errno(error, "can't sync the folder of", name));

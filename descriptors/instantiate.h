@@ -31,8 +31,8 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
                                                   GError **error);
 
 bool desc_instantiation_is_json(const DescInstantiation *instantiation);
-/* Makes `name` in the folder, and "pin" in that of the store's sidecars. G_FILE_ERROR_EXIST: there
- * is a store already. */
+/* Makes `name` in the folder, and `name`.pin in that of the store's sidecars. G_FILE_ERROR_EXIST:
+ * there is a store already. */
 bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars_fd,
                             const char *name, uid_t uid, gid_t gid, GError **error);
 

@@ -57,7 +57,7 @@ int fs_guest_open_folder(const FsGuest *guest, char **ret_store)
 
 char *fs_guest_read_pin(const FsGuest *guest)
 {
-    g_autofree char *store = NULL;
+    g_autofree char *store = NULL, *pin = NULL;
     int folder = guest_has_store(guest) ? fs_guest_open_folder(guest, &store) : -1;
     size_t size;
     int fd, sidecars;
@@ -68,7 +68,8 @@ char *fs_guest_read_pin(const FsGuest *guest)
     close(folder);
     if (sidecars < 0)
         return NULL;
-    fd = openat(sidecars, "pin", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    pin = uv_sidecar_name(store, "pin");
+    fd = openat(sidecars, pin, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     close(sidecars);
     return fd < 0 ? NULL : read_text(fd, &size);
 }

@@ -14,8 +14,8 @@ static const uint8_t magic[8] = "uvexprt\1";
 
 #define HINT_BYTES (sizeof(magic) + 6 * 8)
 
-/* The store's folder of sidecars, or -1. */
-static int open_sidecars(const FsGuest *guest, bool make)
+/* The folder of the store's sidecars, or -1, and the file's name there. */
+static int open_sidecars(const FsGuest *guest, bool make, char **ret_file)
 {
     g_autofree char *store = NULL;
     int folder = fs_guest_open_folder(guest, &store);
@@ -26,6 +26,7 @@ static int open_sidecars(const FsGuest *guest, bool make)
     sidecars = make ? uv_sidecars_make(folder, store, fs_guest_uid(guest), fs_guest_gid(guest))
                     : uv_sidecars_open(folder, store);
     close(folder);
+    *ret_file = uv_sidecar_name(store, "export");
     return sidecars < 0 ? -1 : sidecars;
 }
 
@@ -46,9 +47,10 @@ static GBytes *encode(const struct stat *store, size_t bytes)
 
 bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t *ret_bytes)
 {
+    g_autofree char *file = NULL;
     g_autoptr(GBytes) expected = encode(store, 0);
     uint8_t found[HINT_BYTES];
-    int folder = open_sidecars(guest, false);
+    int folder = open_sidecars(guest, false, &file);
     int fd = -1;
     ssize_t size = -1;
     UvReader reader;
@@ -56,7 +58,7 @@ bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t 
     if (folder < 0) {
         return false;
     }
-    fd = openat(folder, "export", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    fd = openat(folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     close(folder);
     if (fd >= 0) {
         size = read(fd, found, sizeof(found));
@@ -73,21 +75,22 @@ bool fs_export_hint_read(const FsGuest *guest, const struct stat *store, size_t 
 
 void fs_export_hint_write(const FsGuest *guest, const struct stat *store, size_t bytes)
 {
-    static const char temporary[] = "export.tmp";
+    g_autofree char *file = NULL, *temporary = NULL;
     g_autoptr(GBytes) hint = encode(store, bytes);
-    int folder = open_sidecars(guest, true);
+    int folder = open_sidecars(guest, true, &file);
     int fd;
     bool written;
 
     if (folder < 0) {
         return;
     }
+    temporary = g_strconcat(file, ".tmp", NULL);
     unlinkat(folder, temporary, 0);
     fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
         written = write(fd, g_bytes_get_data(hint, NULL), HINT_BYTES) == HINT_BYTES;
         close(fd);
-        if (!written || renameat(folder, temporary, folder, "export") < 0) {
+        if (!written || renameat(folder, temporary, folder, file) < 0) {
             unlinkat(folder, temporary, 0);
         }
     }

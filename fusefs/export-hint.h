@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * How large the export of a store was, beside the store (`.uefivarsfs/STORE/export`): so that the
+ * How large the export of a store was, beside the store (`.uefivarsfs/NAME.export`): so that the
  * size of store.json is known without an engine after a remount, for stores that are not JSON
  * themselves. It counts while the store's file is the same; it is never needed for anything else,
  * and a failure to keep it is no error.

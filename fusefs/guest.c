@@ -94,6 +94,17 @@ static bool is_still_there(FsGuest *guest, bool engine)
            (engine || faccessat(AT_FDCWD, live->quick_journal, F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 }
 
+static char *journal_path(const char *folder, const char *store)
+{
+    g_autofree char *sidecars = NULL, *journal = uv_sidecar_name(store, "journal");
+    int fd = uv_open_dir(AT_FDCWD, folder, 0);
+
+    sidecars = uv_sidecars_path(fd, store);
+    if (fd >= 0)
+        close(fd);
+    return g_build_filename(folder, sidecars, journal, NULL);
+}
+
 static void remember_place(FsGuest *guest)
 {
     FsLive *live = guest->live;
@@ -109,7 +120,7 @@ static void remember_place(FsGuest *guest)
         live->quick_path = g_steal_pointer(&path);
         live->seen_watched = guest->fleet->inotify_fd >= 0 && guest->rule != FS_RULE_FOLDER &&
                              guest->rule != FS_RULE_SOURCE;
-        live->quick_journal = g_build_filename(folder, UV_SIDECARS, name, "journal", NULL);
+        live->quick_journal = journal_path(folder, name);
     }
 }
 

@@ -60,7 +60,8 @@ static void making_run(GTask *task, void *source, void *data, GCancellable *canc
 
     if (sidecars < 0)
         g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(-sidecars),
-                    "can't make " UV_SIDECARS "/%s: %s", making->store_name, g_strerror(-sidecars));
+                    "can't make the folder of %s's sidecars: %s", making->store_name,
+                    g_strerror(-sidecars));
     else
         made = desc_instantiation_run(making->what, making->folder_fd, sidecars, making->store_name,
                                       making->uid, making->gid, &error);

@@ -17,13 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFLICTS_MAX 9999
-
-static const char *const sidecar_names[] = {
-    "before-load", "export", "export.tmp", "journal", "lock", "meta",
-    "meta.tmp",    "new",    "pin",        "pin.tmp", "tmp",
-};
-
 int fs_source_make(const FsSource *source, const char *guest)
 {
     static const char empty[] = "{}\n";
@@ -52,8 +45,12 @@ int fs_source_make(const FsSource *source, const char *guest)
 
 static bool is_sidecar(const char *file, const char *store)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(sidecar_names); i++)
-        if (strcmp(file, sidecar_names[i]) == 0)
+    size_t size = strlen(store);
+
+    if (strncmp(file, store, size) != 0 || file[size] != '.')
+        return false;
+    for (const char *const *name = uv_sidecar_names; *name; name++)
+        if (strcmp(file + size + 1, *name) == 0)
             return true;
     return false;
 }
@@ -86,35 +83,33 @@ static bool all_entries(int folder_fd, const char *folder,
 static bool belongs_to_folder(const char *file, const char *store)
 {
     return strcmp(file, store) == 0 || strcmp(file, "config.json") == 0 ||
-           strcmp(file, UV_SIDECARS) == 0;
+           strcmp(file, UV_SIDECARS) == 0 || strcmp(file, UV_SIDECARS_OTHERS) == 0;
 }
 
-/* The store's own, and the folder of them if nothing else is there. */
+/* The store's own, and the folders of them if nothing else is there. */
 static void remove_sidecars(int folder_fd, const char *store)
 {
-    int fd = uv_sidecars_open(folder_fd, store);
-    int around = uv_open_dir(folder_fd, UV_SIDECARS, O_NOFOLLOW);
+    g_autofree char *path = uv_sidecars_path(folder_fd, store);
+    int fd = uv_open_dir(folder_fd, path, O_NOFOLLOW);
 
-    for (size_t i = 0; fd >= 0 && i < G_N_ELEMENTS(sidecar_names); i++)
-        unlinkat(fd, sidecar_names[i], 0);
-    if (around >= 0)
-        unlinkat(around, store, AT_REMOVEDIR);
+    for (const char *const *what = uv_sidecar_names; fd >= 0 && *what; what++) {
+        g_autofree char *name = uv_sidecar_name(store, *what);
+        unlinkat(fd, name, 0);
+    }
+    unlinkat(folder_fd, path, AT_REMOVEDIR);
+    unlinkat(folder_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
     unlinkat(folder_fd, UV_SIDECARS, AT_REMOVEDIR);
     if (fd >= 0)
         close(fd);
-    if (around >= 0)
-        close(around);
 }
 
 static bool only_own_sidecars(int folder_fd, const char *store)
 {
-    int fd = uv_sidecars_open(folder_fd, store);
-    bool only = all_entries(folder_fd, UV_SIDECARS, is_store, store) &&
-                (fd < 0 || all_entries(fd, ".", is_sidecar, store));
+    g_autofree char *own = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
 
-    if (fd >= 0)
-        close(fd);
-    return only;
+    return all_entries(folder_fd, UV_SIDECARS, is_sidecar, store) &&
+           all_entries(folder_fd, UV_SIDECARS_OTHERS, is_store, store) &&
+           all_entries(folder_fd, own, is_sidecar, store);
 }
 
 static int remove_folder(const FsSource *source, const char *guest)
@@ -157,11 +152,13 @@ int fs_source_remove(const FsSource *source, FsRule rule, const char *guest)
 }
 
 /* The first number that is free, as the engine's own. */
-static char *rename_journal(int sidecars)
+static char *rename_journal(int sidecars, const char *store)
 {
-    for (unsigned n = 1; n <= CONFLICTS_MAX; n++) {
-        g_autofree char *name = g_strdup_printf("journal.conflict-%u", n);
-        if (renameat2(sidecars, "journal", sidecars, name, RENAME_NOREPLACE) == 0)
+    g_autofree char *journal = uv_sidecar_name(store, "journal");
+
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = g_strdup_printf("%s." UV_SIDECAR_CONFLICT "-%u", store, n);
+        if (renameat2(sidecars, journal, sidecars, name, RENAME_NOREPLACE) == 0)
             return g_steal_pointer(&name);
         if (errno != EEXIST)
             return NULL;
@@ -171,19 +168,20 @@ static char *rename_journal(int sidecars)
 
 char *fs_source_set_aside_journal(const FsSource *source, FsRule rule, const char *guest)
 {
-    g_autofree char *store = NULL, *name = NULL;
+    g_autofree char *store = NULL, *path = NULL, *name = NULL;
     struct stat st;
     int fd = fs_source_place(source, rule, guest, &store), sidecars;
 
     if (fd < 0)
         return NULL;
     bool gone = fstatat(fd, store, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
-    sidecars = gone ? uv_sidecars_open(fd, store) : -1;
+    path = uv_sidecars_path(fd, store);
+    sidecars = gone ? uv_open_dir(fd, path, O_NOFOLLOW) : -1;
     close(fd);
     if (sidecars < 0)
         return NULL;
-    name = rename_journal(sidecars);
+    name = rename_journal(sidecars, store);
     close(sidecars);
     const char *below = rule == FS_RULE_FOLDER ? guest : "";
-    return name ? g_build_filename(source->path, below, UV_SIDECARS, store, name, NULL) : NULL;
+    return name ? g_build_filename(source->path, below, path, name, NULL) : NULL;
 }

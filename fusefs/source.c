@@ -385,15 +385,17 @@ int fs_source_place(const FsSource *source, FsRule rule, const char *guest, char
 static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_stat,
                              bool *ret_journal)
 {
-    char journal[64 + NAME_MAX];
+    g_autofree char *sidecars = NULL, *journal = NULL, *path = NULL;
     struct stat st;
 
     if (fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (!ret_journal)
         return 0;
-    g_snprintf(journal, sizeof(journal), UV_SIDECARS "/%s/journal", name);
-    *ret_journal = fstatat(folder_fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    sidecars = uv_sidecars_path(folder_fd, name);
+    journal = uv_sidecar_name(name, "journal");
+    path = g_build_filename(sidecars, journal, NULL);
+    *ret_journal = fstatat(folder_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
     return 0;
 }
 

@@ -17,19 +17,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define CONFLICTS_MAX 9999
-
 struct UvDirect {
     int dir_fd;      /* readable if we may, else O_PATH */
     int sidecars_fd; /* -1 until needed */
     char *name;      /* of the store, one component */
 };
 
-/* In the folder of the sidecars. */
+/* Behind the store's name and a dot. */
 static const char *const role_names[] = {
     [UV_FILE_TEMP] = "tmp",
     [UV_FILE_JOURNAL] = "journal",
-    [UV_FILE_CONFLICT] = "journal.conflict",
+    [UV_FILE_CONFLICT] = UV_SIDECAR_CONFLICT,
     [UV_FILE_LOCK] = "lock",
     [UV_FILE_META] = "meta",
     [UV_FILE_META_TEMP] = "meta.tmp",
@@ -119,8 +117,12 @@ static int sidecars(UvDirect *direct, bool create)
 /* The folder that a role's file is in (borrowed) and its name there. */
 static int locate(UvDirect *direct, UvFileRole role, bool create, char ret_name[NAME_MAX + 1])
 {
-    g_strlcpy(ret_name, role == UV_FILE_STORE ? direct->name : role_names[role], NAME_MAX + 1);
-    return role == UV_FILE_STORE ? direct->dir_fd : sidecars(direct, create);
+    if (role == UV_FILE_STORE) {
+        g_strlcpy(ret_name, direct->name, NAME_MAX + 1);
+        return direct->dir_fd;
+    }
+    g_snprintf(ret_name, NAME_MAX + 1, "%s.%s", direct->name, role_names[role]);
+    return sidecars(direct, create);
 }
 
 static int check_opened(UvDirect *direct, UvFileRole role, int fd)
@@ -211,13 +213,13 @@ static int direct_open(void *data, UvFileRole role, int flags)
 }
 
 /* To the first free number; never over an older one. */
-static int rename_to_conflict(int from_fd, const char *from, unsigned *ret_number)
+static int rename_to_conflict(UvDirect *direct, int from_fd, const char *from, unsigned *ret_number)
 {
     char name[NAME_MAX + 1];
     struct stat st;
 
-    for (unsigned n = 1; n <= CONFLICTS_MAX; n++) {
-        g_snprintf(name, sizeof name, "%s-%u", role_names[UV_FILE_CONFLICT], n);
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_snprintf(name, sizeof name, "%s." UV_SIDECAR_CONFLICT "-%u", direct->name, n);
         int ret = renameat2(from_fd, from, from_fd, name, RENAME_NOREPLACE);
         if (ret < 0 && errno == EINVAL) { /* a file system without the flag */
             if (fstatat(from_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -247,7 +249,7 @@ static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *r
         return from_fd;
     *ret_number = 0;
     if (to == UV_FILE_CONFLICT)
-        return rename_to_conflict(from_fd, from_name, ret_number);
+        return rename_to_conflict(direct, from_fd, from_name, ret_number);
     to_fd = locate(direct, to, false, to_name);
     if (to_fd < 0)
         return to_fd;
@@ -323,7 +325,13 @@ void uv_direct_fds(const UvDirect *direct, int ret_fds[2])
     ret_fds[1] = direct->sidecars_fd;
 }
 
-const char *uv_sidecar_name(UvFileRole role)
+char *uv_direct_path(const UvDirect *direct, UvFileRole role)
 {
-    return role_names[role];
+    g_autofree char *folder = NULL, *name = NULL;
+
+    if (role == UV_FILE_STORE)
+        return g_strdup(direct->name);
+    folder = uv_sidecars_path(direct->dir_fd, direct->name);
+    name = uv_sidecar_name(direct->name, role_names[role]);
+    return g_build_filename(folder, name, NULL);
 }

@@ -18,5 +18,5 @@ int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid);
 /* The folder's descriptor and that of the sidecars' (-1: not open), borrowed. */
 void uv_direct_fds(const UvDirect *direct, int ret_fds[2]);
 
-/* What a sidecar is called in the folder of the sidecars. */
-const char *uv_sidecar_name(UvFileRole role);
+/* Where a file is, below the store's folder; allocated. */
+char *uv_direct_path(const UvDirect *direct, UvFileRole role);

@@ -16,6 +16,7 @@
 
 struct UvFolder {
     UvDirect *direct; /* NULL once a keeper has it */
+    char *dir_text;
     char *texts[UV_FILE_BEFORE_LOAD + 1];
     const UvFileOps *ops;
     void *ops_data;
@@ -43,12 +44,14 @@ static char *follow_links(const char *path)
     return g_steal_pointer(&at);
 }
 
-static void set_texts(UvFolder *folder, const char *dir_text, const char *store)
+static void set_texts(UvFolder *folder)
 {
-    folder->texts[UV_FILE_STORE] = g_build_filename(dir_text, store, NULL);
-    for (size_t role = UV_FILE_STORE + 1; role < G_N_ELEMENTS(folder->texts); role++)
-        folder->texts[role] =
-            g_build_filename(dir_text, UV_SIDECARS, store, uv_sidecar_name(role), NULL);
+    for (size_t role = 0; role < G_N_ELEMENTS(folder->texts); role++) {
+        g_autofree char *path = uv_direct_path(folder->direct, role);
+
+        g_free(folder->texts[role]);
+        folder->texts[role] = g_build_filename(folder->dir_text, path, NULL);
+    }
 }
 
 static void set_errno_error(GError **error, const char *text, int code)
@@ -71,7 +74,7 @@ UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)
         set_errno_error(error, path, EINVAL);
         return NULL;
     }
-    if (strlen(name) > NAME_MAX) {
+    if (strlen(name) > NAME_MAX - UV_SIDECAR_BYTES_MAX) {
         set_errno_error(error, path, ENAMETOOLONG);
         return NULL;
     }
@@ -84,7 +87,8 @@ UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)
     folder->direct = uv_direct_new(fd, name);
     folder->ops = &uv_direct_ops;
     folder->ops_data = folder->direct;
-    set_texts(folder, strchr(target, '/') ? dir_text : "", name);
+    folder->dir_text = g_strdup(strchr(target, '/') ? dir_text : "");
+    set_texts(folder);
     return folder;
 }
 
@@ -97,6 +101,7 @@ void uv_folder_free(UvFolder *folder)
     uv_direct_free(folder->direct);
     for (size_t role = 0; role < G_N_ELEMENTS(folder->texts); role++)
         g_free(folder->texts[role]);
+    g_free(folder->dir_text);
     g_free(folder);
 }
 
@@ -106,6 +111,7 @@ bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **er
 
     if (ret < 0)
         set_errno_error(error, folder->texts[UV_FILE_LOCK], -ret);
+    set_texts(folder);
     return ret == 0;
 }
 

@@ -11,7 +11,7 @@
  * file, also where thousands of stores lie in one folder with one owner. The keeper shares the
  * engine's lock: it cannot rename anything after another engine has taken the store over.
  *
- * Sidecars are in ".uefivarsfs/STORE/" beside the store, made on first use: see sidecars.h.
+ * Sidecars are in ".uefivarsfs/" beside the store, made on first use: see sidecars.h.
  */
 
 #include <glib.h>
@@ -21,13 +21,13 @@
 
 typedef enum {
     UV_FILE_STORE,       /* the store itself */
-    UV_FILE_TEMP,        /* .uefivarsfs/STORE/tmp: becomes the store by renaming */
-    UV_FILE_JOURNAL,     /* .uefivarsfs/STORE/journal */
-    UV_FILE_CONFLICT,    /* .uefivarsfs/STORE/journal.conflict-N, the first N that is free */
-    UV_FILE_LOCK,        /* .uefivarsfs/STORE/lock: never renamed or removed */
-    UV_FILE_META,        /* .uefivarsfs/STORE/meta */
-    UV_FILE_META_TEMP,   /* .uefivarsfs/STORE/meta.tmp */
-    UV_FILE_BEFORE_LOAD, /* .uefivarsfs/STORE/before-load */
+    UV_FILE_TEMP,        /* .uefivarsfs/NAME.tmp: becomes the store by renaming */
+    UV_FILE_JOURNAL,     /* .uefivarsfs/NAME.journal */
+    UV_FILE_CONFLICT,    /* .uefivarsfs/NAME.journal.conflict-N, the first N that is free */
+    UV_FILE_LOCK,        /* .uefivarsfs/NAME.lock: never renamed or removed */
+    UV_FILE_META,        /* .uefivarsfs/NAME.meta */
+    UV_FILE_META_TEMP,   /* .uefivarsfs/NAME.meta.tmp */
+    UV_FILE_BEFORE_LOAD, /* .uefivarsfs/NAME.before-load */
 } UvFileRole;
 
 typedef struct UvFolder UvFolder;

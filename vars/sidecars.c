@@ -5,11 +5,23 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define AROUND_MODE 0711
+#define OTHERS_MODE 0711
 #define OWN_MODE 0700
+
+const char *const uv_sidecar_names[] = {
+    "before-load", "export", "export.tmp", "journal", "lock", "meta",
+    "meta.tmp",    "new",    "pin",        "pin.tmp", "tmp",  NULL,
+};
+
+char *uv_sidecar_name(const char *store, const char *what)
+{
+    return g_strconcat(store, ".", what, NULL);
+}
 
 int uv_open_dir(int dir_fd, const char *path, int extra)
 {
@@ -36,11 +48,28 @@ static int close_with(int fd, int result)
     return result;
 }
 
+/* A folder of its own counts only if nobody but root could have made it. */
+static bool has_own(int dir_fd, const char *store)
+{
+    g_autofree char *path = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
+    struct stat st;
+
+    return fstatat(dir_fd, UV_SIDECARS_OTHERS, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+           fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *uv_sidecars_path(int dir_fd, const char *store)
+{
+    return has_own(dir_fd, store) ? g_build_filename(UV_SIDECARS_OTHERS, store, NULL)
+                                  : g_strdup(UV_SIDECARS);
+}
+
 int uv_sidecars_open(int dir_fd, const char *store)
 {
-    int around = uv_open_dir(dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    g_autofree char *path = uv_sidecars_path(dir_fd, store);
 
-    return around < 0 ? around : close_with(around, uv_open_dir(around, store, O_NOFOLLOW));
+    return uv_open_dir(dir_fd, path, O_NOFOLLOW);
 }
 
 /* A folder below `dir_fd`, made if need be, with exactly this mode then. */
@@ -57,32 +86,18 @@ static int make_dir(int dir_fd, const char *name, mode_t mode, bool *ret_made)
     return fd;
 }
 
-/* It is of one user only while it was made for the folder's owner, and no other came. */
-static int settle_around(int dir_fd, int around, bool made, uid_t uid, gid_t gid)
-{
-    struct stat st, folder;
-
-    if (fstat(around, &st) < 0 || fstat(dir_fd, &folder) < 0)
-        return -errno;
-    bool his = (made ? folder.st_uid : st.st_uid) == uid;
-    if (his && !made)
-        return 0;
-    if (st.st_uid != (his ? uid : 0) && fchown(around, his ? uid : 0, his ? gid : 0) < 0)
-        return -errno;
-    return (st.st_mode & 07777) == AROUND_MODE || fchmod(around, AROUND_MODE) == 0 ? 0 : -errno;
-}
-
 /* Only what was its owner's: he may have put anything there. */
-static void give_file(int dir_fd, const char *name, uid_t from, uid_t uid, gid_t gid)
+static bool give_file(int dir_fd, const char *name, uid_t from, uid_t uid, gid_t gid)
 {
     struct stat st;
     int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
-        return;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == from)
-        (void)!fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+        return false;
+    bool given = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+                 st.st_uid == from && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0;
     close(fd);
+    return given;
 }
 
 /* A store's folder and what is in it, to whom the store belongs now. */
@@ -100,33 +115,109 @@ static int give(int own, uid_t uid, gid_t gid)
     if (!dir)
         return fd < 0 ? -errno : close_with(fd, -ENOMEM);
     for (struct dirent *entry; (entry = readdir(dir));)
-        give_file(own, entry->d_name, st.st_uid, uid, gid);
+        (void)give_file(own, entry->d_name, st.st_uid, uid, gid);
     closedir(dir);
     return fchown(own, uid, gid) < 0 ? -errno : 0;
 }
 
+/* False: it was not there. What is not as it must be is gone. */
+static bool move_file(int from, int to, const char *name, uid_t from_uid, uid_t uid, gid_t gid)
+{
+    if (renameat2(from, name, to, name, RENAME_NOREPLACE) < 0)
+        return false;
+    if (!give_file(to, name, from_uid, uid, gid))
+        unlinkat(to, name, 0);
+    return true;
+}
+
+/* What there is of the store in the folder of its owner until now. */
+static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t uid, gid_t gid)
+{
+    bool moved = true;
+
+    for (const char *const *what = uv_sidecar_names; *what; what++) {
+        g_autofree char *name = uv_sidecar_name(store, *what);
+        (void)move_file(from, to, name, from_uid, uid, gid);
+    }
+    for (unsigned n = 1; moved && n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = g_strdup_printf("%s." UV_SIDECAR_CONFLICT "-%u", store, n);
+        moved = move_file(from, to, name, from_uid, uid, gid);
+    }
+    return uv_sync_names(to);
+}
+
+/* As root. */
+static int make_own(int dir_fd, const char *store, uid_t uid, gid_t gid)
+{
+    bool made_others, made_own;
+    int others = make_dir(dir_fd, UV_SIDECARS_OTHERS, OTHERS_MODE, &made_others), own, ret;
+    struct stat st;
+
+    if (others < 0)
+        return others;
+    if (fstat(others, &st) < 0 || st.st_uid != 0)
+        return close_with(others, -EPERM);
+    own = make_dir(others, store, OWN_MODE, &made_own);
+    ret = own < 0 ? own : give(own, uid, gid);
+    if (ret == 0 && made_own)
+        ret = uv_sync_names(others);
+    if (ret == 0 && made_others)
+        ret = uv_sync_names(dir_fd);
+    close(others);
+    return ret < 0 && own >= 0 ? close_with(own, ret) : ret < 0 ? ret : own;
+}
+
+/*
+ * As root, for a store whose sidecars were in `common` or would be, which is somebody else's. They
+ * are its own if that is root or who owns the folder of the stores: anybody else may have planted
+ * them.
+ */
+static int leave_common(int dir_fd, int common, const char *store, uid_t uid, gid_t gid)
+{
+    struct stat st, folder;
+    int own, ret = 0;
+
+    if (fstat(common, &st) < 0 || fstat(dir_fd, &folder) < 0)
+        return -errno;
+    own = make_own(dir_fd, store, uid, gid);
+    if (own >= 0 && (st.st_uid == 0 || st.st_uid == folder.st_uid))
+        ret = move_all(common, own, store, st.st_uid, uid, gid);
+    return ret < 0 ? close_with(own, ret) : own;
+}
+
+static int make_common(int dir_fd, uid_t uid, gid_t gid, uid_t *ret_owner)
+{
+    bool made;
+    struct stat st;
+    int fd = make_dir(dir_fd, UV_SIDECARS, OWN_MODE, &made), ret = 0;
+
+    if (fd < 0)
+        return fd;
+    if (made && geteuid() == 0 && fchown(fd, uid, gid) < 0)
+        return close_with(fd, -errno);
+    if (made)
+        ret = uv_sync_names(dir_fd);
+    if (ret == 0 && fstat(fd, &st) < 0)
+        ret = -errno;
+    if (ret < 0)
+        return close_with(fd, ret);
+    *ret_owner = st.st_uid;
+    return fd;
+}
+
 int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
 {
-    bool root = geteuid() == 0, made_around, made_own;
-    int around = make_dir(dir_fd, UV_SIDECARS, AROUND_MODE, &made_around), own, ret = 0;
+    const bool root = geteuid() == 0;
+    uid_t owner = uid;
+    int fd, own;
 
-    if (around < 0)
-        return around;
-    if (root)
-        ret = settle_around(dir_fd, around, made_around, uid, gid);
-    if (ret < 0)
-        return close_with(around, ret);
-    own = make_dir(around, store, OWN_MODE, &made_own);
-    if (own < 0)
-        return close_with(around, own);
-    if (root)
-        ret = give(own, uid, gid);
-    if (ret == 0 && made_own)
-        ret = uv_sync_names(around);
-    if (ret == 0 && made_around)
-        ret = uv_sync_names(dir_fd);
-    close(around);
-    return ret < 0 ? close_with(own, ret) : own;
+    if (has_own(dir_fd, store))
+        return root ? make_own(dir_fd, store, uid, gid) : uv_sidecars_open(dir_fd, store);
+    fd = make_common(dir_fd, uid, gid, &owner);
+    if (fd < 0 || !root || owner == uid)
+        return fd;
+    own = leave_common(dir_fd, fd, store, uid, gid);
+    return close_with(fd, own);
 }
 
 static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)
@@ -140,13 +231,10 @@ static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)
 
 bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
 {
-    struct stat folder, st, own;
-    int around = uv_open_dir(dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    g_autofree char *path = uv_sidecars_path(dir_fd, store);
+    struct stat st;
 
-    if (around < 0)
-        return around == -ENOENT && fstat(dir_fd, &folder) == 0 && may_write(&folder, uid, gid);
-    bool known = fstat(around, &st) == 0;
-    bool there = known && fstatat(around, store, &own, AT_SYMLINK_NOFOLLOW) == 0;
-    close(around);
-    return known && (there ? own.st_uid : st.st_uid) == uid;
+    if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return st.st_uid == uid;
+    return errno == ENOENT && fstat(dir_fd, &st) == 0 && may_write(&st, uid, gid);
 }

@@ -2,22 +2,36 @@
 #pragma once
 
 /*
- * Where a store's sidecars are: ".uefivarsfs/STORE/" beside it, one folder for each store.
+ * Where a store's sidecars are: ".uefivarsfs/STORE.journal" and so on, beside it. That folder is
+ * 0700 and the owner's of the first store that needed it.
  *
- * That folder is its store's owner's and 0700, so stores of different owners can lie in one folder:
- * nobody reads, plants or swaps a sidecar of somebody else's store. The folder around them, 0711,
- * belongs to whom all of it is; as soon as there is a store of another than the folder's owner it
- * is root's. Where a store was given to somebody else (libvirt does so when a guest starts and
- * ends) root gives him its sidecars, too.
+ * Stores of several owners may lie in one folder. Those of the others have folders of their own,
+ * ".uefivarsfs-others/STORE/", 0700 and their store's owner's; what is around them, 0711, is
+ * root's, who alone makes them. So nobody reads, plants or swaps a sidecar of somebody else's
+ * store. Where a store was given to somebody else (libvirt does so when a guest starts and ends)
+ * root gives him its sidecars, too.
  */
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 #define UV_SIDECARS ".uefivarsfs"
+#define UV_SIDECARS_OTHERS ".uefivarsfs-others"
 
-/* The store's folder of sidecars, to be closed; for reading if we may, else O_PATH. A negative
- * errno: -ENOENT if there is none. */
+/* What is behind the store's name and a dot, all but "journal.conflict-N"; NULL-terminated. */
+extern const char *const uv_sidecar_names[];
+#define UV_SIDECAR_CONFLICT "journal.conflict"
+/* N of a journal that was set aside is at most that. */
+#define UV_CONFLICTS_MAX 9999u
+/* A store's name is at most NAME_MAX less this. */
+#define UV_SIDECAR_BYTES_MAX 24u
+
+/* The file's name in the folder of the sidecars; allocated. */
+char *uv_sidecar_name(const char *store, const char *what);
+/* That folder, below the store's; allocated. */
+char *uv_sidecars_path(int dir_fd, const char *store);
+/* The folder of the store's sidecars, to be closed; for reading if we may, else O_PATH. A negative
+ * errno: -ENOENT if there is none. It may be another owner's. */
 int uv_sidecars_open(int dir_fd, const char *store);
 /* As uv_sidecars_open(), made if need be, durably by name; root gives it to this user. */
 int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid);

@@ -223,7 +223,10 @@ class Images(unittest.TestCase):
             self.fill_over_and_over(device)
         finally:
             subprocess.run(["losetup", "-d", device], check=True)
-            shutil.rmtree("/dev/.uefivarsfs/" + os.path.basename(device), ignore_errors=True)
+            for name in (".lock", ".meta"):
+                sidecar = "/dev/.uefivarsfs/" + os.path.basename(device) + name
+                if os.path.exists(sidecar):
+                    os.unlink(sidecar)
             if not os.listdir("/dev/.uefivarsfs"):
                 os.rmdir("/dev/.uefivarsfs")
 

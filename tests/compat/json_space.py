@@ -87,7 +87,7 @@ class FullDisk(unittest.TestCase):
             self.assertEqual(values(host), expected)
         self.assertEqual(self.engine.stop(), 0)
         self.assertEqual(stored(self.engine.store), expected)
-        self.assertEqual(glob.glob(self.folder + "/.uefivarsfs/*/*journal*"), [])
+        self.assertEqual(glob.glob(self.folder + "/.uefivarsfs/*journal*"), [])
 
     def test_no_room_for_anything(self):
         self.fill()
@@ -119,7 +119,7 @@ class Owners(unittest.TestCase):
                 self.assertTrue(outcome.ok, outcome)
             self.assertEqual(engine.stop(), 0)
         self.assertEqual(stored(store), {f"V-{VENDOR}": b"1"})
-        sidecars = folder + "/.uefivarsfs/vars.json"
+        sidecars = folder + "/.uefivarsfs"
         for path in [store, sidecars] + glob.glob(sidecars + "/*"):
             self.assertEqual((os.stat(path).st_uid, os.stat(path).st_gid), (1234, 2345), path)
         self.assertEqual(os.stat(store).st_mode & 0o7777, 0o640)

@@ -104,7 +104,7 @@ class JsonStore(unittest.TestCase):
         virt_fw_vars("-i", TEMPLATE, "--output-json", self.store)
 
     def journal(self):
-        return os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json/journal"))
+        return os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json.journal"))
 
     def assert_same(self, found, expected):
         self.assertEqual(sorted(found), sorted(expected))

@@ -147,7 +147,7 @@ class Confinement(EngineTest):
         with open(store) as file:
             self.assertIn("A", [v["name"] for v in json.load(file)["variables"]])
         self.assertEqual(os.stat(store).st_uid, USER)
-        sidecars = os.stat(os.path.join(self.folder, ".uefivarsfs/other.json"))
+        sidecars = os.stat(os.path.join(self.folder, ".uefivarsfs"))
         self.assertEqual((sidecars.st_uid, sidecars.st_mode & 0o777), (USER, 0o700))
 
     def test_manual_lists_the_system_calls(self):
@@ -360,7 +360,7 @@ class Ending(EngineTest):
         with open(engine.store) as file:
             names = [v["name"] for v in json.load(file)["variables"]]
         self.assertEqual(len([n for n in names if n.startswith("V") and n[1:].isdigit()]), 50)
-        self.assertFalse(os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json/journal")))
+        self.assertFalse(os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json.journal")))
 
     def test_spawned_and_alone_it_ends(self):
         engine = self.engine(spawned=True)

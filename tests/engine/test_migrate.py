@@ -61,7 +61,7 @@ class TwoStores(EngineTest):
         old.set("Precious", p.TEST, p.NV_BS_RT, b"old")
         old.bye()
         self.guest(self.b, flags=p.HELLO_INCOMING).load(blob)
-        kept = names_in(os.path.join(self.folder, ".uefivarsfs/b.json/before-load"))
+        kept = names_in(os.path.join(self.folder, ".uefivarsfs/b.json.before-load"))
         self.assertEqual(kept["Precious"], b"old")
 
     def test_nothing_is_served_before_load(self):
@@ -125,7 +125,7 @@ class SharedStore(EngineTest):
         outcome = host.set_variable("Host", p.TEST, data=b"x")
         self.assertEqual(outcome.errno, 30)
         self.assertTrue(host.snapshot()["state"] & p.HOST_STATE_RELEASED)
-        self.assertFalse(os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json/journal")))
+        self.assertFalse(os.path.exists(os.path.join(self.folder, ".uefivarsfs/vars.json.journal")))
         self.assertEqual(names_in(self.a.store)["A"], b"1")
         guest.acquire()
         self.assertEqual(guest.get("A", p.TEST)[2], b"1")
@@ -144,7 +144,7 @@ class SharedStore(EngineTest):
         # Its state can still be loaded back: that is a decision, and the other is kept.
         guest.load(blob)
         self.assertEqual(guest.get("A", p.TEST)[2], b"1")
-        kept = names_in(os.path.join(self.folder, ".uefivarsfs/vars.json/before-load"))
+        kept = names_in(os.path.join(self.folder, ".uefivarsfs/vars.json.before-load"))
         self.assertEqual(kept["A"], b"2")
 
     def test_acquire_after_a_death(self):
@@ -168,7 +168,7 @@ class SharedStore(EngineTest):
         after = os.stat(self.a.store)
         self.assertEqual((before.st_ino, before.st_mtime_ns), (after.st_ino, after.st_mtime_ns))
         self.assertFalse(os.path.exists(
-            os.path.join(self.folder, ".uefivarsfs/vars.json/before-load")))
+            os.path.join(self.folder, ".uefivarsfs/vars.json.before-load")))
 
     def test_load_needs_the_lock(self):
         guest = self.guest(self.a)
@@ -235,7 +235,7 @@ class SharedStore(EngineTest):
             engine.stop()
         stored = names_in(self.a.store)
         self.assertEqual({n: stored[n] for n in model}, model)
-        sidecars = glob.glob(os.path.join(self.folder, ".uefivarsfs/*/*"))
+        sidecars = glob.glob(os.path.join(self.folder, ".uefivarsfs/*"))
         self.assertFalse([n for n in sidecars if "conflict" in n or "before-load" in n], sidecars)
 
 

@@ -103,23 +103,51 @@ class Permissions(unittest.TestCase):
                     os.kill(pid, signal.SIGKILL)  # what counts is in the journal
                     uvmount.wait_until(lambda: not mount.engine_pid(name), "its end")
                     self.assertEqual(mount.read(name, "B")[1], b"b")
-                self.refuse_strangers(self.source / ".uefivarsfs", folder)
+                self.refuse_strangers()
                 mount.stop()
                 for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
                     path = self.source / f"{name}.json"
                     self.assertIn('"B"', path.read_text())
                     self.assertEqual(path.stat().st_uid, uid)
 
-    def refuse_strangers(self, sidecars, folder):
+    def refuse_strangers(self):
+        others = self.source / ".uefivarsfs-others"
         for name, uid, stranger in (("a", OWNER, OTHER), ("b", OTHER, OWNER), ("c", 0, OWNER)):
-            own = sidecars / f"{name}.json"
+            own = self.source / ".uefivarsfs" if name == "a" else others / f"{name}.json"
+            lock = own / f"{name}.json.lock"
+            self.assertEqual(lock.stat().st_uid, uid)
             self.assertEqual((own.stat().st_uid, stat.S_IMODE(own.stat().st_mode)), (uid, 0o700))
-            for command in (["ls", own], ["cat", own / "lock"], ["touch", own / "tmp"],
-                            ["mv", own, sidecars / "moved"], ["rm", "-rf", own],
-                            ["mkdir", sidecars / "new.json"], ["touch", sidecars / "new"]):
+            for command in (["ls", own], ["cat", lock], ["touch", own / f"{name}.json.tmp"],
+                            ["mv", own, others / "moved"], ["rm", "-rf", own],
+                            ["mkdir", others / "new.json"], ["touch", others / "new"]):
                 self.assertNotEqual(as_user(stranger, *map(str, command)), 0, command)
+        self.assertEqual((others.stat().st_uid, stat.S_IMODE(others.stat().st_mode)), (0, 0o711))
+        self.assertFalse(list((self.source / ".uefivarsfs").glob("[bc].json*")))
+
+    def test_sidecars_of_one_owner(self):
+        """Where people and other programs look for them: .uefivarsfs/NAME.journal and so on."""
+        self.store("g", OWNER)
+        mount = self.mount("idle=60")
+        mount.write("g", "B", b"b")
+        sidecars = self.source / ".uefivarsfs"
+        names = {path.name for path in sidecars.iterdir()}
+        self.assertLessEqual({"g.json.journal", "g.json.lock"}, names)
         self.assertEqual((sidecars.stat().st_uid, stat.S_IMODE(sidecars.stat().st_mode)),
-                         (0, 0o711))
+                         (OWNER, 0o700))
+        self.assertFalse((self.source / ".uefivarsfs-others").exists())
+
+    def test_planted_sidecars_stay(self):
+        """What a stranger put into his folder for somebody else's store is not taken for its own."""
+        self.store("mine", OWNER)
+        self.store("yours", OTHER)
+        mount = self.mount("idle=60")
+        mount.write("mine", "B", b"b")
+        planted = self.source / ".uefivarsfs" / "yours.json.journal"
+        planted.write_bytes((planted.parent / "mine.json.journal").read_bytes())
+        os.chown(planted, OWNER, OWNER)
+        mount.write("yours", "C", b"c")
+        self.assertTrue(planted.exists())
+        self.assertNotIn("B-", " ".join(path.name for path in mount.vars("yours").iterdir()))
 
     def test_store_changes_its_owner(self):
         """libvirt gives a store to QEMU's user when a guest starts, and back when it ends."""
@@ -129,7 +157,9 @@ class Permissions(unittest.TestCase):
             os.chown(path, uid, uid)
             mount.write("g", "B", b"%d" % i)
             self.assertEqual(status_field(mount.engine_pid("g"), "Uid")[0], str(uid))
-            self.assertEqual((self.source / ".uefivarsfs/g.json/lock").stat().st_uid, uid)
+            sidecars = ".uefivarsfs-others/g.json" if i else ".uefivarsfs"
+            self.assertEqual((self.source / sidecars / "g.json.lock").stat().st_uid, uid)
+            self.assertEqual(len(list(self.source.glob(".uefivarsfs*/**/g.json.lock"))), 1)
             if i == 2:  # given away under the journal, as at a guest's end
                 os.chown(path, 0, 0)
             pid = mount.engine_pid("g")
@@ -137,7 +167,7 @@ class Permissions(unittest.TestCase):
             self.assertEqual(mount.read("g", "B")[1], b"%d" % i)
             uvmount.wait_until(lambda: not mount.engine_pid("g"), "its successor, too", 15)
         mount.stop()
-        self.assertEqual(list(self.source.glob(".uefivarsfs/*/journal*")), [])
+        self.assertEqual(list(self.source.glob(".uefivarsfs*/**/*.journal*")), [])
 
     def test_engine_has_its_descriptors_only(self):
         self.store("g", OWNER)

@@ -292,7 +292,7 @@ class Life(MountTest):
         self.assertEqual(mount.stop(), 0)
         self.assertEqual(mount.engines(), [])
         self.assertIn('"B"', (self.source / "h.json").read_text())
-        self.assertEqual(list(self.source.glob(".uefivarsfs/*/journal")), [])
+        self.assertEqual(list(self.source.glob(".uefivarsfs/*.journal")), [])
         self.assertFalse(mount.sockdir.exists())
 
     def test_unmount_with_guest(self):
@@ -423,7 +423,7 @@ class Life(MountTest):
             guest.bye()
         wait_until(lambda: os.listdir(mount.path / "guests") == ["h"], "the guest is gone", 15)
         self.assertNotIn(f"B-{uvproto.TEST}", os.listdir(mount.vars("h")))
-        self.assertEqual(len(list(self.source.glob(".uefivarsfs/g.json/journal.conflict-*"))), 1)
+        self.assertEqual(len(list(self.source.glob(".uefivarsfs/g.json.journal.conflict-*"))), 1)
 
 
 class Hostile(MountTest):

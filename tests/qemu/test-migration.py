@@ -79,7 +79,7 @@ class Migration(unittest.TestCase):
     def test_two_stores(self):
         engines = [self.engine(name) for name in ("one", "two")]
         self.chain(engines)
-        self.assertFalse(os.path.exists(f"{self.folder}/.uefivarsfs/two.json/journal.conflict-1"))
+        self.assertFalse(os.path.exists(f"{self.folder}/.uefivarsfs/two.json.journal.conflict-1"))
 
     def test_there_and_back(self):
         """The engine that let go takes the store again, as the target of the way back."""
@@ -199,7 +199,7 @@ class Snapshots(Migration):
         found = written(engine.variables())
         self.assertEqual(found, list(range(len(found))))
         self.assertGreater(len(found), 150)
-        self.assertTrue(os.path.exists(f"{self.folder}/.uefivarsfs/one.json/before-load"))
+        self.assertTrue(os.path.exists(f"{self.folder}/.uefivarsfs/one.json.before-load"))
 
     def test_started_from_a_snapshot(self):
         """-loadvm: another process, and no migration that comes in."""

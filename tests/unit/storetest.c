@@ -181,5 +181,5 @@ void store_fixture_expect(StoreFixture *f, const char *text)
 {
     scratch_expect(f->dir, "s.json", text);
     g_assert_false(scratch_exists(f->dir, STORE_JOURNAL));
-    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json/tmp"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.tmp"));
 }

@@ -41,7 +41,7 @@ typedef struct {
 } StoreFixture;
 typedef void (*StoreFixtureTest)(StoreFixture *f, gconstpointer keeper);
 
-#define STORE_JOURNAL ".uefivarsfs/s.json/journal"
+#define STORE_JOURNAL ".uefivarsfs/s.json.journal"
 
 /* As /PREFIX/direct/NAME and as /PREFIX/keeper/NAME. */
 void store_fixture_add(const char *prefix, const char *name, StoreFixtureTest test);

@@ -75,15 +75,13 @@ static void test_sidecars(Fixture *f, gconstpointer keeper)
     struct stat st;
 
     close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
-    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/vars.json/journal"));
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/vars.json.journal"));
     scratch_stat(f->dir, ".uefivarsfs", &st);
-    g_assert_cmpint(st.st_mode & 07777, ==, 0711);
-    scratch_stat(f->dir, ".uefivarsfs/vars.json", &st);
     g_assert_cmpint(st.st_mode & 07777, ==, 0700);
     g_assert_true(uv_folder_stat(f->folder, UV_FILE_JOURNAL, &st, NULL));
     g_assert_cmpint(st.st_mode & 07777, ==, 0600);
     g_assert_true(g_str_has_suffix(uv_folder_path(f->folder, UV_FILE_JOURNAL),
-                                   "/.uefivarsfs/vars.json/journal"));
+                                   "/.uefivarsfs/vars.json.journal"));
 }
 
 static void test_removed_sidecars(Fixture *f, gconstpointer keeper)
@@ -91,7 +89,7 @@ static void test_removed_sidecars(Fixture *f, gconstpointer keeper)
     close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
     scratch_remove(f->dir, ".uefivarsfs");
     close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
-    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/vars.json/journal"));
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/vars.json.journal"));
 }
 
 static void test_publish(Fixture *f, gconstpointer keeper)
@@ -108,7 +106,7 @@ static void test_publish(Fixture *f, gconstpointer keeper)
 static void test_conflicts(Fixture *f, gconstpointer keeper)
 {
     for (int i = 1; i <= 3; i++) {
-        g_autofree char *name = g_strdup_printf(".uefivarsfs/vars.json/journal.conflict-%d", i);
+        g_autofree char *name = g_strdup_printf(".uefivarsfs/vars.json.journal.conflict-%d", i);
 
         close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
         g_assert_true(uv_folder_rename(f->folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, NULL));
@@ -134,9 +132,9 @@ static void test_not_allowed(Fixture *f, gconstpointer keeper)
 static void test_planted_files(Fixture *f, gconstpointer keeper)
 {
     g_autofree char *target = g_build_filename(f->dir, "victim", NULL);
-    g_autofree char *journal = g_build_filename(f->dir, ".uefivarsfs/vars.json/journal", NULL);
-    g_autofree char *lock = g_build_filename(f->dir, ".uefivarsfs/vars.json/lock", NULL);
-    g_autofree char *temp = g_build_filename(f->dir, ".uefivarsfs/vars.json/tmp", NULL);
+    g_autofree char *journal = g_build_filename(f->dir, ".uefivarsfs/vars.json.journal", NULL);
+    g_autofree char *lock = g_build_filename(f->dir, ".uefivarsfs/vars.json.lock", NULL);
+    g_autofree char *temp = g_build_filename(f->dir, ".uefivarsfs/vars.json.tmp", NULL);
 
     close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
     g_assert_cmpint(g_unlink(journal), ==, 0);
@@ -167,7 +165,7 @@ static void test_symlinked_store(void)
     g_assert_no_error(error);
     close(uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &error));
     g_assert_true(scratch_exists(dir, "sub/real.json"));
-    g_assert_true(scratch_exists(dir, "sub/.uefivarsfs/real.json/lock"));
+    g_assert_true(scratch_exists(dir, "sub/.uefivarsfs/real.json.lock"));
     g_clear_pointer(&folder, uv_folder_free);
 
     dir_fd = open(dir, O_PATH | O_DIRECTORY);

@@ -86,7 +86,7 @@ static void set_up(World *world, gconstpointer data)
                      "");
     const char *path[] = {world->fw, NULL};
     world->set = desc_set_load(path, NULL);
-    g_autofree char *sidecars = g_build_filename(guest, ".uefivarsfs", "vars.fd", NULL);
+    g_autofree char *sidecars = g_build_filename(guest, ".uefivarsfs", NULL);
     g_assert_cmpint(g_mkdir_with_parents(sidecars, 0700), ==, 0);
     world->guest_fd = open(guest, O_RDONLY | O_DIRECTORY);
     g_assert_cmpint(world->guest_fd, >=, 0);
@@ -112,7 +112,7 @@ static char *make(World *world, const char *wish_text, uid_t uid)
     g_autoptr(GError) error = NULL;
     g_autoptr(DescInstantiation) made = desc_instantiation_new(choice, folders, &error);
 
-    int sidecars = openat(world->guest_fd, ".uefivarsfs/vars.fd", O_RDONLY | O_DIRECTORY);
+    int sidecars = openat(world->guest_fd, ".uefivarsfs", O_RDONLY | O_DIRECTORY);
     bool run = made &&
                desc_instantiation_run(made, world->guest_fd, sidecars, "vars.fd", uid, uid, &error);
     close(sidecars);
@@ -140,7 +140,7 @@ static void assert_made(World *world, const char *bytes, size_t size)
 static void assert_nothing_left(World *world)
 {
     g_assert_cmpint(faccessat(world->guest_fd, "vars.fd", F_OK, 0), <, 0);
-    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd/new", F_OK, 0), <, 0);
+    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd.new", F_OK, 0), <, 0);
 }
 
 static void test_split(World *world, gconstpointer data)
@@ -153,12 +153,12 @@ static void test_split(World *world, gconstpointer data)
 
     g_assert_null(make(world, "{}", owner));
     assert_made(world, bytes, 131072);
-    pin = read_made(world, ".uefivarsfs/vars.fd/pin", &size);
+    pin = read_made(world, ".uefivarsfs/vars.fd.pin", &size);
     g_assert_nonnull(strstr(pin, "1-split.json"));
     g_assert_cmpint(fstatat(world->guest_fd, "vars.fd", &st, 0), ==, 0);
     g_assert_cmpuint(st.st_uid, ==, owner);
     g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
-    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd/new", F_OK, 0), <, 0);
+    g_assert_cmpint(faccessat(world->guest_fd, ".uefivarsfs/vars.fd.new", F_OK, 0), <, 0);
 }
 
 /* The second time there is a store, and it stays as it is. */
@@ -252,7 +252,7 @@ static void test_another_file_system(World *world, gconstpointer data)
     const char *folders[] = {folder, NULL};
     g_autoptr(GError) error = NULL;
     g_autoptr(DescInstantiation) made = desc_instantiation_new(choice, folders, &error);
-    int sidecars = openat(world->guest_fd, ".uefivarsfs/vars.fd", O_RDONLY | O_DIRECTORY);
+    int sidecars = openat(world->guest_fd, ".uefivarsfs", O_RDONLY | O_DIRECTORY);
 
     g_assert_no_error(error);
     desc_instantiation_run(made, world->guest_fd, sidecars, "vars.fd", geteuid(), getegid(),

@@ -132,7 +132,7 @@ static void check_after(const char *dir, size_t acked, FaultKind kind, int at)
     file = scratch_read(dir, "s.json");
     g_assert_true(g_bytes_equal(file, found));
     g_assert_true(g_bytes_equal(file, before) || g_bytes_equal(file, after));
-    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json/journal"));
+    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json.journal"));
 }
 
 /* false: there is no such step, the work came to its end. */
@@ -206,8 +206,8 @@ static bool errors_at(FaultKind kind, int at, int code, bool in_place)
     store_test_open(&t, dir, "s.json", false);
     store_test_expect(&t, "after", "errors");
     store_test_drop(&t);
-    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json/journal"));
-    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json/tmp"));
+    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json.journal"));
+    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json.tmp"));
     scratch_free(dir);
     return reached;
 }
@@ -320,9 +320,9 @@ static unsigned count_images(const char *dir)
     g_autoptr(GBytes) bytes = NULL;
     unsigned count = 0;
 
-    if (!scratch_exists(dir, ".uefivarsfs/s.json/journal"))
+    if (!scratch_exists(dir, ".uefivarsfs/s.json.journal"))
         return 0;
-    bytes = scratch_read(dir, ".uefivarsfs/s.json/journal");
+    bytes = scratch_read(dir, ".uefivarsfs/s.json.journal");
     if (uv_journal_read(bytes, &content) != UV_JOURNAL_VALID)
         return 0;
     for (guint i = 0; i < content->records->len; i++)

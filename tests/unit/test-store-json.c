@@ -198,7 +198,7 @@ static void test_replace(StoreFixture *f, gconstpointer keeper)
     store_test_expect(&f->t, "A", NULL);
     store_test_expect(&f->t, "N", "new");
     g_autofree char *before = store_test_json("A", "1", NULL);
-    scratch_expect(f->dir, ".uefivarsfs/s.json/before-load", before);
+    scratch_expect(f->dir, ".uefivarsfs/s.json.before-load", before);
 }
 
 static int64_t mtime_of(StoreFixture *f, const char *name)
@@ -233,7 +233,7 @@ static void test_times(StoreFixture *f, gconstpointer keeper)
     g_assert_cmpint(mtime_of(f, "A"), ==, 1000);
     g_assert_cmpint(mtime_of(f, "B"), ==, f->t.store->identity.mtime_ns);
     store_test_drop(&f->t);
-    scratch_write(f->dir, ".uefivarsfs/s.json/meta", "nonsense");
+    scratch_write(f->dir, ".uefivarsfs/s.json.meta", "nonsense");
     store_test_open(&f->t, f->dir, "s.json", f->keeper);
     g_assert_cmpint(mtime_of(f, "A"), ==, f->t.store->identity.mtime_ns);
 }
@@ -352,8 +352,8 @@ static void test_owner_of_sidecars(StoreFixture *f, gconstpointer keeper)
     g_assert_cmpint(chown(path, 1234, 2345), ==, 0);
     store_test_reload(&f->t);
     store_test_put(&f->t, "A", "1");
-    for (const char *const *name = (const char *const[]){".uefivarsfs/s.json", STORE_JOURNAL,
-                                                         ".uefivarsfs/s.json/lock", NULL};
+    for (const char *const *name = (const char *const[]){".uefivarsfs", STORE_JOURNAL,
+                                                         ".uefivarsfs/s.json.lock", NULL};
          *name; name++) {
         scratch_stat(f->dir, *name, &st);
         g_assert_cmpuint(st.st_uid, ==, 1234);

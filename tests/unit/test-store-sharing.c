@@ -20,7 +20,7 @@ static void test_conflict(StoreFixture *f, gconstpointer keeper)
     g_autofree char *other = store_test_json("B", "qemu", NULL);
 
     for (int i = 1; i <= 2; i++) {
-        g_autofree char *name = g_strdup_printf(".uefivarsfs/s.json/journal.conflict-%d", i);
+        g_autofree char *name = g_strdup_printf(".uefivarsfs/s.json.journal.conflict-%d", i);
 
         store_test_put(&f->t, "A", "1");
         store_test_drop(&f->t);
@@ -283,8 +283,8 @@ static void test_set_aside_by_two(StoreFixture *f, gconstpointer keeper)
     g_assert_no_error(error);
     g_assert_cmpuint(variables->len, ==, 2);
     g_assert_true(scratch_exists(f->dir, STORE_JOURNAL));
-    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json/journal.conflict-1"));
-    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json/journal.conflict-2"));
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json.journal.conflict-1"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.journal.conflict-2"));
     uv_store_close(second.store);
     store_test_open(&f->t, f->dir, "s.json", false);
     store_test_expect(&f->t, "A", "acknowledged");
