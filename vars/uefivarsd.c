@@ -89,13 +89,16 @@ static bool open_sockets(Daemon *daemon, GError **error)
     return daemon->session_fd >= 0;
 }
 
-/* The store's owner may not be the folder's: then its sidecars' folder is made while we can. */
-static bool make_sidecars(const Daemon *daemon, GError **error)
+/* The store's owner may not be the folder's: then its sidecars' folder is made while we can.
+ * Without one the store can be read, and a write says what is missing. */
+static void make_sidecars(const Daemon *daemon)
 {
     const UvDaemonOptions *options = daemon->options;
+    g_autoptr(GError) error = NULL;
 
-    return !options->become || options->read_only ||
-           uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, error);
+    if (options->become && !options->read_only &&
+        !uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, &error))
+        uv_log(LOG_NOTICE, "%s", error->message);
 }
 
 static bool open_folder(Daemon *daemon, GError **error)
@@ -104,8 +107,9 @@ static bool open_folder(Daemon *daemon, GError **error)
 
     daemon->folder =
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
-    if (!daemon->folder || !make_sidecars(daemon, error))
+    if (!daemon->folder)
         return false;
+    make_sidecars(daemon);
     if (options->spawned)
         close(UV_FD_FOLDER); /* the folder has its own */
     return true;

@@ -3,6 +3,7 @@
 """Who owns what and who may do what: engines and sockets of a store's owner, links below SOURCE,
 control files."""
 
+import errno
 import grp
 import os
 import pathlib
@@ -148,6 +149,21 @@ class Permissions(unittest.TestCase):
         mount.write("yours", "C", b"c")
         self.assertTrue(planted.exists())
         self.assertNotIn("B-", " ".join(path.name for path in mount.vars("yours").iterdir()))
+
+    def test_read_only_file_system(self):
+        """A store that is another owner's than its folder can be read there, too."""
+        tmpfs = self.scratch.path / "tmpfs"
+        tmpfs.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", tmpfs], check=True)
+        self.scratch.stack.callback(subprocess.run, ["umount", "-l", tmpfs])
+        self.store("g", OWNER, tmpfs)
+        subprocess.run(["mount", "-o", "remount,ro", tmpfs], check=True)
+        mount = self.scratch.mount(tmpfs, "idle=60")
+        self.assertEqual(mount.read("g", "A")[1], b"g")
+        with self.assertRaises(OSError) as caught:
+            mount.write("g", "B", b"b")
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+        self.assertIn("Read-only file system", mount.status("g")["last-refusal"])
 
     def test_store_changes_its_owner(self):
         """libvirt gives a store to QEMU's user when a guest starts, and back when it ends."""
