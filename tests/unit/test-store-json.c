@@ -352,8 +352,8 @@ static void test_owner_of_sidecars(StoreFixture *f, gconstpointer keeper)
     g_assert_cmpint(chown(path, 1234, 2345), ==, 0);
     store_test_reload(&f->t);
     store_test_put(&f->t, "A", "1");
-    for (const char *const *name = (const char *const[]){".uefivarsfs", STORE_JOURNAL,
-                                                         ".uefivarsfs/s.json.lock", NULL};
+    for (const char *const *name =
+             (const char *const[]){".uefivarsfs", STORE_JOURNAL, ".uefivarsfs/s.json.lock", NULL};
          *name; name++) {
         scratch_stat(f->dir, *name, &st);
         g_assert_cmpuint(st.st_uid, ==, 1234);
