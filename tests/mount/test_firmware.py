@@ -108,7 +108,7 @@ class Firmware(unittest.TestCase):
             {"device": "flash", "mode": "stateless",
              "executable": {"filename": "/new/CODE.fd", "format": "raw"}}))
         self.assertEqual((firmware / "mode").read_text(), "split\n")
-        (self.source / "g" / ".uefivarsfs" / "vars.fd" / "pin").unlink()
+        (self.source / "g" / ".uefivarsfs" / "vars.fd.pin").unlink()
         self.assertNotIn("pinned", (firmware / "why").read_text())
 
     def test_instantiate(self):

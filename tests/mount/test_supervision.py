@@ -401,7 +401,7 @@ class Life(MountTest):
                 take(path)
                 guests = mount.path / "guests"
                 self.assertEqual(os.listdir(guests), ["h"] if i else [])
-                kept = self.source / ".uefivarsfs" / "g.json" / f"journal.conflict-{i + 1}"
+                kept = self.source / ".uefivarsfs" / f"g.json.journal.conflict-{i + 1}"
                 self.assertIn("B".encode("utf-16le"), kept.read_bytes())
                 self.assertIn(f"removed or renamed before it had every change: the others are kept "
                               f"in {kept}", mount.log.read_text())
