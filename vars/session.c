@@ -39,22 +39,23 @@ void uv_session_file_free(UvSessionFile *file)
 }
 
 /*
- * FNV-1a over words of eight bytes, the last one filled up with zeros. Finds torn writes; nobody
- * who can write this file needs to forge it.
+ * As FNV-1a, but over words of eight bytes (the last one filled up with zeros), whose upper bits
+ * are mixed in below. Finds torn writes; nobody who can write this file needs to forge it.
  */
-static uint64_t fnv1a(uint64_t hash, const uint8_t *bytes, size_t size)
+static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; at < size; at += 8) {
         uint64_t word = 0;
         memcpy(&word, bytes + at, MIN(size - at, 8));
         hash = (hash ^ GUINT64_FROM_LE(word)) * UINT64_C(0x100000001b3);
+        hash ^= hash >> 32;
     }
     return hash;
 }
 
 static uint64_t checksum(const uint8_t *header, const uint8_t *body, size_t body_bytes)
 {
-    return fnv1a(fnv1a(UINT64_C(0xcbf29ce484222325), header, CHECKSUM_AT), body, body_bytes);
+    return mix(mix(UINT64_C(0xcbf29ce484222325), header, CHECKSUM_AT), body, body_bytes);
 }
 
 static bool read_whole(int fd, void *buffer, size_t size, off_t at)
