@@ -102,7 +102,7 @@ class Permissions(unittest.TestCase):
                     pid = mount.engine_pid(name)
                     self.assertEqual(status_field(pid, "Uid")[0], str(uid))
                     os.kill(pid, signal.SIGKILL)  # what counts is in the journal
-                    uvmount.wait_until(lambda: not mount.engine_pid(name), "its end")
+                    uvmount.wait_until(lambda: not uvmount.alive(pid), "its end")
                     self.assertEqual(mount.read(name, "B")[1], b"b")
                 self.refuse_strangers()
                 mount.stop()
