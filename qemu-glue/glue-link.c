@@ -267,6 +267,19 @@ static GBytes *receive_reply(GlueLink *link, uint16_t type, size_t likely_bytes,
     return g_bytes_new_from_bytes(whole, UV_WIRE_HEADER_BYTES, bytes);
 }
 
+/* Who refuses us at once may have hung up before HELLO came, and said why. */
+static void take_last_words(GlueLink *link, GError **error)
+{
+    g_autoptr(GError) said = NULL;
+    g_autoptr(GBytes) reply =
+        receive_reply(link, UV_WIRE_HELLO, LONGER_BYTES, 0, g_get_monotonic_time(), &said);
+
+    if (g_error_matches(said, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED)) {
+        g_clear_error(error);
+        *error = g_steal_pointer(&said);
+    }
+}
+
 GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, gint64 deadline, GError **error)
 {
@@ -280,6 +293,8 @@ GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_
     if (send_frame(link, type, payload, bytes, deadline, &why))
         reply = receive_reply(link, type, MIN(reply_max, bytes + LONGER_BYTES), reply_max, deadline,
                               &why);
+    else if (type == UV_WIRE_HELLO)
+        take_last_words(link, &why);
     if (why) {
         if (!g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED))
             glue_link_close(link);
