@@ -3,6 +3,7 @@
 #include "json-lines.h"
 
 #include <gio/gio.h>
+#include <string.h>
 
 /*
  * json-glib's parser calls itself for every nested value, so a file of brackets would take its
@@ -15,6 +16,8 @@ struct DescJson {
     char *name;
     JsonParser *parser;
     GHashTable *lines; /* "object pointer/member" -> line */
+    char *repeated;    /* the first member that its object had already; NULL: none */
+    unsigned repeated_line;
 };
 
 static char *line_key(JsonObject *object, const char *member)
@@ -27,7 +30,11 @@ static void on_member(JsonParser *parser, JsonObject *object, const char *member
     DescJson *json = data;
     unsigned line = json_parser_get_current_line(parser);
 
-    g_hash_table_insert(json->lines, line_key(object, member), GUINT_TO_POINTER(line));
+    if (!g_hash_table_insert(json->lines, line_key(object, member), GUINT_TO_POINTER(line)) &&
+        !json->repeated) {
+        json->repeated = g_strdup(member);
+        json->repeated_line = line;
+    }
 }
 
 static bool has_too_many_brackets(const char *text, size_t size)
@@ -82,10 +89,75 @@ DescJson *desc_json_parse(const char *name, const char *text, size_t size, GErro
     return g_steal_pointer(&json);
 }
 
+/* The end of the string that begins behind the quote at `at`, and whether it escapes a NUL. */
+static size_t string_end(const char *text, size_t size, size_t at, bool *ret_nul)
+{
+    static const char nul[] = "\\u0000";
+
+    *ret_nul = false;
+    for (at++; at < size && text[at] != '"'; at++) {
+        if (text[at] != '\\')
+            continue;
+        *ret_nul |= size - at >= strlen(nul) && memcmp(text + at, nul, strlen(nul)) == 0;
+        at++;
+    }
+    return MIN(at, size);
+}
+
+static bool is_key(const char *text, size_t size, size_t end)
+{
+    do
+        end++;
+    while (end < size && g_ascii_isspace(text[end]));
+    return end < size && text[end] == ':';
+}
+
+/* json-glib ends a string at an escaped NUL and drops the rest. */
+static bool refuse_nul(const char *name, const char *text, size_t size, GError **error)
+{
+    size_t key = 0, key_size = 0;
+    unsigned line = 1;
+    bool nul;
+
+    for (size_t at = 0; at < size; at++) {
+        line += text[at] == '\n';
+        if (text[at] != '"')
+            continue;
+        const size_t start = at + 1;
+
+        at = string_end(text, size, at, &nul);
+        if (is_key(text, size, at)) {
+            key = start;
+            key_size = at - start;
+        }
+        if (nul) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %.*s: contains a NUL",
+                        name, line, (int)key_size, text + key);
+            return false;
+        }
+    }
+    return true;
+}
+
+DescJson *desc_json_parse_strict(const char *name, const char *text, size_t size, GError **error)
+{
+    g_autoptr(DescJson) json = desc_json_parse(name, text, size, error);
+
+    if (!json || !refuse_nul(name, text, size, error))
+        return NULL;
+    if (json->repeated) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: given twice", name,
+                    json->repeated_line, json->repeated);
+        return NULL;
+    }
+    return g_steal_pointer(&json);
+}
+
 void desc_json_free(DescJson *json)
 {
     if (!json)
         return;
+    g_free(json->repeated);
     g_clear_object(&json->parser);
     g_clear_pointer(&json->lines, g_hash_table_unref);
     g_free(json->name);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* config.json: what a guest asks for. Strict: an unknown key, word or type is an error that names
- * it. */
+/* config.json: what a guest asks for. Strict: an unknown key, word or type, a key given twice and a
+ * NUL in a text are errors that name it. */
 
 #include "desc.h"
 
 #include <gio/gio.h>
 
+/* As the mount's and the engine's options: less than a page holds no boot's variables. */
+#define WISH_SIZE_MIN 4096u
 #define WISH_SIZE_MAX (8u * 1024 * 1024)
 
 static const char *const wish_keys[] = {"architecture",
@@ -144,8 +146,9 @@ static bool read_rest(DescWish *wish, const DescJson *json, JsonObject *root, GE
     if (wish->descriptor && strchr(wish->descriptor, '/'))
         return desc_json_fail(json, root, "descriptor", error, "expected a file name, not a path");
     if (json_object_has_member(root, "size") &&
-        (wish->size_bytes == 0 || wish->size_bytes > WISH_SIZE_MAX))
-        return desc_json_fail(json, root, "size", error, "expected 1 to %u bytes", WISH_SIZE_MAX);
+        (wish->size_bytes < WISH_SIZE_MIN || wish->size_bytes > WISH_SIZE_MAX))
+        return desc_json_fail(json, root, "size", error, "expected %u to %u bytes", WISH_SIZE_MIN,
+                              WISH_SIZE_MAX);
     return true;
 }
 
@@ -157,7 +160,7 @@ DescWish *desc_wish_parse(const char *text, size_t size, GError **error)
 
     if (size == 0)
         return g_steal_pointer(&wish);
-    json = desc_json_parse("config.json", text, size, error);
+    json = desc_json_parse_strict("config.json", text, size, error);
     if (!json)
         return NULL;
     root = desc_json_root(json);

@@ -212,7 +212,7 @@ static bool set_umask(FsOptions *options, const char *name, const char *value, G
 static bool set_size(FsOptions *options, const char *name, const char *value, GError **error)
 {
     guint64 size;
-    if (!number(name, value, 4096, UV_STORAGE_MAX, &size, error)) {
+    if (!number(name, value, UV_STORAGE_MIN, UV_STORAGE_MAX, &size, error)) {
         return false;
     }
     options->size_bytes = size;

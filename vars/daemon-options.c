@@ -65,8 +65,8 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--store", "a store is needed (see --help)");
     if (!options->socket)
         return refuse(error, "--socket", "a socket is needed (see --help)");
-    if (raw->size < 1 || raw->size > UV_STORAGE_MAX)
-        return refuse(error, "--size", "1 to 8388608 bytes");
+    if (raw->size < UV_STORAGE_MIN || raw->size > UV_STORAGE_MAX)
+        return refuse(error, "--size", "4096 to 8388608 bytes");
     if (raw->varcheck && !parse_varcheck(raw->varcheck, &options->service.varcheck))
         return refuse(error, "--varcheck", "strict, edk2 or off");
     if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))

@@ -15,7 +15,9 @@
 #define UV_VARIABLE_MAX                                                                            \
     (UV_MM_BUFFER_MAX - EFI_MM_HEADER_BYTES - EFI_MM_VARIABLE_HEADER_BYTES - EFI_MM_ACCESS_BYTES)
 
-/* Storage in total: QEMU's default for `size`, and the most that can be asked for. */
+/* Storage in total: the least and the most that can be asked for (less than a page holds no boot's
+ * variables), and QEMU's default for `size`. */
+#define UV_STORAGE_MIN 4096u
 #define UV_STORAGE_DEFAULT 262144u
 #define UV_STORAGE_MAX (8u * 1024 * 1024)
 

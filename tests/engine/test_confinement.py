@@ -236,7 +236,7 @@ class Starting(EngineTest):
         self.assertEqual(self.run_engine("--version").returncode, 0)
         self.assertIn("--store", self.run_engine("--help").stdout)
         for arguments in ((), ("--store", "x"), ("--socket", "x"), ("--bad",), ("extra",),
-                          ("--store", "x", "--socket", "y", "--size", "0"),
+                          ("--store", "x", "--socket", "y", "--size", "4095"),
                           ("--store", "x", "--socket", "y", "--size", "9000000"),
                           ("--store", "x", "--socket", "y", "--sandbox=maybe"),
                           ("--store", "x", "--socket", "y", "--varcheck=perhaps")):

@@ -147,8 +147,19 @@ static const WishRow bad_wishes[] = {
     {"descriptor-path", "{\"descriptor\":\"../x.json\"}", "expected a file name"},
     {"size-type", "{\"size\":\"big\"}", "size: expected a whole number"},
     {"size-negative", "{\"size\":-1}", "size: expected a whole number"},
-    {"size-zero", "{\"size\":0}", "expected 1 to 8388608 bytes"},
-    {"size-large", "{\"size\":8388609}", "expected 1 to 8388608 bytes"},
+    {"size-zero", "{\"size\":0}", "size: expected 4096 to 8388608 bytes"},
+    {"size-small", "{\"size\":4095}", "size: expected 4096 to 8388608 bytes"},
+    {"size-large", "{\"size\":8388609}", "size: expected 4096 to 8388608 bytes"},
+    {"key-twice", "{\"machine\":\"q35\",\n\"machine\":\"pc\"}",
+     "config.json:2: machine: given twice"},
+    {"key-twice-escaped", "{\"size\":65536,\"s\\u0069ze\":65536}", "size: given twice"},
+    {"feature-twice", "{\"features\":{\"secure-boot\":true,\n\"secure-boot\":true}}",
+     "config.json:2: secure-boot: given twice"},
+    {"nul-in-text", "{\"mode\":\"split\",\n\"machine\":\"q35\\u0000\"}",
+     "config.json:2: machine: contains a NUL"},
+    {"nul-in-key", "{\n\"machine\\u0000x\":\"q35\"}",
+     "config.json:2: machine\\u0000x: contains a NUL"},
+    {"nul-first", "{\"machine\":\"\\u0000\"}", "machine: contains a NUL"},
     {"force-type", "{\"force-secure-boot\":1}", "expected true or false"},
 };
 
@@ -160,6 +171,14 @@ static void test_bad_wish(gconstpointer data)
 
     g_assert_null(wish);
     g_assert_nonnull(strstr(error->message, row->says));
+}
+
+/* A backslash that is itself escaped begins nothing. */
+static void test_wish_backslash(void)
+{
+    g_autoptr(DescWish) wish = wish_of("{\"template\":\"/a\\\\u0000.json\"}");
+
+    g_assert_cmpstr(desc_wish_template(wish), ==, "/a\\u0000.json");
 }
 
 static void test_wish_settings(void)
@@ -459,6 +478,7 @@ int main(int argc, char **argv)
     add_rows("store", store_rows, G_N_ELEMENTS(store_rows), sizeof(StoreRow),
              offsetof(StoreRow, descriptor), test_store_kind);
     g_test_add_func("/descriptors/host", test_host);
+    g_test_add_func("/descriptors/wish-backslash", test_wish_backslash);
     g_test_add_func("/descriptors/wish-settings", test_wish_settings);
     g_test_add_func("/descriptors/malformed", test_malformed);
     g_test_add_func("/descriptors/problem-line", test_problem_line);
