@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What lies beside a guest's store: the pin of its firmware, the folder itself.
- */
+/* What lies beside a guest's store: the pin of its firmware, the folder itself. */
 
 #include "fleet-private.h"
 

@@ -102,6 +102,8 @@ static int write_new(int folder, const char *temporary, const FsGuest *guest, GB
     gsize size;
     const char *bytes = g_bytes_get_data(text, &size);
     autofd fd = fs_beneath_open(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    uid_t uid;
+    gid_t gid;
 
     if (fd < 0) {
         return -fd;
@@ -113,8 +115,9 @@ static int write_new(int folder, const char *temporary, const FsGuest *guest, GB
         }
         done += n;
     }
+    fs_guest_owner(guest, &uid, &gid);
     /* As an ordinary user it is ours already. */
-    if (getuid() == 0 && fchown(fd, fs_guest_uid(guest), fs_guest_gid(guest)) < 0) {
+    if (getuid() == 0 && fchown(fd, uid, gid) < 0) {
         return errno;
     }
     return fsync(fd) < 0 ? errno : 0;

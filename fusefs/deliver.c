@@ -11,7 +11,7 @@
 typedef struct {
     FsGuest *guest;
     char *name;
-    bool appeared, removed;
+    FsEntryEvent event;
 } FsEntryChange;
 
 static void change_free(FsEntryChange *change)
@@ -43,15 +43,14 @@ void fs_fleet_set_quiet(FsFleet *fleet, bool quiet)
     fleet->quiet = quiet;
 }
 
-void fleet_entry_changed(FsGuest *guest, const char *name, bool appeared, bool removed)
+void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event)
 {
     if (!guest->fleet->events.entry_changed)
         return;
     FsEntryChange *change = g_new0(FsEntryChange, 1);
     change->guest = guest;
     change->name = g_strdup(name);
-    change->appeared = appeared;
-    change->removed = removed;
+    change->event = event;
     g_queue_push_tail(&guest->fleet->changes, change);
     fleet_wake(guest->fleet);
 }
@@ -61,8 +60,8 @@ static void deliver_changes(FsFleet *fleet)
     FsEntryChange *change;
     while ((change = g_queue_pop_head(&fleet->changes))) {
         if (!change->guest->gone)
-            fleet->events.entry_changed(change->guest, change->name, change->appeared,
-                                        change->removed, fleet->events_data);
+            fleet->events.entry_changed(change->guest, change->name, change->event,
+                                        fleet->events_data);
         change_free(change);
     }
 }

@@ -15,7 +15,6 @@ struct FsFirmware {
 
 /* As the files are now; loaded when somebody needs them first. Owned by `firmware`. */
 const DescSet *fs_firmware_descriptors(FsFirmware *firmware);
-DescWish *fs_firmware_wish(const FsGuest *guest, GError **error);
 /* Never NULL; one that only says why if config.json is wrong. */
 DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest);
 

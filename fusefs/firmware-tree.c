@@ -2,9 +2,11 @@
 
 /*
  * How choices show:
- *   guests/G/firmware/FILE               what descriptors/ makes of the guest's choice, and
- * `instantiate` firmware/descriptors/NN-name.json/FILE   each descriptor by itself
- *   firmware/default/ARCH/INTERFACE      a link to the first match
+ * guests/G/firmware/FILE: what descriptors/ makes of the guest's choice, and `instantiate`;
+ *
+ * firmware/descriptors/NN-name.json/FILE: each descriptor by itself;
+ *
+ * firmware/default/ARCH/INTERFACE: a link to the first match.
  */
 
 #include "firmware-private.h"
@@ -174,11 +176,6 @@ static TopPath top_path(const char *path)
     return (TopPath){part, *path ? g_strv_length(part) : 0};
 }
 
-static bool has_word(const char *const *words, const char *word)
-{
-    return g_strv_contains(words, word);
-}
-
 static mode_t look_descriptor(const DescSet *set, const TopPath *path)
 {
     const Desc *desc = path->n > 1 ? desc_set_find(set, path->part[1]) : NULL;
@@ -198,7 +195,7 @@ static mode_t look_default(const DescSet *set, const TopPath *path)
 {
     if (path->n == 1)
         return S_IFDIR | 0755;
-    if (path->n > 3 || !has_word(desc_set_architectures(set), path->part[1]))
+    if (path->n > 3 || !g_strv_contains(desc_set_architectures(set), path->part[1]))
         return 0;
     if (path->n == 2)
         return S_IFDIR | 0755;

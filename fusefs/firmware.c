@@ -61,7 +61,7 @@ const DescSet *fs_firmware_descriptors(FsFirmware *firmware)
     return firmware->set;
 }
 
-DescWish *fs_firmware_wish(const FsGuest *guest, GError **error)
+static DescWish *read_wish(const FsGuest *guest, GError **error)
 {
     const FsFleet *fleet = fs_guest_fleet(guest);
     g_autoptr(GError) unreadable = NULL;
@@ -84,7 +84,7 @@ DescWish *fs_firmware_wish(const FsGuest *guest, GError **error)
 DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DescWish) wish = fs_firmware_wish(guest, &error);
+    g_autoptr(DescWish) wish = read_wish(guest, &error);
     g_autofree char *pin = fs_guest_read_pin(guest);
 
     if (!wish)
@@ -103,7 +103,7 @@ static const char *const *template_folders(FsFirmware *firmware)
 void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go_on, void *data)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DescWish) wish = fs_firmware_wish(guest, &error);
+    g_autoptr(DescWish) wish = read_wish(guest, &error);
     g_autoptr(DescChoice) choice = NULL;
     DescInstantiation *what = NULL;
 
@@ -155,7 +155,7 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *argumen
                                  GError **error)
 {
     FsFirmware *firmware = data;
-    g_autoptr(DescWish) wish = fs_firmware_wish(guest, error);
+    g_autoptr(DescWish) wish = read_wish(guest, error);
     g_autoptr(DescChoice) choice = NULL;
 
     if (!wish)

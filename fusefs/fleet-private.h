@@ -157,7 +157,6 @@ struct FsFleet {
 
 /* registry.c */
 bool fleet_scan(FsFleet *fleet, GError **error);
-FsGuest *fleet_add_guest(FsFleet *fleet, const char *name, FsRule rule);
 /* Looks at SOURCE again for this name: adds, changes or retires the guest. */
 void fleet_review(FsFleet *fleet, const char *name);
 void fleet_retire(FsGuest *guest);
@@ -173,7 +172,7 @@ void deliver_stop(FsFleet *fleet); /* what is queued and finished is delivered s
 void fleet_dispatch(FsFleet *fleet);
 void fleet_wake(FsFleet *fleet);                   /* ... in the next turn */
 void fleet_due(FsFleet *fleet, int64_t monotonic); /* the timer fires then at the latest */
-void fleet_entry_changed(FsGuest *guest, const char *name, bool appeared, bool removed);
+void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event);
 
 /* guest.c */
 FsLive *guest_live(FsGuest *guest);
@@ -182,7 +181,6 @@ void guest_free(FsGuest *guest);
 /* The store's file is what the replica is of. With an engine a journal is nothing unusual. */
 bool guest_replica_valid(FsGuest *guest, bool engine);
 bool guest_has_store(const FsGuest *guest);
-void guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid);
 
 /* memory.c: what replicas without an engine may take, all together */
 void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */

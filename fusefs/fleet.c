@@ -226,11 +226,6 @@ bool fs_fleet_is_file(const FsFleet *fleet)
     return fleet->source->store != NULL;
 }
 
-const char *fs_fleet_sockdir(const FsFleet *fleet)
-{
-    return fleet->sockdir->path;
-}
-
 const char *fs_fleet_source(const FsFleet *fleet)
 {
     return fleet->source->path;

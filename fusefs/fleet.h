@@ -39,14 +39,19 @@ typedef enum {
     FS_START_GUEST,
 } FsStart;
 
+typedef enum {
+    FS_ENTRY_APPEARED,
+    FS_ENTRY_CHANGED,
+    FS_ENTRY_REMOVED,
+} FsEntryEvent;
+
 /* What the tree is told; called from the main loop, never from inside a call into the fleet. */
 typedef struct {
     /* A guest is new in, or gone from, guests/. */
     void (*guest_added)(FsGuest *guest, void *data);
     void (*guest_removed)(FsGuest *guest, void *data); /* the pointer is dead afterwards */
-    /* One entry of vars/ appeared, changed or went away; the replica is up to date already. */
-    void (*entry_changed)(FsGuest *guest, const char *name, bool appeared, bool removed,
-                          void *data);
+    /* Of one entry of vars/; the replica is up to date already. */
+    void (*entry_changed)(FsGuest *guest, const char *name, FsEntryEvent event, void *data);
     /*
      * An engine is about to be started (this one may be called from inside a call into the fleet).
      * Appends the options that the guest's config.json asks for (`arguments` owns its strings:
@@ -81,7 +86,6 @@ int64_t fs_fleet_next_turn(const FsFleet *fleet);
  */
 void fs_fleet_set_quiet(FsFleet *fleet, bool quiet);
 bool fs_fleet_is_file(const FsFleet *fleet);
-const char *fs_fleet_sockdir(const FsFleet *fleet);
 const char *fs_fleet_source(const FsFleet *fleet);
 
 /* Guests in a stable order: `after` is a guest's sequence (0: from the start). Starts no engine. */
@@ -105,11 +109,9 @@ char *fs_guest_read_pin(const FsGuest *guest);
 int fs_guest_open_folder(const FsGuest *guest, char **ret_store);
 /* The guest that had this name and sequence, if it is still the same one; NULL otherwise. */
 FsGuest *fs_fleet_find(FsFleet *fleet, const char *name, uint64_t sequence);
-uid_t fs_guest_uid(const FsGuest *guest); /* of the store's owner, else SOURCE's */
-gid_t fs_guest_gid(const FsGuest *guest);
-int64_t fs_guest_mtime_ns(const FsGuest *guest);
-/* Of the same, all at once. */
+/* Of the store, else of what stands for it (the guest's folder, SOURCE). */
 void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat);
+void fs_guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid);
 /* Losers of the naming rules, for status.json: paths, NULL terminated; borrowed. */
 const char *const *fs_guest_shadowed(const FsGuest *guest);
 /* A per-guest place for the tree's own state (nodes, staging files); freed with the guest. */

@@ -108,16 +108,17 @@ static bool put_entry(FsGuest *guest, const char *name, GBytes *content, int64_t
     if (fs_replica_bytes(live->replica) + g_bytes_get_size(content) > REPLICA_MAX ||
         fs_replica_count(live->replica) >= ENTRIES_MAX)
         return false;
-    bool appeared = !fs_replica_lookup(live->replica, name);
+    FsEntryEvent event =
+        fs_replica_lookup(live->replica, name) ? FS_ENTRY_CHANGED : FS_ENTRY_APPEARED;
     if (fs_replica_put(live->replica, name, content, mtime_ns) && live->filled)
-        fleet_entry_changed(guest, name, appeared, false);
+        fleet_entry_changed(guest, name, event);
     return true;
 }
 
 static void remove_entry(FsGuest *guest, const char *name)
 {
     if (fs_replica_remove(guest->live->replica, name) && guest->live->filled)
-        fleet_entry_changed(guest, name, false, true);
+        fleet_entry_changed(guest, name, FS_ENTRY_REMOVED);
 }
 
 /* What the snapshot does not name is gone. */

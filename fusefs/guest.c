@@ -204,43 +204,18 @@ char *fs_guest_socket_path(const FsGuest *guest)
     return fs_sockdir_file(guest->fleet->sockdir, guest_hash((FsGuest *)guest), ".sock");
 }
 
-static void stat_owner(const FsGuest *guest, struct stat *ret_stat)
+void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat)
 {
     fs_source_stat_owner(guest->fleet->source, guest->rule, guest->name, ret_stat);
 }
 
-void guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid)
+void fs_guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid)
 {
     struct stat st;
-    stat_owner(guest, &st);
+
+    fs_guest_stat(guest, &st);
     *ret_uid = st.st_uid;
     *ret_gid = st.st_gid;
-}
-
-void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat)
-{
-    stat_owner(guest, ret_stat);
-}
-
-uid_t fs_guest_uid(const FsGuest *guest)
-{
-    struct stat st;
-    stat_owner(guest, &st);
-    return st.st_uid;
-}
-
-gid_t fs_guest_gid(const FsGuest *guest)
-{
-    struct stat st;
-    stat_owner(guest, &st);
-    return st.st_gid;
-}
-
-int64_t fs_guest_mtime_ns(const FsGuest *guest)
-{
-    struct stat st;
-    stat_owner(guest, &st);
-    return nanoseconds(&st.st_mtim);
 }
 
 const char *const *fs_guest_shadowed(const FsGuest *guest)

@@ -66,7 +66,7 @@ int guest_listen(FsGuest *guest)
         return 0;
     if (guest->away)
         return -EAGAIN; /* an engine has it, and will hand it back */
-    guest_owner(guest, &uid, &gid);
+    fs_guest_owner(guest, &uid, &gid);
     int fd = fs_sockdir_listen_guest(fleet->sockdir, guest_hash(guest), uid, gid);
     if (fd < 0)
         return fd;

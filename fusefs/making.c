@@ -120,8 +120,7 @@ bool fs_making_start(FsGuest *guest, DescInstantiation *what, FsContinue go_on, 
     making->guest_sequence = fs_guest_sequence(guest);
     making->store_name = store_name(what, place);
     making->folder_fd = folder_fd;
-    making->uid = fs_guest_uid(guest);
-    making->gid = fs_guest_gid(guest);
+    fs_guest_owner(guest, &making->uid, &making->gid);
     making->go_on = go_on;
     making->data = data;
     task = g_task_new(NULL, NULL, making_done, NULL);

@@ -30,6 +30,7 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->offset = 0;
     op->size = 0;
     op->flags = 0;
+    op->error = 0;
     op->plus = false;
     op->waiting = false;
     op->as_entry = false;
@@ -103,7 +104,7 @@ static void go_on(FsGuest *guest, int error, void *data)
     if (!error) {
         op->step(op);
     } else if (guest && op->or_else) {
-        op->flags = error;
+        op->error = error;
         op->or_else(op);
     } else {
         fs_op_error(op, error);
@@ -178,20 +179,11 @@ static void called(FsGuest *guest, int error, GBytes *reply, void *data)
 {
     FsOp *op = data;
 
-    op->waiting = false;
     g_clear_pointer(&op->content, g_bytes_unref);
-    if (!guest && !error) {
-        error = ENOENT;
-    }
-    if (!error) {
+    if (guest && !error) {
         op->content = g_bytes_ref(reply);
-        op->step(op);
-    } else if (guest && op->or_else) {
-        op->flags = error;
-        op->or_else(op);
-    } else {
-        fs_op_error(op, error);
     }
+    go_on(guest, error, op);
 }
 
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else)

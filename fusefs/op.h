@@ -33,6 +33,8 @@ struct FsOp {
     uint64_t offset;  /* also the ioctl's command */
     size_t size;      /* also the bytes of `content` */
     uint32_t flags;   /* of open, rename, or to_set of setattr */
+    int error;        /* why `or_else` is called: an errno */
+    int64_t mtime_ns; /* rename: the staging file's; 0: nobody set it */
     bool plus;        /* readdirplus */
     GBytes *content;  /* what is written; NULL: nothing */
     struct stat attr; /* setattr */
@@ -75,7 +77,7 @@ void fs_handle_free(FsTree *tree, FsHandle *handle);
 
 /* Waits, and goes on with `step` or replies the error. Nothing of the op may be used afterwards. */
 void fs_op_need_replica(FsOp *op, FsStep step);
-/* An error leads to `or_else`, in op->flags, instead of to the kernel. */
+/* An error leads to `or_else`, in op->error, instead of to the kernel. */
 void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else);
 void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
                FsStep step, FsStep or_else);
@@ -85,8 +87,7 @@ void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else);
 struct FsVirtual;
 void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *path, FsStep step);
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
-/* `step` finds the reply in op->content; with `or_else` an error leads there, in
- * op->flags, instead of to the kernel. */
+/* `step` finds the reply in op->content. */
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);
 
 void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-FsGuest *fleet_add_guest(FsFleet *fleet, const char *name, FsRule rule)
+static FsGuest *add_guest(FsFleet *fleet, const char *name, FsRule rule)
 {
     FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
 
@@ -145,7 +145,7 @@ void fleet_review(FsFleet *fleet, const char *name)
         return;
     }
     if (!guest) {
-        guest = fleet_add_guest(fleet, name, rule);
+        guest = add_guest(fleet, name, rule);
         g_queue_push_tail(&fleet->added, guest);
         fleet_wake(fleet);
         return;
@@ -174,7 +174,7 @@ FsGuest *fleet_by_hash(FsFleet *fleet, uint64_t hash)
 
 static void scan_visit(const char *name, FsRule rule, void *data)
 {
-    fleet_add_guest(data, name, rule);
+    add_guest(data, name, rule);
 }
 
 static void scan_other(const char *folder, void *data)

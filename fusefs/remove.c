@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * rmdir guests/G, step by step: the replica (does it have non-volatile variables?), the engine's
- * end (is a guest there?), then the files. A guest that nobody ever wrote to needs no engine for
- * this.
+ * rmdir guests/G, step by step: the replica (does it have non-volatile variables?), the engine (is
+ * a guest there?), then the files. A guest that nobody ever wrote to needs no engine for this.
  */
 
 #include "fleet-private.h"
@@ -13,7 +12,6 @@
 #include <errno.h>
 
 typedef struct {
-    void *request;
     FsContinue go_on;
     void *data;
 } Removal;
@@ -65,7 +63,6 @@ void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data
         return;
     }
     Removal *removal = g_new0(Removal, 1);
-    removal->request = request;
     removal->go_on = go_on;
     removal->data = data;
     if (!guest_has_store(guest) && !(guest->live && guest->live->engine))

@@ -421,15 +421,13 @@ int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struc
     return result;
 }
 
-int fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
-                         struct stat *ret_stat)
+void fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
+                          struct stat *ret_stat)
 {
     if (fs_source_stat(source, rule, guest, ret_stat, NULL) == 0)
-        return 0;
-    if (rule == FS_RULE_FOLDER && stat_beneath(source, guest, ret_stat) == 0)
-        return 0;
-    *ret_stat = source->st;
-    return 0;
+        return;
+    if (rule != FS_RULE_FOLDER || stat_beneath(source, guest, ret_stat) != 0)
+        *ret_stat = source->st;
 }
 
 int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t mode)

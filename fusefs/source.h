@@ -76,9 +76,9 @@ int fs_source_place(const FsSource *source, FsRule rule, const char *guest, char
  * whether a journal lies beside it. */
 int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struct stat *ret_stat,
                    bool *ret_journal);
-/* The guest's store, or what stands for it until there is one: G/, SOURCE. 0 or -errno. */
-int fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
-                         struct stat *ret_stat);
+/* The guest's store, or what stands for it until there is one: G/, SOURCE. */
+void fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
+                          struct stat *ret_stat);
 /* Opens `path` (components without "..") below SOURCE by the rule on links. fd or -errno. */
 int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t mode);
 

@@ -141,7 +141,7 @@ static void add_user(FsGuest *guest, GPtrArray *arguments)
 
     if (geteuid() != 0)
         return;
-    guest_owner(guest, &uid, &gid);
+    fs_guest_owner(guest, &uid, &gid);
     if (fleet->engine_uid != (uid_t)-1) {
         uid = fleet->engine_uid;
         gid = fleet->engine_gid;

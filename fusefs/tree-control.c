@@ -33,7 +33,7 @@ struct FsControl {
     FsStep open; /* ends by reply_opened() */
     char *(*link)(const FsGuest *guest);
     size_t text_max;                                                    /* 0: not written to */
-    void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->flags */
+    void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->error */
 };
 
 static const FsControl *control_of(const FsNode *node)
@@ -224,8 +224,8 @@ static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 {
     g_autoptr(GError) error = NULL;
 
-    op->flags = fs_config_write(op->tree->fleet, op->node->guest, text, &error);
-    if (op->flags) {
+    op->error = fs_config_write(op->tree->fleet, op->node->guest, text, &error);
+    if (op->error) {
         tell(op->node->guest, "config.json", error->message);
         failed(op);
     } else {
@@ -341,9 +341,9 @@ static void refused_as(FsOp *op, const FsControl *control)
     const char *reason = fs_guest_last_reason(op->node->guest);
 
     if (control->commit == store_commit) {
-        tell(op->node->guest, control->name, reason ? reason : g_strerror(op->flags));
+        tell(op->node->guest, control->name, reason ? reason : g_strerror(op->error));
     }
-    fs_op_error(op, op->flags);
+    fs_op_error(op, op->error);
 }
 
 static void refused(FsOp *op)

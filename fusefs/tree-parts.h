@@ -16,7 +16,7 @@ void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr);
 /* tree-vars.c. `parent` NULL: it is the root. */
 FsNode *fs_vars_node(FsTree *tree, FsGuest *guest, FsNode *parent);
 void fs_vars_statfs(FsOp *op);
-void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, bool removed);
+void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, FsEntryEvent event);
 
 /* tree-variable.c: `name` is folded or canonical. */
 extern const FsNodeClass fs_variable_class;
@@ -30,7 +30,6 @@ int fs_variable_check(const FsTree *tree, GBytes *content);
 bool fs_variable_default_immutable(const FsTree *tree, const char *name);
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
 void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);
-bool fs_entry_is_visible(const FsTree *tree, const FsEntry *entry);
 
 /* tree-control.c: store.json, status.json, config.json and links. */
 typedef struct FsControl FsControl;

@@ -265,7 +265,7 @@ static void write_done(FsOp *op)
 /* There was nothing to delete: efivarfs says EIO. */
 static void write_failed(FsOp *op)
 {
-    fs_op_error(op, op->flags == ENOENT ? EIO : (int)op->flags);
+    fs_op_error(op, op->error == ENOENT ? EIO : op->error);
 }
 
 static void variable_write(FsOp *op)

@@ -19,7 +19,7 @@
 
 /* With view=guest only what the guest's OS sees; never Linux' random seed; no name that is too
  * long for a file. */
-bool fs_entry_is_visible(const FsTree *tree, const FsEntry *entry)
+static bool is_visible(const FsTree *tree, const FsEntry *entry)
 {
     if (tree->options->view == FS_VIEW_GUEST &&
         !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
@@ -61,7 +61,7 @@ static const FsEntry *find_entry(const FsTree *tree, const FsNode *vars, const c
     if (!entry && fs_name_canonical(name, ret_name)) {
         entry = fs_replica_lookup(replica, ret_name);
     }
-    return entry && fs_entry_is_visible(tree, entry) ? entry : NULL;
+    return entry && is_visible(tree, entry) ? entry : NULL;
 }
 
 /* The hashed child: a variable's node if the kernel has one, a zero-length or a staging file. */
@@ -138,7 +138,7 @@ static void readdir_ready(FsOp *op)
         op->tree->listing_at = g_get_monotonic_time();
         while ((entry = fs_replica_next(replica, after))) {
             after = entry->sequence;
-            if (fs_entry_is_visible(op->tree, entry) && !list_entry(op, entry)) {
+            if (is_visible(op->tree, entry) && !list_entry(op, entry)) {
                 break;
             }
         }
@@ -208,7 +208,7 @@ static void vars_create(FsOp *op)
 
 static void unlink_done(FsOp *op)
 {
-    int error = op->flags;
+    int error = op->error;
 
     op->child->unlinking = false;
     if (error && error != ENOENT) {
@@ -278,8 +278,8 @@ static void rename_is_set(FsOp *op)
     const FsEntry *entry = fs_replica_lookup(fs_guest_replica(op->node->guest), op->new_name);
 
     /* What was there already keeps its time where nothing changed; rsync wants the one it set. */
-    if (entry && op->offset && entry->mtime_ns != (int64_t)op->offset) {
-        fs_op_touch(op, op->new_name, (int64_t)op->offset, rename_done, rename_done);
+    if (entry && op->mtime_ns && entry->mtime_ns != op->mtime_ns) {
+        fs_op_touch(op, op->new_name, op->mtime_ns, rename_done, rename_done);
     } else {
         rename_done(op);
     }
@@ -319,14 +319,13 @@ static void rename_ready(FsOp *op)
         g_strlcpy(op->new_name, spelling, sizeof(op->new_name));
         op->child = staging;
         fs_node_hold(staging);
-        op->offset = (uint64_t)fs_staging_mtime(staging);
+        op->mtime_ns = fs_staging_mtime(staging);
         op->content = fs_staging_content(staging);
         error = fs_variable_check(op->tree, op->content);
         if (error) {
             fs_op_error(op, error);
         } else {
-            fs_op_set(op, op->new_name, op->content, flags, (int64_t)op->offset, rename_set_done,
-                      NULL);
+            fs_op_set(op, op->new_name, op->content, flags, op->mtime_ns, rename_set_done, NULL);
         }
     }
 }
@@ -389,7 +388,7 @@ FsNode *fs_vars_node(FsTree *tree, FsGuest *guest, FsNode *parent)
 
 /* Changes by the other door */
 
-void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, bool removed)
+void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, FsEntryEvent event)
 {
     FsNode *node = fs_nodes_child(tree->nodes, vars, name);
     const FsEntry *entry;
@@ -397,7 +396,7 @@ void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, bool re
     if (!node || node->class != &fs_variable_class) {
         return;
     }
-    if (removed) {
+    if (event == FS_ENTRY_REMOVED) {
         fs_variable_set_immutable(tree, node, fs_variable_default_immutable(tree, node->name));
         if (node->existed && !node->unlinking) {
             fs_tree_node_gone(tree, node, true);

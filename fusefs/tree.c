@@ -22,11 +22,6 @@ int64_t fs_stat_mtime_ns(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
 }
 
-int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest)
-{
-    return fs_stat_mtime_ns(fs_tree_guest_stat(tree, guest, 0));
-}
-
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
 {
     attr->st_mtim.tv_sec = mtime_ns / NS_PER_S;
@@ -38,7 +33,8 @@ void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
     attr->st_atim = attr->st_ctim = attr->st_mtim;
 }
 
-const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us)
+/* Of the guest's store (or what stands for it), as it was at most so long ago. */
+static const struct stat *guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
     int64_t now = tree->listing_at ? tree->listing_at : g_get_monotonic_time();
@@ -48,6 +44,11 @@ const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_
         guest_tree->stat_at = now;
     }
     return &guest_tree->stat;
+}
+
+int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest)
+{
+    return fs_stat_mtime_ns(guest_stat(tree, guest, 0));
 }
 
 void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns)
@@ -62,8 +63,7 @@ void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mti
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
 {
     const FsOptions *options = tree->options;
-    const struct stat *owner =
-        node->guest ? fs_tree_guest_stat(tree, node->guest, OWNER_AGE_US) : NULL;
+    const struct stat *owner = node->guest ? guest_stat(tree, node->guest, OWNER_AGE_US) : NULL;
 
     *attr = (struct stat){
         .st_ino = node->inode,
@@ -157,14 +157,14 @@ static void guest_removed(FsGuest *guest, void *data)
     }
 }
 
-static void entry_changed(FsGuest *guest, const char *name, bool appeared, bool removed, void *data)
+static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, void *data)
 {
     FsTree *tree = data;
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
 
     guest_tree->export_stale = true;
     if (guest_tree->vars) {
-        fs_vars_entry_changed(tree, guest_tree->vars, name, removed);
+        fs_vars_entry_changed(tree, guest_tree->vars, name, event);
     }
 }
 

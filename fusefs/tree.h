@@ -76,8 +76,7 @@ void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
  * tar says that it changed meanwhile. */
 void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns);
 int64_t fs_stat_mtime_ns(const struct stat *st);
-/* Of the guest's store (or what stands for it), as it was at most so long ago. */
-const struct stat *fs_tree_guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us);
+/* Of the guest's store, or what stands for it. */
 int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest);
 
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */

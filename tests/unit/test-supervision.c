@@ -16,12 +16,12 @@
     "{\"version\":2,\"variables\":[{\"name\":\"A\",\"guid\":\"" GUID                               \
     "\",\"attr\":7,\"data\":\"0102\"}]}"
 
-static void on_changed(FsGuest *guest, const char *name, bool appeared, bool removed, void *data)
+static void on_changed(FsGuest *guest, const char *name, FsEntryEvent event, void *data)
 {
-    g_string_append_printf(((FleetFixture *)data)->told, "%s%.*s ",
-                           appeared  ? "+"
-                           : removed ? "-"
-                                     : "~",
+    static const char signs[] = {
+        [FS_ENTRY_APPEARED] = '+', [FS_ENTRY_CHANGED] = '~', [FS_ENTRY_REMOVED] = '-'};
+
+    g_string_append_printf(((FleetFixture *)data)->told, "%c%.*s ", signs[event],
                            (int)strlen(name) - 37, name);
 }
 
