@@ -72,19 +72,16 @@
 /* empty; reply store JSON text. A JSON store is compacted first where it may be written, and the
  * reply is its file's own text, so size and times of that file are those of store.json. */
 #define UV_HOST_EXPORT 0x44u
-#define UV_HOST_IMPORT                                                                             \
-    0x45u                   /* store JSON text; reply outcome (EBUSY while a guest is connected)   \
-                             */
-#define UV_HOST_TOUCH 0x46u /* i64 mtime ns, name; reply outcome */
+#define UV_HOST_IMPORT 0x45u /* store JSON text; reply outcome (EBUSY: a session is alive) */
+#define UV_HOST_TOUCH 0x46u  /* i64 mtime ns, name; reply outcome */
 #define UV_HOST_LISTENER                                                                           \
     0x47u /* empty; reply empty with the guest's listening socket (SCM_RIGHTS) */
 #define UV_HOST_CHECK                                                                              \
     0x48u /* the store's file looks different: reply u32 state, usage, identity after looking */
 #define UV_HOST_END                                                                                \
     0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity */
-#define UV_HOST_SELFTEST                                                                           \
-    0x4au /* try what confinement forbids (hidden): reply text, a line a try                       \
-           */
+/* Try what confinement forbids (hidden): reply text, a line a try. */
+#define UV_HOST_SELFTEST 0x4au
 #define UV_HOST_CHANGED                                                                            \
     0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
              name} */
