@@ -237,7 +237,7 @@ void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void
         engine_receive(live->engine); /* what a guest was told is there is there */
     const FsEngine *engine = live->engine;
     bool starting = engine && engine->state == FS_ENGINE_STARTING;
-    bool valid = guest_replica_valid(guest, engine != NULL);
+    bool valid = guest_replica_valid(guest);
     if (valid && !starting) {
         if (engine)
             engine_used(live->engine);

@@ -279,10 +279,12 @@ static void note_death(const FsEngine *engine)
                   WEXITSTATUS(status));
 }
 
-static void engine_free(FsEngine *engine)
+void engine_free(FsEngine *engine)
 {
     note_death(engine);
+    fs_watch_remove(&engine->watch);
     fs_watch_remove(&engine->pid_watch);
+    g_clear_pointer(&engine->io, uv_frame_io_free);
     if (engine->pidfd >= 0)
         close(engine->pidfd);
     g_queue_unlink(&engine->fleet->engines, &engine->in_fleet);

@@ -20,13 +20,18 @@ static int open_sidecars(const FsGuest *guest, bool make, char **ret_file)
     g_autofree char *store = NULL;
     int folder = fs_guest_open_folder(guest, &store);
     int sidecars;
-    uid_t uid;
-    gid_t gid;
 
     if (folder < 0)
         return -1;
-    fs_guest_owner(guest, &uid, &gid);
-    sidecars = make ? uv_sidecars_make(folder, store, uid, gid) : uv_sidecars_open(folder, store);
+    if (make) {
+        uid_t uid;
+        gid_t gid;
+
+        fs_guest_owner(guest, &uid, &gid);
+        sidecars = uv_sidecars_make(folder, store, uid, gid);
+    } else {
+        sidecars = uv_sidecars_open(folder, store);
+    }
     close(folder);
     *ret_file = uv_sidecar_name(store, "export");
     return sidecars < 0 ? -1 : sidecars;

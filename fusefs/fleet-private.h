@@ -179,7 +179,7 @@ FsLive *guest_live(FsGuest *guest);
 uint64_t guest_hash(FsGuest *guest);
 void guest_free(FsGuest *guest);
 /* The store's file is what the replica is of. With an engine a journal is nothing unusual. */
-bool guest_replica_valid(FsGuest *guest, bool engine);
+bool guest_replica_valid(FsGuest *guest);
 bool guest_has_store(const FsGuest *guest);
 
 /* memory.c: what replicas without an engine may take, all together */
@@ -241,6 +241,7 @@ void engine_gone(FsEngine *engine);
 void engines_reconnect(FsFleet *fleet, int64_t now);
 void engines_receive_buffered(FsFleet *fleet);
 FsEngine *engine_new(FsGuest *guest);
+void engine_free(FsEngine *engine);
 
 /* frames.c: what comes from an engine */
 /* Takes what is there; true while the connection is good. Queues, delivers nothing. */

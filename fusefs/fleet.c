@@ -160,27 +160,13 @@ void fs_fleet_stop(FsFleet *fleet)
     fs_sockdir_remove(fleet->sockdir);
 }
 
-static void release_engine(FsEngine *engine)
-{
-    fs_watch_remove(&engine->watch);
-    fs_watch_remove(&engine->pid_watch);
-    g_clear_pointer(&engine->io, uv_frame_io_free);
-    if (engine->pidfd >= 0)
-        close(engine->pidfd);
-    g_free(engine->build);
-    g_free(engine->failure);
-    g_free(engine);
-}
-
 static void free_queues(FsFleet *fleet)
 {
-    GList *link;
-
     g_queue_init(&fleet->lru);
     while (fleet->cold.head)
         replica_warm(fleet->cold.head->data);
-    while ((link = g_queue_pop_head_link(&fleet->engines)))
-        release_engine(link->data);
+    while (fleet->engines.head)
+        engine_free(fleet->engines.head->data);
     g_queue_clear(&fleet->wanting);
     g_queue_clear_full(&fleet->unwatched, g_free);
     deliver_stop(fleet);

@@ -77,9 +77,10 @@ static bool same_file(const FsIdentity *identity, const struct stat *st)
  * Nothing is opened or allocated where the store is still the same file at the same place, which is
  * nearly always. Links do not matter: it is compared, and not read.
  */
-static bool is_still_there(FsGuest *guest, bool engine)
+static bool is_still_there(FsGuest *guest)
 {
     FsLive *live = guest->live;
+    bool engine = live->engine != NULL;
     const FsFleet *fleet = guest->fleet;
     int64_t now = g_get_monotonic_time();
     struct stat st;
@@ -124,7 +125,7 @@ static void remember_place(FsGuest *guest)
     }
 }
 
-bool guest_replica_valid(FsGuest *guest, bool engine)
+bool guest_replica_valid(FsGuest *guest)
 {
     static const FsIdentity no_file;
     const FsLive *live = guest->live;
@@ -133,14 +134,14 @@ bool guest_replica_valid(FsGuest *guest, bool engine)
 
     if (!live || !live->filled || live->stale)
         return false;
-    if (is_still_there(guest, engine))
+    if (is_still_there(guest))
         return true;
     int result = fs_source_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal);
     if (result == -ENOENT)
         return memcmp(&live->identity, &no_file, sizeof(no_file)) == 0;
     if (result < 0)
         return true; /* it can't be looked at now: what is known serves */
-    if (!same_file(&live->identity, &st) || (!engine && journal))
+    if (!same_file(&live->identity, &st) || (!live->engine && journal))
         return false;
     remember_place(guest);
     return true;

@@ -185,22 +185,12 @@ static bool set_sandbox(FsOptions *options, const char *name, const char *value,
 
 static bool set_uid(FsOptions *options, const char *name, const char *value, GError **error)
 {
-    guint64 id;
-    if (!number(name, value, 0, UINT32_MAX - 1, &id, error)) {
-        return false;
-    }
-    options->uid = id;
-    return true;
+    return set_count(name, value, 0, UINT32_MAX - 1, &options->uid, error);
 }
 
 static bool set_gid(FsOptions *options, const char *name, const char *value, GError **error)
 {
-    guint64 id;
-    if (!number(name, value, 0, UINT32_MAX - 1, &id, error)) {
-        return false;
-    }
-    options->gid = id;
-    return true;
+    return set_count(name, value, 0, UINT32_MAX - 1, &options->gid, error);
 }
 
 static bool set_umask(FsOptions *options, const char *name, const char *value, GError **error)
@@ -289,20 +279,15 @@ static bool is_among(const char *name, const char *const *names, size_t n_names)
     return false;
 }
 
-static bool set_ours(FsOptions *options, const char *name, const char *value, bool *ret_found,
-                     GError **error)
+/* NULL: none of ours. */
+static SetOption find_ours(const char *name)
 {
-    *ret_found = false;
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         if (strcmp(table[i].name, name) == 0) {
-            *ret_found = true;
-            if (!value || !*value) {
-                return fail(error, "option %s needs a value", name);
-            }
-            return table[i].set(options, name, value, error);
+            return table[i].set;
         }
     }
-    return true;
+    return NULL;
 }
 
 static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *option,
@@ -310,13 +295,14 @@ static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *
 {
     const char *equals = strchr(option, '=');
     g_autofree char *name = equals ? g_strndup(option, equals - option) : g_strdup(option);
-    bool found;
+    SetOption set = find_ours(name);
 
     if (!*option) {
         return true;
     }
-    if (!set_ours(options, name, equals ? equals + 1 : NULL, &found, error) || found) {
-        return found && (!error || !*error);
+    if (set) {
+        return equals && equals[1] ? set(options, name, equals + 1, error)
+                                   : fail(error, "option %s needs a value", name);
     }
     if (strcmp(option, "ro") == 0) {
         options->read_only = true;

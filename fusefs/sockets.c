@@ -226,17 +226,25 @@ uint64_t fs_sockdir_hash(const char *guest)
     return g_ascii_strtoull(hex, NULL, 16);
 }
 
+static char *file_name(uint64_t hash, const char *suffix)
+{
+    return g_strdup_printf("%016" G_GINT64_MODIFIER "x%s", hash, suffix);
+}
+
 char *fs_sockdir_file(const FsSockdir *sockdir, uint64_t hash, const char *suffix)
 {
-    return g_strdup_printf("%s/%016" G_GINT64_MODIFIER "x%s", sockdir->path, hash, suffix);
+    g_autofree char *file = file_name(hash, suffix);
+
+    return g_build_filename(sockdir->path, file, NULL);
 }
 
 static void fill_address(const FsSockdir *sockdir, uint64_t hash, const char *suffix,
                          struct sockaddr_un *ret_address)
 {
+    g_autofree char *path = fs_sockdir_file(sockdir, hash, suffix);
+
     *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    g_snprintf(ret_address->sun_path, sizeof(ret_address->sun_path),
-               "%s/%016" G_GINT64_MODIFIER "x%s", sockdir->path, hash, suffix);
+    g_strlcpy(ret_address->sun_path, path, sizeof(ret_address->sun_path));
 }
 
 /* Bound with `mode`, not listening yet: until then nobody can connect. */
@@ -313,14 +321,14 @@ int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash)
 
 int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash)
 {
-    g_autofree char *file = g_strdup_printf("%016" G_GINT64_MODIFIER "x.session", hash);
+    g_autofree char *file = file_name(hash, ".session");
     int fd = openat(sockdir->fd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? -errno : fd;
 }
 
 bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, uint64_t hash)
 {
-    g_autofree char *file = g_strdup_printf("%016" G_GINT64_MODIFIER "x.session", hash);
+    g_autofree char *file = file_name(hash, ".session");
     struct stat st;
 
     return fstatat(sockdir->fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0;
@@ -328,7 +336,8 @@ bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, uint64_t hash)
 
 void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suffix)
 {
-    g_autofree char *file = g_strdup_printf("%016" G_GINT64_MODIFIER "x%s", hash, suffix);
+    g_autofree char *file = file_name(hash, suffix);
+
     unlinkat(sockdir->fd, file, 0);
 }
 
