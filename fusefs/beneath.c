@@ -51,21 +51,21 @@ static int read_root_link(int link_fd, char **ret_target)
     return 0;
 }
 
-/* The last component of a walk: what root's link means is root's business, links and all. */
+/* One step of a walk: what root's link means is root's business, links and all. */
 static int open_component(int folder_fd, const char *name, int flags, mode_t mode)
 {
     g_autofree char *target = NULL;
     int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0 && errno != ELOOP && errno != ENOTDIR)
         return -errno;
-    if (fd >= 0 && !(flags & O_PATH))
+    if (fd >= 0 && (!(flags & O_PATH) || flags & O_DIRECTORY)) /* O_PATH alone takes links, too */
         return fd;
     if (fd < 0)
         fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     int result = read_root_link(fd, &target);
-    if (result == -EINVAL && (flags & O_PATH))
+    if (result == -EINVAL && (flags & O_PATH) && !(flags & O_DIRECTORY))
         return fd;
     close(fd);
     if (result < 0)

@@ -2,6 +2,7 @@
 
 /* SOURCE and the registry of guests, as far as no engine is needed. */
 
+#include "beneath.h"
 #include "fleetfixture.h"
 #include "source.h"
 
@@ -228,6 +229,41 @@ static void test_refused(FleetFixture *f, const void *data)
     g_assert_nonnull(shared);
 }
 
+static void test_beneath_link(FleetFixture *f, const void *data)
+{
+    static const struct {
+        const char *path;
+        int flags, expected; /* 0: a descriptor */
+    } rows[] = {
+        {"link", O_PATH | O_DIRECTORY, 0},
+        {"link/inner", O_PATH | O_DIRECTORY, 0},
+        {"link/file", O_PATH, 0},
+        {"link/file", O_RDONLY, 0},
+        {"link/file", O_PATH | O_DIRECTORY, -ENOTDIR},
+        {"link/file/more", O_RDONLY, -ENOTDIR},
+        {"link/none", O_PATH | O_DIRECTORY, -ENOENT},
+        {"link/../folder", O_PATH | O_DIRECTORY, -EXDEV},
+    };
+
+    if (geteuid() != 0) {
+        g_test_skip("links are followed that root owns");
+        return;
+    }
+    fleet_fixture_put(f, "folder/file", "");
+    fleet_fixture_put(f, "folder/inner/file", "");
+    g_autofree char *link = g_build_filename(f->source, "link", NULL);
+    g_assert_cmpint(symlink("folder", link), ==, 0);
+    int folder = open(f->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        int fd = fs_beneath_open(folder, rows[i].path, rows[i].flags, 0);
+        g_test_message("%s", rows[i].path);
+        g_assert_cmpint(MIN(fd, 0), ==, rows[i].expected);
+        if (fd >= 0)
+            close(fd);
+    }
+    close(folder);
+}
+
 static void on_removed_guest(FsGuest *guest, int error, void *data)
 {
     *(int *)data = error;
@@ -282,6 +318,7 @@ int main(int argc, char **argv)
     g_test_add(name, FleetFixture, NULL, set_up, function, fleet_fixture_tear_down)
     ADD("/source/naming", test_naming);
     ADD("/source/precedence", test_precedence);
+    ADD("/source/beneath-link", test_beneath_link);
     ADD("/fleet/follow", test_follow);
     ADD("/fleet/sockets", test_sockets);
     ADD("/fleet/stale-sockets", test_stale_sockets);
