@@ -70,7 +70,6 @@ static void deliver_added(FsFleet *fleet)
 {
     FsGuest *guest;
     while ((guest = g_queue_pop_head(&fleet->added))) {
-        guest->announced = true;
         if (guest->rule == FS_RULE_FOLDER)
             follow_folder(fleet, guest->name);
         if (fleet->started)

@@ -161,7 +161,7 @@ void engine_end(FsEngine *engine)
 {
     engine->state = FS_ENGINE_ENDING;
     engine->asked_to_end_at = g_get_monotonic_time();
-    engine->end_cookie = engine_send(engine, UV_HOST_END, NULL);
+    engine_send(engine, UV_HOST_END, NULL);
     engine_relist(engine);
 }
 

@@ -70,9 +70,8 @@ struct FsGuest {
     FsWatch listener;
     int listener_fd; /* -1: not made yet */
     uint8_t rule;
-    bool gone;      /* not among the fleet's guests any more, freed soon */
-    bool away;      /* an adopted engine has the listener and was asked for it */
-    bool announced; /* guest_added was delivered, or it was there from the start */
+    bool gone; /* not among the fleet's guests any more, freed soon */
+    bool away; /* an adopted engine has the listener and was asked for it */
 };
 
 typedef enum {
@@ -95,7 +94,6 @@ struct FsEngine {
     bool has_listener; /* the guest's listening socket, not a dummy */
     bool ended;        /* END was granted: the replica stays good */
     uint64_t next_cookie;
-    uint64_t snapshot_cookie, end_cookie, listener_cookie;
     int64_t connected_at, last_used, asked_to_end_at;
     int64_t waiting_since; /* of the oldest unanswered frame; 0: none */
     char *build;

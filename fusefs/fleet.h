@@ -99,9 +99,10 @@ FsFleet *fs_guest_fleet(const FsGuest *guest);
 const char *fs_guest_name(const FsGuest *guest);
 uint64_t fs_guest_sequence(const FsGuest *guest);
 FsStoreKind fs_guest_store_kind(const FsGuest *guest);
-char *fs_guest_store_path(
-    const FsGuest *guest); /* as people would type it; where it will be if absent */
-char *fs_guest_config_path(const FsGuest *guest); /* G/config.json or G.config.json, there or not */
+/* As people would type it; where it will be if absent. */
+char *fs_guest_store_path(const FsGuest *guest);
+/* G/config.json or G.config.json, there or not; not for a store as SOURCE, which has none. */
+char *fs_guest_config_path(const FsGuest *guest);
 char *fs_guest_socket_path(const FsGuest *guest);
 /* The pin of the firmware that the store was made from; NULL: none, or no store. */
 char *fs_guest_read_pin(const FsGuest *guest);

@@ -193,11 +193,9 @@ char *fs_guest_store_path(const FsGuest *guest)
 
 char *fs_guest_config_path(const FsGuest *guest)
 {
-    const FsSource *source = guest->fleet->source;
-    g_autofree char *folder =
-        source->store ? g_path_get_dirname(source->path) : g_strdup(source->path);
-    g_autofree char *file = fs_source_config(source, guest->rule, guest->name);
-    return g_build_filename(folder, file, NULL);
+    g_autofree char *file = fs_source_config(guest->rule, guest->name);
+
+    return g_build_filename(guest->fleet->source->path, file, NULL);
 }
 
 char *fs_guest_socket_path(const FsGuest *guest)

@@ -17,7 +17,6 @@ typedef struct FsHandle {
     GBytes *snapshot; /* what is being read; NULL: nothing yet */
     void *text;       /* FsText: what is being written to a control file */
     off_t write_end;  /* where the last write ended; -1: none yet */
-    bool writable;
     struct FsHandle *next_free;
 } FsHandle;
 
@@ -51,7 +50,6 @@ struct FsOp {
 
 /* What can be done with a node; NULL: the usual refusal. Each ends its op. */
 struct FsNodeClass {
-    const char *label;
     mode_t type;
     FsStep lookup;  /* `name` in a directory */
     FsStep getattr; /* required */

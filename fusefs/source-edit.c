@@ -23,7 +23,7 @@ int fs_source_make(const FsSource *source, const char *guest)
 
     if (mkdirat(source->fd, guest, 0755) < 0)
         return -errno;
-    g_autofree char *config = g_strconcat(guest, "/config.json", NULL);
+    g_autofree char *config = fs_source_config(FS_RULE_FOLDER, guest);
     int fd = fs_source_openat(source, config, O_WRONLY | O_CREAT | O_EXCL, 0600);
     int result = fd < 0 ? fd : 0;
     /* The guest is of whom SOURCE is: its engine runs as the owner of what we make here. */
@@ -143,7 +143,7 @@ int fs_source_remove(const FsSource *source, FsRule rule, const char *guest)
     if (rule == FS_RULE_FOLDER)
         return remove_folder(source, guest);
     g_autofree char *file = fs_source_file(source, rule, guest);
-    g_autofree char *config = g_strconcat(guest, ".config.json", NULL);
+    g_autofree char *config = fs_source_config(rule, guest);
     if (unlinkat(source->fd, file, 0) < 0 && errno != ENOENT)
         return -errno;
     remove_sidecars(source->fd, file);

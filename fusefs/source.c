@@ -178,18 +178,9 @@ char *fs_source_file(const FsSource *source, FsRule rule, const char *guest)
                                   : g_strconcat(guest, suffixes[rule], NULL);
 }
 
-char *fs_source_config(const FsSource *source, FsRule rule, const char *guest)
+char *fs_source_config(FsRule rule, const char *guest)
 {
-    size_t size = 0;
-    FsRule meant;
-
-    if (rule == FS_RULE_FOLDER)
-        return g_build_filename(guest, "config.json", NULL);
-    if (rule != FS_RULE_SOURCE)
-        return g_strconcat(guest, ".config.json", NULL);
-    if (!fs_source_classify(source->store, false, &meant, &size))
-        size = strlen(source->store);
-    return g_strdup_printf("%.*s.config.json", (int)size, source->store);
+    return g_strconcat(guest, rule == FS_RULE_FOLDER ? "/config.json" : ".config.json", NULL);
 }
 
 /* Of the file itself or, through links that root owns, of what it means. */

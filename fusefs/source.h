@@ -52,9 +52,9 @@ bool fs_source_valid_name(const char *name);
 /* The file or folder in SOURCE by which `rule` makes the guest. */
 char *fs_source_file(const FsSource *source, FsRule rule, const char *guest);
 
-/* Its config.json below SOURCE, there or not: G/config.json or G.config.json. For a store as SOURCE
- * as if the store's folder were SOURCE. */
-char *fs_source_config(const FsSource *source, FsRule rule, const char *guest);
+/* Its config.json below SOURCE, there or not: G/config.json or G.config.json. A store as SOURCE has
+ * none. */
+char *fs_source_config(FsRule rule, const char *guest);
 
 /* Called for each guest candidate, in no order; one guest may come several times. A folder is one
  * that is a guest already; `visit_other` (nullable) gets the folders that are not. */

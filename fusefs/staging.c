@@ -160,7 +160,6 @@ void fs_staging_create(FsOp *op)
         node = staging_new(op->tree, op->node, op->name, op->attr.st_mode);
     }
     handle = fs_handle_new(node);
-    handle->writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     fs_staging_fill(op->tree, node, &attr);
     fs_op_reply_create(op, node, &attr, handle);
 }
@@ -248,7 +247,6 @@ static void staging_open(FsOp *op)
 {
     FsHandle *handle = fs_handle_new(op->node);
 
-    handle->writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     use(op->tree, staging_of(op->node));
     if (op->file.flags & O_TRUNC) {
         resize(op->node, 0);
@@ -314,7 +312,6 @@ void fs_staging_rename(FsOp *op)
 }
 
 const FsNodeClass fs_staging_class = {
-    .label = "staging",
     .type = S_IFREG,
     .getattr = staging_getattr,
     .setattr = staging_setattr,

@@ -57,7 +57,6 @@ static void reply_opened(FsOp *op)
 {
     FsHandle *handle = fs_handle_new(op->node);
 
-    handle->writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     handle->snapshot = op->content ? g_bytes_ref(op->content) : NULL;
     fs_op_reply_open(op, handle);
 }
@@ -400,7 +399,6 @@ static void control_release(FsTree *tree, FsHandle *handle)
 }
 
 static const FsNodeClass control_class = {
-    .label = "control",
     .type = S_IFREG,
     .getattr = control_getattr,
     .setattr = control_setattr,
@@ -412,7 +410,6 @@ static const FsNodeClass control_class = {
 };
 
 static const FsNodeClass link_class = {
-    .label = "link",
     .type = S_IFLNK,
     .getattr = control_getattr,
     .setattr = control_setattr,

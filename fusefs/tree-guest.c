@@ -119,7 +119,6 @@ static void guest_rename(FsOp *op)
 }
 
 static const FsNodeClass guest_class = {
-    .label = "guest",
     .type = S_IFDIR,
     .lookup = guest_lookup,
     .getattr = guest_getattr,

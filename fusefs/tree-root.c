@@ -30,11 +30,6 @@ static FsNode *root_child_at(FsTree *tree, size_t index)
     return index == 0 ? tree->guests : fs_virtual_top(tree, index - 1);
 }
 
-static void top_fill(FsTree *tree, const FsNode *node, struct stat *attr)
-{
-    root_fill(tree, node, attr);
-}
-
 static void root_lookup(FsOp *op)
 {
     struct stat attr;
@@ -42,7 +37,7 @@ static void root_lookup(FsOp *op)
 
     for (size_t i = 0; (child = root_child_at(op->tree, i)); i++) {
         if (strcmp(child->name, op->name) == 0) {
-            top_fill(op->tree, child, &attr);
+            root_fill(op->tree, child, &attr);
             fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
             return;
         }
@@ -59,7 +54,7 @@ static void root_readdir(FsOp *op)
     if (fs_op_add_dots(op)) {
         size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
         for (; (child = root_child_at(op->tree, index)); index++) {
-            top_fill(op->tree, child, &attr);
+            root_fill(op->tree, child, &attr);
             if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child,
                            FS_TIMEOUT_LONG_S)) {
                 break;
@@ -70,7 +65,6 @@ static void root_readdir(FsOp *op)
 }
 
 static const FsNodeClass root_class = {
-    .label = "root",
     .type = S_IFDIR,
     .lookup = root_lookup,
     .getattr = root_getattr,
@@ -157,7 +151,6 @@ static void guests_rmdir(FsOp *op)
 }
 
 static const FsNodeClass guests_class = {
-    .label = "guests",
     .type = S_IFDIR,
     .lookup = guests_lookup,
     .getattr = root_getattr,

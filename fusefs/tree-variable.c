@@ -195,7 +195,6 @@ static void open_ready(FsOp *op)
         op->node->told = false; /* the kernel takes it for empty now, and will ask */
     }
     handle = fs_handle_new(op->node);
-    handle->writable = writable;
     fs_op_reply_open(op, handle);
 }
 
@@ -297,7 +296,6 @@ static void variable_release(FsTree *tree, FsHandle *handle)
 }
 
 const FsNodeClass fs_variable_class = {
-    .label = "variable",
     .type = S_IFREG,
     .getattr = variable_getattr,
     .setattr = variable_setattr,

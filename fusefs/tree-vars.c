@@ -159,7 +159,6 @@ static void reply_created(FsOp *op, FsNode *child, const FsEntry *entry)
     FsHandle *handle = fs_handle_new(child);
     struct stat attr;
 
-    handle->writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     fs_variable_fill(op->tree, child, entry, &attr);
     fs_op_reply_create(op, child, &attr, handle);
 }
@@ -353,7 +352,6 @@ void fs_vars_statfs(FsOp *op)
 }
 
 static const FsNodeClass vars_class = {
-    .label = "vars",
     .type = S_IFDIR,
     .lookup = vars_lookup,
     .getattr = vars_getattr,

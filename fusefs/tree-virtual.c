@@ -162,7 +162,6 @@ static void virtual_open(FsOp *op)
     }
     text = read_text(op->node, path);
     handle = fs_handle_new(op->node);
-    handle->writable = writable;
     handle->snapshot = g_bytes_new_take(text, strlen(text));
     fs_op_reply_open(op, handle);
 }
@@ -181,7 +180,6 @@ static void virtual_write(FsOp *op)
 
 /* One class for all three: what a path is can change while the kernel knows the node. */
 static const FsNodeClass virtual_class = {
-    .label = "virtual",
     .type = S_IFDIR,
     .lookup = virtual_lookup,
     .getattr = virtual_getattr,

@@ -132,11 +132,6 @@ void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel)
 
 /* Events of the fleet */
 
-static void guest_added(FsGuest *guest, void *data)
-{
-    /* Names that are not there are never cached, and a listing is asked for each time. */
-}
-
 static void guest_removed(FsGuest *guest, void *data)
 {
     FsTree *tree = data;
@@ -175,8 +170,9 @@ static bool engine_starting(FsGuest *guest, FsStart why, GPtrArray *arguments, v
     return fs_firmware_engine_starting(guest, why, arguments, tree->firmware, error);
 }
 
+/* Of a new guest nobody has to be told: names that are not there are never cached, and a listing is
+ * asked for each time. */
 static const FsFleetEvents events = {
-    .guest_added = guest_added,
     .guest_removed = guest_removed,
     .entry_changed = entry_changed,
     .engine_starting = engine_starting,
