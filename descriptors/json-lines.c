@@ -112,17 +112,36 @@ static bool is_key(const char *text, size_t size, size_t end)
     return end < size && text[end] == ':';
 }
 
-/* json-glib ends a string at an escaped NUL and drops the rest. */
-static bool refuse_nul(const char *name, const char *text, size_t size, GError **error)
+/* What json-glib takes at `at`, outside strings, and JSON has not; NULL: nothing. */
+static const char *find_liberty(const char *text, size_t size, size_t at)
+{
+    const char next = at + 1 < size ? text[at + 1] : '\0';
+
+    if (text[at] == '/')
+        return "JSON has no comments";
+    if (text[at] == '\'')
+        return "JSON has double quotes only";
+    if (text[at] == '0' && at > 0 &&
+        (g_ascii_isspace(text[at - 1]) || strchr(":,[", text[at - 1])) &&
+        (g_ascii_isdigit(next) || next == 'x' || next == 'X'))
+        return "JSON has decimal numbers only";
+    return NULL;
+}
+
+/* json-glib also ends a string at an escaped NUL, and drops the rest. */
+static bool refuse_liberties(const char *name, const char *text, size_t size, GError **error)
 {
     size_t key = 0, key_size = 0;
+    const char *wrong = NULL;
     unsigned line = 1;
     bool nul;
 
-    for (size_t at = 0; at < size; at++) {
+    for (size_t at = 0; at < size && !wrong; at++) {
         line += text[at] == '\n';
-        if (text[at] != '"')
+        if (text[at] != '"') {
+            wrong = find_liberty(text, size, at);
             continue;
+        }
         const size_t start = at + 1;
 
         at = string_end(text, size, at, &nul);
@@ -130,20 +149,19 @@ static bool refuse_nul(const char *name, const char *text, size_t size, GError *
             key = start;
             key_size = at - start;
         }
-        if (nul) {
-            g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %.*s: contains a NUL",
-                        name, line, (int)key_size, text + key);
-            return false;
-        }
+        wrong = nul ? "contains a NUL" : NULL;
     }
-    return true;
+    if (wrong)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %.*s%s%s", name, line,
+                    (int)key_size, text + key, key_size > 0 ? ": " : "", wrong);
+    return !wrong;
 }
 
 DescJson *desc_json_parse_strict(const char *name, const char *text, size_t size, GError **error)
 {
     g_autoptr(DescJson) json = desc_json_parse(name, text, size, error);
 
-    if (!json || !refuse_nul(name, text, size, error))
+    if (!json || !refuse_liberties(name, text, size, error))
         return NULL;
     if (json->repeated) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: given twice", name,

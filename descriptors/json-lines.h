@@ -14,8 +14,10 @@ typedef struct DescJson DescJson;
 
 /* NULL with "name:line:column: reason" if the text is no JSON object. `name` is for messages. */
 DescJson *desc_json_parse(const char *name, const char *text, size_t size, GError **error);
-/* The same, and a member given twice or a NUL in a string is an error that names the key: both
- * would quietly lose what somebody wrote. */
+/*
+ * The same, and a member given twice or a NUL in a string is an error that names the key: both
+ * would quietly lose what somebody wrote. So is what json-glib takes and JSON has not.
+ */
 DescJson *desc_json_parse_strict(const char *name, const char *text, size_t size, GError **error);
 void desc_json_free(DescJson *json);
 JsonObject *desc_json_root(const DescJson *json);

@@ -159,6 +159,11 @@ static const WishRow bad_wishes[] = {
      "config.json:2: machine: contains a NUL"},
     {"nul-in-key", "{\n\"machine\\u0000x\":\"q35\"}",
      "config.json:2: machine\\u0000x: contains a NUL"},
+    {"comment", "{\n/* none */ \"size\":65536}", "config.json:2: JSON has no comments"},
+    {"single-quotes", "{'size':65536}", "config.json:1: JSON has double quotes only"},
+    {"octal", "{\"mode\":\"split\", \"size\": 0200000}",
+     "config.json:1: size: JSON has decimal numbers only"},
+    {"hexadecimal", "{\"size\":0x10000}", "size: JSON has decimal numbers only"},
     {"nul-first", "{\"machine\":\"\\u0000\"}", "machine: contains a NUL"},
     {"force-type", "{\"force-secure-boot\":1}", "expected true or false"},
 };
