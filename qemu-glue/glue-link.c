@@ -274,7 +274,7 @@ static void take_last_words(GlueLink *link, GError **error)
     g_autoptr(GBytes) reply =
         receive_reply(link, UV_WIRE_HELLO, LONGER_BYTES, 0, g_get_monotonic_time(), &said);
 
-    if (g_error_matches(said, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED)) {
+    if (!reply && g_error_matches(said, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED)) {
         g_clear_error(error);
         *error = g_steal_pointer(&said);
     }
