@@ -18,7 +18,7 @@ from machines import Engine, Machine, need_guest
 from qemu import need, uv
 
 ROUNDS = 15
-COUNTS = {"set": 100, "volatile": 1000, "get": 1000, "next": 1000, "query": 1000}
+COUNTS = {"set": 100, "volatile": 10000, "get": 10000, "next": 10000, "query": 10000}
 # The guest's messages as frames (its GetVariable has room for 16 KiB), and so the replies.
 FRAME_BYTES = {"set": 228, "volatile": 228, "get": 16496, "next": 344, "query": 92}
 STORE_BYTES = 120 * 1024
