@@ -11,7 +11,7 @@
  */
 #include "forward.h"
 
-#include "vars/wire.h"
+#include "vars/wire/wire.h"
 
 #include <stdio.h>
 #include <string.h>

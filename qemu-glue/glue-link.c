@@ -5,7 +5,7 @@
  */
 #include "glue-link.h"
 
-#include "vars/wire.h"
+#include "vars/wire/wire.h"
 
 #include <errno.h>
 #include <poll.h>

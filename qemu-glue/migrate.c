@@ -11,7 +11,7 @@
 
 #include "device.h"
 
-#include "vars/wire.h"
+#include "vars/wire/wire.h"
 
 #include "qapi/error.h"
 

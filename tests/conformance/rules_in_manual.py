@@ -11,7 +11,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 def in_program():
     found = set()
-    for path in (TOP / "vars").glob("*.c"):
+    for path in (TOP / "vars").rglob("*.c"):
         found |= set(re.findall(r'"([12]\.\d+(?:\.\d+)?)"', path.read_text()))
     return found
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "glue-link.h"
-#include "vars/wire.h"
+#include "vars/wire/wire.h"
 
 #define CALLS 4
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The wire protocol of uefivars-protocol(7) for tests: guest socket, host socket, MM messages.
 
-Names of constants are those of vars/wire.h without the prefix UV_WIRE_ or UV_. Everything blocks,
+Names of constants are those of vars/wire/wire.h without the prefix UV_WIRE_ or UV_. Everything blocks,
 with a timeout; a broken protocol raises, an ERROR frame raises ErrorFrame.
 """
 

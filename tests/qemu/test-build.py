@@ -70,7 +70,7 @@ class Build(unittest.TestCase):
         for path in GLUE.glob("*.[ch]"):
             for name in re.findall(r'#include "([^"]+)"', path.read_text()):
                 if name.startswith(("vars/", "fusefs/", "descriptors/")):
-                    self.assertEqual(name, "vars/wire.h", path)
+                    self.assertEqual(name, "vars/wire/wire.h", path)
 
     def test_get_headers_usage(self):
         script = GLUE / "get-headers.sh"

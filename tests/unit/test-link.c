@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "glue-link.h"
-#include "vars/wire.h"
+#include "vars/wire/wire.h"
 
 #define REASON "no engine can be started"
 

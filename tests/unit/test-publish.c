@@ -2,7 +2,7 @@
 
 /* A published file is the old one in all but content. */
 
-#include "publish.h"
+#include "replace-store.h"
 
 #include <errno.h>
 #include <fcntl.h>

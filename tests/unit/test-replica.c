@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "outcome.h"
+#include "efi-errno.h"
 #include "replica.h"
 
 #include "bytes.h"

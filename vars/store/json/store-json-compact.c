@@ -13,8 +13,8 @@
 #include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
-#include "meta.h"
-#include "publish.h"
+#include "replace-store.h"
+#include "times.h"
 #include "uv-limits.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #include "config-file.h"
 #include "firmware-private.h"
-#include "making.h"
+#include "store-maker.h"
 
 #include <errno.h>
 #include <gio/gio.h>

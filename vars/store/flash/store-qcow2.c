@@ -14,8 +14,8 @@
 
 #include "blockd.h"
 #include "image-nbd.h"
-#include "publish.h"
 #include "qemulock.h"
+#include "replace-store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,9 +13,9 @@
  */
 
 #include "fleet.h"
+#include "poll-set.h"
 #include "sockets.h"
 #include "source.h"
-#include "watch.h"
 
 #include "frame.h"
 

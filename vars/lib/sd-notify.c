@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "ready.h"
+#include "sd-notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "watch.h"
+#include "poll-set.h"
 
 #include <errno.h>
 #include <sys/epoll.h>

@@ -5,7 +5,7 @@
 #include "store-json-private.h"
 
 #include "filelock.h"
-#include "publish.h"
+#include "replace-store.h"
 
 #include <errno.h>
 #include <fcntl.h>

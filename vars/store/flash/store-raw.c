@@ -13,8 +13,8 @@
 
 #include "store-flash.h"
 
-#include "publish.h"
 #include "qemulock.h"
+#include "replace-store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "ready.h"
+#include "sd-notify.h"
 
 static int starter_fd = -1; /* in the daemon, until the starter knows */
 static bool use_syslog;

@@ -9,8 +9,8 @@
  * twice would be something else than doing it once.
  */
 
+#include "efi-errno.h"
 #include "fleet-private.h"
-#include "outcome.h"
 
 #include "efi-abi.h"
 #include "uv-limits.h"

@@ -22,11 +22,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "background.h"
 #include "daemon-options.h"
+#include "daemonize.h"
 #include "listen.h"
 #include "log.h"
-#include "ready.h"
+#include "sd-notify.h"
 #include "server.h"
 
 typedef struct {

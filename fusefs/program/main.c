@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "daemon.h"
-#include "session.h"
+#include "fuse-session.h"
 
 static G_NORETURN void fail(const GError *error)
 {

@@ -5,7 +5,7 @@
 #include "store-flash.h"
 
 #include "filelock.h"
-#include "publish.h"
+#include "replace-store.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "publish.h"
+#include "replace-store.h"
 
 #include "store.h"
 

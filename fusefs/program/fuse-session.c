@@ -7,7 +7,7 @@
  * do not starve the rest: what is ready in the same poll gets its turn after one of them.
  */
 
-#include "session.h"
+#include "fuse-session.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "background.h"
+#include "daemonize.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "json.h"
-#include "publish.h"
+#include "replace-store.h"
 #include "server-internal.h"
 #include "uv-limits.h"
 

@@ -7,7 +7,7 @@
 #include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
-#include "publish.h"
+#include "replace-store.h"
 
 #include <errno.h>
 #include <fcntl.h>

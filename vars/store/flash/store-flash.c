@@ -3,8 +3,8 @@
 #include "store-flash.h"
 
 #include "bytes.h"
-#include "meta.h"
-#include "publish.h"
+#include "replace-store.h"
+#include "times.h"
 
 #include <errno.h>
 #include <fcntl.h>

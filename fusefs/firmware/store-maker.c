@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "making.h"
+#include "store-maker.h"
 
 #include "sidecars.h"
 

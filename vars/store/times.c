@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "meta.h"
+#include "times.h"
 
 #include "bytes.h"
 #include "digest.h"
-#include "publish.h"
+#include "replace-store.h"
 #include "uv-limits.h"
 
 #include <fcntl.h>

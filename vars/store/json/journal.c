@@ -3,7 +3,7 @@
 #include "journal.h"
 
 #include "bytes.h"
-#include "publish.h"
+#include "replace-store.h"
 #include "store.h"
 
 #include <errno.h>
