@@ -2,8 +2,6 @@
 
 #include "filelock.h"
 
-#include "store.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +14,7 @@
 #define RETRY_MS 20
 #define WHO_MAX 4
 
-bool uv_filelock_take(int fd, const char *name, unsigned wait_ms, GError **error)
+int uv_filelock_take(int fd, unsigned wait_ms)
 {
     int64_t end = g_get_monotonic_time() + (int64_t)wait_ms * 1000;
 
@@ -24,19 +22,13 @@ bool uv_filelock_take(int fd, const char *name, unsigned wait_ms, GError **error
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
         if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-            return true;
-        if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
-            g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot lock: %s", name,
-                        g_strerror(errno));
-            return false;
-        }
+            return 0;
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return -errno;
         if (g_get_monotonic_time() >= end)
-            break;
+            return -EAGAIN;
         g_usleep(RETRY_MS * 1000);
     }
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: locked by another engine",
-                name);
-    return false;
 }
 
 void uv_filelock_drop(int fd)

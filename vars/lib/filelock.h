@@ -13,11 +13,10 @@
 #define UV_FILELOCK_WAIT_MS 2000
 
 /*
- * An OFD write lock on all of `fd`. Tries again for `wait_ms`. UV_STORE_ERROR_READ_ONLY if somebody
- * else has it all that time, UV_STORE_ERROR_IO if the file system knows no locks; `name` is for the
- * message.
+ * An OFD write lock on all of `fd`. Tries again for `wait_ms`. 0, -EAGAIN if somebody else has it
+ * all that time, or another -errno if the file system knows no locks.
  */
-bool uv_filelock_take(int fd, const char *name, unsigned wait_ms, GError **error);
+int uv_filelock_take(int fd, unsigned wait_ms);
 void uv_filelock_drop(int fd);
 
 typedef enum {

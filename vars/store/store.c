@@ -4,6 +4,10 @@
 
 #include "store.h"
 
+#include <errno.h>
+
+#include "filelock.h"
+
 void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder)
 {
     store->ops = ops;
@@ -46,6 +50,19 @@ void uv_store_close(UvStore *store)
 {
     if (store)
         store->ops->free(store);
+}
+
+bool uv_store_take_lock(int fd, const char *name, unsigned wait_ms, GError **error)
+{
+    const int status = uv_filelock_take(fd, wait_ms);
+
+    if (status == -EAGAIN)
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: locked by another engine",
+                    name);
+    else if (status < 0)
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot lock: %s", name,
+                    g_strerror(-status));
+    return status == 0;
 }
 
 void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st)

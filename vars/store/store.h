@@ -90,6 +90,11 @@ void uv_store_close(UvStore *store);
 /* Fills an identity from what fstat says. */
 void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st);
 bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b);
+/*
+ * Our own lock between engines (filelock.h) on a store's lock file. UV_STORE_ERROR_READ_ONLY if
+ * another engine has it for `wait_ms`; `name` is for the message.
+ */
+bool uv_store_take_lock(int fd, const char *name, unsigned wait_ms, GError **error);
 /* Maps a UvStoreError to what SetVariable returns. */
 uint64_t uv_store_error_status(const GError *error);
 

@@ -28,8 +28,8 @@ static bool take_lock_file(FlashStore *f, GError **error)
         uv_map_folder_error(error);
         return false;
     }
-    if (uv_filelock_take(f->lock_fd, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS,
-                         error))
+    if (uv_store_take_lock(f->lock_fd, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS,
+                           error))
         return true;
     drop_lock_file(f);
     return false;

@@ -13,7 +13,7 @@
 static bool lock_for_a_moment(JsonStore *json)
 {
     json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
-    if (json->lock_fd >= 0 && !uv_filelock_take(json->lock_fd, "", 0, NULL)) {
+    if (json->lock_fd >= 0 && uv_filelock_take(json->lock_fd, 0) < 0) {
         close(json->lock_fd);
         json->lock_fd = -1;
     }

@@ -70,7 +70,7 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
     fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &local);
     if (fd < 0)
         return folder_refused(json, local, error);
-    if (!uv_filelock_take(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
+    if (!uv_store_take_lock(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
         close(fd);
         json->waited = true; /* once: whoever has it is no predecessor on its way out */
         g_free(json->store.lock_holder);

@@ -64,7 +64,7 @@ static void look_whether_free(JsonStore *json)
     json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
     if (json->lock_fd < 0) {
         int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR, NULL);
-        bool is_free = fd < 0 || uv_filelock_take(fd, "", 0, NULL);
+        bool is_free = fd < 0 || uv_filelock_take(fd, 0) == 0;
 
         if (fd >= 0 && is_free)
             uv_filelock_drop(fd);
