@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "auth-payload.h"
+#include "auth-signature.h"
 
 /* What all authenticated writes share while one is judged. */
 typedef struct {

@@ -7,7 +7,7 @@
  * let through.
  */
 
-#include "service.h"
+#include "gate.h"
 
 /* Routes by name: PK, KEK, db-class, SecureBootEnable, CustomMode, private authenticated, plain. */
 EfiStatus uv_auth_process(UvChange *change, const UvGate *gate,

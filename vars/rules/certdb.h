@@ -11,7 +11,7 @@
  *          identity
  */
 
-#include "auth-payload.h"
+#include "auth-header.h"
 #include "bytes.h"
 
 /* Pointers are into the variable. */

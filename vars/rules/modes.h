@@ -7,7 +7,7 @@
  * AuthVariableLibInitialize).
  */
 
-#include "service.h"
+#include "gate.h"
 
 /* Brings the derived (volatile, read-only) ones in line with PK and SecureBootEnable; makes no NV
  * change. */

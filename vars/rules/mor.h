@@ -7,7 +7,7 @@
  * 2 locked with one; the key itself is never readable.
  */
 
-#include "service.h"
+#include "gate.h"
 
 #define UV_MOR_KEY_BYTES 8
 

@@ -2,7 +2,7 @@
 
 #include "update.h"
 
-#include "auth-payload.h"
+#include "auth-header.h"
 #include "uv-limits.h"
 
 #include <string.h>

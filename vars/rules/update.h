@@ -6,7 +6,7 @@
  * variable: runtime restrictions, deletion, append, writes that change nothing, quotas.
  */
 
-#include "service.h"
+#include "gate.h"
 
 /* UvRefusal.rule of a volatile variable that the host would make where no guest is: EPERM. */
 #define UV_RULE_NO_SESSION "1.8"

@@ -8,7 +8,7 @@
 
 #include "varcheck.h"
 
-#include "auth-payload.h"
+#include "auth-header.h"
 #include "varcheck-table.h"
 
 static UvProperty property_of(const VarcheckRule *rule)

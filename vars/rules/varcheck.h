@@ -4,7 +4,7 @@
 /* VarCheckUefiLib: read-only, attribute and size rules of the globally defined variables
  * (UEFI 2.11). */
 
-#include "service.h"
+#include "gate.h"
 
 /* Active after EndOfDxe for the guest; for the host as config's varcheck says: UV_VARCHECK_OFF lets
  * through, with the refusal filled in. */

@@ -7,7 +7,7 @@
  * do behind the guest's back what the guest itself may not.
  */
 
-#include "auth-payload.h"
+#include "auth-header.h"
 #include "auth.h"
 #include "modes.h"
 #include "service-private.h"
@@ -209,9 +209,4 @@ EfiStatus uv_service_set(UvService *service, const UvSetRequest *request, UvRefu
     if (ret_refusal)
         *ret_refusal = refusal;
     return status;
-}
-
-int uv_refusal_errno(const UvRefusal *refusal)
-{
-    return g_strcmp0(refusal->rule, UV_RULE_NO_SESSION) == 0 ? EPERM : 0;
 }

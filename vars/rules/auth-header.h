@@ -8,8 +8,7 @@
  *   type, GUID of the certificate's type, certificate (PKCS#7 SignedData), content
  */
 
-#include "pkcs7.h"
-#include "service.h"
+#include "gate.h"
 
 typedef struct {
     const uint8_t *bytes;
@@ -37,11 +36,3 @@ bool uv_auth_time_not_after(const uint8_t *a, const uint8_t *b);
 
 /* Fields that must be zero are. */
 bool uv_auth_time_is_clean(const uint8_t *time);
-
-/*
- * The signature over a request, parsed: NULL if it is no PKCS#7 certificate, or none we take. Its
- * signers still have to be judged.
- */
-UvPkcs7 *uv_auth_signature(const UvAuthHeader *header);
-/* name without NUL, GUID, attributes as asked for, time, content: signed by all signers. */
-bool uv_auth_signed(const UvPkcs7 *pkcs7, const UvSetRequest *request, const UvAuthHeader *header);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the rules know of a request that is being judged: the request itself, the service's
+ * configuration, the boot phase and the policies of this boot. The service fills it in.
+ */
+
+#include "policy.h"
+#include "varset.h"
+
+typedef enum {
+    UV_DOOR_GUEST,
+    UV_DOOR_HOST,
+} UvDoor;
+
+typedef enum {
+    UV_VARCHECK_STRICT, /* host door: always checked */
+    UV_VARCHECK_EDK2,   /* host door: as for the guest, after EndOfDxe */
+    UV_VARCHECK_OFF,    /* host door: only logged */
+} UvVarcheckMode;
+
+typedef struct {
+    size_t size_bytes; /* storage in total, as QEMU's `size` */
+    bool force_secure_boot;
+    bool disable_custom_mode;
+    bool stateless; /* the firmware keeps no variables: there are none, not even derived ones */
+    UvVarcheckMode varcheck;
+    bool keeps_certdb; /* as the store's; the service follows it whenever the store changes */
+} UvServiceConfig;
+
+typedef struct {
+    bool end_of_dxe;
+    bool ready_to_boot;
+    bool exit_boot_services; /* "at runtime" */
+} UvPhase;
+
+/* Why a change was refused: for the log and status.json, never for the guest. */
+typedef struct {
+    const char *rule; /* number in the tables of uefivarsd(8)'s rules, as "2.1.9"; static */
+    const char *text; /* one line in plain words; static */
+} UvRefusal;
+
+/* The errno for the host door where the rule has one of its own; 0: the status's in the table. */
+int uv_refusal_errno(const UvRefusal *refusal);
+
+typedef struct {
+    UvDoor door;
+    UvGuid guid;
+    const UvName *name;  /* NULL: the empty name */
+    uint32_t attributes; /* as asked for, EFI_VARIABLE_APPEND_WRITE included */
+    const uint8_t *data; /* authentication header included */
+    size_t data_bytes;
+    int64_t mtime_ns; /* 0: now */
+} UvSetRequest;
+
+/* What checks need to know of the service; handed to auth.h, varcheck.h and update.h. */
+typedef struct {
+    const UvServiceConfig *config;
+    const UvPhase *phase;
+    const UvPolicy *policy;
+    const UvSetRequest *request;
+    size_t limit_bytes; /* non-volatile storage: the smaller of config's and the store's */
+    bool session;       /* a guest's session is alive */
+} UvGate;
