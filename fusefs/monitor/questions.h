@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the front asks the monitor, and what the monitor tells the front.
+ *
+ * One SOCK_SEQPACKET socket pair. A packet from the front is one FsQuestion; a packet from the
+ * monitor is one FsAnswer. Both have a fixed size and come from the same build on the same machine,
+ * so they are structs in host byte order; whoever receives one checks its size, its kind, every
+ * range, and that each text ends within its field, before it believes anything else of it. The
+ * monitor takes everything that the front says as hostile: a question names a guest and a role,
+ * never a path below SOURCE, and no number in it is more than what FsAsk says of it.
+ *
+ * Each question gets exactly one answer with its id, in bounded time, in whatever order; answers
+ * with id 0 are what the monitor tells unasked. Descriptors go along as FsAsk and FsTell say
+ * (SCM_RIGHTS), at most FS_QUESTION_FDS; a packet with others is refused, and they are closed.
+ *
+ * Constants and types only: the monitor and the fleet include this file, neither includes the
+ * other.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FS_QUESTION_FDS 3
+#define FS_QUESTION_FILE 256 /* a file name or a guest's name with its NUL */
+#define FS_QUESTION_TEXT 512 /* a path or a reason with its NUL; longer ones are cut */
+/* At most so many are unanswered; the front keeps the others in its own queue. */
+#define FS_QUESTIONS_MAX 64
+#define FS_CONFIG_BYTES_MAX (64u * 1024)
+#define FS_PIN_BYTES_MAX (1024u * 1024)
+#define FS_HINT_BYTES_MAX (64u * 1024)
+
+/* Texts beside a store. */
+typedef enum {
+    FS_TEXT_CONFIG, /* config.json of the guest */
+    FS_TEXT_PIN,    /* the firmware choice that the store was made from */
+    FS_TEXT_HINT,   /* what the front keeps of a store, never needed: sizes, names, state */
+    FS_TEXTS,
+} FsText;
+
+typedef enum {
+    FS_ASK_LIST = 1, /* all guests: FS_TELL_GUEST for each, then the answer */
+    /*
+     * Look at `guest` anew; the answer has its look. -ENOENT: nothing makes it a guest. With
+     * FS_LOOK_SHADOWED the answer's text has the names of the losers, one a line.
+     */
+    FS_ASK_LOOK,
+    FS_ASK_FILE,   /* `guest` is a file name in SOURCE: which guest does it mean? As FS_ASK_LOOK */
+    FS_ASK_FOLLOW, /* the answer has an inotify descriptor; the front reads it (FsTell, watches) */
+    FS_ASK_READ,   /* `text` of `guest`, as a descriptor to read from; -ENOENT: none */
+    FS_ASK_WRITE, /* `text` of `guest` becomes what the descriptor (a sealed memfd) holds; atomic */
+    FS_ASK_MAKE,  /* a new guest, a folder with an empty config.json */
+    FS_ASK_REMOVE,    /* the guest's store, sidecars, config.json and folder. -ENOTEMPTY */
+    FS_ASK_RENAME,    /* `guest` becomes `to`: store, sidecars, config.json. -EEXIST */
+    FS_ASK_SET_ASIDE, /* a journal without its store; the answer's text is its path now */
+    /*
+     * Make the guest's store: descriptor 0 is the template or executable to copy from (absent: an
+     * empty JSON store), 1 the pin's text (a sealed memfd; absent: no pin). `from` and `format` say
+     * which formats; FS_MAKE_REPLACE keeps a store that is there as FILE.before-load. Answered when
+     * the store is complete or has failed; several for one guest are done one after the other.
+     */
+    FS_ASK_INSTANTIATE,
+    FS_ASK_IMAGE,  /* `path`: a regular file, opened for reading with the front user's rights */
+    FS_ASK_HOLDER, /* who has the guest's store open; the answer's text, empty if nobody can tell */
+    /*
+     * Start the guest's engine as `start` says. The answer has a connected host socket, and the
+     * engine's pidfd. With FS_START_NO_LISTENER it gets a socket that nobody knows.
+     */
+    FS_ASK_START,
+    FS_ASK_CONNECT, /* to the engine that has the guest's host socket. -ECONNREFUSED: none */
+    FS_ASK_KILL,    /* the engine that was started for this guest */
+    FS_ASK_CLEAN,   /* the engine is gone: its host socket, and with FS_CLEAN_SESSION its session */
+    FS_ASK_LISTEN,  /* make the guest's socket now, and watch it */
+    FS_ASK_WATCH,   /* the guest's socket is watched again: the next connection is told */
+    FS_ASK_ACCEPT,  /* one waiting connection, as a descriptor (to be refused). -EAGAIN: none */
+    FS_ASK_LISTENER, /* the listening socket that an adopted engine gave back goes to the monitor */
+    FS_ASK_UNMOUNT,  /* the mount ends; the front goes on to its own end */
+    FS_ASKS,
+} FsAsk;
+
+#define FS_LOOK_SHADOWED 1u
+#define FS_MAKE_REPLACE 1u
+#define FS_CLEAN_SESSION 1u
+#define FS_START_NO_LISTENER 1u
+
+typedef enum {
+    FS_FORMAT_JSON,
+    FS_FORMAT_FLASH, /* raw */
+    FS_FORMAT_QCOW2,
+    FS_FORMATS,
+} FsFormat;
+
+/* What an engine is started with, beyond what the mount's options say of all engines. */
+typedef struct {
+    uint64_t size_bytes; /* 0: the mount's, else 4096 to 8 MiB */
+    bool force_secure_boot, disable_custom_mode, stateless;
+} FsEngineWish;
+
+typedef struct {
+    uint32_t kind; /* FsAsk */
+    uint32_t flags;
+    uint64_t id;           /* not 0 */
+    uint32_t text;         /* FsText */
+    uint32_t from, format; /* FsFormat */
+    FsEngineWish start;
+    char guest[FS_QUESTION_FILE];
+    char to[FS_QUESTION_FILE];
+    char path[FS_QUESTION_TEXT];
+} FsQuestion;
+
+/* What a file is as long as it is the same: opaque to the front. All zero: no file. */
+typedef struct {
+    uint64_t word[5];
+} FsIdentity;
+
+typedef enum {
+    FS_LOOK_STORE = 1 << 0,   /* there is a store */
+    FS_LOOK_JOURNAL = 1 << 1, /* a journal lies beside it */
+    FS_LOOK_CONFIG = 1 << 2,
+    FS_LOOK_PIN = 1 << 3,
+    FS_LOOK_HINT = 1 << 4,
+    FS_LOOK_WATCHED = 1 << 5, /* a change of the store would be told by inotify */
+    FS_LOOK_SOURCE = 1 << 6,  /* SOURCE is the store itself: no config.json, no rename */
+    FS_LOOK_FOLDER = 1 << 7,  /* the guest is a folder */
+} FsLookFlags;
+
+/* A guest as its files are now. */
+typedef struct {
+    uint32_t flags; /* FsLookFlags */
+    uint32_t uid, gid;
+    uint32_t mode;        /* of the store, else of what stands for it */
+    uint32_t folder_mode; /* of the folder that the store lies in */
+    uint32_t format;      /* FsFormat, by the store's name */
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    FsIdentity store, config, pin, hint;
+    char file[FS_QUESTION_FILE];       /* the file or folder in SOURCE by which it is a guest */
+    char store_name[FS_QUESTION_FILE]; /* of the store in its folder, there or not */
+} FsLook;
+
+typedef enum {
+    FS_TELL_ANSWER, /* to the question with this id */
+    FS_TELL_GUEST,  /* one of FS_ASK_LIST's; `id` is its */
+    FS_TELL_KNOCK, /* somebody connects to `guest`'s socket, which is not watched until asked for */
+    FS_TELL_WATCH, /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
+    FS_TELL_FOUND, /* an engine that outlived an earlier front: descriptor 0 is its host socket */
+    FS_TELL_STOP,  /* the monitor was told to end: finish */
+    FS_TELLS,
+} FsTell;
+
+typedef struct {
+    uint32_t kind; /* FsTell */
+    int32_t error; /* 0 or a negative errno */
+    uint64_t id;
+    int64_t number;
+    char guest[FS_QUESTION_FILE];
+    FsLook look;
+    char text[FS_QUESTION_TEXT];
+} FsAnswer;
