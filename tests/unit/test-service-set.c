@@ -271,11 +271,11 @@ static void test_no_session(void)
 
     uv_service_end_session(service);
     g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_WRITE_PROTECTED);
-    g_assert_cmpint(uv_refusal_errno(&refusal), ==, EPERM);
+    g_assert_cmpint(refusal.error, ==, EPERM);
     request.attributes = ALL;
     g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_SUCCESS);
     g_assert_null(refusal.rule);
-    g_assert_cmpint(uv_refusal_errno(&refusal), ==, 0);
+    g_assert_cmpint(refusal.error, ==, 0);
 }
 
 static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,

@@ -39,12 +39,12 @@ static EfiStatus check_signer(const AuthWrite *write, GBytes **ret_digest, UvIde
     UvPayload kept;
 
     if (!kept_identity(write, &kept))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.3",
-                           "nothing tells who signed the variable");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.3",
+                         "nothing tells who signed the variable");
     const UvIdentity identity = uv_pkcs7_identity_is(write->pkcs7, kept.bytes, kept.size);
     if (identity == UV_IDENTITY_OTHER)
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.3",
-                           "another signer than the variable's");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.3",
+                         "another signer than the variable's");
     *ret_spelling = identity;
     if (!keeps_certdb(write))
         *ret_digest = identity == UV_IDENTITY_QEMU ? g_bytes_ref(write->old->digest)
@@ -62,8 +62,8 @@ static EfiStatus create(AuthWrite *write)
     identity = keeps_certdb(write) ? uv_pkcs7_identity_edk2(write->pkcs7)
                                    : uv_pkcs7_identity(write->pkcs7);
     if (!identity)
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.2",
-                           "the signer's certificates tell no identity");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.7.2",
+                         "the signer's certificates tell no identity");
     if (!keeps_certdb(write))
         return auth_store(write, content, identity);
     const EfiStatus status =

@@ -13,8 +13,6 @@ typedef struct {
     UvPkcs7 *pkcs7; /* owned; made by auth_open_signature() */
 } AuthWrite;
 
-/* Sets the refusal and gives the status back. */
-EfiStatus auth_refuse(UvRefusal *refusal, EfiStatus status, const char *rule, const char *text);
 /* Time stamp and the form of the signature (edk2's VerifyTimeBasedPayload up to the signers). */
 EfiStatus auth_open_signature(AuthWrite *write);
 /* The signature fits what is written. */

@@ -28,12 +28,6 @@ static void auth_write_clear(AuthWrite *write)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AuthWrite, auth_write_clear)
 
-EfiStatus auth_refuse(UvRefusal *refusal, EfiStatus status, const char *rule, const char *text)
-{
-    *refusal = (UvRefusal){.rule = rule, .text = text};
-    return status;
-}
-
 /* Before ExitBootServices somebody sits at the machine: its firmware's screens, or the host's
  * administrator. */
 static bool is_present(const UvGate *gate)
@@ -51,25 +45,25 @@ EfiStatus auth_open_signature(AuthWrite *write)
     const UvAuthHeader *header = &write->header;
 
     if (!uv_auth_time_is_clean(header->time))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.1",
-                           "fields of the time stamp are not zero");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.1",
+                         "fields of the time stamp are not zero");
     if (write->old && !is_append(write->gate->request) &&
         uv_auth_time_not_after(header->time, write->old->time))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.2",
-                           "the time stamp is not newer than the variable's");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.2",
+                         "the time stamp is not newer than the variable's");
     if (!write->pkcs7)
         write->pkcs7 = uv_auth_signature(header);
     if (!write->pkcs7)
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.3",
-                           "no signature, or one of a kind that is not taken");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.3",
+                         "no signature, or one of a kind that is not taken");
     return EFI_SUCCESS;
 }
 
 EfiStatus auth_check_signature(const AuthWrite *write)
 {
     if (!uv_auth_signed(write->pkcs7, write->gate->request, &write->header))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.6",
-                           "the signature does not fit what is written");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.6",
+                         "the signature does not fit what is written");
     return EFI_SUCCESS;
 }
 
@@ -132,16 +126,16 @@ static EfiStatus store_lists(const AuthWrite *write, Key key)
     g_autoptr(GBytes) new_ones = NULL;
 
     if (!uv_siglist_check(content.bytes, content.size, key == KEY_PK))
-        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.6",
-                           "the signature lists are malformed");
+        return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.6",
+                         "the signature lists are malformed");
     if (is_append(request) && write->old && key != KEY_PK) {
         gsize old_size;
         const uint8_t *old = g_bytes_get_data(write->old->data, &old_size);
 
         new_ones = uv_siglist_new_ones(old, old_size, content.bytes, content.size);
         if (!new_ones)
-            return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.8",
-                               "the signature lists that are there are malformed");
+            return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.8",
+                             "the signature lists that are there are malformed");
         content.bytes = g_bytes_get_data(new_ones, &content.size);
     }
     return auth_store(write, &content, NULL);
@@ -205,7 +199,7 @@ static EfiStatus process_with_pk(AuthWrite *write, Key key)
     if (status != EFI_SUCCESS)
         return status;
     if (!is_signed_by_pk(write))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.4", "not signed by PK");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.4", "not signed by PK");
     return check_and_store(write, key);
 }
 
@@ -217,11 +211,11 @@ static EfiStatus process_with_kek(AuthWrite *write)
     if (status != EFI_SUCCESS)
         return status;
     if (!kek)
-        return auth_refuse(write->refusal, EFI_NOT_FOUND, "2.5.5",
-                           "not signed by PK, and there is no KEK");
+        return uv_refuse(write->refusal, EFI_NOT_FOUND, "2.5.5",
+                         "not signed by PK, and there is no KEK");
     if (!is_signed_by_kek(write, kek))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.5",
-                           "signed neither by PK nor by a KEK");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.5",
+                         "signed neither by PK nor by a KEK");
     return check_and_store(write, KEY_DB);
 }
 
@@ -236,8 +230,7 @@ static EfiStatus process_self_signed(AuthWrite *write)
         return status;
     if (!first_signature(content->bytes, content->size, &certificate) ||
         !uv_pkcs7_chains_to(write->pkcs7, certificate.bytes, certificate.size))
-        return auth_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.3",
-                           "PK is not self-signed");
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.3", "PK is not self-signed");
     return check_and_store(write, KEY_PK);
 }
 
@@ -247,8 +240,8 @@ static EfiStatus process_key(AuthWrite *write, Key key)
     const bool custom = uv_modes_is_custom(write->change) && is_present(write->gate);
 
     if ((write->gate->request->attributes & NEEDED_ATTRIBUTES) != NEEDED_ATTRIBUTES)
-        return auth_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.1",
-                           "keys are non-volatile and time-based authenticated");
+        return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.1",
+                         "keys are non-volatile and time-based authenticated");
     if (custom || (setup && key != KEY_PK)) {
         const EfiStatus status = store_lists(write, key);
         if (status == EFI_SUCCESS && (!setup || key == KEY_PK))
@@ -279,12 +272,12 @@ static EfiStatus check_switch(const UvGate *gate, UvRefusal *refusal)
     if (!is_switch(request, &secure_boot))
         return EFI_SUCCESS;
     if (!is_present(gate))
-        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.8.10",
-                           "needs physical presence: before ExitBootServices, and custom mode not "
-                           "disabled");
+        return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "2.8.10",
+                         "needs physical presence: before ExitBootServices, and custom mode not "
+                         "disabled");
     if (secure_boot && gate->config->force_secure_boot &&
         (request->attributes == 0 || request->data_bytes != 1 || request->data[0] != 1))
-        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.8.4", "Secure Boot is forced");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.8.4", "Secure Boot is forced");
     return EFI_SUCCESS;
 }
 
@@ -296,8 +289,8 @@ static EfiStatus process_plain(UvChange *change, const UvGate *gate, const UvVar
     const UvSetRequest *request = gate->request;
 
     if (old && (old->attributes & authenticated))
-        return auth_refuse(refusal, EFI_WRITE_PROTECTED, "2.7.4",
-                           "an authenticated variable, written without authentication");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.7.4",
+                         "an authenticated variable, written without authentication");
     const UvUpdate update = {
         .guid = request->guid,
         .name = request->name,
@@ -322,7 +315,7 @@ EfiStatus uv_auth_process(UvChange *change, const UvGate *gate, UvRefusal *refus
     };
 
     if (timed && !uv_auth_header_parse(request->data, request->data_bytes, &write.header))
-        return auth_refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8", "no authentication header");
+        return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8", "no authentication header");
     if (key != KEY_NONE)
         return process_key(&write, key);
     const EfiStatus status = check_switch(gate, refusal);

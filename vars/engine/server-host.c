@@ -161,7 +161,7 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
     const EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
     uv_session_persist(server);
     uv_events_state_changed(server);
-    reply_outcome(conn, frame, status, status == EFI_SUCCESS ? 0 : uv_refusal_errno(&refusal),
+    reply_outcome(conn, frame, status, status == EFI_SUCCESS ? 0 : refusal.error,
                   status == EFI_SUCCESS ? NULL : reason_of(server, &refusal));
 }
 

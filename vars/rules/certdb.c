@@ -161,16 +161,12 @@ EfiStatus uv_certdb_insert(UvChange *change, const UvGate *gate, bool nv, GBytes
     const UvSetRequest *request = gate->request;
     g_auto(UvWriter) writer = {0};
 
-    if (!copy_entries(&writer, lookup(change, nv), change, is_not_requested, request)) {
-        *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is malformed"};
-        return EFI_SECURITY_VIOLATION;
-    }
+    if (!copy_entries(&writer, lookup(change, nv), change, is_not_requested, request))
+        return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "2.7.1", "certdb is malformed");
     uv_certdb_write_entry(&writer, &request->guid, request->name, identity);
     g_autoptr(GBytes) whole = uv_certdb_finish(&writer);
-    if (!whole) {
-        *refusal = (UvRefusal){.rule = "2.7.1", .text = "certdb is full"};
-        return EFI_OUT_OF_RESOURCES;
-    }
+    if (!whole)
+        return uv_refuse(refusal, EFI_OUT_OF_RESOURCES, "2.7.1", "certdb is full");
     return store(change, gate, nv, whole, refusal);
 }
 

@@ -7,6 +7,7 @@
  */
 
 #include "policy.h"
+#include "refusal.h"
 #include "varset.h"
 
 typedef enum {
@@ -34,15 +35,6 @@ typedef struct {
     bool ready_to_boot;
     bool exit_boot_services; /* "at runtime" */
 } UvPhase;
-
-/* Why a change was refused: for the log and status.json, never for the guest. */
-typedef struct {
-    const char *rule; /* number in the tables of uefivarsd(8)'s rules, as "2.1.9"; static */
-    const char *text; /* one line in plain words; static */
-} UvRefusal;
-
-/* The errno for the host door where the rule has one of its own; 0: the status's in the table. */
-int uv_refusal_errno(const UvRefusal *refusal);
 
 typedef struct {
     UvDoor door;

@@ -15,11 +15,7 @@ enum {
     LOCK_WITH_KEY = 2,
 };
 
-static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *text)
-{
-    *refusal = (UvRefusal){"2.8", text};
-    return status;
-}
+#define RULE "2.8"
 
 static void store(UvMorVerdict *verdict, uint8_t value, UvMor next)
 {
@@ -38,7 +34,7 @@ static EfiStatus check_open_lock(const uint8_t *payload, size_t payload_bytes,
         return EFI_SUCCESS;
     }
     if (payload[0] != LOCK_OPEN && payload[0] != LOCK_WITHOUT_KEY)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "the MOR lock is 0, 1 or a key");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, RULE, "the MOR lock is 0, 1 or a key");
     store(verdict, payload[0], (UvMor){.locked = payload[0] == LOCK_WITHOUT_KEY});
     return EFI_SUCCESS;
 }
@@ -57,7 +53,7 @@ static EfiStatus check_closed_lock(const UvMor *mor, const uint8_t *payload, siz
                                    UvMorVerdict *verdict, UvRefusal *refusal)
 {
     if (!mor->has_key || payload_bytes != UV_MOR_KEY_BYTES)
-        return refuse(refusal, EFI_ACCESS_DENIED, "the MOR lock is closed");
+        return uv_refuse(refusal, EFI_ACCESS_DENIED, RULE, "the MOR lock is closed");
     if (same_key(payload, mor->key)) {
         store(verdict, LOCK_OPEN, (UvMor){0});
         return EFI_SUCCESS;
@@ -65,8 +61,8 @@ static EfiStatus check_closed_lock(const UvMor *mor, const uint8_t *payload, siz
     /* One guess, then closed for good. */
     store(verdict, LOCK_WITHOUT_KEY, (UvMor){.locked = true});
     verdict->even_on_fail = true;
-    verdict->status = EFI_ACCESS_DENIED;
-    *refusal = (UvRefusal){"2.8", "a wrong key for the MOR lock: closed until reset"};
+    verdict->status = uv_refuse(refusal, EFI_ACCESS_DENIED, RULE,
+                                "a wrong key for the MOR lock: closed until reset");
     return EFI_SUCCESS;
 }
 
@@ -74,11 +70,12 @@ static EfiStatus check_lock(const UvMor *mor, uint32_t attributes, const uint8_t
                             size_t payload_bytes, UvMorVerdict *verdict, UvRefusal *refusal)
 {
     if (attributes == 0 || payload_bytes == 0)
-        return refuse(refusal, EFI_WRITE_PROTECTED, "the MOR lock can't be deleted");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, RULE, "the MOR lock can't be deleted");
     if (attributes != MOR_ATTRIBUTES || (payload_bytes != 1 && payload_bytes != UV_MOR_KEY_BYTES))
-        return refuse(refusal, EFI_INVALID_PARAMETER, "the MOR lock is 1 or 8 bytes, NV, BS, RT");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, RULE,
+                         "the MOR lock is 1 or 8 bytes, NV, BS, RT");
     if (mor->absent)
-        return refuse(refusal, EFI_WRITE_PROTECTED, "the firmware has no MOR variable");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, RULE, "the firmware has no MOR variable");
     return mor->locked ? check_closed_lock(mor, payload, payload_bytes, verdict, refusal)
                        : check_open_lock(payload, payload_bytes, verdict, refusal);
 }
@@ -87,11 +84,11 @@ static EfiStatus check_control(const UvMor *mor, uint32_t attributes, size_t pay
                                UvRefusal *refusal)
 {
     if (attributes != MOR_ATTRIBUTES || payload_bytes != 1)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "MOR is 1 byte, NV, BS, RT");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, RULE, "MOR is 1 byte, NV, BS, RT");
     if (mor->locked)
-        return refuse(refusal, EFI_ACCESS_DENIED, "the MOR lock is closed");
+        return uv_refuse(refusal, EFI_ACCESS_DENIED, RULE, "the MOR lock is closed");
     if (mor->absent)
-        return refuse(refusal, EFI_WRITE_PROTECTED, "the firmware has no MOR variable");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, RULE, "the firmware has no MOR variable");
     return EFI_SUCCESS;
 }
 

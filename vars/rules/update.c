@@ -5,15 +5,10 @@
 #include "auth-header.h"
 #include "uv-limits.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define ACCESS (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS)
-
-static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *text)
-{
-    *refusal = (UvRefusal){UV_RULE_UPDATE, text};
-    return status;
-}
 
 static bool is_append(const UvUpdate *update)
 {
@@ -33,11 +28,11 @@ static EfiStatus check_runtime(const UvGate *gate, const UvUpdate *update, const
     if (!gate->phase->exit_boot_services)
         return EFI_SUCCESS;
     if (old && !uv_variable_is_nv(old))
-        return refuse(refusal, EFI_WRITE_PROTECTED,
-                      "a volatile variable is read-only after ExitBootServices");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, UV_RULE_UPDATE,
+                         "a volatile variable is read-only after ExitBootServices");
     if (!old && (update->attributes & needed) != needed)
-        return refuse(refusal, EFI_INVALID_PARAMETER,
-                      "after ExitBootServices a new variable must be NV and RT");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, UV_RULE_UPDATE,
+                         "after ExitBootServices a new variable must be NV and RT");
     return EFI_SUCCESS;
 }
 
@@ -47,8 +42,8 @@ static EfiStatus check_session(const UvGate *gate, const UvUpdate *update, UvRef
     if (gate->session || gate->request->door != UV_DOOR_HOST ||
         (update->attributes & EFI_VARIABLE_NON_VOLATILE))
         return EFI_SUCCESS;
-    *refusal = (UvRefusal){UV_RULE_NO_SESSION, "a volatile variable without a guest's session"};
-    return EFI_WRITE_PROTECTED;
+    return uv_refuse_errno(refusal, EFI_WRITE_PROTECTED, EPERM, "1.8",
+                           "a volatile variable without a guest's session");
 }
 
 static const uint8_t *new_time(const UvUpdate *update, const UvVariable *old)
@@ -85,7 +80,8 @@ static EfiStatus check_size(const UvUpdate *update, const UvVariable *old, UvRef
 
     if (name_bytes > UV_VARIABLE_MAX || old_bytes > UV_VARIABLE_MAX - name_bytes ||
         update->data_bytes > UV_VARIABLE_MAX - name_bytes - old_bytes)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "name and data are too large");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, UV_RULE_UPDATE,
+                         "name and data are too large");
     return EFI_SUCCESS;
 }
 
@@ -100,7 +96,7 @@ static EfiStatus check_quota(const UvChange *change, const UvGate *gate, const U
     const size_t after = uv_change_used_bytes(change, nv) - given + taken;
 
     if (after > limit && taken > given)
-        return refuse(refusal, EFI_OUT_OF_RESOURCES, "the storage is full");
+        return uv_refuse(refusal, EFI_OUT_OF_RESOURCES, UV_RULE_UPDATE, "the storage is full");
     return EFI_SUCCESS;
 }
 
@@ -137,7 +133,7 @@ EfiStatus uv_update_variable(UvChange *change, const UvGate *gate, const UvUpdat
     if (!old && is_append(update) && update->data_bytes == 0)
         return EFI_SUCCESS; /* nothing appended to nothing */
     if (!old && is_deletion(update))
-        return refuse(refusal, EFI_NOT_FOUND, "no such variable");
+        return uv_refuse(refusal, EFI_NOT_FOUND, UV_RULE_UPDATE, "no such variable");
     status = check_runtime(gate, update, old, refusal);
     if (status == EFI_SUCCESS && !is_deletion(update))
         status = check_session(gate, update, refusal);

@@ -8,10 +8,7 @@
 
 #include "gate.h"
 
-/* UvRefusal.rule of a volatile variable that the host would make where no guest is: EPERM. */
-#define UV_RULE_NO_SESSION "1.8"
-
-/* That of everything else that is refused here. */
+/* UvRefusal.rule of what is refused here, but for volatile variables without a session. */
 #define UV_RULE_UPDATE "2.2"
 
 typedef struct {

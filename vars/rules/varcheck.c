@@ -42,23 +42,17 @@ static EfiStatus check_property(const UvSetRequest *request, const UvProperty *p
 {
     const uint32_t attributes = request->attributes & ~EFI_VARIABLE_APPEND_WRITE;
 
-    if (property->property & UV_PROPERTY_READ_ONLY) {
-        *refusal = (UvRefusal){.rule = "2.9.1", .text = "the variable is read-only"};
-        return EFI_WRITE_PROTECTED;
-    }
+    if (property->property & UV_PROPERTY_READ_ONLY)
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.9.1", "the variable is read-only");
     if (deleting)
         return EFI_SUCCESS;
-    if (property->attributes != 0 && attributes != property->attributes) {
-        *refusal =
-            (UvRefusal){.rule = "2.9.2", .text = "the variable has other attributes by definition"};
-        return EFI_INVALID_PARAMETER;
-    }
+    if (property->attributes != 0 && attributes != property->attributes)
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.9.2",
+                         "the variable has other attributes by definition");
     if (content->size != 0 &&
-        (content->size < property->min_bytes || content->size > property->max_bytes)) {
-        *refusal =
-            (UvRefusal){.rule = "2.9.2", .text = "the variable has another size by definition"};
-        return EFI_INVALID_PARAMETER;
-    }
+        (content->size < property->min_bytes || content->size > property->max_bytes))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.9.2",
+                         "the variable has another size by definition");
     return EFI_SUCCESS;
 }
 
@@ -66,21 +60,15 @@ static EfiStatus check_defined(const UvSetRequest *request, const VarcheckRule *
                                const UvPayload *content, UvRefusal *refusal)
 {
     if ((request->attributes & EFI_VARIABLE_HARDWARE_ERROR_RECORD) &&
-        !varcheck_is_hardware_error_record(&request->guid, request->name)) {
-        *refusal = (UvRefusal){.rule = "2.9.3",
-                               .text = "only HwErrRec#### may be a hardware error record"};
-        return EFI_INVALID_PARAMETER;
-    }
-    if (!known && varcheck_is_closed(&request->guid)) {
-        *refusal = (UvRefusal){.rule = "2.9.3",
-                               .text = "the specification defines no such name for this GUID"};
-        return EFI_INVALID_PARAMETER;
-    }
-    if (rule && rule->shape && content->size != 0 && !rule->shape(content->bytes, content->size)) {
-        *refusal = (UvRefusal){.rule = "2.9.2",
-                               .text = "the content is not what the specification defines"};
-        return EFI_INVALID_PARAMETER;
-    }
+        !varcheck_is_hardware_error_record(&request->guid, request->name))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.9.3",
+                         "only HwErrRec#### may be a hardware error record");
+    if (!known && varcheck_is_closed(&request->guid))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.9.3",
+                         "the specification defines no such name for this GUID");
+    if (rule && rule->shape && content->size != 0 && !rule->shape(content->bytes, content->size))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.9.2",
+                         "the content is not what the specification defines");
     return EFI_SUCCESS;
 }
 
@@ -116,10 +104,8 @@ EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate, UvRefusa
     const UvSetRequest *request = gate->request;
     const VarcheckRule *rule = varcheck_find(&request->guid, request->name);
 
-    if (rule && rule->access == VARCHECK_OWNED) {
-        *refusal = (UvRefusal){.rule = "2.9.1", .text = "the service owns this variable"};
-        return EFI_WRITE_PROTECTED;
-    }
+    if (rule && rule->access == VARCHECK_OWNED)
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.9.1", "the service owns this variable");
     const EfiStatus status = is_active(gate) ? check(gate, refusal) : EFI_SUCCESS;
     if (request->door == UV_DOOR_HOST && gate->config->varcheck == UV_VARCHECK_OFF)
         return EFI_SUCCESS;

@@ -15,14 +15,7 @@
 #include "uv-limits.h"
 #include "varcheck.h"
 
-#include <errno.h>
 #include <string.h>
-
-static EfiStatus refuse(UvRefusal *refusal, EfiStatus status, const char *rule, const char *text)
-{
-    *refusal = (UvRefusal){rule, text};
-    return status;
-}
 
 static EfiStatus check_attributes(uint32_t attributes, UvRefusal *refusal)
 {
@@ -31,16 +24,16 @@ static EfiStatus check_attributes(uint32_t attributes, UvRefusal *refusal)
         attributes & (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS);
 
     if (attributes & ~EFI_VARIABLE_ATTRIBUTES_MASK)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "2.1.3", "an unknown attribute");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.1.3", "an unknown attribute");
     if (access == EFI_VARIABLE_RUNTIME_ACCESS)
-        return refuse(refusal, aw ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER, "2.1.4",
-                      "RUNTIME_ACCESS without BOOTSERVICE_ACCESS");
+        return uv_refuse(refusal, aw ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER, "2.1.4",
+                         "RUNTIME_ACCESS without BOOTSERVICE_ACCESS");
     if ((attributes & ~aw) == EFI_VARIABLE_NON_VOLATILE)
-        return refuse(refusal, aw ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER, "2.1.5",
-                      "NON_VOLATILE without an access attribute");
+        return uv_refuse(refusal, aw ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER, "2.1.5",
+                         "NON_VOLATILE without an access attribute");
     if (aw)
-        return refuse(refusal, EFI_UNSUPPORTED, "2.1.7",
-                      "AUTHENTICATED_WRITE_ACCESS is deprecated");
+        return uv_refuse(refusal, EFI_UNSUPPORTED, "2.1.7",
+                         "AUTHENTICATED_WRITE_ACCESS is deprecated");
     return EFI_SUCCESS;
 }
 
@@ -50,8 +43,8 @@ static EfiStatus skip_auth2(const UvSetRequest *request, UvReader *ret_payload, 
     UvAuthHeader header;
 
     if (!uv_auth_header_parse(request->data, request->data_bytes, &header))
-        return refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8",
-                      "no authentication header, or a wrong length in it");
+        return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8",
+                         "no authentication header, or a wrong length in it");
     uv_reader_init(ret_payload, header.content.bytes, header.content.size);
     return EFI_SUCCESS;
 }
@@ -61,9 +54,9 @@ static EfiStatus check_arguments(const UvSetRequest *request, UvReader *ret_payl
                                  UvRefusal *refusal)
 {
     if (!request->name)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "2.1.1", "an empty name");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.1.1", "an empty name");
     if (request->data_bytes != 0 && !request->data)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "2.1.2", "no data");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.1.2", "no data");
     EfiStatus status = check_attributes(request->attributes, refusal);
     if (status != EFI_SUCCESS)
         return status;
@@ -74,7 +67,7 @@ static EfiStatus check_arguments(const UvSetRequest *request, UvReader *ret_payl
         return status;
     const size_t name_bytes = uv_name_size_bytes(request->name);
     if (name_bytes > UV_VARIABLE_MAX || ret_payload->left > UV_VARIABLE_MAX - name_bytes)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "2.1.9", "name and data are too large");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.1.9", "name and data are too large");
     return EFI_SUCCESS;
 }
 
@@ -92,7 +85,7 @@ static EfiStatus check_policy(const UvGate *gate, const UvChange *change, const 
     const EfiStatus status =
         uv_policy_check(gate->policy, change, &request->guid, request->name, request->attributes,
                         payload->left, deleting, &rule, &text);
-    return status == EFI_SUCCESS ? EFI_SUCCESS : refuse(refusal, status, rule, text);
+    return status == EFI_SUCCESS ? EFI_SUCCESS : uv_refuse(refusal, status, rule, text);
 }
 
 static EfiStatus check_existing(const UvGate *gate, const UvChange *change, UvRefusal *refusal)
@@ -103,12 +96,12 @@ static EfiStatus check_existing(const UvGate *gate, const UvChange *change, UvRe
     if (!old)
         return EFI_SUCCESS;
     if (gate->phase->exit_boot_services && !(old->attributes & EFI_VARIABLE_RUNTIME_ACCESS))
-        return refuse(refusal, EFI_WRITE_PROTECTED, "2.1.11",
-                      "a boot service variable after ExitBootServices");
+        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.1.11",
+                         "a boot service variable after ExitBootServices");
     if (request->attributes != 0 &&
         (request->attributes & ~EFI_VARIABLE_APPEND_WRITE) != old->attributes)
-        return refuse(refusal, EFI_INVALID_PARAMETER, "2.1.12",
-                      "attributes are not those of the variable");
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, "2.1.12",
+                         "attributes are not those of the variable");
     return EFI_SUCCESS;
 }
 

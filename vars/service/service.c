@@ -110,8 +110,8 @@ EfiStatus uv_service_commit(UvService *service, const UvChange *change, UvRefusa
         g_free(service->store_error);
         service->store_error = durable ? NULL : g_strdup(error ? error->message : "failed");
         if (!durable) {
-            *refusal = (UvRefusal){"2.2", not_taken};
-            return error ? uv_store_error_status(error) : EFI_DEVICE_ERROR;
+            const EfiStatus status = error ? uv_store_error_status(error) : EFI_DEVICE_ERROR;
+            return uv_refuse(refusal, status, "2.2", not_taken);
         }
     }
     uv_service_apply(service, change);
