@@ -3,6 +3,7 @@
 /* SetupMode, SecureBoot, CustomMode and kin: what follows from the keys, and what is waived
  * (semantics 2.5, 2.8). */
 
+#include <errno.h>
 #include <string.h>
 
 #include "authtest.h"
@@ -138,6 +139,111 @@ static void test_force_secure_boot(void)
     auth_check_modes(service, 0, 1, 1);
 }
 
+/* ---- the owner's door (1.12) ---- */
+
+/* Refused with the owner's rule and this errno; nothing has changed. */
+static void check_owner_refused(UvService *service, UvGuid guid, const char *name_text,
+                                uint32_t attributes, GBytes *data, int error)
+{
+    g_autoptr(UvName) name = uv_name_new_utf8(name_text, NULL);
+    g_autoptr(GBytes) before = auth_get(service, guid, name_text);
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(data, &size);
+    const UvSetRequest request = {
+        .door = UV_DOOR_OWNER,
+        .guid = guid,
+        .name = name,
+        .attributes = attributes,
+        .data = bytes,
+        .data_bytes = size,
+    };
+    UvRefusal refusal;
+
+    g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_SECURITY_VIOLATION);
+    g_assert_cmpstr(refusal.rule, ==, "1.12");
+    g_assert_nonnull(refusal.text);
+    g_assert_cmpint(refusal.error, ==, error);
+    g_autoptr(GBytes) after = auth_get(service, guid, name_text);
+    g_assert_true(before == after || g_bytes_equal(before, after));
+}
+
+static EfiStatus owner_write(UvService *service, UvGuid guid, const char *name, uint32_t attributes,
+                             unsigned second, GBytes *content)
+{
+    g_autoptr(GBytes) data = sign_write(NULL, &guid, name, attributes, second, content);
+
+    return auth_set_door(service, UV_DOOR_OWNER, guid, name, attributes, data);
+}
+
+static void test_owner(void)
+{
+    static const char *const databases[] = {"db", "dbx", "dbt", "dbr"};
+    g_autoptr(UvService) service = auth_enrolled((UvServiceConfig){0});
+    g_autoptr(GBytes) list = sign_list(auth_stranger);
+    g_autoptr(GBytes) cut = g_bytes_new_from_bytes(auth_hashes, 0, 50);
+
+    uv_service_end_session(service);
+    for (size_t i = 0; i < G_N_ELEMENTS(databases); i++) {
+        g_assert_cmphex(owner_write(service, IMAGE, databases[i], KEYS, 0, auth_hashes), ==,
+                        EFI_SUCCESS);
+        g_assert_cmphex(owner_write(service, IMAGE, databases[i], KEYS | APPEND, 0, list), ==,
+                        EFI_SUCCESS);
+        g_assert_cmphex(owner_write(service, IMAGE, databases[i], KEYS, 0, auth_nothing), ==,
+                        EFI_SUCCESS);
+    }
+    g_assert_cmphex(owner_write(service, GLOBAL, "KEK", KEYS, 0, list), ==, EFI_SUCCESS);
+    g_assert_cmphex(owner_write(service, GLOBAL, "PK", KEYS, 0, list), ==, EFI_SUCCESS);
+    g_assert_true(auth_has(service, GLOBAL, "PK", list));
+    auth_check_modes(service, 0, 1, 1);
+    g_assert_cmphex(owner_write(service, GLOBAL, "PK", KEYS, 0, auth_nothing), ==, EFI_SUCCESS);
+    auth_check_modes(service, 1, 0, -1);
+    g_assert_cmphex(owner_write(service, GLOBAL, "PK", KEYS, 0, list), ==, EFI_SUCCESS);
+    auth_check_modes(service, 0, 1, 1);
+    /* What is never waived; and CustomMode is as it was. */
+    g_assert_cmphex(owner_write(service, IMAGE, "db", KEYS, 0, cut), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(auth_set_door(service, UV_DOOR_OWNER, IMAGE, "db", KEYS, auth_nothing), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_cmphex(auth_set_door(service, UV_DOOR_OWNER, IMAGE, "db", 0, auth_nothing), ==,
+                    EFI_INVALID_PARAMETER);
+    g_assert_cmpint(auth_get_byte(service, uv_guid_custom_mode, "CustomMode"), ==, 0);
+    /* The host's own door has waived nothing meanwhile. */
+    g_autoptr(GBytes) unsigned_write = sign_write(NULL, &IMAGE, "db", KEYS, 50, auth_hashes);
+    g_assert_cmphex(auth_set_door(service, UV_DOOR_HOST, IMAGE, "db", KEYS, unsigned_write), ==,
+                    EFI_SECURITY_VIOLATION);
+}
+
+static void test_owner_refused(void)
+{
+    g_autoptr(UvService) service = auth_enrolled((UvServiceConfig){.varcheck = UV_VARCHECK_OFF});
+    g_autoptr(UvService) strict = auth_enrolled((UvServiceConfig){.disable_custom_mode = true});
+    g_autoptr(GBytes) keys = sign_write(NULL, &IMAGE, "db", KEYS, 50, auth_hashes);
+    g_autoptr(GBytes) other = sign_write(NULL, &GLOBAL, "db", KEYS, 50, auth_hashes);
+    g_autoptr(GBytes) byte = g_bytes_new_static("\1", 1);
+
+    for (FixturePhase phase = AT_POWER_ON; phase <= AT_RUNTIME; phase++) {
+        fixture_go_to(service, phase);
+        check_owner_refused(service, IMAGE, "db", KEYS, keys, EBUSY);
+    }
+    uv_service_fail_closed(service);
+    check_owner_refused(service, IMAGE, "db", KEYS, keys, EBUSY);
+    uv_service_end_session(service);
+    check_owner_refused(service, GLOBAL, "db", KEYS, other, EPERM);
+    check_owner_refused(service, GLOBAL, "Timeout", NV | BS | RT, byte, EPERM);
+    check_owner_refused(service, GLOBAL, "SetupMode", BS | RT, byte, EPERM);
+    check_owner_refused(service, uv_guid_custom_mode, "CustomMode", NV | BS, byte, EPERM);
+    check_owner_refused(service, uv_guid_secure_boot_enable, "SecureBootEnable", NV | BS, byte,
+                        EPERM);
+    uv_service_end_session(strict);
+    check_owner_refused(strict, IMAGE, "db", KEYS, keys, 0);
+}
+
+static void test_door_names(void)
+{
+    g_assert_cmpstr(uv_door_name(UV_DOOR_GUEST), ==, "guest");
+    g_assert_cmpstr(uv_door_name(UV_DOOR_HOST), ==, "host");
+    g_assert_cmpstr(uv_door_name(UV_DOOR_OWNER), ==, "owner");
+}
+
 static void test_owned(void)
 {
     static const struct {
@@ -201,6 +307,9 @@ int main(int argc, char **argv)
     g_test_add_func("/auth-modes/custom-mode-disabled", test_custom_mode_disabled);
     g_test_add_func("/auth-modes/secure-boot-enable", test_secure_boot_enable);
     g_test_add_func("/auth-modes/force-secure-boot", test_force_secure_boot);
+    g_test_add_func("/auth-modes/owner", test_owner);
+    g_test_add_func("/auth-modes/owner-refused", test_owner_refused);
+    g_test_add_func("/auth-modes/door-names", test_door_names);
     g_test_add_func("/auth-modes/owned", test_owned);
     g_test_add_func("/auth-modes/merely-serving", test_merely_serving);
     const int result = g_test_run();

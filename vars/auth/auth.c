@@ -9,7 +9,8 @@
  *   others with a time stamp   whoever signed them first (auth-private.h)
  *
  * Setup mode (no PK) waives the signature for all of the keys but PK; CustomMode with physical
- * presence waives it for PK too. Never waived: the header, attributes, the form of the lists.
+ * presence waives it for PK too, and so does the owner's door. Never waived: the header,
+ * attributes, the form of the lists.
  */
 
 #include "auth.h"
@@ -18,6 +19,8 @@
 #include "modes.h"
 #include "siglist.h"
 #include "update.h"
+
+#include <errno.h>
 
 #define NEEDED_ATTRIBUTES                                                                          \
     (EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)
@@ -237,7 +240,8 @@ static EfiStatus process_self_signed(AuthWrite *write)
 static EfiStatus process_key(AuthWrite *write, Key key)
 {
     const bool setup = uv_modes_is_setup(write->change);
-    const bool custom = uv_modes_is_custom(write->change) && is_present(write->gate);
+    const bool owner = write->gate->request->door == UV_DOOR_OWNER;
+    const bool custom = owner || (uv_modes_is_custom(write->change) && is_present(write->gate));
 
     if ((write->gate->request->attributes & NEEDED_ATTRIBUTES) != NEEDED_ATTRIBUTES)
         return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.1",
@@ -252,6 +256,22 @@ static EfiStatus process_key(AuthWrite *write, Key key)
         return process_self_signed(write);
     const EfiStatus status = process_with_pk(write, key);
     return status != EFI_SUCCESS && key == KEY_DB ? process_with_kek(write) : status;
+}
+
+EfiStatus uv_auth_check_owner(const UvGate *gate, UvRefusal *refusal)
+{
+    if (gate->request->door != UV_DOOR_OWNER)
+        return EFI_SUCCESS;
+    if (key_of(gate->request) == KEY_NONE)
+        return uv_refuse_errno(refusal, EFI_SECURITY_VIOLATION, EPERM, "1.12",
+                               "the owner's act is for keys and signature lists");
+    if (gate->session)
+        return uv_refuse_errno(refusal, EFI_SECURITY_VIOLATION, EBUSY, "1.12",
+                               "the owner changes no keys while a session lives");
+    if (gate->config->disable_custom_mode)
+        return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "1.12",
+                         "custom mode is disabled: keys change by signatures alone");
+    return EFI_SUCCESS;
 }
 
 /* ---- everything else ---- */

@@ -129,13 +129,13 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
     const char *text = uv_service_refusal_text(server->service, refusal);
     if (status == EFI_SUCCESS)
         uv_log_limited(&server->refusals, LOG_NOTICE,
-                       "%s: change by the host let through against rule %s: %s", escaped,
-                       refusal->rule, refusal->text);
+                       "%s: change by the %s let through against rule %s: %s", escaped,
+                       uv_door_name(request->door), refusal->rule, refusal->text);
     else
         uv_log_limited(&server->refusals, LOG_NOTICE,
                        "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER
                        "x, rule %s: %s",
-                       escaped, request->door == UV_DOOR_GUEST ? "guest" : "host", status,
+                       escaped, uv_door_name(request->door), status,
                        refusal->rule ? refusal->rule : "-", text ? text : "-");
 }
 

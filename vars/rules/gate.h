@@ -10,10 +10,27 @@
 #include "refusal.h"
 #include "varset.h"
 
+/*
+ * Who asks. The owner's act (UV_DOOR_OWNER) is how the views change keys: it is for PK, KEK, db,
+ * dbx, dbt and dbr alone, only while no session lives, and not with disable_custom_mode. There it
+ * waives what CustomMode waives (the signature and the comparison of time stamps, neither the
+ * authentication header nor the form of the lists), and leaves CustomMode as it is. It is refused
+ * for everything else. Changes that wait for a cold start are made behind uv_service_end_session()
+ * and before uv_service_cold_start(). Otherwise it is the host's door.
+ */
 typedef enum {
     UV_DOOR_GUEST,
     UV_DOOR_HOST,
+    UV_DOOR_OWNER,
 } UvDoor;
+
+/* For logs and the record; static. */
+static inline const char *uv_door_name(UvDoor door)
+{
+    static const char *const names[] = {"guest", "host", "owner"};
+
+    return names[door];
+}
 
 typedef enum {
     UV_VARCHECK_STRICT, /* host door: always checked */

@@ -39,7 +39,7 @@ static EfiStatus check_runtime(const UvGate *gate, const UvUpdate *update, const
 /* A volatile variable lives as long as a guest's session: without one it has no place to be. */
 static EfiStatus check_session(const UvGate *gate, const UvUpdate *update, UvRefusal *refusal)
 {
-    if (gate->session || gate->request->door != UV_DOOR_HOST ||
+    if (gate->session || gate->request->door == UV_DOOR_GUEST ||
         (update->attributes & EFI_VARIABLE_NON_VOLATILE))
         return EFI_SUCCESS;
     return uv_refuse_errno(refusal, EFI_WRITE_PROTECTED, EPERM, "1.8",

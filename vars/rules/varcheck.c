@@ -96,7 +96,7 @@ static bool is_active(const UvGate *gate)
 {
     if (gate->phase->end_of_dxe)
         return true;
-    return gate->request->door == UV_DOOR_HOST && gate->config->varcheck != UV_VARCHECK_EDK2;
+    return gate->request->door != UV_DOOR_GUEST && gate->config->varcheck != UV_VARCHECK_EDK2;
 }
 
 EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate, UvRefusal *refusal)
@@ -107,7 +107,7 @@ EfiStatus uv_varcheck_check(const UvChange *change, const UvGate *gate, UvRefusa
     if (rule && rule->access == VARCHECK_OWNED)
         return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.9.1", "the service owns this variable");
     const EfiStatus status = is_active(gate) ? check(gate, refusal) : EFI_SUCCESS;
-    if (request->door == UV_DOOR_HOST && gate->config->varcheck == UV_VARCHECK_OFF)
+    if (request->door != UV_DOOR_GUEST && gate->config->varcheck == UV_VARCHECK_OFF)
         return EFI_SUCCESS;
     return status;
 }

@@ -8,7 +8,7 @@
 /* After ExitBootServices the guest sees runtime variables only; the host always sees all. */
 static bool is_visible(const UvService *service, UvDoor door, const UvVariable *variable)
 {
-    return door == UV_DOOR_HOST || !service->phase.exit_boot_services ||
+    return door != UV_DOOR_GUEST || !service->phase.exit_boot_services ||
            (variable->attributes & EFI_VARIABLE_RUNTIME_ACCESS);
 }
 

@@ -179,7 +179,9 @@ static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal 
 
     if (request->door == UV_DOOR_HOST && is_there(service, request))
         return EFI_SUCCESS;
-    const EfiStatus status = check_arguments(request, &payload, refusal);
+    EfiStatus status = check_arguments(request, &payload, refusal);
+    if (status == EFI_SUCCESS)
+        status = uv_auth_check_owner(&gate, refusal);
     return status == EFI_SUCCESS ? set_with_mor(service, gate, payload, refusal) : status;
 }
 
