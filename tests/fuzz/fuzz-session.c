@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The bytes of a session, as they come in a state blob. An input is what follows magic, version and
- * length. Read or refused whole; what was read is written and read again as the same.
+ * The bytes of a session, as they come in a state blob. An input is what follows magic, version
+ * (both are tried) and length. Read or refused whole; what was read is written and read again as
+ * the same.
  */
 
 #include "fuzz.h"
@@ -52,32 +53,39 @@ static bool read_session(UvService *service, GBytes *bytes)
     return uv_service_read_session(service, &reader) && uv_reader_done(&reader);
 }
 
-static GBytes *with_header(const uint8_t *data, size_t size)
+static GBytes *with_header(uint32_t version, const uint8_t *data, size_t size)
 {
     g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, size + 12);
-    uv_write_bytes(&writer, "UVVS\1\0\0\0", 8);
+    uv_write_bytes(&writer, "UVVS", 4);
+    uv_write_u32(&writer, version);
     uv_write_u32(&writer, size);
     uv_write_bytes(&writer, data, size);
     return uv_writer_steal(&writer);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try_version(uint32_t version, const uint8_t *data, size_t size)
 {
     g_autoptr(UvService) service = service_with_variable();
     g_autoptr(GBytes) untouched = write_session(service);
-    g_autoptr(GBytes) input = with_header(data, size);
+    g_autoptr(GBytes) input = with_header(version, data, size);
 
     if (!read_session(service, input)) {
         g_autoptr(GBytes) after = write_session(service);
         CHECK(g_bytes_equal(untouched, after));
-        return 0;
+        return;
     }
     g_autoptr(UvService) successor = service_with_variable();
     g_autoptr(GBytes) first = write_session(service);
     CHECK(read_session(successor, first));
     g_autoptr(GBytes) second = write_session(successor);
     CHECK(g_bytes_equal(first, second));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    try_version(1, data, size);
+    try_version(2, data, size);
     return 0;
 }

@@ -7,36 +7,11 @@
 
 #include "digest.h"
 #include "uv-limits.h"
+#include "variable-codec.h"
 
 #define MAGIC "UVSTATE" /* with its NUL: eight bytes */
 #define VERSION 1u
 #define HEADER_BYTES (8 + 4 + 4 + UV_DIGEST_BYTES)
-/* Of the smallest variable: so a count cannot ask for more than is there. */
-#define VARIABLE_MIN_BYTES 64
-
-static void write_variable(UvWriter *writer, const UvVariable *variable)
-{
-    const size_t units = uv_name_units(variable->name);
-    gsize size;
-
-    uv_write_bytes(writer, variable->guid.bytes, sizeof(variable->guid.bytes));
-    uv_write_u32(writer, variable->attributes);
-    uv_write_u32(writer, 2 * units);
-    uv_write_bytes(writer, uv_name_utf16le(variable->name), 2 * units);
-    const void *data = g_bytes_get_data(variable->data, &size);
-    uv_write_u32(writer, size);
-    uv_write_bytes(writer, data, size);
-    uv_write_bytes(writer, variable->time, sizeof(variable->time));
-    const void *digest = NULL;
-    size = 0;
-    if (variable->digest)
-        digest = g_bytes_get_data(variable->digest, &size);
-    uv_write_u16(writer, size);
-    uv_write_bytes(writer, digest, size);
-    uv_write_u64(writer, variable->mtime_ns);
-    uv_write_u64(writer, variable->monotonic_count);
-    uv_write_u32(writer, variable->pubkey_index);
-}
 
 static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *session)
 {
@@ -51,7 +26,7 @@ static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *ses
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         if (!uv_variable_is_nv(v))
             continue;
-        write_variable(&writer, v);
+        uv_variable_write(&writer, v);
         count++;
     }
     uv_write_u32_at(&writer, 8, count);
@@ -79,50 +54,19 @@ GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session
     return uv_writer_steal(&writer);
 }
 
-static UvVariable *read_variable(UvReader *reader)
-{
-    UvVariable fields = {0};
-    const uint8_t *guid = uv_read_bytes(reader, sizeof(fields.guid.bytes));
-    fields.attributes = uv_read_u32(reader);
-    const size_t name_bytes = uv_read_u32(reader);
-    const uint8_t *name_data = uv_read_bytes(reader, name_bytes);
-    const size_t data_bytes = uv_read_u32(reader);
-    const uint8_t *data = uv_read_bytes(reader, data_bytes);
-    const uint8_t *time = uv_read_bytes(reader, sizeof(fields.time));
-    const size_t digest_bytes = uv_read_u16(reader);
-    const uint8_t *digest = uv_read_bytes(reader, digest_bytes);
-    fields.mtime_ns = uv_read_u64(reader);
-    fields.monotonic_count = uv_read_u64(reader);
-    fields.pubkey_index = uv_read_u32(reader);
-
-    if (reader->failed || name_bytes % 2 != 0 || digest_bytes > UV_SIGNER_DIGEST_MAX ||
-        !(fields.attributes & EFI_VARIABLE_NON_VOLATILE) ||
-        (fields.attributes & ~(EFI_VARIABLE_ATTRIBUTES_MASK & ~EFI_VARIABLE_APPEND_WRITE)))
-        return NULL;
-    g_autoptr(UvName) name = uv_name_new_utf16le(name_data, name_bytes / 2);
-    if (!name)
-        return NULL;
-    g_autoptr(GBytes) data_copy = g_bytes_new(data, data_bytes);
-    g_autoptr(GBytes) digest_copy = digest_bytes > 0 ? g_bytes_new(digest, digest_bytes) : NULL;
-    memcpy(fields.guid.bytes, guid, sizeof(fields.guid.bytes));
-    memcpy(fields.time, time, sizeof(fields.time));
-    fields.name = name;
-    fields.data = data_copy;
-    fields.digest = digest_copy;
-    return uv_variable_new(&fields);
-}
-
 static bool read_body(UvReader *reader, UvBlob *blob)
 {
     g_autoptr(UvVarset) seen = uv_varset_new();
 
     blob->generation = uv_read_u64(reader);
     const uint32_t count = uv_read_u32(reader);
-    if (reader->failed || count > reader->left / VARIABLE_MIN_BYTES)
+    /* A count cannot ask for more than is there. */
+    if (reader->failed || count > reader->left / UV_VARIABLE_LAYOUT_BYTES_MIN)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        g_autoptr(UvVariable) variable = read_variable(reader);
-        if (!variable || uv_varset_lookup(seen, &variable->guid, variable->name))
+        g_autoptr(UvVariable) variable = uv_variable_read(reader, UV_VARIABLE_LAYOUT);
+        if (!variable || !uv_variable_is_nv(variable) ||
+            uv_varset_lookup(seen, &variable->guid, variable->name))
             return false;
         uv_varset_put(seen, variable);
         g_ptr_array_add(blob->variables, g_steal_pointer(&variable));

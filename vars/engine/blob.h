@@ -6,10 +6,8 @@
  *
  *   magic "UVSTATE\0" | u32 version (1) | u32 length of the body | SHA-256 of the body | body
  *   body: u64 generation of the store | u32 count | count variables | session, to the end
- *   variable: GUID | u32 attributes | u32 name size | name (UTF-16LE, no NUL) | u32 data size |
- * data | EFI_TIME | u16 digest size | digest | i64 mtime ns | u64 monotonic count | u32 key
  *
- * Variables are the non-volatile ones in enumeration order; the session is what
+ * Variables (variable-codec.h) are the non-volatile ones in enumeration order; the session is what
  * uv_service_write_session() wrote. A blob comes from outside: it is decoded whole, or not at all.
  */
 

@@ -5,19 +5,20 @@
  * variables are its state; a RESET starts it over.
  *
  * The bytes of a session: u32 magic, u32 version, u32 length of the rest, then u8 phases (bits), u8
- * MOR (bits), 8 bytes MOR key, u32 length and policies, u32 number of volatile variables, each
- * GUID, u32 attributes, EFI_TIME, i64 mtime, and name (UTF-16LE), data and digest with u32 lengths.
+ * MOR (bits), 8 bytes MOR key, u32 length and policies, u32 number of volatile variables, and they
+ * (variable-codec.h; in version 1 in the layout of then).
  */
 
 #include "modes.h"
 #include "service-private.h"
 #include "signers.h"
 #include "uv-limits.h"
+#include "variable-codec.h"
 
 #include <string.h>
 
 #define SESSION_MAGIC 0x53565655u /* "UVVS" */
-#define SESSION_VERSION 1u
+#define SESSION_VERSION 2u
 
 enum {
     PHASE_END_OF_DXE = 1,
@@ -133,31 +134,6 @@ static uint8_t phase_bits(const UvPhase *phase)
            (phase->exit_boot_services ? PHASE_EXIT_BOOT_SERVICES : 0);
 }
 
-static void write_sized(UvWriter *writer, const void *bytes, size_t size)
-{
-    uv_write_u32(writer, size);
-    uv_write_bytes(writer, bytes, size);
-}
-
-static void write_gbytes(UvWriter *writer, GBytes *bytes)
-{
-    gsize size = 0;
-    const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
-
-    write_sized(writer, data, size);
-}
-
-static void write_variable(UvWriter *writer, const UvVariable *variable)
-{
-    uv_write_bytes(writer, variable->guid.bytes, sizeof variable->guid.bytes);
-    uv_write_u32(writer, variable->attributes);
-    uv_write_bytes(writer, variable->time, sizeof variable->time);
-    uv_write_u64(writer, variable->mtime_ns);
-    write_sized(writer, uv_name_utf16le(variable->name), 2 * uv_name_units(variable->name));
-    write_gbytes(writer, variable->data);
-    write_gbytes(writer, variable->digest);
-}
-
 /* A length that is known only behind what it counts. */
 static size_t begin_length(UvWriter *writer)
 {
@@ -178,7 +154,7 @@ static void write_volatile(const UvVarset *set, UvWriter *writer)
     uv_write_u32(writer, 0);
     for (const UvVariable *v = uv_varset_first(set); v && !uv_variable_is_nv(v);
          v = uv_varset_next(set, v)) {
-        write_variable(writer, v);
+        uv_variable_write(writer, v);
         count++;
     }
     uv_write_u32_at(writer, count_at, count);
@@ -210,43 +186,26 @@ static UvReader read_sized(UvReader *reader)
 }
 
 /* NULL: malformed, or not a volatile variable. */
-static UvVariable *read_variable(UvReader *reader)
+static UvVariable *read_variable(UvReader *reader, UvVariableLayout layout)
 {
-    UvVariable fields = {0};
-    const uint8_t *guid = uv_read_bytes(reader, sizeof fields.guid.bytes);
+    g_autoptr(UvVariable) variable = uv_variable_read(reader, layout);
 
-    fields.attributes = uv_read_u32(reader);
-    const uint8_t *time = uv_read_bytes(reader, sizeof fields.time);
-    fields.mtime_ns = uv_read_u64(reader);
-    UvReader name_bytes = read_sized(reader);
-    UvReader data_bytes = read_sized(reader);
-    UvReader digest_bytes = read_sized(reader);
-    if (reader->failed || name_bytes.left % 2 != 0 ||
-        (fields.attributes &
-         (~EFI_VARIABLE_ATTRIBUTES_MASK | EFI_VARIABLE_APPEND_WRITE | EFI_VARIABLE_NON_VOLATILE)))
+    if (!variable || uv_variable_is_nv(variable))
         return NULL;
-    g_autoptr(UvName) name = uv_name_new_utf16le(name_bytes.at, name_bytes.left / 2);
-    if (!name || uv_name_size_bytes(name) > UV_VARIABLE_MAX ||
-        data_bytes.left > UV_VARIABLE_MAX - uv_name_size_bytes(name))
+    const size_t name_bytes = uv_name_size_bytes(variable->name);
+    if (name_bytes > UV_VARIABLE_MAX ||
+        g_bytes_get_size(variable->data) > UV_VARIABLE_MAX - name_bytes)
         return NULL;
-    g_autoptr(GBytes) data = g_bytes_new(data_bytes.at, data_bytes.left);
-    g_autoptr(GBytes) digest =
-        digest_bytes.left ? g_bytes_new(digest_bytes.at, digest_bytes.left) : NULL;
-    memcpy(fields.guid.bytes, guid, sizeof fields.guid.bytes);
-    memcpy(fields.time, time, sizeof fields.time);
-    fields.name = name;
-    fields.data = data;
-    fields.digest = digest;
-    return uv_variable_new(&fields);
+    return g_steal_pointer(&variable);
 }
 
 /* NULL: malformed, or a name twice, or one that the store has. */
-static UvVarset *read_volatile(const UvVarset *have, UvReader *reader)
+static UvVarset *read_volatile(const UvVarset *have, UvReader *reader, UvVariableLayout layout)
 {
     g_autoptr(UvVarset) set = uv_varset_new();
 
     for (uint32_t n = uv_read_u32(reader); n > 0; n--) {
-        g_autoptr(UvVariable) variable = read_variable(reader);
+        g_autoptr(UvVariable) variable = read_variable(reader, layout);
         if (!variable)
             return NULL;
         const UvVariable *stored = uv_varset_lookup(have, &variable->guid, variable->name);
@@ -318,14 +277,16 @@ bool uv_service_read_session(UvService *service, UvReader *reader)
     UvPhase phase;
     UvMor mor;
 
-    if (reader->failed || magic != SESSION_MAGIC || version != SESSION_VERSION)
+    if (reader->failed || magic != SESSION_MAGIC || version < 1 || version > SESSION_VERSION)
         return false;
     if (!read_phase_and_mor(&rest, &phase, &mor))
         return false;
     UvReader policies = read_sized(&rest);
     if (!uv_policy_read(policy, &policies) || !uv_reader_done(&policies))
         return false;
-    g_autoptr(UvVarset) set = read_volatile(service->variables, &rest);
+    g_autoptr(UvVarset) set =
+        read_volatile(service->variables, &rest,
+                      version == 1 ? UV_VARIABLE_LAYOUT_SESSION_1 : UV_VARIABLE_LAYOUT);
     if (!set || !uv_reader_done(&rest))
         return false;
     g_autoptr(UvVarset) fitting = with_signers(service, set);

@@ -4,25 +4,26 @@
 
 #include "bytes.h"
 #include "uv-limits.h"
+#include "variable-codec.h"
 
 #include <string.h>
 
 /* The most that a disk writes as one. */
 #define SECTOR_BYTES 512
-#define NO_DIGEST UINT32_MAX
 /* More than anything encoded here: the largest storage with its overhead, two texts of it. */
 #define PAYLOAD_MAX (2 * (size_t)UV_JSON_FILE_MAX)
 
 enum {
     ITEM_REMOVE = 0,
-    ITEM_PUT = 1
+    ITEM_PUT_1 = 1, /* of version 0.1 */
+    ITEM_PUT = 2,
 };
 
-static void write_key(UvWriter *out, uint8_t item, const UvVariable *variable)
+static void write_remove(UvWriter *out, const UvVariable *variable)
 {
     size_t units = uv_name_units(variable->name);
 
-    uv_write_u8(out, item);
+    uv_write_u8(out, ITEM_REMOVE);
     uv_write_bytes(out, variable->guid.bytes, sizeof variable->guid.bytes);
     uv_write_u32(out, units);
     uv_write_bytes(out, uv_name_utf16le(variable->name), 2 * units);
@@ -39,15 +40,8 @@ static void write_blob(UvWriter *out, GBytes *blob)
 
 static void write_put(UvWriter *out, const UvVariable *variable)
 {
-    write_key(out, ITEM_PUT, variable);
-    uv_write_u32(out, variable->attributes);
-    uv_write_bytes(out, variable->time, sizeof variable->time);
-    uv_write_u64(out, variable->mtime_ns);
-    if (variable->digest)
-        write_blob(out, variable->digest);
-    else
-        uv_write_u32(out, NO_DIGEST);
-    write_blob(out, variable->data);
+    uv_write_u8(out, ITEM_PUT);
+    uv_variable_write(out, variable);
 }
 
 GBytes *uv_record_of_change(const UvChange *change)
@@ -62,7 +56,7 @@ GBytes *uv_record_of_change(const UvChange *change)
         if (item->after && uv_variable_is_nv(item->after))
             write_put(&out, item->after);
         else if (item->before && uv_variable_is_nv(item->before))
-            write_key(&out, ITEM_REMOVE, item->before);
+            write_remove(&out, item->before);
         else
             continue;
         any = true;
@@ -96,52 +90,44 @@ GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text)
     return uv_writer_steal(&out);
 }
 
-static bool replay_put(UvReader *reader, const UvGuid *guid, const UvName *name, UvVarset *set)
+static bool replay_put(UvReader *reader, UvVariableLayout layout, UvVarset *set)
 {
-    g_autoptr(GBytes) data = NULL, digest = NULL;
-    g_autoptr(UvVariable) variable = NULL;
-    UvVariable fields = {.guid = *guid, .name = (UvName *)name};
-    const uint8_t *time, *bytes;
-    uint32_t size;
+    g_autoptr(UvVariable) variable = uv_variable_read(reader, layout);
 
-    fields.attributes = uv_read_u32(reader);
-    time = uv_read_bytes(reader, sizeof fields.time);
-    fields.mtime_ns = uv_read_u64(reader);
-    size = uv_read_u32(reader);
-    if (size != NO_DIGEST && (bytes = uv_read_bytes(reader, size)))
-        digest = g_bytes_new(bytes, size);
-    size = uv_read_u32(reader);
-    bytes = uv_read_bytes(reader, size);
-    if (reader->failed || !(fields.attributes & EFI_VARIABLE_NON_VOLATILE))
+    if (!variable || !uv_variable_is_nv(variable))
         return false;
-    memcpy(fields.time, time, sizeof fields.time);
-    data = g_bytes_new(bytes, size);
-    fields.data = data;
-    fields.digest = digest;
-    variable = uv_variable_new(&fields);
     uv_varset_put(set, variable);
+    return true;
+}
+
+static bool replay_remove(UvReader *reader, UvVarset *set)
+{
+    g_autoptr(UvName) name = NULL;
+    const uint8_t *guid_bytes = uv_read_bytes(reader, sizeof(UvGuid)), *units;
+    const uint32_t n_units = uv_read_u32(reader);
+    UvGuid guid;
+
+    units = uv_read_bytes(reader, 2 * (size_t)n_units);
+    name = guid_bytes && units ? uv_name_new_utf16le(units, n_units) : NULL;
+    if (!name)
+        return false;
+    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
+    uv_varset_remove(set, &guid, name);
     return true;
 }
 
 static bool replay_item(UvReader *reader, UvVarset *set)
 {
-    g_autoptr(UvName) name = NULL;
-    uint8_t item = uv_read_u8(reader);
-    const uint8_t *guid_bytes = uv_read_bytes(reader, sizeof(UvGuid)), *units;
-    uint32_t n_units = uv_read_u32(reader);
-    UvGuid guid;
-
-    units = n_units <= UV_JSON_FILE_MAX ? uv_read_bytes(reader, 2 * (size_t)n_units) : NULL;
-    if (!guid_bytes || !units)
+    switch (uv_read_u8(reader)) {
+    case ITEM_REMOVE:
+        return replay_remove(reader, set);
+    case ITEM_PUT_1:
+        return replay_put(reader, UV_VARIABLE_LAYOUT_JOURNAL_1, set);
+    case ITEM_PUT:
+        return replay_put(reader, UV_VARIABLE_LAYOUT, set);
+    default:
         return false;
-    name = uv_name_new_utf16le(units, n_units);
-    if (!name)
-        return false;
-    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
-    if (item == ITEM_PUT)
-        return replay_put(reader, &guid, name, set);
-    uv_varset_remove(set, &guid, name);
-    return item == ITEM_REMOVE;
+    }
 }
 
 static void remove_nv(UvVarset *set)
