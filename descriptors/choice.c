@@ -135,7 +135,7 @@ char *desc_choice_pin(const DescChoice *choice)
 
 static bool take_pin(DescChoice *choice, const char *pin, GError **error)
 {
-    g_autoptr(DescJson) json = desc_json_parse("pin", pin, strlen(pin), error);
+    g_autoptr(DescJson) json = desc_json_parse(&uv_json_pin, "pin", pin, strlen(pin), error);
     const char *path = NULL, *architecture = NULL, *machine = NULL, *format = NULL, *text = NULL;
     JsonObject *root;
     int index;

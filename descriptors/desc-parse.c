@@ -258,7 +258,7 @@ Desc *desc_parse(const char *path, const char *text, size_t size)
     desc->notes = g_ptr_array_new_with_free_func(g_free);
     desc->interfaces = g_ptr_array_new();
     desc->targets = g_ptr_array_new_with_free_func(free_target);
-    json = desc_json_parse(path, text, size, &error);
+    json = desc_json_parse(&uv_json_descriptor, path, text, size, &error);
     if (!json || !parse_root(desc, json, &error))
         desc->problem = g_strdup(error->message);
     return desc;

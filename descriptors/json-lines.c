@@ -3,47 +3,31 @@
 #include "json-lines.h"
 
 #include <gio/gio.h>
-#include <string.h>
-
-/*
- * json-glib's parser calls itself for every nested value, so a file of brackets would take its
- * stack. All opening brackets are counted, wherever they stand: no descriptor has a tenth of so
- * many.
- */
-#define BRACKETS_MAX 1000u
 
 struct DescJson {
     char *name;
+    GBytes *text;
     JsonParser *parser;
-    GHashTable *lines; /* "object pointer/member" -> line */
-    char *repeated;    /* the first member that its object had already; NULL: none */
-    unsigned repeated_line;
+    GHashTable *indexes; /* JsonObject * -> its number, in the order in which they begin */
+    GArray *open;        /* of guint: numbers of the objects that are being parsed */
+    guint n_objects;
 };
 
-static char *line_key(JsonObject *object, const char *member)
-{
-    return g_strdup_printf("%p/%s", (void *)object, member);
-}
-
-static void on_member(JsonParser *parser, JsonObject *object, const char *member, void *data)
+static void on_object_start(JsonParser *parser, void *data)
 {
     DescJson *json = data;
-    unsigned line = json_parser_get_current_line(parser);
 
-    if (!g_hash_table_insert(json->lines, line_key(object, member), GUINT_TO_POINTER(line)) &&
-        !json->repeated) {
-        json->repeated = g_strdup(member);
-        json->repeated_line = line;
-    }
+    g_array_append_val(json->open, json->n_objects);
+    json->n_objects++;
 }
 
-static bool has_too_many_brackets(const char *text, size_t size)
+static void on_object_end(JsonParser *parser, JsonObject *object, void *data)
 {
-    unsigned n = 0;
+    DescJson *json = data;
+    const guint index = g_array_index(json->open, guint, json->open->len - 1);
 
-    for (size_t i = 0; i < size && n <= BRACKETS_MAX; i++)
-        n += text[i] == '[' || text[i] == '{';
-    return n > BRACKETS_MAX;
+    g_hash_table_insert(json->indexes, object, GUINT_TO_POINTER(index));
+    g_array_set_size(json->open, json->open->len - 1);
 }
 
 /* json-glib's own messages start with its "<data>:line:column: ": put the name in its place. */
@@ -57,115 +41,37 @@ static void set_parse_error(const char *name, const GError *inner, GError **erro
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: %s", name, inner->message);
 }
 
-DescJson *desc_json_parse(const char *name, const char *text, size_t size, GError **error)
+static bool check(const UvJsonRules *rules, const char *name, const char *text, size_t size,
+                  GError **error)
 {
-    g_autoptr(DescJson) json = g_new0(DescJson, 1);
-    g_autoptr(GError) inner = NULL;
-    JsonNode *root;
+    g_autofree char *message = NULL;
+    UvJsonFault fault;
 
+    if (uv_json_check(rules, text, size, &fault))
+        return true;
+    message = uv_json_fault_text(name, text, size, &fault);
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, message);
+    return false;
+}
+
+DescJson *desc_json_parse(const UvJsonRules *rules, const char *name, const char *text, size_t size,
+                          GError **error)
+{
+    g_autoptr(DescJson) json = NULL;
+    g_autoptr(GError) inner = NULL;
+
+    if (!check(rules, name, text, size, error))
+        return NULL;
+    json = g_new0(DescJson, 1);
     json->name = g_strdup(name);
+    json->text = g_bytes_new(text, size);
     json->parser = json_parser_new();
-    json->lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_signal_connect(json->parser, "object-member", G_CALLBACK(on_member), json);
-    if (size > G_MAXSSIZE || !g_utf8_validate(text, (gssize)size, NULL)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: not UTF-8 text", name);
-        return NULL;
-    }
-    if (has_too_many_brackets(text, size)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: more than %u brackets", name,
-                    BRACKETS_MAX);
-        return NULL;
-    }
+    json->indexes = g_hash_table_new(NULL, NULL);
+    json->open = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_signal_connect(json->parser, "object-start", G_CALLBACK(on_object_start), json);
+    g_signal_connect(json->parser, "object-end", G_CALLBACK(on_object_end), json);
     if (!json_parser_load_from_data(json->parser, text, (gssize)size, &inner)) {
         set_parse_error(name, inner, error);
-        return NULL;
-    }
-    root = json_parser_get_root(json->parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:1: expected a JSON object",
-                    name);
-        return NULL;
-    }
-    return g_steal_pointer(&json);
-}
-
-/* The end of the string that begins behind the quote at `at`, and whether it escapes a NUL. */
-static size_t string_end(const char *text, size_t size, size_t at, bool *ret_nul)
-{
-    static const char nul[] = "\\u0000";
-
-    *ret_nul = false;
-    for (at++; at < size && text[at] != '"'; at++) {
-        if (text[at] != '\\')
-            continue;
-        *ret_nul |= size - at >= strlen(nul) && memcmp(text + at, nul, strlen(nul)) == 0;
-        at++;
-    }
-    return MIN(at, size);
-}
-
-static bool is_key(const char *text, size_t size, size_t end)
-{
-    do
-        end++;
-    while (end < size && g_ascii_isspace(text[end]));
-    return end < size && text[end] == ':';
-}
-
-/* What json-glib takes at `at`, outside strings, and JSON has not; NULL: nothing. */
-static const char *find_liberty(const char *text, size_t size, size_t at)
-{
-    const char next = at + 1 < size ? text[at + 1] : '\0';
-
-    if (text[at] == '/')
-        return "JSON has no comments";
-    if (text[at] == '\'')
-        return "JSON has double quotes only";
-    if (text[at] == '0' && at > 0 &&
-        (g_ascii_isspace(text[at - 1]) || strchr(":,[", text[at - 1])) &&
-        (g_ascii_isdigit(next) || next == 'x' || next == 'X'))
-        return "JSON has decimal numbers only";
-    return NULL;
-}
-
-/* json-glib also ends a string at an escaped NUL, and drops the rest. */
-static bool refuse_liberties(const char *name, const char *text, size_t size, GError **error)
-{
-    size_t key = 0, key_size = 0;
-    const char *wrong = NULL;
-    unsigned line = 1;
-    bool nul;
-
-    for (size_t at = 0; at < size && !wrong; at++) {
-        line += text[at] == '\n';
-        if (text[at] != '"') {
-            wrong = find_liberty(text, size, at);
-            continue;
-        }
-        const size_t start = at + 1;
-
-        at = string_end(text, size, at, &nul);
-        if (is_key(text, size, at)) {
-            key = start;
-            key_size = at - start;
-        }
-        wrong = nul ? "contains a NUL" : NULL;
-    }
-    if (wrong)
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %.*s%s%s", name, line,
-                    (int)key_size, text + key, key_size > 0 ? ": " : "", wrong);
-    return !wrong;
-}
-
-DescJson *desc_json_parse_strict(const char *name, const char *text, size_t size, GError **error)
-{
-    g_autoptr(DescJson) json = desc_json_parse(name, text, size, error);
-
-    if (!json || !refuse_liberties(name, text, size, error))
-        return NULL;
-    if (json->repeated) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: given twice", name,
-                    json->repeated_line, json->repeated);
         return NULL;
     }
     return g_steal_pointer(&json);
@@ -175,9 +81,10 @@ void desc_json_free(DescJson *json)
 {
     if (!json)
         return;
-    g_free(json->repeated);
-    g_clear_object(&json->parser);
-    g_clear_pointer(&json->lines, g_hash_table_unref);
+    g_object_unref(json->parser);
+    g_bytes_unref(json->text);
+    g_hash_table_unref(json->indexes);
+    g_array_unref(json->open);
     g_free(json->name);
     g_free(json);
 }
@@ -189,9 +96,13 @@ JsonObject *desc_json_root(const DescJson *json)
 
 unsigned desc_json_line(const DescJson *json, JsonObject *object, const char *member)
 {
-    g_autofree char *key = line_key(object, member);
+    const guint index = GPOINTER_TO_UINT(g_hash_table_lookup(json->indexes, object));
+    unsigned line, column;
+    gsize size;
+    const char *text = g_bytes_get_data(json->text, &size);
 
-    return MAX(GPOINTER_TO_UINT(g_hash_table_lookup(json->lines, key)), 1u);
+    uv_json_position(text, size, uv_json_find(text, size, index, member), &line, &column);
+    return line;
 }
 
 bool desc_json_fail(const DescJson *json, JsonObject *object, const char *member, GError **error,
@@ -208,14 +119,6 @@ bool desc_json_fail(const DescJson *json, JsonObject *object, const char *member
     return false;
 }
 
-/* Where an object begins, nearly: the line of its first member. */
-static unsigned object_line(const DescJson *json, JsonObject *object)
-{
-    g_autoptr(GList) members = json_object_get_members(object);
-
-    return members ? desc_json_line(json, object, members->data) : 1u;
-}
-
 /* The member's node if it is there; `ret_ok` is false if it must be and is not. */
 static JsonNode *find_member(const DescJson *json, JsonObject *object, const char *member,
                              bool required, bool *ret_ok, GError **error)
@@ -225,7 +128,7 @@ static JsonNode *find_member(const DescJson *json, JsonObject *object, const cha
     *ret_ok = node || !required;
     if (!*ret_ok)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: missing", json->name,
-                    object_line(json, object), member);
+                    desc_json_line(json, object, NULL), member);
     return node;
 }
 

@@ -2,26 +2,25 @@
 #pragma once
 
 /*
- * JSON text to json-glib's tree, keeping the line of every member and element, so that what is
- * wrong with a value can be told with file and line.
+ * JSON text to json-glib's tree by way of the gate, and from an object of the tree back to its
+ * lines, so that what is wrong with a value can be told with file and line.
  */
 
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "json-gate.h"
+
 typedef struct DescJson DescJson;
 
-/* NULL with "name:line:column: reason" if the text is no JSON object. `name` is for messages. */
-DescJson *desc_json_parse(const char *name, const char *text, size_t size, GError **error);
-/*
- * The same, and a member given twice or a NUL in a string is an error that names the key: both
- * would quietly lose what somebody wrote. So is what json-glib takes and JSON has not.
- */
-DescJson *desc_json_parse_strict(const char *name, const char *text, size_t size, GError **error);
+/* NULL with "name:line:column: reason" if the text is not as the rules have it. `name` is for
+ * messages. */
+DescJson *desc_json_parse(const UvJsonRules *rules, const char *name, const char *text, size_t size,
+                          GError **error);
 void desc_json_free(DescJson *json);
 JsonObject *desc_json_root(const DescJson *json);
-/* The line where the member's value ends; 1 if it is not known. */
+/* The line where the member's value begins; where the object does if it has no such member. */
 unsigned desc_json_line(const DescJson *json, JsonObject *object, const char *member);
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* config.json: what a guest asks for. Strict: an unknown key, word or type, a key given twice and a
- * NUL in a text are errors that name it. */
+/* config.json: what a guest asks for. Strict: behind the gate (json-gate.h), an unknown key, word or
+ * type is an error that names it. */
 
 #include "desc.h"
 
@@ -160,7 +160,7 @@ DescWish *desc_wish_parse(const char *text, size_t size, GError **error)
 
     if (size == 0)
         return g_steal_pointer(&wish);
-    json = desc_json_parse_strict("config.json", text, size, error);
+    json = desc_json_parse(&uv_json_config, "config.json", text, size, error);
     if (!json)
         return NULL;
     root = desc_json_root(json);

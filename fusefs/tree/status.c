@@ -5,7 +5,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "json-scan.h"
+#include "json-gate.h"
 
 static void add_members(JsonObject *status, JsonObject *said);
 
@@ -34,22 +34,16 @@ static void add_members(JsonObject *status, JsonObject *said)
     json_object_foreach_member(said, add_member, status);
 }
 
-/* NULL unless it is one JSON object that json-glib can be trusted with (json-scan.h). */
+/* NULL unless it is one JSON object that json-glib can be trusted with. */
 static JsonNode *parse(const char *text, size_t size)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
     UvJsonFault fault;
-    g_autoptr(GArray) objects = uv_json_scan(text, size, &fault);
-    JsonNode *root;
 
-    if (!objects || !json_parser_load_from_data(parser, text, (gssize)size, NULL)) {
+    if (!uv_json_check(&uv_json_status, text, size, &fault) ||
+        !json_parser_load_from_data(parser, text, (gssize)size, NULL))
         return NULL;
-    }
-    root = json_parser_steal_root(parser);
-    if (root && !JSON_NODE_HOLDS_OBJECT(root)) {
-        g_clear_pointer(&root, json_node_unref);
-    }
-    return root;
+    return json_parser_steal_root(parser);
 }
 
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)

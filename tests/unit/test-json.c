@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "json-scan.h"
+#include "json-gate.h"
 #include "store.h"
 
 #define GUID "8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -85,17 +85,17 @@ static void test_refused(void)
         {"{\"version\": \"2\", \"variables\": []}", "x.json:1:13:", "number"},
         {"{\"version\": 2.0, \"variables\": []}", "x.json:1:13:", "number"},
         {"{\"version\": 02, \"variables\": []}", "x.json:1:", "expected"},
-        {"{\"version\": 0x2, \"variables\": []}", "x.json:1:14:", "value"},
+        {"{\"version\": 0x2, \"variables\": []}", "x.json:1:14:", "','"},
         {STORE("") "x", "x.json:1:32:", "nothing after"},
         {STORE("") STORE(""), "x.json:1:32:", "nothing after"},
         {"{\"version\": 2, \"variables\": [],}", "x.json:1:", "expected"},
         {"{\"version\": 2,\n  \"more\": 1, \"variables\": []}", "x.json:2:11:", "'more'"},
-        {"{\"version\": 2, \"version\": 2, \"variables\": []}", "x.json:1:1:", "once"},
-        {"{/* */\"version\": 2, \"variables\": []}", "x.json:1:2:", "value"},
-        {"{\"version\": 2 # \n, \"variables\": []}", "x.json:1:15:", "value"},
+        {"{\"version\": 2, \"version\": 2, \"variables\": []}", "x.json:1:16:", "version: expected each member once"},
+        {"{/* */\"version\": 2, \"variables\": []}", "x.json:1:2:", "double quotes"},
+        {"{\"version\": 2 # \n, \"variables\": []}", "x.json:1:15:", "',' or"},
         {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "x.json:1:1:", "'{'"},
         {"{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "x.json:1:21:", "nesting"},
-        {"{\"version\": 2, \"variables\": [}", "x.json:1:30:", "no '}'"},
+        {"{\"version\": 2, \"variables\": [}", "x.json:1:30:", "a JSON value"},
         {STORE(VARIABLE("\"attr\": 7")), "x.json:1:", "'data'"},
         {STORE(VARIABLE("\"data\": \"00\"")), "x.json:1:", "'attr'"},
         {STORE(VARIABLE("\n\"attr\": 7, \"data\": \"0\"")), "x.json:2:20:", "even"},

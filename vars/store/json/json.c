@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Theory of operation: the text is scanned (json-scan.h), parsed by json-glib, and the tree is read
- * strictly: QEMU's loader takes bad hex digits for zeros and a half byte for a whole one, and a
- * store loaded that way would be saved that way. The first thing that is wrong ends the reading,
+ * Theory of operation: the text passes the gate (json-gate.h), json-glib parses it, and the tree is
+ * read strictly: QEMU's loader takes bad hex digits for zeros and a half byte for a whole one, and
+ * a store loaded that way would be saved that way. The first thing that is wrong ends the reading,
  * with its place in the text.
  */
 
 #include "json.h"
 
 #include "efi-abi.h"
-#include "json-scan.h"
+#include "json-gate.h"
 #include "store.h"
 #include "uv-limits.h"
 
@@ -24,9 +24,8 @@ typedef struct {
     const char *name;
     const char *text;
     size_t size;
-    GArray *objects;    /* from the scan; the store is the first, its variables follow */
     JsonObject *object; /* being read */
-    size_t offset;      /* where it begins */
+    size_t index;       /* of it, in the order in which they begin: the store, its variables */
     GError **error;
 } Loader;
 
@@ -42,17 +41,14 @@ static bool fail_at(Loader *loader, size_t offset, const char *expected)
 
 static bool fail_member(Loader *loader, const char *key, const char *expected)
 {
-    return fail_at(loader, uv_json_find_member(loader->text, loader->size, loader->offset, key),
-                   expected);
+    return fail_at(loader, uv_json_find(loader->text, loader->size, loader->index, key), expected);
 }
 
-/* Every member is one of `known`, and none is there twice. */
-static bool check_members(Loader *loader, size_t index, const char *const *known)
+/* Every member is one of `known`; the gate saw that none is there twice. */
+static bool check_members(Loader *loader, const char *const *known)
 {
-    const UvJsonObject *scanned = &g_array_index(loader->objects, UvJsonObject, index);
     g_autoptr(GList) members = json_object_get_members(loader->object);
 
-    loader->offset = scanned->offset;
     for (GList *l = members; l; l = l->next) {
         g_autofree char *expected = NULL;
 
@@ -61,8 +57,6 @@ static bool check_members(Loader *loader, size_t index, const char *const *known
         expected = g_strdup_printf("no member '%s'", (char *)l->data);
         return fail_member(loader, l->data, expected);
     }
-    if (scanned->n_members != json_object_get_size(loader->object))
-        return fail_at(loader, scanned->offset, "each member of this object once");
     return true;
 }
 
@@ -193,7 +187,7 @@ static bool read_guid(Loader *loader, UvGuid *ret_guid)
     return true;
 }
 
-static UvVariable *read_variable(Loader *loader, size_t index)
+static UvVariable *read_variable(Loader *loader)
 {
     static const char *const known[] = {"name", "guid",      "attr",   "data",
                                         "time", "timestamp", "digest", NULL};
@@ -201,7 +195,7 @@ static UvVariable *read_variable(Loader *loader, size_t index)
     g_autoptr(GBytes) data = NULL, digest = NULL;
     UvVariable fields = {0};
 
-    if (!check_members(loader, index, known) || !read_name(loader, &name) ||
+    if (!check_members(loader, known) || !read_name(loader, &name) ||
         !read_guid(loader, &fields.guid) || !read_attributes(loader, &fields.attributes) ||
         !read_hex(loader, "data", &data) || !read_time(loader, fields.time) ||
         !read_digest(loader, &digest))
@@ -232,12 +226,13 @@ static GPtrArray *read_variables(Loader *loader, JsonArray *array)
             return NULL;
         }
         loader->object = json_node_get_object(node);
-        variable = read_variable(loader, i + 1);
+        loader->index = i + 1;
+        variable = read_variable(loader);
         if (!variable)
             return NULL;
         g_ptr_array_add(variables, variable);
         if (uv_varset_lookup(seen, &variable->guid, variable->name)) {
-            fail_at(loader, loader->offset, "no second variable of this name and GUID");
+            fail_member(loader, NULL, "no second variable of this name and GUID");
             return NULL;
         }
         uv_varset_put(seen, variable);
@@ -252,7 +247,7 @@ static GPtrArray *read_store(Loader *loader, JsonNode *root)
     int64_t version;
 
     loader->object = json_node_get_object(root);
-    if (!check_members(loader, 0, known) || !read_number(loader, "version", &version))
+    if (!check_members(loader, known) || !read_number(loader, "version", &version))
         return NULL;
     if (version != STORE_VERSION) {
         fail_member(loader, "version", "version 2");
@@ -290,7 +285,6 @@ static bool is_blank(const char *text, size_t size)
 GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, GError **error)
 {
     Loader loader = {.name = name, .text = text, .size = size, .error = error};
-    g_autoptr(GArray) objects = NULL;
     g_autoptr(JsonParser) parser = NULL;
     g_autoptr(GError) parse_error = NULL;
     UvJsonFault fault;
@@ -298,12 +292,12 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, GError
 
     if (is_blank(text, size))
         return g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
-    objects = uv_json_scan(text, size, &fault);
-    if (!objects) {
-        fail_at(&loader, fault.offset, fault.expected);
+    if (!uv_json_check(&uv_json_store, text, size, &fault)) {
+        g_autofree char *message = uv_json_fault_text(name, text, size, &fault);
+
+        g_set_error_literal(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, message);
         return NULL;
     }
-    loader.objects = objects;
     parser = json_parser_new();
     if (!json_parser_load_from_data(parser, text, size, &parse_error)) {
         fail_parsed(&loader, parse_error);
