@@ -4,84 +4,41 @@
 
 #include <string.h>
 
-#define DEPTH_MAX 64 /* the stores and wishes need 4 */
+/* A text may be written over, and is looked at again then: so many times its largest size in all,
+ * whoever writes a byte of it again and again. */
+#define LOOKS_MAX 4
 
 struct FsText {
     GByteArray *bytes;
     size_t max_bytes;
-    size_t followed;      /* bytes looked at */
-    char open[DEPTH_MAX]; /* the brackets that are open */
-    unsigned depth;
-    bool in_string, escaped;
-    bool complete, spoiled;
+    UvJsonGate *gate;
+    size_t followed;     /* bytes that went through the gate */
+    size_t looked_again; /* of all bytes that it saw, those that it had seen before */
+    UvJsonState state;
 };
 
-FsText *fs_text_new(size_t max_bytes)
+FsText *fs_text_new(const UvJsonRules *rules, size_t max_bytes)
 {
     FsText *text = g_new0(FsText, 1);
     text->bytes = g_byte_array_new();
     text->max_bytes = max_bytes;
+    text->gate = uv_json_gate_new(rules);
     return text;
 }
 
 void fs_text_free(FsText *text)
 {
     g_byte_array_unref(text->bytes);
+    uv_json_gate_free(text->gate);
     g_free(text);
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static void follow_string(FsText *text, char c)
-{
-    if (text->escaped) {
-        text->escaped = false;
-    } else if (c == '\\') {
-        text->escaped = true;
-    } else if (c == '"') {
-        text->in_string = false;
-    }
-}
-
-static void follow_close(FsText *text, char c)
-{
-    if (text->open[text->depth - 1] != (c == '}' ? '{' : '[')) {
-        text->spoiled = true;
-        return;
-    }
-    text->depth--;
-    text->complete = text->depth == 0;
-}
-
-static void follow(FsText *text, char c)
-{
-    if (text->in_string) {
-        follow_string(text, c);
-    } else if (is_space(c)) {
-        return;
-    } else if (text->complete || (text->depth == 0 && c != '{')) {
-        text->spoiled = true;
-    } else if (c == '{' || c == '[') {
-        if (text->depth == DEPTH_MAX) {
-            text->spoiled = true;
-        } else {
-            text->open[text->depth++] = c;
-        }
-    } else if (c == '}' || c == ']') {
-        follow_close(text, c);
-    } else if (c == '"') {
-        text->in_string = true;
-    }
 }
 
 static void start_over(FsText *text)
 {
+    text->looked_again += text->followed;
     text->followed = 0;
-    text->depth = 0;
-    text->in_string = text->escaped = text->complete = text->spoiled = false;
+    text->state = UV_JSON_OPEN;
+    uv_json_gate_restart(text->gate);
 }
 
 void fs_text_truncate(FsText *text, size_t size)
@@ -92,14 +49,11 @@ void fs_text_truncate(FsText *text, size_t size)
     }
 }
 
-/* Puts the piece where it belongs; what was followed beyond its beginning is followed again. */
+/* Puts the piece where it belongs. */
 static void put(FsText *text, const void *bytes, size_t size, size_t offset)
 {
     size_t kept = MIN(size, text->bytes->len - offset);
 
-    if (offset < text->followed) {
-        start_over(text);
-    }
     if (kept > 0) {
         memcpy(text->bytes->data + offset, bytes, kept);
     }
@@ -108,13 +62,13 @@ static void put(FsText *text, const void *bytes, size_t size, size_t offset)
 
 FsTextState fs_text_write(FsText *text, const void *bytes, size_t size, size_t offset, bool append)
 {
-    bool was_complete = text->complete && !text->spoiled;
+    bool was_complete;
 
     if (append) {
         offset = text->bytes->len;
-    } else if (offset == 0 && text->complete) {
+    } else if (offset == 0 && text->state != UV_JSON_OPEN) {
         fs_text_truncate(text, 0);
-        was_complete = false;
+        text->looked_again = 0;
     }
     if (offset > text->bytes->len) {
         return FS_TEXT_GAP;
@@ -122,17 +76,31 @@ FsTextState fs_text_write(FsText *text, const void *bytes, size_t size, size_t o
     if (size > text->max_bytes - offset) {
         return FS_TEXT_TOO_LARGE;
     }
-    put(text, bytes, size, offset);
-    for (; text->followed < text->bytes->len && !text->spoiled; text->followed++) {
-        follow(text, (char)text->bytes->data[text->followed]);
+    if (offset < text->followed) {
+        start_over(text);
     }
-    if (text->spoiled) {
+    if (text->looked_again > LOOKS_MAX * text->max_bytes) {
+        return FS_TEXT_TOO_OFTEN;
+    }
+    was_complete = text->state == UV_JSON_WHOLE;
+    put(text, bytes, size, offset);
+    text->state = uv_json_gate_feed(text->gate, text->bytes->data + text->followed,
+                                    text->bytes->len - text->followed);
+    text->followed = text->bytes->len;
+    if (text->state == UV_JSON_REFUSED) {
         return FS_TEXT_SPOILED;
     }
-    if (!text->complete) {
+    if (text->state == UV_JSON_OPEN) {
         return FS_TEXT_INCOMPLETE;
     }
     return was_complete ? FS_TEXT_AFTER : FS_TEXT_COMPLETE;
+}
+
+char *fs_text_reason(const FsText *text, const char *name)
+{
+    const UvJsonFault fault = uv_json_gate_fault(text->gate);
+
+    return uv_json_fault_text(name, (const char *)text->bytes->data, text->bytes->len, &fault);
 }
 
 GBytes *fs_text_content(const FsText *text)
@@ -142,5 +110,5 @@ GBytes *fs_text_content(const FsText *text)
 
 bool fs_text_is_unfinished(const FsText *text)
 {
-    return text->bytes->len > 0 && !text->complete && !text->spoiled;
+    return text->bytes->len > 0 && text->state == UV_JSON_OPEN;
 }

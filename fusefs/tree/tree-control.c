@@ -32,7 +32,8 @@ struct FsControl {
     void (*getattr)(FsOp *op);
     FsStep open; /* ends by reply_opened() */
     char *(*link)(const FsGuest *guest);
-    size_t text_max;                                                    /* 0: not written to */
+    size_t text_max; /* 0: not written to */
+    const UvJsonRules *rules;
     void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->error */
 };
 
@@ -239,6 +240,7 @@ static const FsControl controls[] = {
         .getattr = store_getattr,
         .open = store_open,
         .text_max = UV_WIRE_BLOB_MAX,
+        .rules = &uv_json_store,
         .commit = store_commit,
     },
     {
@@ -253,6 +255,7 @@ static const FsControl controls[] = {
         .getattr = config_getattr,
         .open = config_open,
         .text_max = FS_CONFIG_MAX,
+        .rules = &uv_json_config,
         .commit = config_commit,
     },
     {
@@ -350,6 +353,14 @@ static void refused(FsOp *op)
     refused_as(op, control_of(op->node));
 }
 
+static void spoiled(FsOp *op, const FsControl *control, const FsText *text)
+{
+    g_autofree char *reason = fs_text_reason(text, control->name);
+
+    tell(op->node->guest, control->name, reason);
+    fs_op_error(op, EINVAL);
+}
+
 static void control_write(FsOp *op)
 {
     const FsControl *control = control_of(op->node);
@@ -359,7 +370,7 @@ static void control_write(FsOp *op)
     const void *bytes = g_bytes_get_data(op->content, &size);
 
     if (!handle->text) {
-        handle->text = fs_text_new(control->text_max);
+        handle->text = fs_text_new(control->rules, control->text_max);
     }
     switch (fs_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
     case FS_TEXT_INCOMPLETE:
@@ -371,8 +382,7 @@ static void control_write(FsOp *op)
         control->commit(op, text, committed, refused);
         break;
     case FS_TEXT_SPOILED:
-        tell(op->node->guest, control->name, "what was written is not one JSON object");
-        fs_op_error(op, EINVAL);
+        spoiled(op, control, handle->text);
         break;
     case FS_TEXT_GAP:
         tell(op->node->guest, control->name, "written with a gap");
@@ -381,6 +391,10 @@ static void control_write(FsOp *op)
     case FS_TEXT_TOO_LARGE:
         tell(op->node->guest, control->name, "what was written is too large");
         fs_op_error(op, EFBIG);
+        break;
+    case FS_TEXT_TOO_OFTEN:
+        tell(op->node->guest, control->name, "written over too often");
+        fs_op_error(op, EINVAL);
         break;
     }
 }
@@ -472,10 +486,9 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging)
         fs_op_error(op, EEXIST);
         return;
     }
-    text = fs_text_new(control->text_max);
+    text = fs_text_new(control->rules, control->text_max);
     if (fs_text_write(text, bytes, size, 0, false) != FS_TEXT_COMPLETE) {
-        tell(op->node->guest, control->name, "what was renamed onto it is not one JSON object");
-        fs_op_error(op, EINVAL);
+        spoiled(op, control, text);
         return;
     }
     op->child = staging;

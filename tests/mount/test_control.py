@@ -168,6 +168,20 @@ class Texts(ControlTest):
             guest.bye()
         self.assertIn("Alpha", self.names())
 
+    def test_config_is_json(self):
+        """What json-glib alone would take, and JSON has not; in one piece and byte by byte."""
+        config = self.guest / "config.json"
+        for wrong in ('{"size": 0b1000000000000}', r'{"template": "q\x35"}', r'{"template": "\ud800x"}',
+                      '{"template": "a\nb"}', '{"size": 4096, "size": 8192}', '{"size": 010000}'):
+            with self.subTest(wrong):
+                self.fails(errno.EINVAL, config.write_text, wrong)
+                self.assertRegex(self.status()["warnings"][0], r"^config\.json:1:\d+: .*expected ")
+                self.assertEqual(config.read_text(), "")
+                with open(config, "wb", buffering=0) as file:
+                    self.fails(errno.EINVAL, lambda: [file.write(bytes([byte]))
+                                                      for byte in wrong.encode()])
+                self.assertEqual(config.read_text(), "")
+
     def test_config(self):
         config = self.guest / "config.json"
         self.assertEqual(config.read_text(), "")

@@ -32,10 +32,15 @@ static void test_one_piece(void)
         {"{[}", FS_TEXT_SPOILED},
         {"{}x", FS_TEXT_SPOILED},
         {"{}{}", FS_TEXT_SPOILED},
+        {"{\"size\": 0b10", FS_TEXT_SPOILED},
+        {"{\"a\": \"\\x", FS_TEXT_SPOILED},
+        {"{\"a\": \"\\ud800x", FS_TEXT_SPOILED},
+        {"{\"a\": \"\n", FS_TEXT_SPOILED},
+        {"{\"a\": 1,}", FS_TEXT_SPOILED},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+        g_autoptr(FsText) text = fs_text_new(&uv_json_store, TEXT_MAX);
         g_test_message("%s", rows[i].text);
         g_assert_cmpint(put(text, rows[i].text, 0), ==, rows[i].state);
     }
@@ -47,7 +52,7 @@ static void test_every_cut(void)
     const char *end = strrchr(whole, '}');
 
     for (size_t cut = 0; cut < sizeof(whole); cut++) {
-        g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+        g_autoptr(FsText) text = fs_text_new(&uv_json_store, TEXT_MAX);
         g_autofree char *head = g_strndup(whole, cut);
         FsTextState first = put(text, head, 0), second = put(text, whole + cut, cut);
         bool in_head = whole + cut > end;
@@ -60,7 +65,7 @@ static void test_every_cut(void)
 
 static void test_places(void)
 {
-    g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+    g_autoptr(FsText) text = fs_text_new(&uv_json_store, TEXT_MAX);
     g_autoptr(GBytes) content = NULL;
 
     g_assert_cmpint(put(text, "{\"a", 0), ==, FS_TEXT_INCOMPLETE);
@@ -71,12 +76,16 @@ static void test_places(void)
     content = fs_text_content(text);
     g_assert_cmpmem(g_bytes_get_data(content, NULL), g_bytes_get_size(content), "{\"b\":1}", 7);
     g_assert_cmpint(put(text, "{}", 0), ==, FS_TEXT_COMPLETE); /* a new one */
-    g_assert_cmpint(put(text, "junk", 2), ==, FS_TEXT_SPOILED);
+    g_assert_cmpint(put(text, "{\"b\":1}", 0), ==, FS_TEXT_COMPLETE);
+    g_assert_cmpint(put(text, "2", 5), ==, FS_TEXT_COMPLETE); /* says something else now */
+    g_assert_cmpint(put(text, "\n", 7), ==, FS_TEXT_AFTER);
+    g_assert_cmpint(put(text, "junk", 7), ==, FS_TEXT_SPOILED);
+    g_assert_cmpint(put(text, "{}", 0), ==, FS_TEXT_COMPLETE);
 }
 
 static void test_truncate(void)
 {
-    g_autoptr(FsText) text = fs_text_new(TEXT_MAX);
+    g_autoptr(FsText) text = fs_text_new(&uv_json_store, TEXT_MAX);
 
     put(text, "{\"a\": ", 0);
     fs_text_truncate(text, 1);
@@ -88,14 +97,40 @@ static void test_truncate(void)
 
 static void test_limits(void)
 {
-    g_autoptr(FsText) text = fs_text_new(4);
-    g_autoptr(FsText) deep = fs_text_new(TEXT_MAX);
+    g_autoptr(FsText) text = fs_text_new(&uv_json_store, 4);
+    g_autoptr(FsText) deep = fs_text_new(&uv_json_store, TEXT_MAX);
     g_autofree char *brackets = g_strnfill(100, '[');
 
     g_assert_cmpint(put(text, "{   }", 0), ==, FS_TEXT_TOO_LARGE);
     g_assert_cmpint(put(text, "{  }", 0), ==, FS_TEXT_COMPLETE);
     put(deep, "{\"a\":", 0);
     g_assert_cmpint(put(deep, brackets, 5), ==, FS_TEXT_SPOILED);
+}
+
+static void test_reason(void)
+{
+    g_autoptr(FsText) text = fs_text_new(&uv_json_config, TEXT_MAX);
+    g_autofree char *reason = NULL;
+
+    put(text, "{\n \"size\": ", 0);
+    g_assert_cmpint(put(text, "0x10}", 11), ==, FS_TEXT_SPOILED);
+    reason = fs_text_reason(text, "config.json");
+    g_assert_cmpstr(reason, ==, "config.json:2:11: size: expected ',' or '}'");
+}
+
+/* Whoever writes the first byte of a long text again and again makes it be read again. */
+static void test_too_often(void)
+{
+    g_autoptr(FsText) text = fs_text_new(&uv_json_config, TEXT_MAX);
+    g_autofree char *blanks = g_strnfill(TEXT_MAX - 1, ' ');
+    FsTextState state;
+    unsigned n = 0;
+
+    g_assert_cmpint(put(text, blanks, 0), ==, FS_TEXT_INCOMPLETE);
+    while ((state = put(text, " ", 1)) == FS_TEXT_INCOMPLETE)
+        n++;
+    g_assert_cmpint(state, ==, FS_TEXT_TOO_OFTEN);
+    g_assert_cmpuint(n, ==, 4);
 }
 
 int main(int argc, char **argv)
@@ -106,5 +141,7 @@ int main(int argc, char **argv)
     g_test_add_func("/textfile/places", test_places);
     g_test_add_func("/textfile/truncate", test_truncate);
     g_test_add_func("/textfile/limits", test_limits);
+    g_test_add_func("/textfile/reason", test_reason);
+    g_test_add_func("/textfile/too-often", test_too_often);
     return g_test_run();
 }
