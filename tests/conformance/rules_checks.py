@@ -113,6 +113,8 @@ policy("2.10.4", "an attribute that can't be", {"cant_have": RT}, NV_BS_RT, b"x"
        INVALID_PARAMETER)
 policy("2.10.4", "sizes do not hold a deletion", {"min_size": 2}, 0, b"", SUCCESS,
        more=[("n", b"xx")])
+policy("2.10.4", "attributes 0 with data are no deletion", {"must_have": NV}, 0, b"y",
+       INVALID_PARAMETER, more=[("n", b"x")], doors="g")
 policy("2.10.4", "locked now", {"lock": 1}, NV_BS_RT, b"x", WRITE_PROTECTED)
 policy("2.10.4", "locked now, deleted", {"lock": 1}, 0, b"", WRITE_PROTECTED, more=[("n", b"x")])
 policy("2.10.4", "locked on creation", {"lock": 2}, NV_BS_RT, b"y", WRITE_PROTECTED,
@@ -197,6 +199,10 @@ def _(w):
     assert w.guest.lock("n", TEST) == SUCCESS and w.guest.lock("n", TEST) == SUCCESS
     assert w.guest.register_policy("m", TEST, max_size=9) == SUCCESS
     assert w.guest.lock("m", TEST) == ACCESS_DENIED
+    assert w.guest.register_policy("c", TEST, lock=2) == SUCCESS
+    assert w.guest.lock("c", TEST) == ACCESS_DENIED
+    w.set("c")
+    assert w.guest.lock("c", TEST) == SUCCESS
     w.guest.lock_policy()
     assert w.guest.lock("o", TEST) == ACCESS_DENIED
     after_dxe(w)

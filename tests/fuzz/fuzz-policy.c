@@ -60,10 +60,10 @@ static void ask(const UvPolicy *policy)
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autoptr(UvName) name = uv_name_new_utf8(names[i], NULL);
-        const char *rule = NULL, *text = NULL;
+        UvRefusal refusal = {0};
         const EfiStatus status =
-            uv_policy_check(policy, change, &guid, name, 7, 4, i == 3, &rule, &text);
-        CHECK(status == EFI_SUCCESS || (rule && text));
+            uv_policy_check(policy, change, &guid, name, 7, i == 3 ? 0 : 4, &refusal);
+        CHECK(status == EFI_SUCCESS || (refusal.rule && refusal.text));
     }
     for (size_t i = 0; i < uv_policy_count(policy); i++)
         g_free(uv_policy_describe(policy, i));

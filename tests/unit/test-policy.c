@@ -66,13 +66,16 @@ static EfiStatus add(UvPolicy *policy, const Policy *wanted)
 }
 
 static EfiStatus check(const UvPolicy *policy, const UvVarset *set, const char *name,
-                       uint32_t attributes, size_t size, bool deleting)
+                       uint32_t attributes, size_t size)
 {
     g_autoptr(UvName) units = uv_name_new_utf8(name, NULL);
     g_autoptr(UvChange) change = uv_change_new(set);
-    const char *rule, *text;
+    UvRefusal refusal = {0};
+    const EfiStatus status =
+        uv_policy_check(policy, change, &space, units, attributes, size, &refusal);
 
-    return uv_policy_check(policy, change, &space, units, attributes, size, deleting, &rule, &text);
+    g_assert_cmpint(status != EFI_SUCCESS, ==, refusal.rule && refusal.text);
+    return status;
 }
 
 static void put(UvVarset *set, const UvGuid *guid, const char *name, const void *bytes, size_t size)
@@ -177,8 +180,8 @@ static void test_priority(void)
                 {"B0", 1},  {"B000", 1}, {"b00", 1}, {"B##", 1}, {"other", 1}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_test_message("%s", rows[i].name);
-        g_assert_cmphex(check(policy, set, rows[i].name, 3, rows[i].most, false), ==, EFI_SUCCESS);
-        g_assert_cmphex(check(policy, set, rows[i].name, 3, rows[i].most + 1, false), ==,
+        g_assert_cmphex(check(policy, set, rows[i].name, 3, rows[i].most), ==, EFI_SUCCESS);
+        g_assert_cmphex(check(policy, set, rows[i].name, 3, rows[i].most + 1), ==,
                         EFI_INVALID_PARAMETER);
     }
 }
@@ -198,46 +201,74 @@ static void test_rules(void)
         add(policy, &(Policy){.name = "Held", .lock = 3, .state_name = "S", .state_value = 7}), ==,
         EFI_SUCCESS);
 
-    g_assert_cmphex(check(policy, set, "Size", 3, 1, false), ==, EFI_INVALID_PARAMETER);
-    g_assert_cmphex(check(policy, set, "Size", 3, 5, false), ==, EFI_INVALID_PARAMETER);
-    g_assert_cmphex(check(policy, set, "Size", 3, 0, true), ==, EFI_SUCCESS);
-    g_assert_cmphex(check(policy, set, "Attr", 3, 1, false), ==, EFI_SUCCESS);
-    g_assert_cmphex(check(policy, set, "Attr", 2, 1, false), ==, EFI_INVALID_PARAMETER);
-    g_assert_cmphex(check(policy, set, "Attr", 7, 1, false), ==, EFI_INVALID_PARAMETER);
-    g_assert_cmphex(check(policy, set, "Attr", 0, 0, true), ==, EFI_SUCCESS);
-    g_assert_cmphex(check(policy, set, "Lock", 3, 1, false), ==, EFI_WRITE_PROTECTED);
-    g_assert_cmphex(check(policy, set, "Lock", 0, 0, true), ==, EFI_WRITE_PROTECTED);
-    g_assert_cmphex(check(policy, set, "Once", 3, 1, false), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Size", 3, 1), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Size", 3, 5), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Size", 3, 0), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Attr", 3, 1), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Attr", 2, 1), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Attr", 7, 1), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Attr", 0, 0), ==, EFI_SUCCESS);
+    /* A deletion has size 0: attributes 0 with data is none, and neither is an append. */
+    g_assert_cmphex(check(policy, set, "Attr", 0, 12), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Size", 0x43, 0), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(check(policy, set, "Lock", 3, 1), ==, EFI_WRITE_PROTECTED);
+    g_assert_cmphex(check(policy, set, "Lock", 0, 0), ==, EFI_WRITE_PROTECTED);
+    g_assert_cmphex(check(policy, set, "Once", 3, 1), ==, EFI_SUCCESS);
     put(set, &space, "Once", "x", 1);
-    g_assert_cmphex(check(policy, set, "Once", 3, 1, false), ==, EFI_WRITE_PROTECTED);
-    g_assert_cmphex(check(policy, set, "Held", 3, 1, false), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Once", 3, 1), ==, EFI_WRITE_PROTECTED);
+    g_assert_cmphex(check(policy, set, "Held", 3, 1), ==, EFI_SUCCESS);
     put(set, &state_space, "S", "\6", 1);
-    g_assert_cmphex(check(policy, set, "Held", 3, 1, false), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Held", 3, 1), ==, EFI_SUCCESS);
     put(set, &state_space, "S", "\7", 1);
-    g_assert_cmphex(check(policy, set, "Held", 3, 1, false), ==, EFI_WRITE_PROTECTED);
+    g_assert_cmphex(check(policy, set, "Held", 3, 1), ==, EFI_WRITE_PROTECTED);
     put(set, &state_space, "S", "\7\7", 2); /* only one byte is a state */
-    g_assert_cmphex(check(policy, set, "Held", 3, 1, false), ==, EFI_SUCCESS);
+    g_assert_cmphex(check(policy, set, "Held", 3, 1), ==, EFI_SUCCESS);
+}
+
+static EfiStatus lock_variable(UvPolicy *policy, const UvVarset *set, const char *name)
+{
+    g_autoptr(UvName) units = name ? uv_name_new_utf8(name, NULL) : NULL;
+    g_autoptr(UvChange) change = uv_change_new(set);
+
+    return uv_policy_lock_variable(policy, change, &space, units);
 }
 
 static void test_lock(void)
 {
     g_autoptr(UvPolicy) policy = uv_policy_new();
-    g_autoptr(UvName) a = uv_name_new_utf8("A", NULL);
-    g_autoptr(UvName) b = uv_name_new_utf8("B", NULL);
+    g_autoptr(UvVarset) set = uv_varset_new();
 
     g_assert_true(uv_policy_is_enabled(policy));
     g_assert_cmphex(add(policy, &(Policy){.name = "B"}), ==, EFI_SUCCESS);
-    g_assert_cmphex(uv_policy_lock_variable(policy, &space, a), ==, EFI_SUCCESS);
-    g_assert_cmphex(uv_policy_lock_variable(policy, &space, a), ==, EFI_SUCCESS);
-    g_assert_cmphex(uv_policy_lock_variable(policy, &space, b), ==, EFI_ACCESS_DENIED);
-    g_assert_cmphex(uv_policy_lock_variable(policy, &space, NULL), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(lock_variable(policy, set, "A"), ==, EFI_SUCCESS);
+    g_assert_cmphex(lock_variable(policy, set, "A"), ==, EFI_SUCCESS);
+    g_assert_cmphex(lock_variable(policy, set, "B"), ==, EFI_ACCESS_DENIED);
+    g_assert_cmphex(lock_variable(policy, set, NULL), ==, EFI_INVALID_PARAMETER);
     g_assert_cmphex(uv_policy_lock(policy), ==, EFI_SUCCESS);
     g_assert_cmphex(uv_policy_lock(policy), ==, EFI_WRITE_PROTECTED);
     g_assert_cmphex(add(policy, &(Policy){.name = "C"}), ==, EFI_WRITE_PROTECTED);
-    g_assert_cmphex(uv_policy_lock_variable(policy, &space, a), ==, EFI_ACCESS_DENIED);
+    g_assert_cmphex(lock_variable(policy, set, "A"), ==, EFI_ACCESS_DENIED);
     uv_policy_clear(policy);
     g_assert_false(uv_policy_is_locked(policy));
     g_assert_cmpuint(uv_policy_count(policy), ==, 0);
+}
+
+/* What has a policy already is locked by it, or is not, at that moment. */
+static void test_lock_of_policed(void)
+{
+    g_autoptr(UvPolicy) policy = uv_policy_new();
+    g_autoptr(UvVarset) set = uv_varset_new();
+
+    g_assert_cmphex(add(policy, &(Policy){.name = "Once", .lock = 2}), ==, EFI_SUCCESS);
+    g_assert_cmphex(
+        add(policy, &(Policy){.name = "Held", .lock = 3, .state_name = "S", .state_value = 7}), ==,
+        EFI_SUCCESS);
+    g_assert_cmphex(lock_variable(policy, set, "Once"), ==, EFI_ACCESS_DENIED);
+    g_assert_cmphex(lock_variable(policy, set, "Held"), ==, EFI_ACCESS_DENIED);
+    put(set, &space, "Once", "x", 1);
+    put(set, &state_space, "S", "\7", 1);
+    g_assert_cmphex(lock_variable(policy, set, "Once"), ==, EFI_SUCCESS);
+    g_assert_cmphex(lock_variable(policy, set, "Held"), ==, EFI_SUCCESS);
 }
 
 /* ---- messages ---- */
@@ -498,6 +529,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/priority", test_priority);
     g_test_add_func("/policy/rules", test_rules);
     g_test_add_func("/policy/lock", test_lock);
+    g_test_add_func("/policy/lock-of-policed", test_lock_of_policed);
     g_test_add_func("/policy/message-basics", test_message_basics);
     g_test_add_func("/policy/message-header", test_message_header);
     g_test_add_func("/policy/dump", test_dump);

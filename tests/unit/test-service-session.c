@@ -203,8 +203,7 @@ static UvService *running_service(void)
 
     g_assert_cmphex(fixture_set(service, "v2", BS | RT, "two"), ==, EFI_SUCCESS);
     g_assert_cmphex(fixture_set(service, "v1", BS, "one"), ==, EFI_SUCCESS);
-    g_assert_cmphex(uv_policy_lock_variable(uv_service_policy(service), &fixture_guid, name), ==,
-                    EFI_SUCCESS);
+    g_assert_cmphex(uv_service_lock_variable(service, &fixture_guid, name), ==, EFI_SUCCESS);
     fixture_go_to(service, AT_READY_TO_BOOT);
     return service;
 }

@@ -12,6 +12,8 @@
 #include "policy-table.h"
 #include "uv-limits.h"
 
+#define RULE "2.10.4"
+
 typedef struct {
     UvGuid guid;
     UvName *name;
@@ -149,23 +151,6 @@ static GBytes *lock_now_entry(const UvGuid *guid, const UvName *name)
     return uv_writer_steal(&writer);
 }
 
-EfiStatus uv_policy_lock_variable(UvPolicy *policy, const UvGuid *guid, const UvName *name)
-{
-    g_autoptr(GBytes) entry = name ? lock_now_entry(guid, name) : NULL;
-    gsize size;
-
-    if (!entry)
-        return EFI_INVALID_PARAMETER;
-    if (policy->locked)
-        return EFI_ACCESS_DENIED;
-    const uint8_t *bytes = g_bytes_get_data(entry, &size);
-    const EfiStatus status = uv_policy_register(policy, bytes, size);
-    if (status != EFI_ALREADY_STARTED)
-        return status;
-    return policy_best_match(policy, guid, name)->lock == POLICY_LOCK_NOW ? EFI_SUCCESS
-                                                                          : EFI_ACCESS_DENIED;
-}
-
 static bool state_is_reached(const PolicyEntry *entry, const UvChange *change)
 {
     const UvVariable *state =
@@ -198,29 +183,43 @@ static const char *why_locked(const PolicyEntry *entry, const UvChange *change, 
     return NULL;
 }
 
+EfiStatus uv_policy_lock_variable(UvPolicy *policy, const UvChange *change, const UvGuid *guid,
+                                  const UvName *name)
+{
+    g_autoptr(GBytes) entry = name ? lock_now_entry(guid, name) : NULL;
+    gsize size;
+
+    if (!entry)
+        return EFI_INVALID_PARAMETER;
+    if (policy->locked)
+        return EFI_ACCESS_DENIED;
+    const uint8_t *bytes = g_bytes_get_data(entry, &size);
+    const EfiStatus status = uv_policy_register(policy, bytes, size);
+    if (status != EFI_ALREADY_STARTED)
+        return status;
+    return why_locked(policy_best_match(policy, guid, name), change, guid, name)
+               ? EFI_SUCCESS
+               : EFI_ACCESS_DENIED;
+}
+
 EfiStatus uv_policy_check(const UvPolicy *policy, const UvChange *change, const UvGuid *guid,
-                          const UvName *name, uint32_t attributes, size_t data_bytes, bool deleting,
-                          const char **ret_rule, const char **ret_text)
+                          const UvName *name, uint32_t attributes, size_t data_bytes,
+                          UvRefusal *refusal)
 {
     const PolicyEntry *entry = policy_best_match(policy, guid, name);
+    const bool deleting = data_bytes == 0 && !(attributes & EFI_VARIABLE_APPEND_WRITE);
 
     if (!entry)
         return EFI_SUCCESS;
-    *ret_rule = "2.10.4";
-    if (!deleting && (data_bytes < entry->min_bytes || data_bytes > entry->max_bytes)) {
-        *ret_text = "a policy of the firmware refuses this size";
-        return EFI_INVALID_PARAMETER;
-    }
+    if (!deleting && (data_bytes < entry->min_bytes || data_bytes > entry->max_bytes))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, RULE,
+                         "a policy of the firmware refuses this size");
     if (!deleting && ((attributes & entry->must_have) != entry->must_have ||
-                      (attributes & entry->cant_have) != 0)) {
-        *ret_text = "a policy of the firmware refuses these attributes";
-        return EFI_INVALID_PARAMETER;
-    }
+                      (attributes & entry->cant_have) != 0))
+        return uv_refuse(refusal, EFI_INVALID_PARAMETER, RULE,
+                         "a policy of the firmware refuses these attributes");
     const char *why = why_locked(entry, change, guid, name);
-    if (!why)
-        return EFI_SUCCESS;
-    *ret_text = why;
-    return EFI_WRITE_PROTECTED;
+    return why ? uv_refuse(refusal, EFI_WRITE_PROTECTED, RULE, why) : EFI_SUCCESS;
 }
 
 size_t uv_policy_count(const UvPolicy *policy)

@@ -9,6 +9,7 @@
 
 #include "bytes.h"
 #include "efi-abi.h"
+#include "refusal.h"
 #include "varset.h"
 
 typedef struct UvPolicy UvPolicy;
@@ -33,12 +34,16 @@ EfiStatus uv_policy_register(UvPolicy *policy, const uint8_t *entry, size_t size
 EfiStatus uv_policy_lock(UvPolicy *policy);
 bool uv_policy_is_locked(const UvPolicy *policy);
 bool uv_policy_is_enabled(const UvPolicy *policy);
-/* Function 8, LOCK_VARIABLE: registers LOCK_NOW for one variable (VariableLockRequestToLock.c). */
-EfiStatus uv_policy_lock_variable(UvPolicy *policy, const UvGuid *guid, const UvName *name);
-/* `deleting` skips attribute and size rules. `ret_rule`/`ret_text` as UvRefusal's, static. */
+/*
+ * Function 8, LOCK_VARIABLE: registers LOCK_NOW for one variable (VariableLockRequestToLock.c).
+ * One that has a policy already must be locked by it now.
+ */
+EfiStatus uv_policy_lock_variable(UvPolicy *policy, const UvChange *change, const UvGuid *guid,
+                                  const UvName *name);
+/* No data and no APPEND is a deletion, whatever the attributes: of those only the lock is asked. */
 EfiStatus uv_policy_check(const UvPolicy *policy, const UvChange *change, const UvGuid *guid,
-                          const UvName *name, uint32_t attributes, size_t data_bytes, bool deleting,
-                          const char **ret_rule, const char **ret_text);
+                          const UvName *name, uint32_t attributes, size_t data_bytes,
+                          UvRefusal *refusal);
 /* A VarCheckPolicyLibMmiHandler message after the communicate header; the reply goes to its own
  * buffer. */
 void uv_policy_message(UvPolicy *policy, bool at_runtime, const uint8_t *request, size_t size,

@@ -246,7 +246,7 @@ static EfiStatus lock_variable(Call *call)
     const EfiStatus status = read_name(&call->body, name_bytes, &name);
     if (status != EFI_SUCCESS)
         return status;
-    return uv_policy_lock_variable(uv_service_policy(call->service), &guid, name);
+    return uv_service_lock_variable(call->service, &guid, name);
 }
 
 typedef struct {

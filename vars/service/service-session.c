@@ -125,6 +125,13 @@ EfiStatus uv_service_exit_boot_services(UvService *service)
     return status;
 }
 
+EfiStatus uv_service_lock_variable(UvService *service, const UvGuid *guid, const UvName *name)
+{
+    g_autoptr(UvChange) change = uv_change_new(service->variables);
+
+    return uv_policy_lock_variable(service->policy, change, guid, name);
+}
+
 /* ---- writing ---- */
 
 static uint8_t phase_bits(const UvPhase *phase)

@@ -76,16 +76,11 @@ static EfiStatus check_policy(const UvGate *gate, const UvChange *change, const 
                               UvRefusal *refusal)
 {
     const UvSetRequest *request = gate->request;
-    const bool append = request->attributes & EFI_VARIABLE_APPEND_WRITE;
-    const bool deleting = request->attributes == 0 || (!append && payload->left == 0);
-    const char *rule = "2.10", *text = "a variable policy";
 
     if (!gate->phase->end_of_dxe)
         return EFI_SUCCESS;
-    const EfiStatus status =
-        uv_policy_check(gate->policy, change, &request->guid, request->name, request->attributes,
-                        payload->left, deleting, &rule, &text);
-    return status == EFI_SUCCESS ? EFI_SUCCESS : uv_refuse(refusal, status, rule, text);
+    return uv_policy_check(gate->policy, change, &request->guid, request->name, request->attributes,
+                           payload->left, refusal);
 }
 
 static EfiStatus check_existing(const UvGate *gate, const UvChange *change, UvRefusal *refusal)

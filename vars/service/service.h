@@ -69,6 +69,8 @@ void uv_service_fail_closed(UvService *service);
 EfiStatus uv_service_end_of_dxe(UvService *service);
 EfiStatus uv_service_ready_to_boot(UvService *service);
 EfiStatus uv_service_exit_boot_services(UvService *service);
+/* Function 8, LOCK_VARIABLE; that it comes before EndOfDxe is the caller's check. */
+EfiStatus uv_service_lock_variable(UvService *service, const UvGuid *guid, const UvName *name);
 
 /* `ret_variable` is a new reference. At runtime the guest door does not see boot-service variables.
  */
