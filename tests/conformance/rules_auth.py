@@ -74,6 +74,10 @@ for name in ("PK", "KEK", "db", "dbx", "dbt", "dbr"):
               SECURITY_VIOLATION if name in ("PK", "KEK") else SUCCESS)
 
 
+key_write("2.5.5", "db by a stranger, and there is no KEK", STRANGER, "db", HASHES,
+          SECURITY_VIOLATION, store="no-kek")
+
+
 @call("2.5.5", "any certificate of KEK, and whom it issued", store="enrolled")
 def _(w):
     authority = uvsign.Key("authority")
@@ -100,6 +104,10 @@ key_write("2.5.6", "an EC certificate", KEK, "dbx", uvsign.x509(NEW_PK),
 key_write("2.5.6", "an unknown type is kept", KEK, "dbx",
           uvsign.siglist("01020304-0506-0708-090a-0b0c0d0e0f10", [b"anything"]))
 key_write("2.5.6", "PK has one signature", PK, "PK", uvsign.x509(PK, NEW_PK), INVALID_PARAMETER)
+key_write("2.5.6", "PK gets no second one by an append", PK, "PK", uvsign.x509(NEW_PK),
+          INVALID_PARAMETER, attributes=AUTH | APPEND)
+key_write("2.5.6", "PK appended to itself is nothing new", PK, "PK", uvsign.x509(PK),
+          attributes=AUTH | APPEND, after=is_now("PK", uvsign.x509(PK), GLOBAL))
 for text, at, value in (("a list of size 0", 16, 0), ("a list under its header", 16, 27),
                         ("signatures of size 0", 24, 0), ("signatures under 16 bytes", 24, 15),
                         ("a header larger than the list", 20, 10000),

@@ -100,6 +100,23 @@ def _(w):
         assert got == expected, (second, status_name(got))
 
 
+@call("2.2.3", "an append of nothing new moves the time stamp", store="enrolled")
+def _(w):
+    from world import KEK
+    for second, data, attributes, expected in (
+            (10, uvsign.hashes(1), AUTH, SUCCESS), (30, uvsign.hashes(1), AUTH | APPEND, SUCCESS),
+            (20, uvsign.hashes(2), AUTH, SECURITY_VIOLATION),
+            (40, b"", AUTH | APPEND, SUCCESS), (40, uvsign.hashes(2), AUTH, SECURITY_VIOLATION),
+            (41, uvsign.hashes(2), AUTH, SUCCESS)):
+        got = w.set_signed(KEK, "dbx", IMAGE_SECURITY, data, attributes, second=second)
+        assert got == expected, (second, status_name(got))
+    for second, data, attributes, expected in (
+            (10, b"p", AUTH, SUCCESS), (30, b"", AUTH | APPEND, SUCCESS),
+            (20, b"q", AUTH, SECURITY_VIOLATION), (31, b"q", AUTH, SUCCESS)):
+        got = w.set_signed(KEK, "P", TEST, data, attributes, second=second)
+        assert got == expected, (second, status_name(got))
+
+
 def fill(w):
     for i in range(4):
         w.set(f"fill{i}", data=bytes(60000))

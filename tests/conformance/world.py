@@ -47,6 +47,7 @@ def with_timestamp():
 
 STORES["no-enable"] = STORES["enrolled"] + (
     uvmount.variable("SecureBootEnable", b"", NV_BS, SECURE_BOOT_ENABLE),)
+STORES["no-kek"] = tuple(v for v in STORES["enrolled"] if v["name"] != "KEK")
 STORES["timestamp"] = STORES["enrolled"] + (with_timestamp(),)
 
 

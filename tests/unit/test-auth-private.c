@@ -33,6 +33,14 @@ static void private_cycle(UvService *service)
     g_assert_cmphex(auth_write(service, auth_kek, PRIVATE, "P", KEYS | APPEND, 9, two), ==,
                     EFI_SUCCESS);
     g_assert_true(auth_has(service, PRIVATE, "P", onetwo));
+    /* An append of nothing by its signer moves the time stamp. */
+    g_assert_cmphex(auth_write(service, auth_kek, PRIVATE, "P", KEYS | APPEND, 11, auth_nothing),
+                    ==, EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_kek, PRIVATE, "P", KEYS, 11, two), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_cmphex(
+        auth_write(service, auth_stranger, PRIVATE, "P", KEYS | APPEND, 90, auth_nothing), ==,
+        EFI_SECURITY_VIOLATION);
     /* The ways around: without authentication, by attributes, by size, from the host. */
     for (UvDoor door = UV_DOOR_GUEST; door <= UV_DOOR_HOST; door++) {
         g_assert_cmphex(auth_set_door(service, door, PRIVATE, "P", 0, auth_nothing), ==,

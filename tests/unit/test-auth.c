@@ -74,7 +74,7 @@ static void test_who_signs(void)
     g_assert_cmphex(auth_write(service, auth_pk, GLOBAL, "KEK", KEYS, 92, auth_nothing), ==,
                     EFI_SUCCESS);
     g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "db", KEYS, 93, auth_hashes), ==,
-                    EFI_NOT_FOUND);
+                    EFI_SECURITY_VIOLATION);
 }
 
 static void test_time_stamps(void)
@@ -135,6 +135,60 @@ static void test_appends(void)
     g_assert_cmphex(auth_set(service, IMAGE, "dbx", KEYS | APPEND,
                              sign_write(auth_kek, &IMAGE, "dbx", KEYS, 14, fresh)),
                     ==, EFI_SECURITY_VIOLATION);
+}
+
+/* An append that adds nothing moves the time stamp: nothing older can be replayed after it. */
+static void test_empty_appends(void)
+{
+    g_autoptr(UvService) service = auth_enrolled((UvServiceConfig){0});
+    g_autoptr(GBytes) one = sign_hash_list(1, (const uint8_t[]){1}, 1);
+    g_autoptr(GBytes) two = sign_hash_list(1, (const uint8_t[]){2}, 1);
+    g_autoptr(UvName) name = uv_name_new_utf8("dbx", NULL);
+    g_autoptr(UvVariable) before = NULL, after = NULL;
+
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS, 10, one), ==, EFI_SUCCESS);
+    g_assert_cmphex(uv_service_get(service, UV_DOOR_HOST, &IMAGE, name, &before), ==, EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS | APPEND, 30, one), ==,
+                    EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS, 20, two), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_true(auth_has(service, IMAGE, "dbx", one));
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS | APPEND, 40, auth_nothing),
+                    ==, EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS, 35, two), ==,
+                    EFI_SECURITY_VIOLATION);
+    /* Nothing has changed for whoever reads the file. */
+    g_assert_cmphex(uv_service_get(service, UV_DOOR_HOST, &IMAGE, name, &after), ==, EFI_SUCCESS);
+    g_assert_cmpint(after->mtime_ns, ==, before->mtime_ns);
+    /* An older one leaves it; a set that is newer goes through. */
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS | APPEND, 5, one), ==,
+                    EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS, 40, two), ==,
+                    EFI_SECURITY_VIOLATION);
+    g_assert_cmphex(auth_write(service, auth_kek, IMAGE, "dbx", KEYS, 41, two), ==, EFI_SUCCESS);
+}
+
+/* PK holds one signature, in whatever way a second one comes. */
+static void test_append_to_pk(void)
+{
+    g_autoptr(UvService) service = auth_enrolled((UvServiceConfig){0});
+    g_autoptr(GBytes) same = sign_list(auth_pk), other = sign_list(auth_stranger);
+
+    g_assert_cmphex(auth_write(service, auth_pk, GLOBAL, "PK", KEYS | APPEND, 10, other), ==,
+                    EFI_INVALID_PARAMETER);
+    g_assert_cmphex(auth_write(service, auth_pk, GLOBAL, "PK", KEYS | APPEND, 11, same), ==,
+                    EFI_SUCCESS);
+    g_assert_true(auth_has(service, GLOBAL, "PK", same));
+    g_assert_cmphex(auth_set_byte(service, uv_guid_custom_mode, "CustomMode", NV | BS, 1), ==,
+                    EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, NULL, GLOBAL, "PK", KEYS | APPEND, 12, other), ==,
+                    EFI_INVALID_PARAMETER);
+    g_assert_true(auth_has(service, GLOBAL, "PK", same));
+    g_assert_cmphex(auth_write(service, NULL, GLOBAL, "PK", KEYS, 13, auth_nothing), ==,
+                    EFI_SUCCESS);
+    g_assert_cmphex(auth_write(service, auth_pk, GLOBAL, "PK", KEYS | APPEND, 14, same), ==,
+                    EFI_SUCCESS);
+    g_assert_true(auth_has(service, GLOBAL, "PK", same));
 }
 
 /*
@@ -229,6 +283,8 @@ int main(int argc, char **argv)
     g_test_add_func("/auth/who-signs", test_who_signs);
     g_test_add_func("/auth/time-stamps", test_time_stamps);
     g_test_add_func("/auth/appends", test_appends);
+    g_test_add_func("/auth/empty-appends", test_empty_appends);
+    g_test_add_func("/auth/append-to-pk", test_append_to_pk);
     g_test_add_func("/auth/changed-byte", test_changed_byte);
     g_test_add_func("/auth/forms", test_forms);
     g_test_add_func("/auth/unsigned-deletion", test_unsigned_deletion);

@@ -131,7 +131,7 @@ static EfiStatus store_lists(const AuthWrite *write, Key key)
     if (!uv_siglist_check(content.bytes, content.size, key == KEY_PK))
         return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.6",
                          "the signature lists are malformed");
-    if (is_append(request) && write->old && key != KEY_PK) {
+    if (is_append(request) && write->old) {
         gsize old_size;
         const uint8_t *old = g_bytes_get_data(write->old->data, &old_size);
 
@@ -140,6 +140,9 @@ static EfiStatus store_lists(const AuthWrite *write, Key key)
             return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.8",
                              "the signature lists that are there are malformed");
         content.bytes = g_bytes_get_data(new_ones, &content.size);
+        if (key == KEY_PK && old_size > 0 && content.size > 0)
+            return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.6",
+                             "PK would have a second signature");
     }
     return auth_store(write, &content, NULL);
 }
@@ -214,7 +217,7 @@ static EfiStatus process_with_kek(AuthWrite *write)
     if (status != EFI_SUCCESS)
         return status;
     if (!kek)
-        return uv_refuse(write->refusal, EFI_NOT_FOUND, "2.5.5",
+        return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.5",
                          "not signed by PK, and there is no KEK");
     if (!is_signed_by_kek(write, kek))
         return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.5.5",

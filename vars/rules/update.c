@@ -124,6 +124,23 @@ static EfiStatus put(UvChange *change, const UvGate *gate, const UvUpdate *updat
     return status;
 }
 
+/*
+ * An append that adds nothing. Its time stamp counts nevertheless, so that nothing older can be
+ * replayed after it; to whoever reads the file nothing has changed.
+ */
+static void put_newer_time(UvChange *change, const UvUpdate *update, const UvVariable *old)
+{
+    UvVariable fields = *old;
+
+    if (!(old->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS))
+        return;
+    memcpy(fields.time, new_time(update, old), sizeof fields.time);
+    if (update->digest)
+        fields.digest = update->digest;
+    g_autoptr(UvVariable) variable = uv_variable_new(&fields);
+    uv_change_put(change, variable);
+}
+
 EfiStatus uv_update_variable(UvChange *change, const UvGate *gate, const UvUpdate *update,
                              UvRefusal *refusal)
 {
@@ -143,7 +160,9 @@ EfiStatus uv_update_variable(UvChange *change, const UvGate *gate, const UvUpdat
         uv_change_remove(change, &update->guid, update->name);
         return EFI_SUCCESS;
     }
-    if (is_append(update) && update->data_bytes == 0)
+    if (is_append(update) && update->data_bytes == 0) {
+        put_newer_time(change, update, old);
         return EFI_SUCCESS;
+    }
     return put(change, gate, update, old, refusal);
 }
