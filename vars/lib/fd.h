@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Descriptors that close themselves: `uv_autofd int fd = -1;` is closed when its scope ends, unless
+ * uv_fd_steal() has handed it on. A negative value is no descriptor, so what a function with a
+ * -errno result gives may be stored as it is. errno is what it was before.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Closes `*fd` if it is a descriptor, and makes it -1. */
+static inline void uv_fd_clear(int *fd)
+{
+    const int saved = errno;
+
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    errno = saved;
+}
+
+/* The caller owns the descriptor from here on, `*fd` is -1. */
+static inline int uv_fd_steal(int *fd)
+{
+    const int stolen = *fd;
+
+    *fd = -1;
+    return stolen;
+}
+
+#define uv_autofd __attribute__((cleanup(uv_fd_clear)))

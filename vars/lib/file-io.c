@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "file-io.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* uv_read_to_end() takes memory in such steps: no size from outside is allocated before it came. */
+#define PIECE_BYTES 4096u
+
+ssize_t uv_read_all(int fd, void *bytes, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        const ssize_t n = TEMP_FAILURE_RETRY(read(fd, (uint8_t *)bytes + done, size - done));
+
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+ssize_t uv_pread_all(int fd, void *bytes, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        const ssize_t n =
+            TEMP_FAILURE_RETRY(pread(fd, (uint8_t *)bytes + done, size - done, offset + done));
+
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes)
+{
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    uint8_t piece[PIECE_BYTES];
+    ssize_t n;
+
+    while ((n = uv_read_all(fd, piece, sizeof piece)) > 0) {
+        if ((size_t)n > max - all->len)
+            return -EFBIG;
+        g_byte_array_append(all, piece, n);
+    }
+    if (n < 0)
+        return n;
+    *ret_bytes = g_byte_array_free_to_bytes(g_steal_pointer(&all));
+    return 0;
+}
+
+int uv_write_all(int fd, const void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = TEMP_FAILURE_RETRY(write(fd, (const uint8_t *)bytes + done, size - done));
+
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        done += n;
+    }
+    return 0;
+}
+
+int uv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = TEMP_FAILURE_RETRY(
+            pwrite(fd, (const uint8_t *)bytes + done, size - done, offset + done));
+
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        done += n;
+    }
+    return 0;
+}
