@@ -43,7 +43,8 @@ add_project()
 {
     local store='{"version": 2, "variables": []}'
     install "$build/fusefs/uefivarsfs" "$build/vars/uefivarsd" root/usr/bin/
-    cp "$top"/examples/systemd/*.service root/etc/systemd/system/
+    cp "$top"/examples/systemd/uefivarsd@.service.in root/etc/systemd/system/uefivarsd@.service
+    cp "$top"/examples/systemd/uefivarsfs@.service.in root/etc/systemd/system/uefivarsfs@.service
     mkdir -p root/opt/tests "root/srv/my vms" root/srv/boot root/srv/auto root/var/lib/boot root/var/lib/auto
     cp -r "$top/tests/lib" "$here" root/opt/tests/
     echo "$store" | tee "root/srv/my vms/vm 1.json" root/var/lib/boot/b.json >root/var/lib/auto/a.json
