@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # usage: UV_SYSTEMD=DIR vm.sh
 #
-# Boots a Debian of its own with the units and fstab lines of examples/, and runs checks.sh in it;
-# afterwards, the stores on its disk must be complete. Makes the root file system in DIR/root, once
+# Boots a Debian of its own with what the build installs, its units too, and the fstab lines of
+# examples/, and runs checks.sh in it; afterwards, the stores on its disk must be complete. Makes the root file system in DIR/root, once
 # (with debootstrap, from this system's mirror). Without UV_SYSTEMD: skipped.
 set -eu
 here=$(dirname "$(realpath "$0")")
@@ -42,9 +42,7 @@ make_root()
 add_project()
 {
     local store='{"version": 2, "variables": []}'
-    install "$build/fusefs/uefivarsfs" "$build/vars/uefivarsd" root/usr/bin/
-    cp "$top"/examples/systemd/uefivarsd@.service.in root/etc/systemd/system/uefivarsd@.service
-    cp "$top"/examples/systemd/uefivarsfs@.service.in root/etc/systemd/system/uefivarsfs@.service
+    DESTDIR=$PWD/root meson install -C "$build" --no-rebuild --quiet
     mkdir -p root/opt/tests "root/srv/my vms" root/srv/boot root/srv/auto root/var/lib/boot root/var/lib/auto
     cp -r "$top/tests/lib" "$here" root/opt/tests/
     echo "$store" | tee "root/srv/my vms/vm 1.json" root/var/lib/boot/b.json >root/var/lib/auto/a.json
