@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # From a clone to a mounted variable store: installs what is missing, builds, makes a store from the
-# installed OVMF image, mounts it, shows it, edits it. Everything it makes is in one temporary folder.
+# installed OVMF image, mounts it, shows it, edits it. The programs are built in build-quickstart/;
+# everything else that it makes is in one temporary folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/packages.sh
@@ -11,9 +12,14 @@ install_missing "${packages_build[@]}" "${packages_quickstart[@]}"
 # virt-fw-vars belongs to the system's Python; another one first in PATH would not find its modules.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
-echo "== build"
-[ -f build/build.ninja ] || meson setup build >/dev/null
-ninja -C build >/dev/null
+build=build-quickstart
+echo "== build the two programs in $build"
+if [ ! -f $build/build.ninja ]; then
+    meson setup $build -Dtests=false -Dman=false >$build.setup.log 2>&1 ||
+        { cat $build.setup.log >&2; exit 1; }
+    rm $build.setup.log
+fi
+ninja -C $build
 
 folder=$(mktemp -d /tmp/uefivarsfs-quickstart.XXXXXX)
 store=$folder/guests/demo_VARS.json
@@ -24,7 +30,12 @@ echo "== a store from the OVMF image that has Microsoft's keys: $store"
 virt-fw-vars --input /usr/share/OVMF/OVMF_VARS_4M.ms.fd --output-json "$store" 2>/dev/null
 
 echo "== mount"
-build/fusefs/uefivarsfs "$folder/guests" "$folder/mnt"
+options=()
+if [ "$(id -u)" -ne 0 ] && [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    echo "   XDG_RUNTIME_DIR is not set (su does not): the guests' sockets go to $folder/sockets"
+    options=(-o "sockdir=$folder/sockets")
+fi
+$build/fusefs/uefivarsfs "$folder/guests" "$folder/mnt" "${options[@]}"
 
 echo "== the variables of guest demo"
 ls "$vars" | head -n 8

@@ -5,7 +5,6 @@
 # what is not there. To be sourced.
 
 packages_build=(
-    clang-format
     gcc
     libfuse3-dev
     libglib2.0-dev
@@ -31,6 +30,7 @@ packages_tests=(
     attr
     busybox-static
     clang
+    clang-format
     cpio
     dosfstools
     e2fsprogs
@@ -39,6 +39,8 @@ packages_tests=(
     efivar
     fdisk
     fuse3
+    gcovr
+    git
     libclang-rt-dev
     libxml2-utils
     lld
@@ -52,6 +54,7 @@ packages_tests=(
     sbsigntool
     strace
     util-linux
+    xz-utils
 )
 
 # From backports on bookworm, where the release's own are too old or missing.
@@ -81,19 +84,54 @@ is_installed()
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# The address that this system's packages of release CODENAME come from; empty if apt has none.
+apt_mirror()
+{
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" | head -n 1
+}
+
 # A folder of apt source lists: the system's own, and its mirror's backports. The system's stay as they are.
 sources_with_backports()
 {
     local folder=$1 codename=$2 mirror
     cp /etc/apt/sources.list.d/* "$folder"/ 2>/dev/null || true
     [ -e /etc/apt/sources.list ] && cp /etc/apt/sources.list "$folder"/system.list
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
+    mirror=$(apt_mirror "$codename")
     [ -n "$mirror" ] || return 1
     grep -rqs -- "$codename-backports" "$folder" ||
         echo "deb $mirror $codename-backports main" >"$folder/backports.list"
 }
 
-# install_missing PACKAGE...: installs with apt, or as an ordinary user says what to install and fails.
+# Shows the lines of standard input as one that changes; without a terminal one of them every 20 seconds.
+progress()
+{
+    local line told=$SECONDS
+    while IFS= read -r line; do
+        if [ -t 2 ]; then
+            printf '\r\033[K   %.76s' "$line" >&2
+        elif [ $((SECONDS - told)) -ge 20 ]; then
+            printf '   %s\n' "$line" >&2
+            told=$SECONDS
+        fi
+    done
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+# apt_get WORD...: as apt-get, with progress, and with all that it said if it fails.
+apt_get()
+{
+    local log
+    log=$(mktemp)
+    if ! apt-get -q "$@" </dev/null 2>&1 | tee "$log" | progress; then
+        cat "$log" >&2
+        rm "$log"
+        return 1
+    fi
+    rm "$log"
+}
+
+# install_missing PACKAGE...: says what it installs, and does with apt; or as an ordinary user says what to
+# install and fails. Wants `set -o pipefail`.
 install_missing()
 {
     local package missing=() from_backports=() codename folder
@@ -119,16 +157,16 @@ install_missing()
     export DEBIAN_FRONTEND=noninteractive
     if [ ${#missing[@]} -gt 0 ]; then
         echo "installing: ${missing[*]}" >&2
-        apt-get update -qq
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+        apt_get update
+        apt_get install -y --no-install-recommends "${missing[@]}"
     fi
     if [ ${#from_backports[@]} -gt 0 ]; then
         echo "installing from $codename-backports: ${from_backports[*]}" >&2
         folder=$(mktemp -d)
         sources_with_backports "$folder" "$codename"
-        apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder" update -qq
-        apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder" install -y -qq \
-            --no-install-recommends -t "$codename-backports" "${from_backports[@]}" >/dev/null
+        set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder"
+        apt_get "$@" update
+        apt_get "$@" install -y --no-install-recommends -t "$codename-backports" "${from_backports[@]}"
         rm -r "$folder"
     fi
 }

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# usage: tests/on-debian.sh [--keep DIR] 12|13|sid [COMMAND...]
+#
+# Runs README.md's two commands as a newcomer on that Debian would: a minbase root from this system's
+# own mirror, a clone of this checkout's HEAD in it (what is not committed is not in it), and nothing
+# installed but by the commands themselves. With COMMAND that is run instead, in the clone.
+#
+#   --keep DIR   makes the root in DIR, or uses the one that is there, and leaves it
+#
+# The root has processes and mounts of its own, and this system's network and devices.
+# Exit status: that of the commands; 77 and a line that says why if it can't be done here; 2 wrong usage.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/packages.sh
+
+# What a root with all packages, four build folders and the tests' scratch takes.
+needed_gib=10
+
+cannot()
+{
+    echo "on-debian.sh: not possible here: $1" >&2
+    exit 77
+}
+
+usage()
+{
+    sed -n 's/^# \(usage: .*\)/\1/p' "$0" >&2
+    exit 2
+}
+
+keep=
+if [ "${1:-}" = --keep ]; then
+    [ $# -ge 2 ] || usage
+    keep=$2
+    shift 2
+fi
+case ${1:-} in
+12) suite=bookworm ;;
+13) suite=trixie ;;
+sid) suite=sid ;;
+*) usage ;;
+esac
+shift
+
+[ "$(id -u)" -eq 0 ] || cannot "only root makes such a root"
+for tool in apt-get git mmdebstrap unshare; do
+    command -v $tool >/dev/null || cannot "no $tool"
+done
+[ -c /dev/fuse ] || cannot "no /dev/fuse"
+mirror=$(apt_mirror "$(release_codename)")
+[ -n "$mirror" ] || cannot "apt has no source for $(release_codename)"
+unshare --mount --pid --fork true 2>/dev/null || cannot "no new name spaces"
+
+root=${keep:-$(mktemp -d "${TMPDIR:-/var/tmp}/uefivars-debian.XXXXXX")}
+[ -n "$keep" ] || trap 'rm -rf --one-file-system "$root"' EXIT
+mkdir -p "$root"
+free_gib=$(($(df --output=avail -k "$root" | tail -n 1) / 1048576))
+[ "$free_gib" -ge $needed_gib ] || cannot "$root has room for $free_gib GiB, not for $needed_gib"
+
+begun=$SECONDS
+# told WHAT: a line of progress with the seconds since the beginning.
+told()
+{
+    echo "== Debian $suite, $((SECONDS - begun)) s: $1"
+}
+
+if [ ! -e "$root/etc/debian_version" ]; then
+    told "a minbase root from $mirror"
+    mmdebstrap --quiet --variant=minbase "$suite" "$root" "$mirror" || cannot "mmdebstrap failed"
+fi
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+cp /etc/hosts "$root/etc/hosts"
+rm -rf "$root/src/uefivarsfs"
+git clone --quiet --no-hardlinks . "$root/src/uefivarsfs"
+
+# inside COMMAND...: runs it in the root's clone, and ends whatever it left.
+inside()
+{
+    unshare --mount --pid --uts --ipc --fork --kill-child bash -euc '
+        root=$1
+        shift
+        mount --bind "$root" "$root"
+        mount -t proc proc "$root/proc"
+        mount --rbind /sys "$root/sys"
+        mount -t tmpfs -o mode=755 tmpfs "$root/run"
+        mount --rbind /dev "$root/dev"
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            HOME=/root LC_ALL=C.UTF-8 UEFIVARS_REQUIRE_ALL="$UEFIVARS_REQUIRE_ALL" \
+            bash -c "cd /src/uefivarsfs && \"\$@\"" inside "$@"
+    ' inside "$(realpath "$root")" "$@"
+}
+
+export UEFIVARS_REQUIRE_ALL=${UEFIVARS_REQUIRE_ALL:-}
+if [ $# -gt 0 ]; then
+    inside "$@"
+    exit
+fi
+status=0
+told "examples/quickstart.sh"
+inside examples/quickstart.sh || status=1
+told "examples/quickstart.sh, as a user who came by su"
+inside bash -c 'id -u newcomer >/dev/null 2>&1 || useradd -m newcomer
+    rm -rf ~newcomer/uefivarsfs
+    cp -r . ~newcomer/uefivarsfs
+    rm -rf ~newcomer/uefivarsfs/build
+    chown -R newcomer: ~newcomer/uefivarsfs
+    su - newcomer -c uefivarsfs/examples/quickstart.sh' || status=1
+told "tests/run.sh"
+inside tests/run.sh || status=1
+told "done, exit status $status"
+exit $status
