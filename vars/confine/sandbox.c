@@ -11,7 +11,6 @@
 #include "sandbox.h"
 
 #include <errno.h>
-#include <gio/gio.h>
 #include <grp.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -37,6 +36,8 @@
 #define DATA_LIMIT_BYTES (384u * 1024 * 1024)
 /* Connections, files of the store, and some room. */
 #define DESCRIPTOR_LIMIT 128
+
+G_DEFINE_QUARK(uv - sandbox - error - quark, uv_sandbox_error)
 
 UvSandbox *uv_sandbox_new(UvSandboxMode mode)
 {
@@ -80,15 +81,15 @@ static bool note(UvSandbox *sandbox, const char *step, const char *reason, GErro
     g_ptr_array_add(sandbox->missing, g_strdup_printf("%s: %s", step, reason));
     if (sandbox->mode != UV_SANDBOX_STRICT)
         return true;
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "sandbox=strict: no %s: %s", step,
-                reason);
+    g_set_error(error, UV_SANDBOX_ERROR, UV_SANDBOX_ERROR_LACKING, "sandbox=strict: no %s: %s",
+                step, reason);
     return false;
 }
 
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 {
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+        g_set_error(error, UV_SANDBOX_ERROR, UV_SANDBOX_ERROR_REFUSED,
                     "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
         return false;
     }

@@ -13,6 +13,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define UV_SANDBOX_ERROR uv_sandbox_error_quark()
+GQuark uv_sandbox_error_quark(void);
+typedef enum {
+    UV_SANDBOX_ERROR_LACKING, /* asked to be strict, and the kernel lacks a step */
+    UV_SANDBOX_ERROR_REFUSED, /* the kernel has it, and refused it */
+} UvSandboxError;
+
 typedef enum {
     UV_SANDBOX_AUTO,   /* what the kernel has */
     UV_SANDBOX_STRICT, /* all of it, or no engine */

@@ -2,7 +2,7 @@
 
 #include "blob.h"
 
-#include <gio/gio.h>
+#include <glib.h>
 #include <string.h>
 
 #include "digest.h"
@@ -77,7 +77,7 @@ static bool read_body(UvReader *reader, UvBlob *blob)
 
 static UvBlob *refuse(const char *why, GError **error)
 {
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "state blob: %s", why);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "state blob: %s", why);
     return NULL;
 }
 

@@ -22,7 +22,7 @@ typedef struct {
 
 /* NULL if it would be larger than UV_FRAME_BLOB_MAX. */
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session);
-/* NULL with an error (G_IO_ERROR_INVALID_DATA) that says what is wrong. */
+/* NULL with an error (G_FILE_ERROR_INVAL) that says what is wrong. */
 UvBlob *uv_blob_decode(GBytes *bytes, GError **error);
 void uv_blob_free(UvBlob *blob);
 

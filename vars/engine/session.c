@@ -3,7 +3,7 @@
 #include "session.h"
 
 #include <errno.h>
-#include <gio/gio.h>
+#include <glib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -193,7 +193,7 @@ bool uv_session_file_commit(UvSessionFile *file, GError **error)
     const size_t body_bytes = uv_writer_size(slot) - HEADER_BYTES;
 
     if (slot->failed) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
                     "session file: the session is larger than a slot");
         return false;
     }
@@ -204,7 +204,7 @@ bool uv_session_file_commit(UvSessionFile *file, GError **error)
     uv_write_u64_at(slot, CHECKSUM_AT, checksum(bytes, bytes + HEADER_BYTES, body_bytes));
     if (!write_whole(file->fd, bytes, uv_writer_size(slot),
                      (off_t)(sequence % 2) * UV_SESSION_SLOT_BYTES)) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "session file: %s",
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "session file: %s",
                     g_strerror(errno));
         return false;
     }

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
+#include <glib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ bool uv_background_start(UvBackground *background, GError **error)
     const pid_t pid = made == 0 ? fork() : -1;
 
     if (pid < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
                     "can't go to the background: %s", g_strerror(errno));
         return false;
     }

@@ -3,7 +3,7 @@
 #include "listen.h"
 
 #include <errno.h>
-#include <gio/gio.h>
+#include <glib.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +19,7 @@
 
 static int fail(GError **error, const char *path, const char *what, int code)
 {
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(code), "%s: %s: %s", path, what,
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "%s: %s: %s", path, what,
                 g_strerror(code));
     return -1;
 }
