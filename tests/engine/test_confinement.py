@@ -54,7 +54,8 @@ class Confinement(EngineTest):
         other = self.other_store()
         results = self.host(engine).selftest(other)
         self.assertEqual(set(results), {"open /etc/passwd", "open store", "openat", "connect",
-                                        "fork", "ptrace", "execve"})
+                                        "fork", "ptrace", "execve", "F_SETOWN", "F_SETOWN_EX",
+                                        "F_SETSIG", "F_NOTIFY", "fchmod 4755"})
         for attempt, result in results.items():
             self.assertTrue(result.startswith("denied: "), (attempt, result))
         # It goes on all the same.
@@ -68,14 +69,20 @@ class Confinement(EngineTest):
     def test_stand_alone(self):
         if uvengine.sanitized():
             self.skipTest("built with a sanitizer")
-        self.check_selftest(self.engine("--sandbox=strict"))
+        self.check_selftest(self.engine("--sandbox=strict",
+                                        executable=uvengine.selftest_program()))
+
+    def test_the_installed_program_has_no_selftest(self):
+        host = self.host(self.engine())
+        self.assert_error(p.E_UNKNOWN_TYPE, host.selftest, "/etc/passwd")
 
     @unittest.skipUnless(ROOT, "needs root to become another user")
     def test_spawned(self):
         if uvengine.sanitized():
             self.skipTest("built with a sanitizer")
         os.chmod(self.folder, 0o777)
-        engine = self.engine("--sandbox=strict", spawned=True, user=f"{USER}:{USER}")
+        engine = self.engine("--sandbox=strict", spawned=True, user=f"{USER}:{USER}",
+                             executable=uvengine.selftest_program())
         self.check_selftest(engine)
         status = status_of(engine.process.pid)
         self.assertEqual(status["Uid"].split(), [str(USER)] * 4)
@@ -90,6 +97,37 @@ class Confinement(EngineTest):
         self.assertEqual(keeper["Name"], "uv-keeper")
         self.assertEqual(keeper["Uid"].split(), [str(USER)] * 4)
         self.assertEqual(keeper["Seccomp"], "2")
+
+    def check_capabilities(self, engine, uid):
+        for pid in [engine.process.pid] + children(engine.process.pid):
+            status = status_of(pid)
+            self.assertEqual(status["Uid"].split(), [str(uid)] * 4)
+            for which in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+                self.assertEqual(int(status[which], 16), 0, (status["Name"], which))
+        guest = self.guest(engine)
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS_RT, b"1"), p.SUCCESS)
+        time.sleep(2.3)  # a compaction
+        guest.bye()
+        with open(engine.store) as file:
+            self.assertIn("A", [v["name"] for v in json.load(file)["variables"]])
+        status = os.stat(engine.store)
+        self.assertEqual((status.st_uid, status.st_gid), (uid, uid))
+
+    @unittest.skipUnless(ROOT, "needs root")
+    def test_roots_engine_has_no_capabilities(self):
+        for name, named in (("alone", {}), ("spawned", {"spawned": True, "user": "0:0"})):
+            self.check_capabilities(self.engine(name=name, store=name + ".json", **named), 0)
+
+    @unittest.skipUnless(ROOT, "needs root to become another user")
+    def test_root_alone_becomes_the_stores_owner(self):
+        os.chmod(self.folder, 0o755)
+        store = self.other_store()
+        os.chown(store, USER, USER)
+        os.chmod(store, 0o600)
+        self.check_capabilities(self.engine(store="other.json"), USER)
+        os.mkdir(os.path.join(self.folder, "theirs"))
+        os.chown(os.path.join(self.folder, "theirs"), USER, USER)
+        self.check_capabilities(self.engine(name="new", store="theirs/new.json"), USER)
 
     def test_limits_and_descriptors(self):
         if uvengine.sanitized():
@@ -152,8 +190,10 @@ class Confinement(EngineTest):
 
     def test_manual_lists_the_system_calls(self):
         text = MANUAL.read_text()
-        for role in ("engine", "keeper"):
-            listed = re.search(rf"\.Ss System calls of the {role}\n\.Bd [^\n]*\n(.*?)\n\.Ed", text,
+        for role, title in (("engine", "System calls of the engine"),
+                            ("keeper", "System calls of the keeper"),
+                            ("fcntl", "Commands of fcntl")):
+            listed = re.search(rf"\.Ss {title}\n\.Bd [^\n]*\n(.*?)\n\.Ed", text,
                                re.S).group(1).split()
             self.assertEqual(sorted(listed), sorted(syscalls(role)))
 

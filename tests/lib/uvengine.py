@@ -32,6 +32,11 @@ def sanitized():
         return b"__asan_init" in file.read()
 
 
+def selftest_program():
+    """The same engine, with the self-test that the installed one does not have."""
+    return os.environ["UV_SELFTEST"]
+
+
 def listener(path, mode=0o600):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(path)
@@ -50,7 +55,7 @@ class Engine:
     """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
 
     def __init__(self, folder, *options, store="vars.json", spawned=False, user=None, name="mm",
-                 stderr=None, start=True, wrapper=()):
+                 stderr=None, start=True, wrapper=(), executable=None):
         self.folder = str(folder)
         self.store = os.path.join(self.folder, store)
         self.socket = os.path.join(self.folder, name + ".sock")
@@ -61,6 +66,7 @@ class Engine:
         self.user = user
         self.stderr = stderr
         self.wrapper = list(wrapper)
+        self.program = executable or program()
         self.process = None
         self.listeners = None
         if spawned:
@@ -82,9 +88,9 @@ class Engine:
 
     def arguments(self):
         if not self.spawned:
-            return self.wrapper + [program(), "--store", self.store, "--socket", self.socket,
+            return self.wrapper + [self.program, "--store", self.store, "--socket", self.socket,
                     "--host-socket", self.host_socket] + self.options
-        out = [program(), "--spawned", "--store", os.path.basename(self.store),
+        out = [self.program, "--spawned", "--store", os.path.basename(self.store),
                "--socket", self.socket]
         if self.user:
             out += ["--user", self.user]

@@ -17,8 +17,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "landlock.h"
 #include "seccomp-list.h"
+#include "seccomp-load.h"
 #include "uv-limits.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -88,12 +90,22 @@ static bool note(UvSandbox *sandbox, const char *step, const char *reason, GErro
 
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 {
+    (void)uv_capabilities_bound(); /* while we may; what we then have not, we never get */
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
         g_set_error(error, UV_SANDBOX_ERROR, UV_SANDBOX_ERROR_REFUSED,
                     "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
         return false;
     }
     return note(sandbox, "uid", NULL, error);
+}
+
+/* Also root's engine: it works on descriptors, and on what root's files let root do. */
+static bool drop_capabilities(UvSandbox *sandbox, GError **error)
+{
+    if (geteuid() == 0)
+        (void)uv_capabilities_bound();
+    const int failed = uv_capabilities_drop();
+    return note(sandbox, "capabilities", failed ? g_strerror(failed) : NULL, error);
 }
 
 static void set_limit(__rlimit_resource_t resource, rlim_t value)
@@ -128,6 +140,8 @@ bool uv_sandbox_prepare(UvSandbox *sandbox, GError **error)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         (void)note(sandbox, "limits", NULL, error);
     }
+    if (!drop_capabilities(sandbox, error))
+        return false;
     const bool set = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     if (!note(sandbox, "no_new_privs", set ? NULL : g_strerror(errno), error))
         return false;
@@ -146,7 +160,7 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error)
         return false;
     if (UNDER_SANITIZER)
         return note(sandbox, "seccomp", "built with a sanitizer", error);
-    const int refused = uv_seccomp_load(uv_seccomp_engine);
+    const int refused = uv_seccomp_load(&uv_seccomp_engine_program);
     return note(sandbox, "seccomp", refused ? g_strerror(refused) : NULL, error);
 }
 
@@ -156,15 +170,15 @@ void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd)
         return;
     (void)uv_landlock_confine(folder_fd);
     if (!UNDER_SANITIZER)
-        (void)uv_seccomp_load(uv_seccomp_keeper);
+        (void)uv_seccomp_load(&uv_seccomp_keeper_program);
 }
 
-const char *const *uv_sandbox_engine_syscalls(void)
+void uv_sandbox_print_syscalls(FILE *out)
 {
-    return uv_seccomp_engine;
-}
-
-const char *const *uv_sandbox_keeper_syscalls(void)
-{
-    return uv_seccomp_keeper;
+    for (const char *const *name = uv_seccomp_engine; *name; name++)
+        fprintf(out, "engine %s\n", *name);
+    for (const char *const *name = uv_seccomp_keeper; *name; name++)
+        fprintf(out, "keeper %s\n", *name);
+    for (const UvFcntlCommand *command = uv_seccomp_fcntl; command->name; command++)
+        fprintf(out, "fcntl %s\n", command->name);
 }

@@ -11,6 +11,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define UV_SANDBOX_ERROR uv_sandbox_error_quark()
@@ -38,7 +39,7 @@ bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode);
 
 /* Groups, gid and uid; all three or an error. */
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error);
-/* A session of its own, limits, not dumpable, no new privileges. */
+/* A session of its own, limits, not dumpable, no capabilities, no new privileges. */
 bool uv_sandbox_prepare(UvSandbox *sandbox, GError **error);
 /* Landlock without any rule, then the seccomp allow-list. */
 bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error);
@@ -49,11 +50,7 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error);
  */
 void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd);
 
-/* The allow-lists, for the manual and its test: names, NULL-terminated. */
-const char *const *uv_sandbox_engine_syscalls(void);
-const char *const *uv_sandbox_keeper_syscalls(void);
-
-/* UV_HOST_SELFTEST: tries what confinement forbids, "attempt: result" a line. */
-char *uv_sandbox_selftest(const char *other_store);
+/* The allow-lists on `out`, a line each: role and system call, "fcntl" and command. */
+void uv_sandbox_print_syscalls(FILE *out);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvSandbox, uv_sandbox_free)

@@ -2,12 +2,8 @@
 
 #include "seccomp-list.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <seccomp.h>
 #include <stddef.h>
-#include <string.h>
-#include <sys/mman.h>
 
 const char *const uv_seccomp_engine[] = {
     "accept4",
@@ -62,30 +58,16 @@ const char *const uv_seccomp_keeper[] = {
     "sendmsg", "syncfs",     "unlinkat", NULL,
 };
 
-/* mmap: without PROT_EXEC only. */
-static int allow(scmp_filter_ctx filter, const char *name)
-{
-    const int number = seccomp_syscall_resolve_name(name);
-
-    if (number == __NR_SCMP_ERROR)
-        return 0;
-    if (strcmp(name, "mmap") == 0)
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
-}
-
-int uv_seccomp_load(const char *const *allowed)
-{
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int result = 0;
-
-    if (!filter)
-        return ENOSYS;
-    for (size_t i = 0; allowed[i] && result == 0; i++)
-        result = allow(filter, allowed[i]);
-    if (result == 0)
-        result = seccomp_load(filter);
-    seccomp_release(filter);
-    return -result;
-}
+/* None that makes the kernel signal whom we name: F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY. */
+const UvFcntlCommand uv_seccomp_fcntl[] = {
+    {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
+    {"F_GETFD", F_GETFD},
+    {"F_GETFL", F_GETFL},
+    {"F_GETLEASE", F_GETLEASE},
+    {"F_OFD_GETLK", F_OFD_GETLK},
+    {"F_OFD_SETLK", F_OFD_SETLK},
+    {"F_SETFD", F_SETFD},
+    {"F_SETFL", F_SETFL},
+    {"F_SETLEASE", F_SETLEASE},
+    {NULL, 0},
+};

@@ -3,14 +3,24 @@
 
 /*
  * The system calls that a confined engine and its keeper may make: the allow-lists of uefivarsd(8).
- * Everything else fails with EPERM. Mappings are never executable.
+ * Everything else fails with EPERM.
+ *
+ * Nothing here but the lists: they are compiled into filters when the project is built
+ * (seccomp-compile.c), so that no engine carries a compiler of filters along.
  */
 
-#include <stdbool.h>
+#include <stdint.h>
 
 /* NULL-terminated, sorted. */
 extern const char *const uv_seccomp_engine[];
 extern const char *const uv_seccomp_keeper[];
 
-/* 0 or an errno. A name that this architecture does not have is skipped. */
-int uv_seccomp_load(const char *const *allowed);
+/* The commands of fcntl that both may give; a NULL name ends them. */
+typedef struct {
+    const char *name;
+    uint32_t command;
+} UvFcntlCommand;
+extern const UvFcntlCommand uv_seccomp_fcntl[];
+
+/* Of fchmod's mode: nobody gets a set-user-id file out of an engine. */
+#define UV_SECCOMP_MODE_MASK 0777u

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* UV_HOST_SELFTEST: what a confined engine must fail at, tried for real. */
+/* What a confined process must fail at, tried for real. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sandbox.h"
+#include "selftest.h"
 
 #define DESCRIPTORS_TRIED 256
 
@@ -65,6 +67,40 @@ static void try_connect(GString *out)
     close(fd);
 }
 
+/* Of all its descriptors one would do. */
+static void try_fcntl(GString *out, const char *attempt, int command, long argument)
+{
+    int result = -1;
+
+    for (int fd = 0; fd < DESCRIPTORS_TRIED && result < 0; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            result = fcntl(fd, command, argument);
+    }
+    report(out, attempt, result);
+}
+
+static void try_set_user_id(GString *out)
+{
+    int result = -1;
+
+    for (int fd = 0; fd < DESCRIPTORS_TRIED && result < 0; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            result = fchmod(fd, 04755);
+    }
+    report(out, "fchmod 4755", result);
+}
+
+static void try_descriptors(GString *out)
+{
+    const struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+
+    try_fcntl(out, "F_SETOWN", F_SETOWN, getppid());
+    try_fcntl(out, "F_SETOWN_EX", F_SETOWN_EX, (long)&owner);
+    try_fcntl(out, "F_SETSIG", F_SETSIG, SIGKILL);
+    try_fcntl(out, "F_NOTIFY", F_NOTIFY, DN_CREATE | DN_MULTISHOT);
+    try_set_user_id(out);
+}
+
 /* Without confinement this ends the engine, which is an answer too. */
 static void try_exec(GString *out)
 {
@@ -95,7 +131,7 @@ static void try_ptrace(GString *out)
         (void)ptrace(PTRACE_DETACH, parent, NULL, NULL);
 }
 
-char *uv_sandbox_selftest(const char *other_store)
+char *uv_selftest(const char *other_store)
 {
     GString *out = g_string_new(NULL);
 
@@ -106,6 +142,7 @@ char *uv_sandbox_selftest(const char *other_store)
     try_connect(out);
     try_fork(out);
     try_ptrace(out);
+    try_descriptors(out);
     try_exec(out);
     return g_string_free(out, FALSE);
 }

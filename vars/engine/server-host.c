@@ -329,13 +329,23 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
         uv_server_stop(server, 0);
 }
 
+static void unknown_type(UvConn *conn, const UvFrame *frame)
+{
+    uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
+}
+
 static void handle_selftest(UvConn *conn, const UvFrame *frame)
 {
     gsize size;
     const char *data = g_bytes_get_data(frame->payload, &size);
     g_autofree char *path = g_strndup(data ? data : "", size);
-    char *text = uv_sandbox_selftest(path);
+    char *text;
 
+    if (!conn->server->selftest) {
+        unknown_type(conn, frame);
+        return;
+    }
+    text = conn->server->selftest(path);
     uv_conn_reply(conn, frame, g_bytes_new_take(text, strlen(text)));
 }
 
@@ -392,7 +402,7 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         handle_selftest(conn, frame);
         break;
     default:
-        uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
+        unknown_type(conn, frame);
         break;
     }
 }

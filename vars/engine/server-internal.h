@@ -54,6 +54,7 @@ struct UvServer {
     UvServiceConfig config;
     UvStore *store;
     const UvSandbox *sandbox;
+    char *(*selftest)(const char *path); /* NULL: none */
     char *store_path;
     uid_t owner;
     bool spawned;

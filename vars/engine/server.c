@@ -302,6 +302,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->config = *setup->service;
     server->store = setup->store;
     server->sandbox = setup->sandbox;
+    server->selftest = setup->selftest;
     server->store_path = g_strdup(setup->store_path);
     server->owner = setup->owner;
     server->spawned = setup->spawned;

@@ -21,9 +21,11 @@ typedef struct {
     UvStore *store;              /* takes ownership; open, not loaded */
     const UvServiceConfig *service;
     const UvSandbox *sandbox; /* borrowed; for status */
-    const char *store_path;   /* for messages */
-    uid_t owner;              /* who may use the host socket beside root */
-    bool spawned;             /* ends by itself without a guest and a host */
+    /* Answers UV_HOST_SELFTEST (allocated text); NULL in programs that are not for tests. */
+    char *(*selftest)(const char *path);
+    const char *store_path; /* for messages */
+    uid_t owner;            /* who may use the host socket beside root */
+    bool spawned;           /* ends by itself without a guest and a host */
 } UvServerSetup;
 
 /* Makes what confinement forbids to make later; reads nothing yet. */

@@ -28,6 +28,11 @@
 #include "log.h"
 #include "sd-notify.h"
 #include "server.h"
+#ifdef UV_WITH_SELFTEST
+#include "selftest.h"
+#else
+#define uv_selftest NULL
+#endif
 
 typedef struct {
     const UvDaemonOptions *options;
@@ -35,6 +40,9 @@ typedef struct {
     UvFolder *folder; /* until the store has it */
     UvStore *store;
     uid_t owner;
+    bool become; /* before a byte of the store is read */
+    uid_t uid;
+    gid_t gid;
     int guest_listener, host_listener, session_fd;
     int ready_fd; /* the service manager's */
 } Daemon;
@@ -89,6 +97,28 @@ static bool open_sockets(Daemon *daemon, GError **error)
     return daemon->session_fd >= 0;
 }
 
+/*
+ * Root who starts an engine by hand has no use for what root may do: it becomes the store's owner,
+ * or the folder's while there is no store.
+ */
+static void choose_user(Daemon *daemon)
+{
+    const UvDaemonOptions *options = daemon->options;
+    g_autofree char *folder = g_path_get_dirname(options->store);
+    struct stat st;
+
+    daemon->become = options->become;
+    daemon->uid = options->uid;
+    daemon->gid = options->gid;
+    if (options->spawned || options->become || options->sandbox == UV_SANDBOX_OFF || geteuid() != 0)
+        return;
+    if (!uv_folder_stat(daemon->folder, UV_FILE_STORE, &st, NULL) && stat(folder, &st) != 0)
+        return;
+    daemon->become = true;
+    daemon->uid = st.st_uid;
+    daemon->gid = st.st_gid;
+}
+
 /* The store's owner may not be the folder's: then its sidecars' folder is made while we can.
  * Without one the store can be read, and a write says what is missing. */
 static void make_sidecars(const Daemon *daemon)
@@ -96,8 +126,8 @@ static void make_sidecars(const Daemon *daemon)
     const UvDaemonOptions *options = daemon->options;
     g_autoptr(GError) error = NULL;
 
-    if (options->become && !options->read_only &&
-        !uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, &error))
+    if (daemon->become && !options->read_only &&
+        !uv_folder_make_sidecars(daemon->folder, daemon->uid, daemon->gid, &error))
         uv_log(LOG_NOTICE, "%s", error->message);
 }
 
@@ -109,6 +139,7 @@ static bool open_folder(Daemon *daemon, GError **error)
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
     if (!daemon->folder)
         return false;
+    choose_user(daemon);
     make_sidecars(daemon);
     if (options->spawned)
         close(UV_FD_FOLDER); /* the folder has its own */
@@ -142,11 +173,9 @@ static bool open_store(Daemon *daemon, GError **error)
 
 static bool set_up(Daemon *daemon, GError **error)
 {
-    const UvDaemonOptions *options = daemon->options;
-
     return open_sockets(daemon, error) && open_folder(daemon, error) &&
-           (!options->become ||
-            uv_sandbox_become(daemon->sandbox, options->uid, options->gid, error)) &&
+           (!daemon->become ||
+            uv_sandbox_become(daemon->sandbox, daemon->uid, daemon->gid, error)) &&
            uv_sandbox_prepare(daemon->sandbox, error) && open_store(daemon, error);
 }
 
@@ -160,6 +189,7 @@ static UvServer *make_server(Daemon *daemon)
         .store = daemon->store,
         .service = &daemon->options->service,
         .sandbox = daemon->sandbox,
+        .selftest = uv_selftest,
         .store_path = daemon->options->store,
         .owner = daemon->owner,
         .spawned = daemon->options->spawned,
@@ -231,18 +261,6 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
     return uv_server_run(server);
 }
 
-static int print_syscalls(void)
-{
-    const char *const *lists[] = {uv_sandbox_engine_syscalls(), uv_sandbox_keeper_syscalls()};
-    const char *const names[] = {"engine", "keeper"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
-        for (const char *const *name = lists[i]; *name; name++)
-            printf("%s %s\n", names[i], *name);
-    }
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -256,8 +274,10 @@ int main(int argc, char **argv)
         puts("uefivarsd " UV_VERSION);
         return 0;
     }
-    if (options->print_syscalls)
-        return print_syscalls();
+    if (options->print_syscalls) {
+        uv_sandbox_print_syscalls(stdout);
+        return 0;
+    }
     /* What was large once must not stay: glibc raises these by itself unless they are set. */
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);

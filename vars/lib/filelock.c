@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,14 +40,13 @@ void uv_filelock_drop(int fd)
 /*
  * The kernel grants a write lease only to the sole opener, and a read lease while nobody writes.
  * Should somebody open the file between our two calls, he waits for the second, and we are sent a
- * signal: one that is ignored by default, as SIGIO would not be.
+ * SIGIO, which who opens stores ignores.
  */
 UvFilelockSharing uv_filelock_sharing(int fd)
 {
     int mode = fcntl(fd, F_GETFL);
     int lease = mode >= 0 && (mode & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
 
-    fcntl(fd, F_SETSIG, SIGURG);
     if (fcntl(fd, F_SETLEASE, lease) == 0) {
         fcntl(fd, F_SETLEASE, F_UNLCK);
         return UV_FILELOCK_ALONE;

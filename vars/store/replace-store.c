@@ -163,7 +163,7 @@ bool uv_copy_attributes(int from_fd, int to_fd, GError **error)
     if (!copy_xattrs(from_fd, to_fd, error))
         return false;
     /* Last: a change of owner takes mode bits away, an ACL sets the group's. */
-    if (fchmod(to_fd, from.st_mode & 07777) < 0)
+    if (fchmod(to_fd, from.st_mode & 0777) < 0)
         return attribute_error(error, "the mode");
     return true;
 }

@@ -14,7 +14,6 @@
 #include "store-json-private.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 /* Puts a new descriptor of the same file in the old one's place; the old one is closed first. */
@@ -47,8 +46,6 @@ void uv_json_store_raise_guard(JsonStore *json)
     if (!json->guards || json->leased || json->fd < 0 || now < json->guard_retry_us ||
         !reopen(json, O_RDWR))
         return;
-    /* The default, SIGIO, would end the process; tick looks often enough. */
-    fcntl(json->fd, F_SETSIG, SIGURG);
     json->leased = fcntl(json->fd, F_SETLEASE, F_WRLCK) == 0;
     if (json->leased) {
         json->guard_seen_us = now;
