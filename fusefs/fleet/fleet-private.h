@@ -15,7 +15,7 @@
 #include "fleet.h"
 #include "poll-set.h"
 #include "sockets.h"
-#include "source.h"
+#include "local.h"
 
 #include "frame.h"
 

@@ -5,7 +5,7 @@
  * making and removing guests in source-edit.c.
  */
 
-#include "source.h"
+#include "local.h"
 
 #include "beneath.h"
 #include "sidecars.h"

@@ -11,7 +11,7 @@
  */
 
 #include "options.h"
-#include "source.h"
+#include "local.h"
 
 typedef struct {
     char *path;

@@ -6,7 +6,7 @@
  * (a journal that was set aside, a file of the administrator's) keeps it.
  */
 
-#include "source.h"
+#include "local.h"
 
 #include "sidecars.h"
 
