@@ -16,13 +16,18 @@
 #define OWN_MODE 0700
 
 const char *const uv_sidecar_names[] = {
-    "before-load", "export", "export.tmp", "journal", "lock", "meta",
-    "meta.tmp",    "new",    "pin",        "pin.tmp", "tmp",  NULL,
+    "before-load", "export", "export.tmp", UV_SIDECAR_JOURNAL, "lock", "meta",
+    "meta.tmp",    "new",    "pin",        "pin.tmp",          "tmp",  NULL,
 };
 
 char *uv_sidecar_name(const char *store, const char *what)
 {
     return g_strconcat(store, ".", what, NULL);
+}
+
+char *uv_sidecar_conflict_name(const char *journal, unsigned number)
+{
+    return g_strdup_printf("%s.conflict-%u", journal, number);
 }
 
 int uv_open_dir(int dir_fd, const char *path, int extra)
@@ -126,6 +131,7 @@ static bool move_file(int from, int to, const char *name, uid_t from_uid, uid_t 
 /* What there is of the store in the folder of its owner until now. */
 static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t uid, gid_t gid)
 {
+    g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
     bool moved = true;
 
     for (const char *const *what = uv_sidecar_names; *what; what++) {
@@ -133,7 +139,7 @@ static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t u
         (void)move_file(from, to, name, from_uid, uid, gid);
     }
     for (unsigned n = 1; moved && n <= UV_CONFLICTS_MAX; n++) {
-        g_autofree char *name = g_strdup_printf("%s." UV_SIDECAR_CONFLICT "-%u", store, n);
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
         moved = move_file(from, to, name, from_uid, uid, gid);
     }
     return uv_sync_names(to);
@@ -213,6 +219,38 @@ int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
     if (root && owner != uid)
         return leave_common(dir_fd, fd, store, uid, gid);
     return uv_fd_steal(&fd);
+}
+
+/* As renameat2() with RENAME_NOREPLACE, also where the file system does not know the flag. */
+static int rename_to_free(int dir_fd, const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    if (fstatat(dir_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    return renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : 0;
+}
+
+int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number)
+{
+    g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
+
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
+        const int ret = rename_to_free(sidecars_fd, journal, name);
+
+        if (ret == 0) {
+            *ret_number = n;
+            return uv_sync_names(sidecars_fd);
+        }
+        if (ret != -EEXIST)
+            return ret;
+    }
+    return -EEXIST;
 }
 
 static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)
