@@ -321,12 +321,6 @@ UvFrameResult uv_frame_io_flush(UvFrameIo *io)
     return UV_FRAME_READY;
 }
 
-static void put_le(uint8_t *to, uint64_t value, size_t size)
-{
-    value = GUINT64_TO_LE(value);
-    memcpy(to, &value, size);
-}
-
 UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t cookie,
                                         const void *prefix, size_t prefix_bytes, GBytes *payload,
                                         int fd)
@@ -336,9 +330,9 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
 
     g_return_val_if_fail(size <= G_MAXUINT32 && prefix_bytes <= UV_FRAME_PREFIX_MAX,
                          UV_FRAME_CLOSED);
-    put_le(out.head, size, 4);
-    put_le(out.head + 4, type, 2);
-    put_le(out.head + 8, cookie, 8);
+    uv_put_le(out.head, size, 4);
+    uv_put_le(out.head + 4, type, 2);
+    uv_put_le(out.head + 8, cookie, 8);
     if (prefix_bytes > 0)
         memcpy(out.head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
     out.fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
