@@ -6,6 +6,7 @@
 
 packages_build=(
     gcc
+    libefivar-dev
     libfuse3-dev
     libglib2.0-dev
     libgnutls28-dev
