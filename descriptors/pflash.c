@@ -7,9 +7,6 @@
 
 #include "desc.h"
 
-#include "fd.h"
-#include "file-io.h"
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,14 +20,17 @@
 static bool virtual_size(const char *path, uint64_t *ret_size)
 {
     uint8_t header[32];
-    uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     ssize_t got;
 
     if (fd < 0)
         return false;
-    got = uv_pread_all(fd, header, sizeof(header), 0);
-    if (got < 0 || fstat(fd, &st) < 0)
+    got = pread(fd, header, sizeof(header), 0);
+    if (fstat(fd, &st) < 0)
+        got = -1;
+    close(fd);
+    if (got < 0)
         return false;
     *ret_size = (uint64_t)st.st_size;
     if (got == sizeof(header) && memcmp(header, "QFI\xfb", 4) == 0) {

@@ -28,6 +28,8 @@ E_STORE, E_BLOB, E_CHANGED, E_TIMEOUT = 6, 7, 8, 9
 
 HOST_HELLO, HOST_SNAPSHOT, HOST_SET, HOST_STATUS, HOST_EXPORT = 0x40, 0x41, 0x42, 0x43, 0x44
 HOST_IMPORT, HOST_TOUCH, HOST_LISTENER, HOST_CHECK, HOST_END = 0x45, 0x46, 0x47, 0x48, 0x49
+HOST_VIEW_LIST, HOST_VIEW_READ, HOST_VIEW_ACT = 0x4B, 0x4C, 0x4D
+VIEW_WRITE, VIEW_REMOVE, VIEW_MKDIR, VIEW_RMDIR = 0, 1, 2, 3
 HOST_SELFTEST, HOST_CHANGED, HOST_STATE = 0x4A, 0x50, 0x51
 HOST_SET_DELETE, HOST_SET_EXCLUSIVE = 1, 2
 HOST_STATE_GUEST, HOST_STATE_CONNECTED, HOST_STATE_READ_ONLY = 1, 2, 4
@@ -478,6 +480,25 @@ class Host(Frames):
     def check(self):
         reader = Reader(self.request(HOST_CHECK))
         return {"state": reader.take("<I"), "usage": reader.usage(), "identity": reader.identity()}
+
+    def view_list(self, view):
+        """{path: (mode, size)}"""
+        reader = Reader(self.request(HOST_VIEW_LIST, host_name(view)))
+        out = {}
+        for _ in range(reader.take("<I")):
+            mode, size, length = reader.take("<IQH")
+            out[reader.bytes(length).decode()] = (mode, size)
+        return out
+
+    def view_read(self, view, path):
+        """The text, as bytes; None if there is no such file."""
+        payload = self.request(HOST_VIEW_READ, host_name(view) + host_name(path))
+        status, _ = struct.unpack_from("<QI", payload)
+        return payload[12:] if status == 0 else None
+
+    def view_act(self, view, path, content=b"", act=VIEW_WRITE):
+        return self._outcome(self.request(
+            HOST_VIEW_ACT, struct.pack("<I", act) + host_name(view) + host_name(path) + content))
 
     def end(self):
         """True if the engine ends."""

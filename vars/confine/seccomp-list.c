@@ -46,7 +46,6 @@ const char *const uv_seccomp_engine[] = {
     "sendmsg",
     "sendto",
     "shutdown",
-    "statx",
     "wait4",
     "write",
     NULL,

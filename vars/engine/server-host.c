@@ -28,6 +28,8 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn)
         return 0;
     case UV_HOST_SET:
         return 12 + 2 + UV_FILE_NAME_MAX + 4 + UV_MM_BUFFER_MAX + 4096;
+    case UV_HOST_VIEW_ACT:
+        return UV_VIEW_FRAME_MAX;
     case UV_HOST_IMPORT:
         return UV_JSON_FILE_MAX;
     default:
@@ -397,6 +399,11 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         break;
     case UV_HOST_END:
         handle_end(conn, frame);
+        break;
+    case UV_HOST_VIEW_LIST:
+    case UV_HOST_VIEW_READ:
+    case UV_HOST_VIEW_ACT:
+        uv_host_view_frame(conn, frame);
         break;
     case UV_HOST_SELFTEST:
         handle_selftest(conn, frame);

@@ -142,6 +142,9 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
 
+/* server-view.c */
+void uv_host_view_frame(UvConn *conn, const UvFrame *frame);
+
 /* server-events.c */
 uint32_t uv_events_state(const UvServer *server);
 void uv_events_write_usage(const UvServer *server, UvWriter *writer);

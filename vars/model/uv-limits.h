@@ -33,6 +33,9 @@
 #define UV_FRAME_BLOB_MAX (16u * 1024 * 1024)
 #define UV_FRAME_HELLO_MAX (48u + 255u)
 
+/* What is written to a view at once: a profile's worth of keys, or Microsoft's largest update. */
+#define UV_VIEW_FRAME_MAX (1024u * 1024)
+
 /* Who signed a private authenticated variable, in a JSON store: SHA-512, the longest hash that
  * edk2's certdb may name a signer by. What is longer must not get into a store: it is not read. */
 #define UV_SIGNER_DIGEST_MAX 64u

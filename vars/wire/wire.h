@@ -82,6 +82,15 @@
     0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity */
 /* Try what confinement forbids (hidden): reply text, a line a try. */
 #define UV_HOST_SELFTEST 0x4au
+/*
+ * Views (boot/, secure-boot/, ...): "text" is u16 length and UTF-8. LIST: view as text; reply u32
+ * count, {u32 mode, u64 size, path as text}. READ: view, path; reply outcome, with the file's text in
+ * place of a reason where it is there. ACT: u32 act (0 write, 1 remove, 2 make a folder, 3 remove
+ * one), view, path, content to the end; reply outcome.
+ */
+#define UV_HOST_VIEW_LIST 0x4bu
+#define UV_HOST_VIEW_READ 0x4cu
+#define UV_HOST_VIEW_ACT 0x4du
 #define UV_HOST_CHANGED                                                                            \
     0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
              name} */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * boot/summary: `next`, `current` and `timeout`, then a line an option, in boot order and then the
+ * others: number, '*' where active, description, device path, file; tabs between.
+ */
+
+#include "device-path.h"
+#include "view-boot.h"
+
+static void add_number(GString *text, const UvService *service, const char *label, const char *name,
+                       const char *format)
+{
+    uint64_t value;
+
+    g_string_append_printf(text, "%s:", label);
+    if (uv_boot_read_number(service, name, 2, &value)) {
+        g_string_append_c(text, ' ');
+        g_string_append_printf(text, format, (unsigned)value);
+    }
+    g_string_append_c(text, '\n');
+}
+
+static void add_option(GString *text, const UvService *service, unsigned number)
+{
+    g_auto(UvLoadOption) option = {0};
+    gsize size;
+
+    g_string_append_printf(text, "%04X\t", number);
+    if (!uv_boot_option(service, number, &option)) {
+        g_string_append(text, "-\t(not a load option, or not there)\t\t\n");
+        return;
+    }
+    g_autofree char *description = uv_load_option_description(&option);
+    g_autofree char *path = uv_boot_path_text(option.path);
+    const uint8_t *bytes = g_bytes_get_data(option.path, &size);
+    g_autofree char *file = uv_device_path_file(bytes, size);
+    g_string_append_printf(text, "%s\t%s\t%s\t%s\n",
+                           option.attributes & LOAD_OPTION_ACTIVE ? "*" : "-", description, path,
+                           file ? file : "");
+}
+
+static bool contains(const GArray *numbers, uint16_t number)
+{
+    for (guint i = 0; i < numbers->len; i++) {
+        if (g_array_index(numbers, uint16_t, i) == number)
+            return true;
+    }
+    return false;
+}
+
+GBytes *uv_boot_summary(const UvService *service)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GArray) order = uv_boot_order(service);
+    g_autoptr(GArray) numbers = uv_boot_numbers(service);
+
+    add_number(text, service, "next", "BootNext", "%04X");
+    add_number(text, service, "current", "BootCurrent", "%04X");
+    add_number(text, service, "timeout", "Timeout", "%u");
+    for (guint i = 0; i < order->len; i++)
+        add_option(text, service, g_array_index(order, uint16_t, i));
+    for (guint i = 0; i < numbers->len; i++) {
+        if (!contains(order, g_array_index(numbers, uint16_t, i)))
+            add_option(text, service, g_array_index(numbers, uint16_t, i));
+    }
+    return g_string_free_to_bytes(g_steal_pointer(&text));
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The host socket's frames about views (view.h), and what the views have in common. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "server-internal.h"
+#include "uv-limits.h"
+#include "view.h"
+
+/* A view is a hundred files or so; db and dbx of a hostile guest fill this before its engine. */
+#define LIST_BYTES_MAX (1024u * 1024)
+#define REASON_BYTES_MAX 1024u
+#define TEXT_BYTES_MAX (4u * 1024 * 1024)
+
+struct UvViewList {
+    UvWriter writer;
+    uint32_t count;
+};
+
+static const UvView *const views[] = {&uv_view_boot};
+
+void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size)
+{
+    const size_t path_bytes = MIN(strlen(path), UV_FILE_NAME_MAX);
+
+    uv_write_u32(&list->writer, mode);
+    uv_write_u64(&list->writer, size);
+    uv_write_u16(&list->writer, (uint16_t)path_bytes);
+    uv_write_bytes(&list->writer, path, path_bytes);
+    list->count++;
+}
+
+void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
+{
+    va_list args;
+
+    g_free(outcome->reason);
+    va_start(args, format);
+    *outcome = (UvViewOutcome){status, error, g_strdup_vprintf(format, args)};
+    va_end(args);
+}
+
+void uv_view_refuse_path(UvViewOutcome *outcome)
+{
+    uv_view_refuse(outcome, EFI_NOT_FOUND, ENOENT, "no such file, or nothing can be done with it");
+}
+
+char *uv_view_text(GBytes *content, size_t max_bytes, UvViewOutcome *outcome)
+{
+    gsize size;
+    const char *bytes = g_bytes_get_data(content, &size);
+
+    if (size > max_bytes)
+        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "more than %zu bytes", max_bytes);
+    else if (!g_utf8_validate_len(bytes ? bytes : "", size, NULL))
+        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "not a text in UTF-8");
+    else
+        return g_strstrip(g_strndup(bytes ? bytes : "", size));
+    return NULL;
+}
+
+GBytes *uv_view_line(const char *text)
+{
+    char *line = g_strconcat(text, "\n", NULL);
+
+    return g_bytes_new_take(line, strlen(line));
+}
+
+UvService *uv_view_service(const UvServer *server)
+{
+    return server->service;
+}
+
+void uv_view_set(UvServer *server, const UvSetRequest *request, UvViewOutcome *outcome)
+{
+    UvRefusal refusal = {0};
+    const EfiStatus status = uv_service_set(server->service, request, &refusal);
+
+    if (status == EFI_SUCCESS) {
+        *outcome = (UvViewOutcome){0};
+        return;
+    }
+    const char *text = uv_service_refusal_text(server->service, &refusal);
+    if (!text)
+        text = server->store->read_only_reason;
+    uv_view_refuse(outcome, status, refusal.error, "%s", text ? text : "refused");
+}
+
+/* ---- frames ---- */
+
+static const UvView *find_view(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(views); i++) {
+        if (strcmp(views[i]->name, name) == 0)
+            return views[i];
+    }
+    return NULL;
+}
+
+/* u16 length and a text without NUL. */
+static char *read_text(UvReader *reader)
+{
+    const size_t size = uv_read_u16(reader);
+    const uint8_t *bytes = uv_read_bytes(reader, size);
+
+    return bytes && !memchr(bytes, '\0', size) ? g_strndup((const char *)bytes, size) : NULL;
+}
+
+/* Components that are neither empty nor "." nor "..". */
+static bool is_path(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+
+    for (char **part = parts; *part; part++) {
+        if (!**part || strcmp(*part, ".") == 0 || strcmp(*part, "..") == 0)
+            return false;
+    }
+    return *path != '\0';
+}
+
+static void reply_list(UvConn *conn, const UvFrame *frame, const UvView *view)
+{
+    UvViewList list = {0};
+
+    uv_writer_init(&list.writer, LIST_BYTES_MAX);
+    uv_write_u32(&list.writer, 0);
+    view->list(conn->server, &list);
+    uv_write_u32_at(&list.writer, 0, list.count);
+    GBytes *payload = uv_writer_steal(&list.writer);
+    if (payload)
+        uv_conn_reply(conn, frame, payload);
+    else
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, "too many files to list");
+}
+
+static void reply_outcome(UvConn *conn, const UvFrame *frame, const UvViewOutcome *outcome,
+                          GBytes *text)
+{
+    g_auto(UvWriter) writer = {0};
+
+    uv_writer_init(&writer, 16 + REASON_BYTES_MAX + TEXT_BYTES_MAX);
+    uv_write_u64(&writer, outcome->status);
+    uv_write_u32(&writer, (uint32_t)outcome->error);
+    if (outcome->reason)
+        uv_write_bytes(&writer, outcome->reason, MIN(strlen(outcome->reason), REASON_BYTES_MAX));
+    if (text)
+        uv_write_bytes(&writer, g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+    uv_conn_reply(conn, frame, uv_writer_steal(&writer));
+}
+
+static void read_view(UvConn *conn, const UvFrame *frame, const UvView *view, const char *path)
+{
+    UvViewOutcome outcome = {0};
+    g_autoptr(GBytes) text = view->read(conn->server, path);
+
+    if (!text)
+        uv_view_refuse_path(&outcome);
+    else if (g_bytes_get_size(text) > TEXT_BYTES_MAX)
+        uv_view_refuse(&outcome, EFI_OUT_OF_RESOURCES, EFBIG, "too large a text");
+    reply_outcome(conn, frame, &outcome, outcome.status == EFI_SUCCESS ? text : NULL);
+    g_free(outcome.reason);
+}
+
+static void act_on_view(UvConn *conn, const UvFrame *frame, const UvView *view, const char *path,
+                        uint32_t act, UvReader *content)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new(content->at, content->left);
+    UvViewOutcome outcome = {0};
+    UvServer *server = conn->server;
+
+    uv_server_refresh(server);
+    view->act(server, (UvViewAct)act, path, bytes, &outcome);
+    uv_session_persist(server);
+    uv_events_state_changed(server);
+    reply_outcome(conn, frame, &outcome, NULL);
+    g_free(outcome.reason);
+}
+
+void uv_host_view_frame(UvConn *conn, const UvFrame *frame)
+{
+    uint32_t act = UV_VIEW_WRITE;
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(frame->payload, &size);
+
+    uv_reader_init(&reader, data, size);
+    if (frame->type == UV_HOST_VIEW_ACT)
+        act = uv_read_u32(&reader);
+    g_autofree char *name = read_text(&reader);
+    g_autofree char *path = frame->type == UV_HOST_VIEW_LIST ? NULL : read_text(&reader);
+    const UvView *view = name ? find_view(name) : NULL;
+
+    if (!view || act >= UV_VIEW_ACTS ||
+        (frame->type != UV_HOST_VIEW_LIST && (!path || !is_path(path))) ||
+        (frame->type != UV_HOST_VIEW_ACT && !uv_reader_done(&reader))) {
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "no such view, or malformed");
+        return;
+    }
+    if (frame->type == UV_HOST_VIEW_LIST)
+        reply_list(conn, frame, view);
+    else if (frame->type == UV_HOST_VIEW_READ)
+        read_view(conn, frame, view, path);
+    else
+        act_on_view(conn, frame, view, path, act, &reader);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * boot/: boot options as text.
+ *
+ *   summary                            all of it, a line each
+ *   order, next, timeout, current, firmware-setup
+ *   NNNN/description, path, data, active, hidden
+ *
+ * mkdir makes an inactive option with an empty path and its number as description; a path that is
+ * written into it makes it active. rmdir takes it out of the order first.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "device-path.h"
+#include "view-boot.h"
+
+#define READ_ONLY (S_IFREG | 0444)
+#define READ_WRITE (S_IFREG | 0644)
+#define FOLDER (S_IFDIR | 0755)
+
+/* The number of "NNNN" or "NNNN/file"; false: it does not begin so. `ret_file` is behind the '/'.
+ */
+static bool split_option(const char *path, unsigned *ret_number, const char **ret_file)
+{
+    const char *file = strchr(path, '/');
+    const size_t size = file ? (size_t)(file - path) : strlen(path);
+
+    if (!uv_boot_number_parse(path, size, ret_number))
+        return false;
+    *ret_file = file ? file + 1 : NULL;
+    return true;
+}
+
+/* ---- reading ---- */
+
+static GBytes *read_flag(const UvLoadOption *option, uint32_t flag)
+{
+    return uv_view_line(option->attributes & flag ? "1" : "0");
+}
+
+static GBytes *read_option_path(const UvLoadOption *option)
+{
+    g_autofree char *text = uv_boot_path_text(option->path);
+
+    return uv_view_line(text);
+}
+
+static GBytes *read_description(const UvLoadOption *option)
+{
+    g_autofree char *text = uv_load_option_description(option);
+
+    return uv_view_line(text);
+}
+
+static GBytes *read_option_file(const UvLoadOption *option, const char *file)
+{
+    if (strcmp(file, "description") == 0)
+        return read_description(option);
+    if (strcmp(file, "path") == 0)
+        return read_option_path(option);
+    if (strcmp(file, "data") == 0)
+        return g_bytes_ref(option->data);
+    if (strcmp(file, "active") == 0)
+        return read_flag(option, LOAD_OPTION_ACTIVE);
+    if (strcmp(file, "hidden") == 0)
+        return read_flag(option, LOAD_OPTION_HIDDEN);
+    return NULL;
+}
+
+static GBytes *read_order(const UvService *service)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GArray) order = uv_boot_order(service);
+
+    for (guint i = 0; i < order->len; i++)
+        g_string_append_printf(text, "%04X\n", g_array_index(order, uint16_t, i));
+    return g_string_free_to_bytes(g_steal_pointer(&text));
+}
+
+static GBytes *read_number(const UvService *service, const char *name, const char *format)
+{
+    g_autofree char *text = NULL;
+    uint64_t value;
+
+    if (!uv_boot_read_number(service, name, 2, &value))
+        return g_bytes_new(NULL, 0);
+    text = g_strdup_printf(format, (unsigned)value);
+    return uv_view_line(text);
+}
+
+static GBytes *read_firmware_setup(const UvService *service)
+{
+    uint64_t value = 0;
+
+    uv_boot_read_number(service, "OsIndications", 8, &value);
+    return uv_view_line(value & UV_BOOT_TO_FIRMWARE ? "1" : "0");
+}
+
+static GBytes *boot_read(UvServer *server, const char *path)
+{
+    const UvService *service = uv_view_service(server);
+    g_auto(UvLoadOption) option = {0};
+    const char *file;
+    unsigned number;
+
+    if (split_option(path, &number, &file))
+        return file && uv_boot_option(service, number, &option) ? read_option_file(&option, file)
+                                                                : NULL;
+    if (strcmp(path, "summary") == 0)
+        return uv_boot_summary(service);
+    if (strcmp(path, "order") == 0)
+        return read_order(service);
+    if (strcmp(path, "next") == 0)
+        return read_number(service, "BootNext", "%04X");
+    if (strcmp(path, "current") == 0)
+        return read_number(service, "BootCurrent", "%04X");
+    if (strcmp(path, "timeout") == 0)
+        return read_number(service, "Timeout", "%u");
+    if (strcmp(path, "firmware-setup") == 0)
+        return read_firmware_setup(service);
+    return NULL;
+}
+
+static void list_file(UvServer *server, UvViewList *list, const char *path, uint32_t mode)
+{
+    g_autoptr(GBytes) text = boot_read(server, path);
+
+    uv_view_list_add(list, path, mode, text ? g_bytes_get_size(text) : 0);
+}
+
+static void list_option(UvServer *server, UvViewList *list, unsigned number)
+{
+    static const char *const files[] = {"description", "path", "data", "active", "hidden"};
+    g_autofree char *folder = g_strdup_printf("%04X", number);
+
+    uv_view_list_add(list, folder, FOLDER, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *path = g_strconcat(folder, "/", files[i], NULL);
+        list_file(server, list, path, READ_WRITE);
+    }
+}
+
+static void boot_list(UvServer *server, UvViewList *list)
+{
+    g_autoptr(GArray) numbers = uv_boot_numbers(uv_view_service(server));
+
+    list_file(server, list, "summary", READ_ONLY);
+    list_file(server, list, "current", READ_ONLY);
+    list_file(server, list, "order", READ_WRITE);
+    list_file(server, list, "next", READ_WRITE);
+    list_file(server, list, "timeout", READ_WRITE);
+    list_file(server, list, "firmware-setup", READ_WRITE);
+    for (guint i = 0; i < numbers->len; i++)
+        list_option(server, list, g_array_index(numbers, uint16_t, i));
+}
+
+/* ---- writing ---- */
+
+static void act_on_folder(UvServer *server, UvViewAct act, unsigned number, UvViewOutcome *outcome)
+{
+    if (act == UV_VIEW_MKDIR)
+        uv_boot_make_option(server, number, outcome);
+    else if (act == UV_VIEW_RMDIR)
+        uv_boot_remove_option(server, number, outcome);
+    else
+        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EISDIR, "Boot%04X is a folder", number);
+}
+
+static void boot_act(UvServer *server, UvViewAct act, const char *path, GBytes *content,
+                     UvViewOutcome *outcome)
+{
+    const char *file;
+    unsigned number;
+
+    if (split_option(path, &number, &file)) {
+        if (!file)
+            act_on_folder(server, act, number, outcome);
+        else if (act == UV_VIEW_WRITE)
+            uv_boot_write_option(server, number, file, content, outcome);
+        else
+            uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EPERM, "remove the folder instead");
+    } else if (act == UV_VIEW_MKDIR) {
+        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
+                       "%s: expected four hexadecimal digits in upper case", path);
+    } else if (act == UV_VIEW_WRITE || act == UV_VIEW_REMOVE) {
+        uv_boot_write_setting(server, path, act == UV_VIEW_WRITE ? content : NULL, outcome);
+    } else {
+        uv_view_refuse_path(outcome);
+    }
+}
+
+const UvView uv_view_boot = {
+    .name = "boot",
+    .list = boot_list,
+    .read = boot_read,
+    .act = boot_act,
+};
