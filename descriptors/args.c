@@ -28,7 +28,7 @@ static void add_word(JsonBuilder *builder, const char *name, const char *value)
 }
 
 /* One node: a format on a file, as -blockdev's JSON. */
-static void add_blockdev(GString *args, const char *node, const char *format, const char *filename,
+static void add_blockdev(GString *args, const char *node, DescFormat format, const char *filename,
                          bool read_only)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -36,7 +36,7 @@ static void add_blockdev(GString *args, const char *node, const char *format, co
     g_autofree char *text = NULL;
 
     json_builder_begin_object(builder);
-    add_word(builder, "driver", format);
+    add_word(builder, "driver", desc_formats[format]);
     add_word(builder, "node-name", node);
     json_builder_set_member_name(builder, "read-only");
     json_builder_add_boolean_value(builder, read_only);
@@ -45,6 +45,10 @@ static void add_blockdev(GString *args, const char *node, const char *format, co
     add_word(builder, "driver", "file");
     add_word(builder, "filename", filename);
     json_builder_end_object(builder);
+    if (format == DESC_FORMAT_QCOW2) { /* whatever its header says */
+        json_builder_set_member_name(builder, "backing");
+        json_builder_add_null_value(builder);
+    }
     json_builder_end_object(builder);
     root = json_builder_get_root(builder);
     text = json_to_string(root, FALSE);
@@ -131,10 +135,10 @@ static void add_flash(GString *args, const DescChoice *choice, const DescPlace *
     bool private = is_private_executable(choice);
     const Desc *desc = choice->desc;
 
-    add_blockdev(args, "pflash0", desc_formats[private ? choice->format : desc->executable.format],
+    add_blockdev(args, "pflash0", private ? choice->format : desc->executable.format,
                  private ? desc_place_store(place) : desc->executable.filename, !private);
     if (has_second_flash(choice))
-        add_blockdev(args, "pflash1", desc_formats[choice->format], desc_place_store(place), false);
+        add_blockdev(args, "pflash1", choice->format, desc_place_store(place), false);
 }
 
 char *desc_qemu_args(const DescChoice *choice, const DescPlace *place)

@@ -35,12 +35,19 @@ static char *machine_from_glob(const char *glob)
     return strpbrk(glob, "*?") ? NULL : g_strdup(glob);
 }
 
+/* Of a guest's own copy, where nobody asked for another: the same. */
+static DescFormat own_format(const Desc *desc)
+{
+    return desc->mode == DESC_MODE_SPLIT ? desc->template.format : desc->executable.format;
+}
+
 static void take(DescChoice *choice, const Desc *desc, const DescWish *wish)
 {
     const DescTarget *target = desc_find_target(desc, wish);
 
     choice->desc = desc;
-    choice->format = wish->has_format ? wish->format : DESC_FORMAT_RAW;
+    choice->format = wish->has_format ? wish->format : own_format(desc);
+    choice->stateless = wish->has_mode && wish->mode == DESC_MODE_STATELESS;
     choice->template_path = g_strdup(wish->template);
     choice->architecture = g_strdup(wish->architecture ? wish->architecture
                                     : target           ? target->architecture
@@ -89,15 +96,15 @@ static const Desc *explain(const DescSet *set, const DescWish *wish, GString *wh
 }
 
 /*
- * A wish that names neither architecture nor machine is for the host's architecture, as libvirt
- * takes it, and for any other where the host's has nothing for it. `wish` is that wish then.
+ * A wish that names no architecture is for the host's, as libvirt takes it, and for any other where
+ * the host's has nothing for it. `wish` is that wish then.
  */
 static const Desc *choose(const DescSet *set, DescWish *wish, GString *why)
 {
     const gsize begin = why->len;
     const Desc *desc;
 
-    if (wish->architecture || wish->machine || !desc_set_host_architecture(set))
+    if (wish->architecture || !desc_set_host_architecture(set))
         return explain(set, wish, why);
     wish->architecture = (char *)desc_set_host_architecture(set);
     desc = explain(set, wish, why);
@@ -133,7 +140,7 @@ char *desc_choice_pin(const DescChoice *choice)
     return json_generator_to_data(generator, NULL);
 }
 
-static bool take_pin(DescChoice *choice, const char *pin, GError **error)
+static bool take_pin(DescChoice *choice, const DescSet *set, const char *pin, GError **error)
 {
     g_autoptr(DescJson) json = desc_json_parse(&uv_json_pin, "pin", pin, strlen(pin), error);
     const char *path = NULL, *architecture = NULL, *machine = NULL, *format = NULL, *text = NULL;
@@ -155,6 +162,9 @@ static bool take_pin(DescChoice *choice, const char *pin, GError **error)
     choice->pinned = desc_parse(path, text, strlen(text));
     if (choice->pinned->problem)
         return desc_json_fail(json, root, "descriptor", error, "%s", choice->pinned->problem);
+    choice->pinned->executable.image =
+        desc_set_find_image(set, choice->pinned->executable.filename);
+    choice->pinned->template.image = desc_set_find_image(set, choice->pinned->template.filename);
     choice->desc = choice->pinned;
     choice->format = (DescFormat)index;
     choice->architecture = *architecture ? g_strdup(architecture) : NULL;
@@ -162,7 +172,18 @@ static bool take_pin(DescChoice *choice, const char *pin, GError **error)
     return true;
 }
 
-DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin)
+/* libvirt takes any format for a new domain; one that exists and names none has the store's. */
+static void narrow_format(DescWish *wish, const DescImage *store)
+{
+    if (!store || wish->has_format || wish->descriptor ||
+        (store->kind != DESC_IMAGE_RAW && store->kind != DESC_IMAGE_QCOW2))
+        return;
+    wish->has_format = wish->format_is_stores = true;
+    wish->format = store->kind == DESC_IMAGE_QCOW2 ? DESC_FORMAT_QCOW2 : DESC_FORMAT_RAW;
+}
+
+DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin,
+                         const DescImage *store)
 {
     DescChoice *choice = g_new0(DescChoice, 1);
     g_autoptr(GString) why = g_string_new(NULL);
@@ -170,8 +191,9 @@ DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *p
     DescWish narrowed = *wish; /* borrows from it */
     const Desc *desc;
 
+    narrow_format(&narrowed, store);
     choice->of_guest = true;
-    if (pin && take_pin(choice, pin, &error))
+    if (pin && take_pin(choice, set, pin, &error))
         g_string_append_printf(why,
                                "%s: pinned when the store was made (remove the store's pin to "
                                "resolve anew); what follows is how the wish resolves now\n",
@@ -195,7 +217,6 @@ DescChoice *desc_choice_of(const Desc *desc)
         return choice;
     }
     take(choice, desc, &any);
-    choice->format = desc->device == DESC_DEVICE_FLASH ? desc->executable.format : DESC_FORMAT_RAW;
     return choice;
 }
 
@@ -217,7 +238,7 @@ DescStoreKind desc_choice_store_kind(const DescChoice *choice)
 {
     const Desc *desc = choice->desc;
 
-    if (!desc)
+    if (!desc || choice->stateless)
         return DESC_STORE_NONE;
     if (desc->device == DESC_DEVICE_FLASH && desc->mode != DESC_MODE_STATELESS)
         return DESC_STORE_FLASH;
@@ -248,14 +269,6 @@ const char *desc_choice_template(const DescChoice *choice)
     if (desc->device == DESC_DEVICE_FLASH && desc->mode == DESC_MODE_COMBINED)
         return desc->executable.filename;
     return desc->template.filename;
-}
-
-bool desc_fits_store(const DescChoice *choice, const DescPlace *place)
-{
-    if (!place || !place->has_store || desc_choice_store_kind(choice) == DESC_STORE_NONE)
-        return true;
-    return g_str_has_suffix(place->store_path, ".json") ==
-           (desc_choice_store_kind(choice) == DESC_STORE_JSON);
 }
 
 bool desc_is_x86(const DescChoice *choice)

@@ -105,6 +105,7 @@ static bool parse_features(Desc *desc, const DescJson *json, JsonObject *root, G
 
     if (!words)
         return false;
+    desc->features_line = desc_json_line(json, root, "features");
     for (guint i = 0; i < words->len; i++) {
         int index = desc_word_index(desc_features, words->pdata[i]);
 
@@ -157,9 +158,12 @@ static bool parse_flash(Desc *desc, const DescJson *json, JsonObject *mapping, G
     if (desc->mode == DESC_MODE_SPLIT && !desc->template.filename)
         return desc_json_fail(json, mapping, "nvram-template", error,
                               "missing, but mode split needs one");
-    if (desc->mode != DESC_MODE_SPLIT && desc->template.filename)
-        return desc_json_fail(json, mapping, "nvram-template", error, "given, but mode %s has none",
-                              mode);
+    if (desc->mode != DESC_MODE_SPLIT && desc->template.filename) {
+        g_ptr_array_add(desc->notes,
+                        g_strdup_printf("nvram-template ignored: mode %s has none", mode));
+        g_clear_pointer(&desc->template.filename, g_free);
+    }
+    desc->template_line = desc_json_line(json, mapping, "nvram-template");
     if (desc->mode == DESC_MODE_SPLIT && (desc->features & DESC_FEATURE_HOST_UEFI_VARS))
         return desc_json_fail(json, mapping, "mode", error,
                               "split keeps variables in flash, but feature host-uefi-vars says "
@@ -168,29 +172,28 @@ static bool parse_flash(Desc *desc, const DescJson *json, JsonObject *mapping, G
 }
 
 /*
- * Where the variables' template of a host-uefi-vars firmware stands is not settled in the schema;
- * both proposals are read: "uefi-vars-service": {"template": FILE} and "nvram-template" as in
- * flash.
+ * Where the store of a host-uefi-vars firmware comes from: "uefi-vars": {"template": FILE}. Before
+ * the schema had it, "uefi-vars-service" and "nvram-template" (as in flash) were about.
  */
 static bool parse_vars_template(Desc *desc, const DescJson *json, JsonObject *mapping,
                                 GError **error)
 {
-    JsonObject *service = NULL;
-    const char *filename = NULL;
+    static const char *const places[][2] = {{"uefi-vars", "template"},
+                                            {"uefi-vars-service", "template"},
+                                            {"nvram-template", "filename"}};
 
-    if (!desc_json_object(json, mapping, "uefi-vars-service", false, &service, error))
-        return false;
-    if (service) {
-        if (!desc_json_string(json, service, "template", false, &filename, error))
-            return false;
-    } else if (json_object_has_member(mapping, "nvram-template")) {
-        JsonObject *file = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(places) && !desc->template.filename; i++) {
+        JsonObject *object = NULL;
+        const char *filename = NULL;
 
-        if (!desc_json_object(json, mapping, "nvram-template", true, &file, error) ||
-            !desc_json_string(json, file, "filename", true, &filename, error))
+        if (!desc_json_object(json, mapping, places[i][0], false, &object, error))
             return false;
+        if (object && !desc_json_string(json, object, places[i][1], false, &filename, error))
+            return false;
+        if (filename)
+            desc->template_line = desc_json_line(json, object, places[i][1]);
+        desc->template.filename = g_strdup(filename);
     }
-    desc->template.filename = g_strdup(filename);
     return true;
 }
 

@@ -16,6 +16,7 @@
 typedef struct {
     char *filename; /* NULL: not given */
     DescFormat format;
+    DescImage image; /* what was found there; of a pin's: only if a descriptor names it, too */
 } DescFile;
 
 typedef struct {
@@ -37,10 +38,18 @@ struct Desc {
     DescMode mode;       /* flash only */
     DescFile executable; /* every device's file */
     DescFile template;   /* flash: nvram-template; memory with host-uefi-vars: the store's, JSON */
+    unsigned features_line, template_line;
+    int64_t mtime_ns;
 };
 
-/* Never NULL: what can't be used has `problem` set. */
+/* Never NULL: what can't be used has `problem` set. By its text alone: no file is looked at. */
 Desc *desc_parse(const char *path, const char *text, size_t size);
+/* Looks at the files that it names; sets `problem` if it promises what they do not hold. */
+void desc_examine(Desc *desc, DescLook look);
+/* What was found in that file, if a usable descriptor of the set names it; else unknown. */
+DescImage desc_set_find_image(const DescSet *set, const char *filename);
+/* The DescLook that opens the file: regular ones only, never waiting. */
+bool desc_image_look(const char *path, DescImage *ret_image);
 void desc_free(Desc *desc);
 bool desc_has_interface(const Desc *desc, const char *interface);
 
@@ -51,6 +60,7 @@ struct DescWish {
     unsigned required; /* DescFeature bits */
     unsigned refused;
     bool has_device, has_mode, has_format;
+    bool format_is_stores; /* it was not wished for: the guest's store has it */
     DescDevice device;
     DescMode mode;
     DescFormat format;
@@ -71,6 +81,7 @@ struct DescChoice {
     char *architecture; /* to start with; of the wish, else of the descriptor's first target */
     char *machine;
     DescFormat format;   /* of the guest's own copy */
+    bool stateless;      /* wished for: what the firmware would keep is not kept */
     char *template_path; /* the wish's own template, else NULL */
     bool of_guest;       /* false: shown by itself in firmware/descriptors/ */
     char *why;
@@ -83,8 +94,9 @@ char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place);
 /* The x86 flash geometry, a line a unit; NULL where it does not apply or a file's size can't be
  * told. */
 char *desc_pflash(const DescChoice *choice, const DescPlace *place);
-/* false: the guest's store is of the other kind, so nothing may start the firmware on it. */
-bool desc_fits_store(const DescChoice *choice, const DescPlace *place);
+/* Why the guest's store is none for this firmware, so that nothing may start it on it (one line,
+ * allocated); NULL: it fits, as far as is known. */
+char *desc_store_mismatch(const DescChoice *choice, const DescPlace *place);
 bool desc_is_x86(const DescChoice *choice);
 /* The name of the wish or NULL for a descriptor shown by itself: a word that stands for it. */
 const char *desc_place_name(const DescPlace *place);

@@ -17,10 +17,33 @@ typedef struct Desc Desc;       /* one of them, usable or not */
 typedef struct DescWish DescWish;     /* a parsed config.json */
 typedef struct DescChoice DescChoice; /* a wish resolved against a set */
 
+/* What an image or a store says of itself in its first bytes. */
+typedef enum {
+    DESC_IMAGE_UNKNOWN, /* not there, or not looked at */
+    DESC_IMAGE_RAW,
+    DESC_IMAGE_QCOW2,
+    DESC_IMAGE_JSON,
+} DescImageKind;
+
+typedef struct {
+    DescImageKind kind;
+    uint64_t bytes;        /* of the disk that a guest sees */
+    uint64_t volume_bytes; /* of the firmware volume it begins with; 0: none, or a qcow2's */
+} DescImage;
+
+#define DESC_IMAGE_HEAD 4096u
+/* `head`: the first DESC_IMAGE_HEAD bytes, fewer only of a smaller file. */
+DescImage desc_image_parse(const uint8_t *head, size_t size, uint64_t file_bytes);
+/* Of a regular file, by pread(2); false with errno (EINVAL: it is none). */
+bool desc_image_read(int fd, DescImage *ret_image);
+/* How the files that descriptors name are looked at; false with errno, and nothing written. */
+typedef bool (*DescLook)(const char *path, DescImage *ret_image);
+
 /* Directories from general to specific; NULL: the standard ones. `host_architecture` (QEMU's name)
- * is what a wish without one and without a machine prefers; NULL: this host's. Never fails: what
- * can't be read is told by each one's desc_problem(). */
-DescSet *desc_set_load(const char *const *search_path, const char *host_architecture);
+ * is what a wish without one prefers; NULL: this host's. `look` NULL: by opening them, regular
+ * files only. Never fails: what can't be read or used is told by each one's desc_problem(). */
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture,
+                       DescLook look);
 /* QEMU's name; NULL: none that QEMU knows. */
 const char *desc_set_host_architecture(const DescSet *set);
 void desc_set_free(DescSet *set);
@@ -37,6 +60,8 @@ const Desc *desc_set_find(const DescSet *set, const char *name); /* by file name
 const char *desc_name(const Desc *desc); /* NN-name.json */
 const char *desc_path(const Desc *desc);
 const char *desc_problem(const Desc *desc); /* file:line: reason; NULL if usable */
+/* Of its file, when it was loaded; 0 for one that a pin holds. */
+int64_t desc_mtime_ns(const Desc *desc);
 
 /* NULL with an error that names the key. Empty text is the empty wish. */
 DescWish *desc_wish_parse(const char *text, size_t size, GError **error);
@@ -49,9 +74,14 @@ const char *desc_wish_template(const DescWish *wish); /* NULL when absent */
 /* Anything that decides about firmware; without it a guest's store is an empty JSON one. */
 bool desc_wish_asks_for_firmware(const DescWish *wish);
 
-/* Never NULL; without a match it has only `why`. `pin` is a pinned choice's text or NULL; one that
- * can't be read is told in `why`, and the wish is resolved anew. */
-DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin);
+/*
+ * Never NULL; without a match it has only `why`. `pin` is a pinned choice's text or NULL; one that
+ * can't be read is told in `why`, and the wish is resolved anew. `store` is what the guest has
+ * already; NULL: nothing. Nothing is opened or looked at: what comes out depends on these four
+ * alone.
+ */
+DescChoice *desc_resolve(const DescSet *set, const DescWish *wish, const char *pin,
+                         const DescImage *store);
 /* What one descriptor would give by itself, for firmware/descriptors/. Both borrow from the set. */
 DescChoice *desc_choice_of(const Desc *desc);
 /* No choice at all, because config.json is wrong; `why` says so. */
@@ -76,7 +106,8 @@ const char *desc_choice_template(
 typedef struct {
     const char *guest_name;
     const char *store_path;
-    bool has_store; /* it is there: what does not fit it is left out */
+    bool has_store;  /* it is there: what does not fit it is left out */
+    DescImage store; /* what it is, as far as that is known */
     const char *socket_path;
 } DescPlace;
 

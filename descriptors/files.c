@@ -94,10 +94,13 @@ static char *make_nvram(const DescChoice *choice, const DescPlace *place)
 
 static char *make_why(const DescChoice *choice, const DescPlace *place)
 {
-    if (choice->desc && !desc_fits_store(choice, place))
-        return g_strdup_printf("note: the firmware keeps its variables in another form than %s "
-                               "has, so nothing here starts it\n%s",
-                               place->store_path, choice->why);
+    g_autofree char *mismatch = choice->desc ? desc_store_mismatch(choice, place) : NULL;
+
+    if (mismatch)
+        return g_strdup_printf(
+            "note: %s is no store for this firmware (%s), so nothing here starts "
+            "it\n%s",
+            place->store_path, mismatch, choice->why);
     return g_strdup(choice->why);
 }
 
@@ -132,10 +135,10 @@ char *desc_choice_file(const DescChoice *choice, const DescPlace *place, const c
 {
     for (size_t i = 0; desc_choice_file_name(choice, i); i++) {
         if (g_str_equal(files[i].name, name)) {
+            g_autofree char *mismatch = files[i].starts ? desc_store_mismatch(choice, place) : NULL;
+
             *ret_is_link = files[i].is_link;
-            if (files[i].starts && !desc_fits_store(choice, place))
-                return NULL;
-            return files[i].make(choice, place);
+            return mismatch ? NULL : files[i].make(choice, place);
         }
     }
     return NULL;

@@ -71,10 +71,8 @@ static const DescFeature feature_order[] = {
 };
 
 static const DescFeature launch_security_order[] = {
-    DESC_FEATURE_AMD_SEV,
-    DESC_FEATURE_AMD_SEV_ES,
-    DESC_FEATURE_AMD_SEV_SNP,
-    DESC_FEATURE_INTEL_TDX,
+    DESC_FEATURE_AMD_SEV,   DESC_FEATURE_AMD_SEV_ES, DESC_FEATURE_AMD_SEV_SNP,
+    DESC_FEATURE_INTEL_TDX, DESC_FEATURE_ARM_RME,
 };
 
 static char *feature_mismatch(const Desc *desc, const DescWish *wish, const DescFeature *order,
@@ -100,15 +98,16 @@ static char *mapping_mismatch(const Desc *desc, const DescWish *wish)
         (desc->device == DESC_DEVICE_KERNEL || desc->device == DESC_DEVICE_IGVM))
         return g_strdup_printf("device %s is only taken when asked for",
                                desc_devices[desc->device]);
-    if (wish->has_mode && desc->device != DESC_DEVICE_FLASH)
+    if (wish->has_mode && desc->device != DESC_DEVICE_FLASH && wish->mode != DESC_MODE_STATELESS)
         return g_strdup_printf("device %s has no flash mode", desc_devices[desc->device]);
-    if (wish->has_mode && desc->mode != wish->mode)
+    if (wish->has_mode && desc->device == DESC_DEVICE_FLASH && desc->mode != wish->mode)
         return g_strdup_printf("mode is %s, not %s", desc_modes[desc->mode],
                                desc_modes[wish->mode]);
-    if (desc->device == DESC_DEVICE_FLASH && desc->executable.format != wish->format)
+    if (wish->has_format && desc->device == DESC_DEVICE_FLASH &&
+        desc->executable.format != wish->format)
         return g_strdup_printf("format is %s, not %s%s", desc_formats[desc->executable.format],
                                desc_formats[wish->format],
-                               wish->has_format ? "" : " (the default)");
+                               wish->format_is_stores ? " (the store's)" : "");
     return NULL;
 }
 

@@ -2,7 +2,7 @@
 
 #include "schema.h"
 
-const char *const desc_interfaces[] = {"bios", "openfirmware", "uboot", "uefi", NULL};
+const char *const desc_interfaces[] = {"bios", "openfirmware", "svsm", "uboot", "uefi", NULL};
 
 const char *const desc_architectures[] = {
     "aarch64",    "alpha",        "arm",     "avr",    "hppa",     "i386",   "loongarch64", "m68k",
@@ -16,13 +16,16 @@ const char *const desc_modes[] = {"split", "combined", "stateless", NULL};
 
 const char *const desc_formats[] = {"raw", "qcow2", NULL};
 
-const char *const desc_features[] = {
-    "acpi-s3",         "acpi-s4",        "amd-sev",   "amd-sev-es",   "amd-sev-snp",
-    "enrolled-keys",   "host-uefi-vars", "intel-tdx", "requires-smm", "secure-boot",
-    "verbose-dynamic", "verbose-static", NULL};
+const char *const desc_features[] = {"acpi-s3",         "acpi-s4",
+                                     "amd-sev",         "amd-sev-es",
+                                     "amd-sev-snp",     "enrolled-keys",
+                                     "host-uefi-vars",  "intel-tdx",
+                                     "requires-smm",    "secure-boot",
+                                     "verbose-dynamic", "verbose-static",
+                                     "arm-rme",         NULL};
 
 G_STATIC_ASSERT(G_N_ELEMENTS(desc_features) == DESC_N_FEATURES + 1);
-G_STATIC_ASSERT(DESC_FEATURE_VERBOSE_STATIC == 1 << (DESC_N_FEATURES - 1));
+G_STATIC_ASSERT(DESC_FEATURE_ARM_RME == 1 << (DESC_N_FEATURES - 1));
 
 int desc_word_index(const char *const *table, const char *word)
 {

@@ -39,13 +39,14 @@ typedef enum {
     DESC_FEATURE_SECURE_BOOT = 1 << 9,
     DESC_FEATURE_VERBOSE_DYNAMIC = 1 << 10,
     DESC_FEATURE_VERBOSE_STATIC = 1 << 11,
+    DESC_FEATURE_ARM_RME = 1 << 12,
 } DescFeature;
-#define DESC_N_FEATURES 12u
+#define DESC_N_FEATURES 13u
 
 /* Index of `word` in a NULL-terminated table, or -1. */
 int desc_word_index(const char *const *table, const char *word);
 
-extern const char *const desc_interfaces[];    /* bios, openfirmware, uboot, uefi */
+extern const char *const desc_interfaces[];    /* bios, openfirmware, svsm, ... */
 extern const char *const desc_architectures[]; /* QEMU's SysEmuTarget */
 extern const char *const desc_devices[];       /* by DescDevice */
 extern const char *const desc_modes[];         /* by DescMode */

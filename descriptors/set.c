@@ -8,15 +8,21 @@
 
 #include "desc.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+
+#include "fd.h"
+#include "file-io.h"
 
 /* A larger file is no descriptor. */
 #define DESC_FILE_MAX (1024 * 1024)
 
 struct DescSet {
     const char *host_architecture;
+    DescLook look;
     char **search_path;       /* general to specific */
     GPtrArray *descs;         /* of Desc * */
     GHashTable *stamps;       /* path of every directory and file looked at -> its stamp */
@@ -67,29 +73,52 @@ static void collect_folder(DescSet *set, const char *folder, GHashTable *files)
     }
 }
 
+static Desc *unusable(const char *path, const char *reason)
+{
+    Desc *desc = desc_parse(path, "", 0);
+
+    g_free(desc->problem);
+    desc->problem = g_strdup_printf("%s:1: %s", path, reason);
+    return desc;
+}
+
+/* 0 or -errno; links are fine, nothing but a regular file is waited for or read. */
+static int read_file(const char *path, struct stat *ret_stat, GBytes **ret_text)
+{
+    uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 || fstat(fd, ret_stat) < 0)
+        return -errno;
+    if (!S_ISREG(ret_stat->st_mode))
+        return -EINVAL;
+    return uv_read_to_end(fd, DESC_FILE_MAX, ret_text);
+}
+
 static Desc *load_file(DescSet *set, const char *path)
 {
-    g_autofree char *text = NULL;
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) bytes = NULL;
     struct stat st;
-    gsize size;
+    Desc *desc;
+    int result;
 
     remember(set, path);
-    if (stat(path, &st) == 0 && st.st_size > DESC_FILE_MAX) {
-        Desc *desc = desc_parse(path, "", 0);
-
-        g_free(desc->problem);
-        desc->problem = g_strdup_printf("%s:1: larger than %d bytes", path, DESC_FILE_MAX);
-        return desc;
-    }
-    if (!g_file_get_contents(path, &text, &size, &error)) {
-        Desc *desc = desc_parse(path, "", 0);
-
-        g_free(desc->problem);
-        desc->problem = g_strdup(error->message);
-        return desc;
-    }
-    return size > 0 ? desc_parse(path, text, size) : NULL;
+    result = read_file(path, &st, &bytes);
+    if (result < 0)
+        return unusable(path, result == -EFBIG    ? "larger than 1 MiB"
+                              : result == -EINVAL ? "not a regular file"
+                                                  : g_strerror(-result));
+    gsize size;
+    const char *text = g_bytes_get_data(bytes, &size);
+    if (size == 0)
+        return NULL;
+    desc = desc_parse(path, text, size);
+    desc->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    desc_examine(desc, set->look);
+    if (desc->executable.filename)
+        remember(set, desc->executable.filename);
+    if (desc->template.filename)
+        remember(set, desc->template.filename);
+    return desc;
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)
@@ -171,12 +200,13 @@ const char *desc_set_host_architecture(const DescSet *set)
     return set->host_architecture;
 }
 
-DescSet *desc_set_load(const char *const *search_path, const char *host_architecture)
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture, DescLook look)
 {
     DescSet *set = g_new0(DescSet, 1);
     g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GList *names;
 
+    set->look = look ? look : desc_image_look;
     set->host_architecture = host_architecture ? g_intern_string(host_architecture) : this_host();
     set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
     set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
@@ -268,6 +298,19 @@ const Desc *desc_set_find(const DescSet *set, const char *name)
     return NULL;
 }
 
+DescImage desc_set_find_image(const DescSet *set, const char *filename)
+{
+    for (guint i = 0; filename && i < set->descs->len; i++) {
+        const Desc *desc = set->descs->pdata[i];
+
+        if (g_strcmp0(desc->executable.filename, filename) == 0)
+            return desc->executable.image;
+        if (g_strcmp0(desc->template.filename, filename) == 0)
+            return desc->template.image;
+    }
+    return (DescImage){0};
+}
+
 const Desc *desc_set_default(const DescSet *set, const char *architecture, const char *interface)
 {
     DescWish wish = {.architecture = (char *)architecture, .interface = (char *)interface};
@@ -302,6 +345,11 @@ const char *desc_name(const Desc *desc)
 const char *desc_path(const Desc *desc)
 {
     return desc->path;
+}
+
+int64_t desc_mtime_ns(const Desc *desc)
+{
+    return desc->mtime_ns;
 }
 
 const char *desc_problem(const Desc *desc)

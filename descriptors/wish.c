@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* config.json: what a guest asks for. Strict: behind the gate (json-gate.h), an unknown key, word or
- * type is an error that names it. */
+/* config.json: what a guest asks for. Strict: behind the gate (json-gate.h), an unknown key, word
+ * or type is an error that names it. */
 
 #include "desc.h"
 

@@ -15,8 +15,8 @@ struct FsFirmware {
 
 /* As the files are now; loaded when somebody needs them first. Owned by `firmware`. */
 const DescSet *fs_firmware_descriptors(FsFirmware *firmware);
-/* Never NULL; one that only says why if config.json is wrong. */
-DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest);
+/* Never NULL; one that only says why if config.json is wrong. `ret_store`: what the guest has. */
+DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest, DescImage *ret_store);
 
 /* firmware-tree.c */
 FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware);

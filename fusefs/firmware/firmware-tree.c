@@ -66,7 +66,7 @@ static char *view_store_path(const FsGuest *guest, const GuestView *view)
 
 static void guest_view_init(GuestView *view, FsFirmware *firmware, const FsGuest *guest)
 {
-    *view = (GuestView){.choice = fs_firmware_choice(firmware, guest)};
+    view->choice = fs_firmware_choice(firmware, guest, &view->place.store);
     view->place.has_store = fs_guest_store_kind(guest) != FS_STORE_NONE;
     view->store_path = view_store_path(guest, view);
     view->socket_path = fs_guest_socket_path(guest);
@@ -120,12 +120,13 @@ static int64_t file_mtime_ns(const char *path)
 static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
 {
     g_autofree char *config = fs_guest_config_path(guest);
-    DescChoice *choice = fs_firmware_choice(data, guest);
+    DescImage store;
+    DescChoice *choice = fs_firmware_choice(data, guest, &store);
     const Desc *desc = desc_choice_desc(choice);
     int64_t mtime_ns = file_mtime_ns(config);
 
     if (desc)
-        mtime_ns = MAX(mtime_ns, file_mtime_ns(desc_path(desc)));
+        mtime_ns = MAX(mtime_ns, desc_mtime_ns(desc));
     desc_choice_free(choice);
     return mtime_ns;
 }
@@ -286,9 +287,9 @@ static int64_t top_mtime_ns(void *data, FsGuest *guest, const char *path)
     if (parts.n > 1 && g_str_equal(parts.part[0], "descriptors"))
         desc = desc_set_find(set, parts.part[1]);
     if (desc)
-        return file_mtime_ns(desc_path(desc));
+        return desc_mtime_ns(desc);
     for (size_t i = 0; i < desc_set_count(set); i++)
-        mtime_ns = MAX(mtime_ns, file_mtime_ns(desc_path(desc_set_get(set, i))));
+        mtime_ns = MAX(mtime_ns, desc_mtime_ns(desc_set_get(set, i)));
     return mtime_ns;
 }
 

@@ -6,7 +6,11 @@
 #include "firmware-private.h"
 #include "store-maker.h"
 
+#include "beneath.h"
+#include "fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 
 /* Between two looks whether the descriptors' files are what was loaded. */
@@ -55,7 +59,7 @@ const DescSet *fs_firmware_descriptors(FsFirmware *firmware)
     if (stale)
         g_clear_pointer(&firmware->set, desc_set_free);
     if (!firmware->set) {
-        firmware->set = desc_set_load((const char *const *)firmware->options->firmware, NULL);
+        firmware->set = desc_set_load((const char *const *)firmware->options->firmware, NULL, NULL);
         firmware->checked_at = now;
     }
     return firmware->set;
@@ -81,15 +85,33 @@ static DescWish *read_wish(const FsGuest *guest, GError **error)
     return desc_wish_parse(bytes, size, error);
 }
 
-DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest)
+/* Unknown where there is none, or it is no regular file. */
+static DescImage look_at_store(const FsGuest *guest)
+{
+    g_autofree char *name = NULL;
+    DescImage image = {0};
+    uv_autofd int folder = -1, fd = -1;
+
+    if (fs_guest_store_kind(guest) == FS_STORE_NONE)
+        return image;
+    folder = fs_guest_open_folder(guest, &name);
+    if (folder >= 0)
+        fd = fs_beneath_open(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0 || !desc_image_read(fd, &image))
+        image.kind = DESC_IMAGE_UNKNOWN;
+    return image;
+}
+
+DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest, DescImage *ret_store)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DescWish) wish = read_wish(guest, &error);
     g_autofree char *pin = fs_guest_read_pin(guest);
 
+    *ret_store = look_at_store(guest);
     if (!wish)
         return desc_choice_of_mistake(error->message);
-    return desc_resolve(fs_firmware_descriptors(firmware), wish, pin);
+    return desc_resolve(fs_firmware_descriptors(firmware), wish, pin, ret_store);
 }
 
 /* Folders that config.json's `template` may name: the option's, else the descriptors' own. */
@@ -112,7 +134,7 @@ void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go
         return;
     }
     if (wish) {
-        choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL);
+        choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
         what = desc_instantiation_new(choice, template_folders(firmware), &error);
     }
     if (!what || !fs_making_start(guest, what, go_on, data, &error)) {
@@ -164,7 +186,7 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *argumen
     if (fs_guest_store_kind(guest) != FS_STORE_NONE)
         return true;
     if (desc_wish_asks_for_firmware(wish))
-        choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL);
+        choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
     if (choice && desc_choice_desc(choice) && desc_choice_store_kind(choice) == DESC_STORE_NONE) {
         g_ptr_array_add(arguments, g_strdup("--stateless"));
         return true;

@@ -13,16 +13,19 @@
 
 static void make_descriptors(const char *folder)
 {
+    g_autofree char *template = g_build_filename(folder, "VARS.fd", NULL);
+
+    g_file_set_contents(template, "", 0, NULL);
     for (unsigned i = 0; i < N_DESCRIPTORS; i++) {
         g_autofree char *path = g_strdup_printf("%s/%04u-test.json", folder, i);
         g_autofree char *text = g_strdup_printf(
             "{\"description\":\"number %u\",\"interface-types\":[\"uefi\"],"
             "\"mapping\":{\"device\":\"flash\",\"executable\":{\"filename\":\"/fw/CODE-%u.fd\","
-            "\"format\":\"raw\"},\"nvram-template\":{\"filename\":\"/fw/VARS-%u.fd\","
+            "\"format\":\"raw\"},\"nvram-template\":{\"filename\":\"%s/VARS.fd\","
             "\"format\":\"raw\"}},\"targets\":[{\"architecture\":\"%s\","
             "\"machines\":[\"pc-i440fx-*\",\"pc-q35-*\"]}],"
             "\"features\":[\"acpi-s3\",\"requires-smm\",\"secure-boot\"],\"tags\":[]}",
-            i, i, i, i + 1 < N_DESCRIPTORS ? "i386" : "x86_64");
+            i, i, folder, i + 1 < N_DESCRIPTORS ? "i386" : "x86_64");
 
         g_file_set_contents(path, text, -1, NULL);
     }
@@ -40,13 +43,13 @@ int main(void)
 
     make_descriptors(folder);
     start = g_get_monotonic_time();
-    set = desc_set_load(path, NULL);
+    set = desc_set_load(path, NULL, NULL);
     load_us = g_get_monotonic_time() - start;
 
     start = g_get_monotonic_time();
     for (unsigned i = 0; i < N_RESOLVES; i++) {
         g_autoptr(DescWish) wish = desc_wish_parse(text, strlen(text), NULL);
-        g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+        g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
 
         g_assert_cmpstr(desc_name(desc_choice_desc(choice)), ==, "0999-test.json");
     }

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -61,8 +62,14 @@ class Firmware(unittest.TestCase):
         return vars_fd
 
     def test_tree(self):
+        images = self.scratch.path / "images"
+        images.mkdir()
         for file in RULES.iterdir():
-            (self.fw / file.name).write_bytes(file.read_bytes())
+            text = file.read_text()
+            (self.fw / file.name).write_text(text.replace("/fw/", f"{images}/"))
+            for name, kind in re.findall(r'"/fw/([^"]*\.(json|raw|qcow2))"', text):
+                (images / name).write_bytes(
+                    {"json": b"{}", "raw": bytes(4096), "qcow2": b"QFI\xfb" + bytes(4092)}[kind])
         (self.fw / "99-broken.json").write_text('{"mapping": 5}')
         mount = self.mount()
         top = mount.path / "firmware"
@@ -72,7 +79,7 @@ class Firmware(unittest.TestCase):
         one = top / "descriptors" / "20-enrolled.json"
         self.assertEqual(os.readlink(one / "descriptor"), str(self.fw / "20-enrolled.json"))
         self.assertEqual((one / "device").read_text(), "flash\n")
-        self.assertEqual(os.readlink(one / "executable"), "/fw/enrolled_CODE.raw")
+        self.assertEqual(os.readlink(one / "executable"), f"{images}/enrolled_CODE.raw")
         self.assertEqual(os.listdir(top / "descriptors" / "99-broken.json"), ["why"])
         self.assertIn("99-broken.json:1: interface-types: missing",
                       (top / "descriptors" / "99-broken.json" / "why").read_text())
@@ -147,6 +154,51 @@ class Firmware(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.EROFS)
         self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
         self.assertNotIn("nvram", os.listdir(mount.guest("g") / "firmware"))
+
+    def test_store_of_another_firmware(self):
+        """A 2 MiB firmware's store under a 4 MiB one, and the right one again."""
+        template = self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "mode": "split"})
+        firmware = mount.guest("g") / "firmware"
+        whole = template.read_bytes()
+        small = whole[:32] + (128 * 1024).to_bytes(8, "little") + whole[40:128 * 1024]
+        (self.source / "g" / "vars.fd").write_bytes(small)
+        self.assertRegex((firmware / "why").read_text(), r"^note: .*/g/vars\.fd is no store for this "
+                         rf"firmware \(it has a volume of 131072 bytes, .*\b{len(whole)}\)")
+        for name in ("qemu.args", "libvirt.xml", "nvram"):
+            self.assertNotIn(name, os.listdir(firmware))
+        (self.source / "g" / "vars.fd").write_bytes(whole)
+        self.assertNotIn("note: ", (firmware / "why").read_text())
+        self.assertIn("qemu.args", os.listdir(firmware))
+
+    def test_template_is_promised(self):
+        """An enrolled-keys guest never gets an empty store (QEMU 11's member of the schema)."""
+        template = self.scratch.path / "enrolled.json"
+        (self.fw / "40-vars.json").write_text(descriptor(
+            {"device": "memory", "filename": "/fw/CODE.fd", "uefi-vars": {"template": str(template)}},
+            ["enrolled-keys", "host-uefi-vars", "secure-boot"]))
+        mount = self.mount()
+        self.make_guest(mount, "g", {"features": {"enrolled-keys": True}})
+        why = mount.guest("g") / "firmware" / "why"
+        self.assertIn(f"40-vars.json:1: the template {template}: No such file", why.read_text())
+        with self.assertRaises(OSError):
+            (mount.vars("g") / NAME).write_bytes(CONTENT)
+        template.write_text(uvmount.store_text(uvmount.variable("Kept", b"x")))
+        uvmount.wait_until(lambda: "taken" in why.read_text(), "the template to be seen")
+        self.make_guest(mount, "h", {"features": {"enrolled-keys": True}})
+        (mount.vars("h") / NAME).write_bytes(CONTENT)
+        self.assertIn(f"Kept-{uvproto.TEST}", os.listdir(mount.vars("h")))
+
+    def test_stateless_in_memory(self):
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"device": "memory", "mode": "stateless"})
+        self.assertIn("uefi-vars-x64", (mount.guest("g") / "firmware" / "qemu.args").read_text())
+        with self.assertRaises(OSError) as caught:
+            (mount.vars("g") / NAME).write_bytes(CONTENT)
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+        self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
 
     def test_nothing_satisfies(self):
         self.write_flash_descriptors()

@@ -8,6 +8,7 @@
 
 #include "descriptors.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,30 @@ static char *data_path(const char *name)
     return g_test_build_filename(G_TEST_DIST, "descriptors", name, NULL);
 }
 
+/* Below /fw/ all files are there, and what their suffixes say; the volumes are those of Debian's
+ * images. */
+static bool look(const char *path, DescImage *ret_image)
+{
+    DescImage image = {.kind = DESC_IMAGE_RAW, .bytes = 540672, .volume_bytes = 540672};
+
+    if (g_str_has_suffix(path, ".json"))
+        image = (DescImage){.kind = DESC_IMAGE_JSON, .bytes = 100};
+    else if (g_str_has_suffix(path, ".qcow2"))
+        image = (DescImage){.kind = DESC_IMAGE_QCOW2, .bytes = 540672};
+    else if (g_str_has_prefix(path, "/fw/arm"))
+        image = (DescImage){.kind = DESC_IMAGE_RAW, .bytes = 64 << 20, .volume_bytes = 786432};
+    errno = ENOENT;
+    if (g_str_has_prefix(path, "/fw/"))
+        *ret_image = image;
+    return g_str_has_prefix(path, "/fw/");
+}
+
 static DescSet *load_rules(void)
 {
     g_autofree char *folder = data_path("rules");
     const char *path[] = {folder, NULL};
 
-    return desc_set_load(path, "x86_64");
+    return desc_set_load(path, "x86_64", look);
 }
 
 static DescWish *wish_of(const char *text)
@@ -38,7 +57,7 @@ static DescWish *wish_of(const char *text)
 static const char *resolve(const DescSet *set, const char *wish_text, const char *pin)
 {
     g_autoptr(DescWish) wish = wish_of(wish_text);
-    g_autoptr(DescChoice) choice = desc_resolve(set, wish, pin);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, pin, NULL);
     const Desc *desc = desc_choice_desc(choice);
 
     return desc ? g_intern_string(desc_name(desc)) : "";
@@ -52,36 +71,45 @@ typedef struct {
 
 static const MatchRow match_rows[] = {
     {"absent/host", "{}", "20-enrolled.json"},
+    {"absent/host-with-a-machine", "{\"machine\":\"q35\"}", "20-enrolled.json"},
     {"interface/bios", "{\"interface\":\"bios\"}", "90-bios.json"},
     {"interface/none-has-it", "{\"interface\":\"openfirmware\"}", ""},
     {"machine/alias-q35", "{\"architecture\":\"x86_64\",\"machine\":\"q35\"}", "20-enrolled.json"},
-    {"machine/alias-pc", "{\"architecture\":\"x86_64\",\"machine\":\"pc\"}", "50-plain.json"},
+    {"machine/alias-pc", "{\"architecture\":\"x86_64\",\"machine\":\"pc\"}", "40-plain-qcow2.json"},
     {"machine/alias-virt", "{\"architecture\":\"aarch64\",\"machine\":\"virt\"}", "80-arm.json"},
     {"machine/versioned", "{\"machine\":\"pc-q35-9.2\"}", "20-enrolled.json"},
-    {"machine/question-mark", "{\"machine\":\"sbsa-ref\"}", "81-arm-glob.json"},
+    {"machine/question-mark", "{\"machine\":\"sbsa-ref\",\"interface\":\"uefi\"}",
+     "81-arm-glob.json"},
     {"machine/no-brackets", "{\"machine\":\"raspi3b\",\"architecture\":\"aarch64\"}", ""},
     {"machine/brackets-are-text", "{\"machine\":\"raspi[34]b\",\"architecture\":\"aarch64\"}",
      "82-arm-brackets.json"},
     {"machine/second-target", "{\"architecture\":\"i386\",\"machine\":\"pc-i440fx-4.0\"}",
      "90-bios.json"},
-    {"machine/of-another-architecture", "{\"machine\":\"virt\"}", "80-arm.json"},
+    {"machine/of-another-architecture", "{\"machine\":\"virt\",\"interface\":\"uefi\"}",
+     "80-arm.json"},
     {"machine/wrong-architecture", "{\"architecture\":\"s390x\"}", ""},
-    {"s3/required", "{\"features\":{\"acpi-s3\":true},\"machine\":\"pc\"}", "50-plain.json"},
+    {"s3/required", "{\"features\":{\"acpi-s3\":true},\"machine\":\"pc\",\"format\":\"raw\"}",
+     "50-plain.json"},
     {"s4/required", "{\"features\":{\"acpi-s4\":true},\"interface\":\"bios\"}", "90-bios.json"},
     {"secure-boot/required", "{\"features\":{\"secure-boot\":true}}", "20-enrolled.json"},
-    {"secure-boot/refused", "{\"features\":{\"secure-boot\":false}}", "50-plain.json"},
+    {"secure-boot/refused", "{\"features\":{\"secure-boot\":false}}", "40-plain-qcow2.json"},
     {"enrolled/required", "{\"features\":{\"enrolled-keys\":true}}", "20-enrolled.json"},
     {"enrolled/refused", "{\"features\":{\"enrolled-keys\":false}}", "30-secure.json"},
     {"enrolled/refused-secure-required",
      "{\"features\":{\"enrolled-keys\":false,\"secure-boot\":true}}", "30-secure.json"},
-    {"smm/refused", "{\"features\":{\"requires-smm\":false}}", "50-plain.json"},
+    {"smm/refused", "{\"features\":{\"requires-smm\":false},\"format\":\"raw\"}", "50-plain.json"},
     {"smm/required", "{\"features\":{\"requires-smm\":true,\"enrolled-keys\":false}}",
      "30-secure.json"},
-    {"tie/first-name-wins", "{\"features\":{\"acpi-s3\":true,\"secure-boot\":false}}",
-     "50-plain.json"},
+    {"tie/first-name-wins",
+     "{\"features\":{\"acpi-s3\":true,\"secure-boot\":false},\"format\":\"raw\"}", "50-plain.json"},
     {"format/qcow2", "{\"format\":\"qcow2\"}", "40-plain-qcow2.json"},
-    {"format/raw-is-default", "{\"features\":{\"acpi-s4\":true}}", "90-bios.json"},
+    {"format/any-is-default", "{\"features\":{\"acpi-s4\":true}}", "40-plain-qcow2.json"},
     {"mode/stateless", "{\"mode\":\"stateless\"}", "60-stateless.json"},
+    {"mode/stateless-in-memory", "{\"mode\":\"stateless\",\"device\":\"memory\"}",
+     "70-host-vars.json"},
+    {"mode/split-is-not-in-memory", "{\"mode\":\"split\",\"device\":\"memory\"}", ""},
+    {"pick/qcow2-needs-no-format", "{\"descriptor\":\"40-plain-qcow2.json\"}",
+     "40-plain-qcow2.json"},
     {"mode/combined", "{\"mode\":\"combined\"}", "61-combined.json"},
     {"mode/split-is-the-default-of-a-descriptor",
      "{\"mode\":\"split\",\"features\":{\"enrolled-keys\":false}}", "30-secure.json"},
@@ -112,13 +140,13 @@ static void test_host(void)
 {
     g_autofree char *folder = data_path("rules");
     const char *path[] = {folder, NULL};
-    g_autoptr(DescSet) set = desc_set_load(path, "aarch64");
-    g_autoptr(DescSet) other = desc_set_load(path, "s390x");
+    g_autoptr(DescSet) set = desc_set_load(path, "aarch64", look);
+    g_autoptr(DescSet) other = desc_set_load(path, "s390x", look);
 
     g_assert_cmpstr(resolve(set, "{}", NULL), ==, "80-arm.json");
     g_assert_cmpstr(resolve(set, "{\"interface\":\"bios\"}", NULL), ==, "90-bios.json");
-    g_assert_cmpstr(resolve(set, "{\"machine\":\"q35\"}", NULL), ==, "20-enrolled.json");
-    g_assert_cmpstr(resolve(other, "{}", NULL), ==, "20-enrolled.json");
+    g_assert_cmpstr(resolve(set, "{\"machine\":\"q35\"}", NULL), ==, "05-ia32.json");
+    g_assert_cmpstr(resolve(other, "{}", NULL), ==, "05-ia32.json");
 }
 
 typedef struct {
@@ -217,7 +245,7 @@ static void test_malformed(void)
     g_autofree char *table = g_build_filename(folder, "expected.tsv", NULL);
     g_autofree char *text = NULL;
     const char *path[] = {folder, NULL};
-    g_autoptr(DescSet) set = desc_set_load(path, "x86_64");
+    g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look);
     g_auto(GStrv) rows = NULL;
     guint n = 0;
 
@@ -242,6 +270,37 @@ static void test_malformed(void)
     g_assert_cmpuint(n, >=, 40);
 }
 
+/* What is beside the point is ignored with a word, and no reason to pass a descriptor over. */
+static void test_ignored(void)
+{
+    static const char *const modes[] = {"stateless", "combined"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_autofree char *folder = g_dir_make_tmp("descriptors.XXXXXX", NULL);
+        g_autofree char *file = g_build_filename(folder, "1.json", NULL);
+        g_autofree char *text =
+            g_strdup_printf("{\"interface-types\":[\"uefi\",\"svsm\"],\"features\":[\"arm-rme\"],"
+                            "\"targets\":[{\"architecture\":\"x86_64\",\"machines\":[\"*\"]}],"
+                            "\"mapping\":{\"device\":\"flash\",\"mode\":\"%s\",\"executable\":"
+                            "{\"filename\":\"/fw/CODE.raw\",\"format\":\"raw\"},\"nvram-template\":"
+                            "{\"filename\":\"/gone/VARS.raw\",\"format\":\"raw\"}}}",
+                            modes[i]);
+        g_autofree char *why = NULL;
+        const char *path[] = {folder, NULL};
+        bool is_link;
+
+        g_file_set_contents(file, text, -1, NULL);
+        g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look);
+        g_autoptr(DescWish) wish =
+            wish_of("{\"interface\":\"svsm\",\"features\":{\"arm-rme\":true}}");
+        g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
+        why = desc_choice_file(choice, NULL, "why", &is_link);
+        g_assert_true(g_str_has_prefix(why, "1.json: taken; note: nvram-template ignored"));
+        g_remove(file);
+        g_rmdir(folder);
+    }
+}
+
 static void test_problem_line(void)
 {
     g_autofree char *folder = g_dir_make_tmp("descriptors.XXXXXX", NULL);
@@ -253,7 +312,7 @@ static void test_problem_line(void)
                         "{\"interface-types\":[\"uefi\"],\n\"targets\":[],\n\"features\":[],\n"
                         "\"mapping\":{\n\"device\":\"cartridge\"}}",
                         -1, NULL);
-    set = desc_set_load(path, "x86_64");
+    set = desc_set_load(path, "x86_64", look);
     g_assert_nonnull(strstr(desc_problem(desc_set_get(set, 0)), "1.json:5: device"));
     g_remove(file);
     g_rmdir(folder);
@@ -307,7 +366,7 @@ static void test_search_path(void)
     write_descriptor(etc, "10-d.json", "etc d");
     write_descriptor(usr, ".hidden.json", "hidden");
     write_descriptor(usr, "README", "not one");
-    set = desc_set_load(path, "x86_64");
+    set = desc_set_load(path, "x86_64", look);
     g_assert_cmpuint(desc_set_count(set), ==, 3);
     assert_description(set, 0, "10-d.json", "etc d");
     assert_description(set, 1, "50-a.json", "etc a");
@@ -318,7 +377,7 @@ static void test_search_path(void)
     g_assert_true(desc_set_is_stale(set));
     write_descriptor(home, "60-b.json", "home b");
     g_clear_pointer(&set, desc_set_free);
-    set = desc_set_load(path, "x86_64");
+    set = desc_set_load(path, "x86_64", look);
     g_assert_cmpuint(desc_set_count(set), ==, 4);
     assert_description(set, 2, "60-b.json", "home b");
     write_descriptor(usr, "70-c.json", "usr c, longer");
@@ -347,12 +406,12 @@ static void test_default(void)
 static void test_pin(void)
 {
     g_autoptr(DescSet) set = load_rules();
-    g_autoptr(DescWish) wish = wish_of("{\"machine\":\"pc\"}");
-    g_autoptr(DescWish) other = wish_of("{\"machine\":\"virt\"}");
-    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+    g_autoptr(DescWish) wish = wish_of("{\"machine\":\"pc\",\"format\":\"raw\"}");
+    g_autoptr(DescWish) other = wish_of("{\"machine\":\"virt\",\"interface\":\"uefi\"}");
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
     g_autofree char *pin = desc_choice_pin(choice);
-    g_autoptr(DescChoice) pinned = desc_resolve(set, other, pin);
-    g_autoptr(DescChoice) broken = desc_resolve(set, other, "{\"path\":5}");
+    g_autoptr(DescChoice) pinned = desc_resolve(set, other, pin, NULL);
+    g_autoptr(DescChoice) broken = desc_resolve(set, other, "{\"path\":5}", NULL);
     bool is_link;
 
     g_assert_cmpstr(desc_name(desc_choice_desc(pinned)), ==, "50-plain.json");
@@ -390,7 +449,7 @@ static void test_store_kind(gconstpointer data)
     g_autoptr(DescSet) set = load_rules();
     g_autofree char *text = g_strdup_printf("{\"descriptor\":\"%s\"}", row->descriptor);
     g_autoptr(DescWish) wish = wish_of(text);
-    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
 
     g_assert_cmpint(desc_choice_store_kind(choice), ==, row->kind);
     g_assert_cmpstr(desc_choice_store_format(choice), ==, row->format);
@@ -401,7 +460,7 @@ static char *file_for(const char *wish_text, const DescPlace *place, const char 
 {
     g_autoptr(DescSet) set = load_rules();
     g_autoptr(DescWish) wish = wish_of(wish_text);
-    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
     bool is_link;
 
     return desc_choice_file(choice, place, name, &is_link);
@@ -417,7 +476,8 @@ static void test_args(void)
     g_autofree char *host =
         file_for("{\"device\":\"memory\",\"machine\":\"q35\"}", &place, "qemu.args");
     g_autofree char *igvm = file_for("{\"device\":\"igvm\"}", &place, "qemu.args");
-    g_autofree char *arm = file_for("{\"machine\":\"virt\"}", &place, "qemu.args");
+    g_autofree char *arm =
+        file_for("{\"machine\":\"virt\",\"interface\":\"uefi\"}", &place, "qemu.args");
 
     g_assert_cmpstr(split, ==,
                     "-blockdev\n{\"driver\":\"raw\",\"node-name\":\"pflash0\",\"read-only\":true,"
@@ -434,6 +494,9 @@ static void test_args(void)
     g_assert_cmpstr(igvm, ==,
                     "-object\nigvm-cfg,id=igvm0,file=/fw/coco.igvm\n"
                     "-machine\nq35,igvm-cfg=igvm0\n");
+    g_autofree char *qcow2 = file_for("{\"format\":\"qcow2\"}", &place, "qemu.args");
+    g_auto(GStrv) backed = g_strsplit(qcow2, "},\"backing\":null}\n", -1);
+    g_assert_cmpuint(g_strv_length(backed), ==, 3);
     g_assert_nonnull(strstr(arm, "-machine\nvirt,pflash0=pflash0,pflash1=pflash1\n-cpu\nmax\n"));
 }
 
@@ -448,24 +511,144 @@ static void test_wrong_store(void)
     const char *flash = "{\"machine\":\"q35\"}", *memory = "{\"device\":\"memory\"}";
     g_autofree char *why = file_for(flash, &json, "why");
 
-    g_assert_true(g_str_has_prefix(why, "note: the firmware keeps its variables in another form"));
+    g_assert_true(g_str_has_prefix(why, "note: /srv/demo_VARS.json is no store for this firmware "
+                                        "(the firmware keeps its variables in another form)"));
     for (size_t i = 0; i < G_N_ELEMENTS(starters); i++)
         g_assert_null(file_for(flash, &json, starters[i]));
     g_autofree char *args = file_for(memory, &json, "qemu.args");
     g_assert_nonnull(args);
 }
 
+typedef struct {
+    const char *name;
+    const char *descriptor;
+    DescImage store;
+    const char *says; /* NULL: it fits */
+} FitRow;
+
+#define RAW(file, volume)                                                                          \
+    {                                                                                              \
+        DESC_IMAGE_RAW, file, volume                                                               \
+    }
+#define QCOW2(disk)                                                                                \
+    {                                                                                              \
+        DESC_IMAGE_QCOW2, disk, 0                                                                  \
+    }
+
+/* Debian's stores: 4 MiB firmware's 528 KiB, 2 MiB firmware's 128 KiB, Arm's 768 KiB in 64 MiB. */
+static const FitRow fit_rows[] = {
+    {"the-same", "20-enrolled.json", RAW(540672, 540672), NULL},
+    {"small", "20-enrolled.json", RAW(131072, 131072),
+     "it has a volume of 131072 bytes, where the firmware's has 540672"},
+    {"arms", "20-enrolled.json", RAW(64 << 20, 786432), "786432 bytes"},
+    {"x86s-for-arm", "80-arm.json", RAW(540672, 540672), "540672 bytes"},
+    {"padded", "80-arm.json", RAW(786432, 786432), NULL},
+    {"no-volume", "20-enrolled.json", RAW(540672, 0), NULL},
+    {"not-looked-at", "20-enrolled.json", {0}, NULL},
+    {"qcow2", "40-plain-qcow2.json", QCOW2(540672), NULL},
+    {"qcow2-small", "40-plain-qcow2.json", QCOW2(131072), "it is an image of 131072 bytes"},
+    {"qcow2-of-raw", "20-enrolled.json", QCOW2(540672), NULL},
+    {"combined", "61-combined.json", RAW(4194304, 131072), "131072 bytes"},
+};
+
+/* A store that the firmware would not start with: said, and nothing starts it. */
+static void test_fit(gconstpointer data)
+{
+    const FitRow *row = data;
+    const DescPlace stored = {.guest_name = "demo",
+                              .store_path = "/srv/demo_VARS.fd",
+                              .has_store = true,
+                              .store = row->store};
+    g_autoptr(DescSet) set = load_rules();
+    g_autofree char *text = g_strdup_printf("{\"descriptor\":\"%s\"}", row->descriptor);
+    g_autoptr(DescWish) wish = wish_of(text);
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, &row->store);
+    bool is_link;
+    g_autofree char *why = desc_choice_file(choice, &stored, "why", &is_link);
+    g_autofree char *args = desc_choice_file(choice, &stored, "qemu.args", &is_link);
+
+    g_assert_cmpint(args == NULL, ==, row->says != NULL);
+    g_assert_cmpint(g_str_has_prefix(why, "note: "), ==, row->says != NULL);
+    if (row->says)
+        g_assert_nonnull(strstr(why, row->says));
+}
+
+/* A guest that has a store and asks for no format keeps the store's, as libvirt's domains. */
+static void test_format_of_a_store(void)
+{
+    static const DescImage raw = RAW(540672, 540672), qcow2 = QCOW2(540672),
+                           json = {DESC_IMAGE_JSON, 100, 0};
+    static const struct {
+        const DescImage *store;
+        const char *expected;
+    } rows[] = {{NULL, "40-plain-qcow2.json"},
+                {&raw, "50-plain.json"},
+                {&qcow2, "40-plain-qcow2.json"},
+                {&json, "40-plain-qcow2.json"}};
+    g_autoptr(DescSet) set = load_rules();
+    g_autoptr(DescWish) wish = wish_of("{\"machine\":\"pc\"}");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, rows[i].store);
+
+        g_assert_cmpstr(desc_name(desc_choice_desc(choice)), ==, rows[i].expected);
+    }
+}
+
+/* What a pin names is looked at by nobody: it may name anything of root's. */
+static void test_pinned_files(void)
+{
+    g_autoptr(DescSet) set = load_rules();
+    g_autoptr(DescWish) any = wish_of("{}");
+    g_autoptr(DescWish) wish = wish_of("{\"descriptor\":\"20-enrolled.json\"}");
+    g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
+    g_autofree char *pin = desc_choice_pin(choice);
+    g_auto(GStrv) parts = g_strsplit(pin, "/fw/enrolled_CODE.raw", -1);
+    g_autofree char *other = g_strjoinv("/dev/kmsg", parts);
+    g_autoptr(DescChoice) same = desc_resolve(set, any, pin, NULL);
+    g_autoptr(DescChoice) foreign = desc_resolve(set, any, other, NULL);
+    bool is_link;
+    g_autofree char *mapped = desc_choice_file(same, NULL, "pflash", &is_link);
+    g_autofree char *executable = desc_choice_file(foreign, NULL, "executable", &is_link);
+
+    g_assert_nonnull(mapped);
+    g_assert_cmpstr(executable, ==, "/dev/kmsg");
+    g_assert_null(desc_choice_file(foreign, NULL, "pflash", &is_link));
+}
+
+static void test_image(void)
+{
+    uint8_t head[64] = {0};
+    const uint8_t qcow2[32] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2\0";
+    DescImage image = desc_image_parse(qcow2, sizeof(qcow2), 196616);
+
+    g_assert_cmpint(image.kind, ==, DESC_IMAGE_QCOW2);
+    g_assert_cmpuint(image.bytes, ==, 131072);
+    image = desc_image_parse((const uint8_t *)" \n{\"", 4, 17);
+    g_assert_cmpint(image.kind, ==, DESC_IMAGE_JSON);
+    memcpy(head + 40, "_FVH", 4);
+    head[34] = 8;
+    image = desc_image_parse(head, sizeof(head), 540672);
+    g_assert_cmpint(image.kind, ==, DESC_IMAGE_RAW);
+    g_assert_cmpuint(image.bytes, ==, 540672);
+    g_assert_cmpuint(image.volume_bytes, ==, 8 << 16);
+    for (size_t n = 0; n < 44; n++)
+        g_assert_cmpuint(desc_image_parse(head, n, 540672).volume_bytes, ==, 0);
+    for (size_t n = 0; n < 32; n++)
+        g_assert_cmpint(desc_image_parse(qcow2, n, 9).kind, ==, DESC_IMAGE_RAW);
+}
+
 static void test_why(void)
 {
-    g_autofree char *why = file_for("{\"machine\":\"pc\"}", &place, "why");
+    g_autofree char *why = file_for("{\"machine\":\"pc\",\"format\":\"raw\"}", &place, "why");
     g_auto(GStrv) lines = g_strsplit(why, "\n", -1);
 
     /* One line a descriptor, in their order. */
-    g_assert_cmpuint(g_strv_length(lines), ==, 16);
-    g_assert_true(g_str_has_prefix(lines[2], "20-enrolled.json: passed over: no target"));
-    g_assert_nonnull(strstr(lines[3], "note: unknown feature 'from-the-future' ignored"));
-    g_assert_cmpstr(lines[5], ==, "50-plain.json: taken");
-    g_assert_cmpstr(lines[6], ==, "51-tie.json: would do, but comes after 50-plain.json");
+    g_assert_cmpuint(g_strv_length(lines), ==, 17);
+    g_assert_true(g_str_has_prefix(lines[3], "20-enrolled.json: passed over: no target"));
+    g_assert_nonnull(strstr(lines[4], "note: unknown feature 'from-the-future' ignored"));
+    g_assert_cmpstr(lines[6], ==, "50-plain.json: taken");
+    g_assert_cmpstr(lines[7], ==, "51-tie.json: would do, but comes after 50-plain.json");
 }
 
 static void add_rows(const char *prefix, const void *rows, size_t n, size_t size, size_t name_at,
@@ -493,12 +676,18 @@ int main(int argc, char **argv)
     g_test_add_func("/descriptors/wish-backslash", test_wish_backslash);
     g_test_add_func("/descriptors/wish-settings", test_wish_settings);
     g_test_add_func("/descriptors/malformed", test_malformed);
+    g_test_add_func("/descriptors/ignored", test_ignored);
     g_test_add_func("/descriptors/problem-line", test_problem_line);
     g_test_add_func("/descriptors/search-path", test_search_path);
     g_test_add_func("/descriptors/default", test_default);
     g_test_add_func("/descriptors/pin", test_pin);
     g_test_add_func("/descriptors/args", test_args);
     g_test_add_func("/descriptors/wrong-store", test_wrong_store);
+    add_rows("fit", fit_rows, G_N_ELEMENTS(fit_rows), sizeof(FitRow), offsetof(FitRow, name),
+             test_fit);
+    g_test_add_func("/descriptors/format-of-a-store", test_format_of_a_store);
+    g_test_add_func("/descriptors/pinned-files", test_pinned_files);
+    g_test_add_func("/descriptors/image", test_image);
     g_test_add_func("/descriptors/why", test_why);
     return g_test_run();
 }
