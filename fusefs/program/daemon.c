@@ -8,62 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include "daemonize.h"
 #include "log.h"
 #include "sd-notify.h"
 
-static int starter_fd = -1; /* in the daemon, until the starter knows */
+static UvDaemon background = {.starter_fd = -1};
 static bool use_syslog;
-
-/* The starter: the daemon sends nothing and closes (all is well), or a line. */
-static G_NORETURN void wait_for_daemon(int fd, pid_t daemon)
-{
-    char text[2048];
-    size_t size = 0;
-    ssize_t n;
-    int status;
-
-    while (size < sizeof(text) && (n = read(fd, text + size, sizeof(text) - size)) != 0) {
-        if (n > 0) {
-            size += n;
-        } else if (errno != EINTR) {
-            break;
-        }
-    }
-    if (size > 0 && text[0] == '\0') {
-        _exit(0);
-    }
-    if (size > 0) {
-        fprintf(stderr, "%.*s", (int)size, text);
-    } else if (waitpid(daemon, &status, 0) == daemon && WIFSIGNALED(status)) {
-        fprintf(stderr, "uefivarsfs: killed by signal %d\n", WTERMSIG(status));
-    } else {
-        fprintf(stderr, "uefivarsfs: ended before the mount was usable\n");
-    }
-    _exit(1);
-}
 
 void fs_daemon_start(void)
 {
-    int fds[2];
-    pid_t daemon;
+    g_autoptr(GError) error = NULL;
 
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        fs_daemon_fail(g_strerror(errno));
+    if (!uv_daemon_start(&background, "uefivarsfs", &error)) {
+        fs_daemon_fail(error->message);
     }
-    daemon = fork();
-    if (daemon < 0) {
-        fs_daemon_fail(g_strerror(errno));
-    }
-    if (daemon > 0) {
-        close(fds[1]);
-        wait_for_daemon(fds[0], daemon);
-    }
-    close(fds[0]);
-    starter_fd = fds[1];
     if (chdir("/") < 0) {
         fs_daemon_fail(g_strerror(errno));
     }
@@ -77,27 +38,14 @@ static void log_to_syslog(void)
 
 void fs_daemon_ready(void)
 {
-    int null;
-
     uv_ready_tell(uv_ready_open());
-    if (starter_fd < 0) {
+    if (background.starter_fd < 0) {
         return;
     }
     log_to_syslog();
     setsid(); /* not sooner: an automount lets only processes of its own group mount there */
-    null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-        close(null);
-    }
-    /* One NUL byte: no line is coming. A starter that is gone does not matter. */
-    if (write(starter_fd, "", 1) < 0) {
-        syslog(LOG_WARNING, "who started this is gone");
-    }
-    close(starter_fd);
-    starter_fd = -1;
+    uv_daemon_leave_terminal();
+    uv_daemon_ready(&background);
 }
 
 void fs_daemon_fail(const char *text)
@@ -105,14 +53,12 @@ void fs_daemon_fail(const char *text)
     g_autofree char *printable = uv_log_printable(text, UV_LOG_LINE_MAX);
     g_autofree char *line = g_strdup_printf("uefivarsfs: %s\n", printable);
 
-    if (starter_fd >= 0) {
-        if (write(starter_fd, line, strlen(line)) < 0) {
+    if (!uv_daemon_failed(&background, line)) {
+        if (use_syslog) {
             syslog(LOG_ERR, "%s", printable);
+        } else {
+            fputs(line, stderr);
         }
-    } else if (use_syslog) {
-        syslog(LOG_ERR, "%s", printable);
-    } else {
-        fputs(line, stderr);
     }
     exit(1);
 }

@@ -204,12 +204,12 @@ static uint32_t error_code(const GError *error)
                                                                             : UV_WIRE_E_STATE;
 }
 
-static int fail(const Daemon *daemon, UvBackground *background, const GError *error)
+static int fail(const Daemon *daemon, UvDaemon *background, const GError *error)
 {
     g_autofree char *text = uv_log_printable(error->message, UV_LOG_LINE_MAX);
     g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", text);
 
-    uv_background_failed(background, line);
+    (void)uv_daemon_failed(background, line);
     /* Who spawned us logs it, with the guest's name. */
     if (daemon->options->spawned)
         uv_listen_report_failure(UV_FD_HOST_LISTENER, error_code(error), error->message);
@@ -232,7 +232,7 @@ static bool wants_syslog(const UvDaemonOptions *options)
            st.st_rdev == makedev(1, 3);
 }
 
-static int serve(const UvDaemonOptions *options, UvBackground *background)
+static int serve(const UvDaemonOptions *options, UvDaemon *background)
 {
     g_autoptr(UvSandbox) sandbox = uv_sandbox_new(options->sandbox);
     g_autoptr(UvServer) server = NULL;
@@ -256,7 +256,7 @@ static int serve(const UvDaemonOptions *options, UvBackground *background)
         return fail(&daemon, background, error);
     for (guint i = 0; i < sandbox->missing->len; i++)
         uv_log(LOG_WARNING, "not confined by %s", (const char *)sandbox->missing->pdata[i]);
-    uv_background_ready(background);
+    uv_daemon_ready(background);
     uv_ready_tell(daemon.ready_fd);
     return uv_server_run(server);
 }
@@ -284,10 +284,12 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);
-    UvBackground background = {.fd = -1};
-    if (options->daemonize && !uv_background_start(&background, &error)) {
+    UvDaemon background = UV_DAEMON_FOREGROUND;
+    if (options->daemonize && !uv_daemon_start(&background, "uefivarsd", &error)) {
         fprintf(stderr, "uefivarsd: %s\n", error->message);
         return 1;
     }
+    if (options->daemonize) /* while /dev/null can be opened: before confinement */
+        uv_daemon_leave_terminal();
     return serve(options, &background);
 }

@@ -2,42 +2,40 @@
 
 #include "daemonize.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <string.h>
-#include <unistd.h>
+#include "fd.h"
+#include "file-io.h"
 
-/* What the child says when it is ready; anything else is why it failed. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define LINE_MAX_BYTES 8192
+/* The daemon's word that all is well: what no line begins with. */
 #define READY "\n"
 
-static G_GNUC_NORETURN void wait_for_child(int fd)
+static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *program)
 {
-    char text[4096];
-    size_t filled = 0;
-    ssize_t n;
+    char text[LINE_MAX_BYTES];
+    ssize_t size = uv_read_all(fd, text, 1), rest;
+    int status;
 
-    while (filled < sizeof(text) &&
-           ((n = read(fd, text + filled, sizeof(text) - filled)) > 0 || (n < 0 && errno == EINTR)))
-        filled += MAX(n, 0);
-    if (filled == strlen(READY) && memcmp(text, READY, filled) == 0)
+    if (size > 0 && text[0] == READY[0])
         _exit(0);
-    if (write(STDERR_FILENO, text, filled) < 0)
-        _exit(1);
+    if (size > 0) {
+        rest = uv_read_all(fd, text + 1, sizeof text - 1);
+        size += MAX(rest, 0);
+    }
+    if (size > 0)
+        fprintf(stderr, "%.*s", (int)size, text);
+    else if (TEMP_FAILURE_RETRY(waitpid(daemon, &status, 0)) == daemon && WIFSIGNALED(status))
+        fprintf(stderr, "%s: killed by signal %d\n", program, WTERMSIG(status));
+    else
+        fprintf(stderr, "%s: ended before it was ready\n", program);
     _exit(1);
 }
 
-static void leave_terminal(void)
-{
-    const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
-        dup2(fd, i);
-    if (fd > STDERR_FILENO)
-        close(fd);
-}
-
-bool uv_background_start(UvBackground *background, GError **error)
+bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error)
 {
     int ends[2];
     const int made = pipe2(ends, O_CLOEXEC);
@@ -49,32 +47,38 @@ bool uv_background_start(UvBackground *background, GError **error)
         return false;
     }
     if (pid > 0) {
-        close(ends[1]);
-        wait_for_child(ends[0]);
+        uv_fd_clear(&ends[1]);
+        wait_for_daemon(ends[0], pid, program);
     }
-    close(ends[0]);
-    background->fd = ends[1];
-    leave_terminal();
+    uv_fd_clear(&ends[0]);
+    daemon->starter_fd = ends[1];
     return true;
 }
 
-static void tell(UvBackground *background, const char *text)
+void uv_daemon_leave_terminal(void)
 {
-    if (background->fd < 0)
-        return;
-    /* A parent that is gone does not matter. */
-    if (write(background->fd, text, strlen(text)) < 0)
-        errno = 0;
-    close(background->fd);
-    background->fd = -1;
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && null >= 0; fd++)
+        dup2(null, fd);
+    if (null > STDERR_FILENO)
+        close(null);
 }
 
-void uv_background_ready(UvBackground *background)
+static bool tell(UvDaemon *daemon, const char *text)
 {
-    tell(background, READY);
+    uv_autofd int fd = uv_fd_steal(&daemon->starter_fd);
+
+    return fd >= 0 && uv_write_all(fd, text, strlen(text)) == 0;
 }
 
-void uv_background_failed(UvBackground *background, const char *line)
+void uv_daemon_ready(UvDaemon *daemon)
 {
-    tell(background, line);
+    /* A starter that is gone does not matter. */
+    (void)tell(daemon, READY);
+}
+
+bool uv_daemon_failed(UvDaemon *daemon, const char *line)
+{
+    return tell(daemon, line);
 }
