@@ -7,6 +7,7 @@
 
 #include "flash-write.h"
 #include "fuzz.h"
+#include "memory-image.h"
 #include "store.h"
 
 #include <string.h>
@@ -52,7 +53,7 @@ static void write_one(UvFlash *flash, UvImage *image, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autoptr(UvImage) image = uv_image_new_memory("fuzz", data, size);
+    g_autoptr(UvImage) image = memory_image_new("fuzz", data, size);
     g_autoptr(GError) error = NULL;
     g_autoptr(UvFlash) flash = uv_flash_open(image, &error);
 
@@ -63,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (uv_flash_damage(flash)) {
         g_assert_nonnull(strstr(uv_flash_damage(flash), "offset"));
         write_one(flash, image, 8);
-        g_assert_cmpmem(uv_image_memory(image), size, data, size);
+        g_assert_cmpmem(memory_image_bytes(image), size, data, size);
         return 0;
     }
     write_one(flash, image, 8);

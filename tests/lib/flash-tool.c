@@ -19,7 +19,7 @@
  */
 
 #include "flash-write.h"
-#include "image.h"
+#include "memory-image.h"
 #include "store.h"
 
 #include <fcntl.h>
@@ -75,7 +75,7 @@ static const UvImageOps record_ops = {
 static bool record_reclaim(UvFlash *f, const uint8_t *bytes, void *data, GError **error)
 {
     RecordImage *r = data;
-    UvImage *copy = uv_image_new_memory("copy", uv_image_memory(r->inner), r->inner->size_bytes);
+    UvImage *copy = memory_image_new("copy", memory_image_bytes(r->inner), r->inner->size_bytes);
     const uint32_t size = copy->size_bytes;
 
     if (!uv_flash_write_copy(f, copy, bytes, error)) {
@@ -84,7 +84,7 @@ static bool record_reclaim(UvFlash *f, const uint8_t *bytes, void *data, GError 
     }
     putc('R', r->log);
     put(r->log, &size, 4);
-    put(r->log, uv_image_memory(copy), size);
+    put(r->log, memory_image_bytes(copy), size);
     uv_image_free(r->inner);
     r->inner = copy;
     return true;
@@ -107,7 +107,7 @@ static bool open_record(const char *path, const char *log, GError **error)
     record->image.ops = &record_ops;
     record->image.name = g_strdup(path);
     record->image.size_bytes = size;
-    record->inner = uv_image_new_memory(path, bytes, size);
+    record->inner = memory_image_new(path, bytes, size);
     record->log = fopen(log, "w");
     flash = uv_flash_open(&record->image, error);
     if (flash)

@@ -7,6 +7,7 @@
  */
 
 #include "flash-write.h"
+#include "memory-image.h"
 #include "store.h"
 
 #include <string.h>
@@ -109,7 +110,7 @@ static bool put(UvFlash *flash, const char *name, char fill, size_t size)
 static UvImage *new_image(size_t room)
 {
     g_autofree uint8_t *zeros = g_malloc0(BLANK_BYTES);
-    g_autoptr(UvImage) blank = uv_image_new_memory("blank", zeros, BLANK_BYTES);
+    g_autoptr(UvImage) blank = memory_image_new("blank", zeros, BLANK_BYTES);
     g_autoptr(UvFlash) flash = uv_flash_open(blank, NULL);
 
     g_assert_nonnull(flash);
@@ -120,7 +121,7 @@ static UvImage *new_image(size_t room)
     g_assert_true(put(flash, "D", '1', 100));
     g_assert_true(put(flash, "D", '2', size / 2));
     g_assert_true(put(flash, "D", '3', size / 2 - 100));
-    return uv_image_new_memory("image", uv_image_memory(blank), IMAGE_BYTES);
+    return memory_image_new("image", memory_image_bytes(blank), IMAGE_BYTES);
 }
 
 /* The change fails at its n-th step; false when it has fewer steps. */
@@ -129,7 +130,7 @@ static bool fail_at(UvImage *image, unsigned n, unsigned n_failures, const char 
 {
     FailingImage failing = {
         .image = {.ops = &failing_ops, .name = (char *)"failing"},
-        .inner = uv_image_new_memory("inner", uv_image_memory(image), image->size_bytes),
+        .inner = memory_image_new("inner", memory_image_bytes(image), image->size_bytes),
         .n_failures = n_failures};
     failing.image.size_bytes = image->size_bytes;
     g_autoptr(UvFlash) flash = uv_flash_open(&failing.image, NULL);

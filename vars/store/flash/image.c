@@ -14,11 +14,6 @@ typedef struct {
     int fd; /* borrowed */
 } FdImage;
 
-typedef struct {
-    UvImage image;
-    uint8_t *bytes;
-} MemoryImage;
-
 static bool fail_errno(UvImage *image, const char *what, uint64_t offset, GError **error)
 {
     const int code = errno;
@@ -105,48 +100,6 @@ UvImage *uv_image_new_fd(int fd, const char *name, GError **error)
         image->size_bytes = end;
     }
     return g_steal_pointer(&image);
-}
-
-static bool memory_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
-{
-    memcpy(bytes, ((MemoryImage *)image)->bytes + offset, size);
-    return true;
-}
-
-static bool memory_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
-                         GError **error)
-{
-    memcpy(((MemoryImage *)image)->bytes + offset, bytes, size);
-    return true;
-}
-
-static bool memory_flush(UvImage *image, GError **error)
-{
-    return true;
-}
-
-static void memory_free(UvImage *image)
-{
-    g_free(((MemoryImage *)image)->bytes);
-    g_free(image);
-}
-
-UvImage *uv_image_new_memory(const char *name, const void *bytes, size_t size)
-{
-    static const UvImageOps ops = {
-        .read = memory_read, .write = memory_write, .flush = memory_flush, .free = memory_free};
-    MemoryImage *memory = g_new0(MemoryImage, 1);
-
-    memory->image.ops = &ops;
-    memory->image.name = g_strdup(name);
-    memory->image.size_bytes = size;
-    memory->bytes = g_memdup2(bytes, size);
-    return &memory->image;
-}
-
-const uint8_t *uv_image_memory(UvImage *image)
-{
-    return ((MemoryImage *)image)->bytes;
 }
 
 void uv_image_free(UvImage *image)

@@ -3,8 +3,8 @@
 
 /*
  * The bytes of a flash image, wherever they are: a raw file or block device, an export of
- * qemu-storage-daemon, or memory (tests). Reads and writes are whole or fail; what was written is
- * durable after uv_image_flush().
+ * qemu-storage-daemon, or what tests put in their place. Reads and writes are whole or fail; what
+ * was written is durable after uv_image_flush().
  */
 
 #include <glib.h>
@@ -29,9 +29,6 @@ struct UvImage {
 
 /* A file or block device; borrows the descriptor. */
 UvImage *uv_image_new_fd(int fd, const char *name, GError **error);
-/* A copy of `bytes` in memory. */
-UvImage *uv_image_new_memory(const char *name, const void *bytes, size_t size);
-const uint8_t *uv_image_memory(UvImage *image);
 void uv_image_free(UvImage *image);
 
 /* A range outside the image is UV_STORE_ERROR_PARSE (reading) or UV_STORE_ERROR_IO (writing). */
