@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "filelock.h"
+#include "flash-private.h"
 #include "scratch.h"
 #include "storetest.h"
 
@@ -83,9 +84,98 @@ static void test_change_at_the_end_of_a_burst(void)
     scratch_free(dir);
 }
 
+/* The bytes of record `n`'s header become 0xff, as if they had never been written. */
+static void lose_header(const char *dir, FlashStore *flash, guint n)
+{
+    g_autofree char *path = scratch_path(dir, "s.fd");
+    const UvFlashRecord *record = uv_flash_record_at(flash->flash, n);
+    const uint64_t at = uv_flash_layout(flash->flash)->store_offset + record->offset;
+    g_autofree char *erased = g_strnfill(60, '\xff');
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    g_assert_cmpint(pwrite(fd, erased, 60, at), ==, 60);
+    close(fd);
+}
+
+/*
+ * Records behind a header that was never written: looking changes nothing, the first write keeps
+ * the image and reclaims it.
+ */
+static void test_hidden_records(void)
+{
+    char *dir = scratch_new();
+    g_autoptr(GBytes) before = NULL, kept = NULL;
+    StoreTest t;
+
+    make_blank(dir);
+    open_image(&t, dir);
+    store_test_put(&t, "A", "1");
+    store_test_put(&t, "B", "2");
+    store_test_put(&t, "C", "3");
+    g_assert_true(t.store->ops->release(t.store, t.set, NULL));
+    lose_header(dir, (FlashStore *)t.store, 1);
+    store_test_drop(&t);
+    before = scratch_read(dir, "s.fd");
+
+    open_image(&t, dir);
+    store_test_expect(&t, "A", "1");
+    store_test_expect(&t, "C", NULL);
+    g_assert_null(t.store->read_only_reason);
+    g_assert_true(store_test_warned(&t, "records that do not count"));
+    g_assert_false(scratch_exists(dir, ".uefivarsfs/s.fd.before-load"));
+    store_test_put(&t, "D", "4");
+    g_assert_true(store_test_warned(&t, "reclaimed; records"));
+    g_assert_false(store_test_warned(&t, "records that do not count"));
+    store_test_put(&t, "E", "5");
+    store_test_drop(&t);
+    kept = scratch_read(dir, ".uefivarsfs/s.fd.before-load");
+    g_assert_true(g_bytes_equal(before, kept));
+
+    open_image(&t, dir);
+    g_assert_cmpuint(t.store->warnings->len, ==, 0);
+    store_test_expect(&t, "A", "1");
+    store_test_expect(&t, "D", "4");
+    store_test_expect(&t, "E", "5");
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
+/* Whatever begins the free area is reclaimed. */
+static void test_free_area_not_erased(void)
+{
+    char *dir = scratch_new();
+    g_autofree char *path = scratch_path(dir, "s.fd");
+    StoreTest t;
+
+    make_blank(dir);
+    open_image(&t, dir);
+    store_test_put(&t, "A", "1");
+    g_assert_true(t.store->ops->release(t.store, t.set, NULL));
+    FlashStore *flash = (FlashStore *)t.store;
+    const uint64_t at = uv_flash_layout(flash->flash)->store_offset + flash->flash->scan.end;
+    store_test_drop(&t);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    g_assert_cmpint(pwrite(fd, "\x12\x34garbage", 9, at), ==, 9);
+    close(fd);
+
+    open_image(&t, dir);
+    g_assert_null(t.store->read_only_reason);
+    g_assert_true(store_test_warned(&t, "a write was not finished"));
+    store_test_put(&t, "B", "2");
+    store_test_drop(&t);
+    open_image(&t, dir);
+    g_assert_cmpuint(t.store->warnings->len, ==, 0);
+    store_test_expect(&t, "A", "1");
+    store_test_expect(&t, "B", "2");
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store-flash/change-at-the-end-of-a-burst", test_change_at_the_end_of_a_burst);
+    g_test_add_func("/store-flash/hidden-records", test_hidden_records);
+    g_test_add_func("/store-flash/free-area-not-erased", test_free_area_not_erased);
     return g_test_run();
 }

@@ -199,7 +199,7 @@ static void choose_visible(Scanner *s)
     }
 }
 
-/* Looks like a record that had been finished: then what is before it was no torn append. */
+/* Looks like a record that had been finished. */
 static bool finished_record_at(Scanner *s, size_t offset)
 {
     RecordHeader h;
@@ -216,34 +216,33 @@ static bool finished_record_at(Scanner *s, size_t offset)
            uv_read_bytes(&reader, h.data_bytes);
 }
 
-/* What is behind the last finished record: erased, torn, or damaged. */
-static void judge_tail(Scanner *s)
+/* Records whose writing never got as far as a state; those at the end are taken away. */
+static void drop_unwritten(UvFlashScan *scan)
 {
-    GArray *records = s->scan->records;
-    size_t tail = s->scan->end;
+    GArray *records = scan->records;
 
     while (records->len > 0) {
         const UvFlashRecord *last = &g_array_index(records, UvFlashRecord, records->len - 1);
         if (last->state != UV_FLASH_STATE_NONE)
             break;
-        tail = last->offset;
+        scan->end = last->offset;
         g_array_set_size(records, records->len - 1);
     }
-    s->scan->end = tail;
+    for (guint i = 0; i < records->len; i++)
+        scan->torn |= g_array_index(records, UvFlashRecord, i).state == UV_FLASH_STATE_NONE;
+}
+
+/* What is behind the last finished record: erased, or something that is to be reclaimed. */
+static void judge_tail(Scanner *s)
+{
+    const size_t tail = s->scan->end;
+
     if (s->scan->damage || uv_bytes_are(s->store + tail, s->store_bytes - tail, 0xff))
         return;
     s->scan->torn = true;
-    if (s->store_bytes - tail >= 4) {
-        UvReader reader;
-        uv_reader_init(&reader, s->store + tail, 4);
-        const uint16_t id = uv_read_u16(&reader);
-        const uint8_t state = uv_read_u8(&reader);
-        if ((id != UV_FLASH_RECORD_ID && id != 0xffff) || state != UV_FLASH_STATE_NONE)
-            note_damage(s, tail, "neither a record nor erased");
-    }
-    for (size_t at = tail + 4; at < s->store_bytes; at += 4) {
+    for (size_t at = tail + 4; at < s->store_bytes && !s->scan->hidden_at; at += 4) {
         if (finished_record_at(s, at))
-            note_damage(s, tail, "something that is no record, and records behind it");
+            s->scan->hidden_at = at;
     }
 }
 
@@ -265,6 +264,7 @@ void uv_flash_scan(const uint8_t *store, size_t store_bytes, bool authenticated,
     while (ret_scan->end < store_bytes && scan_record(&s, ret_scan->end))
         ;
     choose_visible(&s);
+    drop_unwritten(ret_scan);
     judge_tail(&s);
 }
 

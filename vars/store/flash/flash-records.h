@@ -13,11 +13,13 @@
  *                                          0x3d, 0x3c deleted
  *
  * The log ends where no record starts. Whatever is not 0xff after that is a torn append, and so is
- * a last record in state 0xff: edk2 reclaims before it writes again. A record in state 0xff has no
- * name and no data for edk2, so the next one may start right after its header.
+ * a record in state 0xff: edk2 reclaims before it writes again, and so do we. A record in state
+ * 0xff has no name and no data for edk2, so the next one may start right after its header. Records
+ * may lie behind the end (their predecessor's header never got to the disk, or was spoilt): edk2
+ * does not see them, and a reclaim drops them.
  *
- * What edk2's writes cannot have made (an unknown state, a record that ends outside the store, a
- * further record after the end) is damage: such a store is served, but never written.
+ * What edk2's writes cannot have made (an unknown state, a record that ends outside the store) is
+ * damage: such a store is served, but never written.
  */
 
 #include "variable.h"
@@ -43,7 +45,8 @@ typedef struct {
     GHashTable *visible; /* the visible record's index, by its variable (borrowed) */
     guint leftovers;     /* records that hold a variable and are not visible */
     uint32_t end;        /* where the next record goes */
-    bool torn;           /* bytes behind the end: reclaim first */
+    bool torn;           /* bytes behind the end, or an unwritten record: reclaim first */
+    uint32_t hidden_at;  /* a finished record behind the end; 0: none */
     bool halfway; /* a variable is one in transition, which few but edk2 and we read: reclaim first
                    */
     char *damage; /* what is wrong, with the offset in the file; NULL: nothing */

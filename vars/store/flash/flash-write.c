@@ -105,6 +105,11 @@ bool uv_flash_unfinished(const UvFlash *flash)
     return flash->scan.torn || flash->scan.halfway || flash->ftw.pending;
 }
 
+uint64_t uv_flash_hidden_at(const UvFlash *flash)
+{
+    return flash->scan.hidden_at ? flash->layout.store_offset + flash->scan.hidden_at : 0;
+}
+
 GPtrArray *uv_flash_variables(const UvFlash *flash)
 {
     return uv_flash_scan_variables(&flash->scan);

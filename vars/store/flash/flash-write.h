@@ -48,6 +48,9 @@ const UvFlashLayout *uv_flash_layout(const UvFlash *flash);
 const char *uv_flash_damage(const UvFlash *flash);
 /* Left behind by a crash: reclaimed before the next change. */
 bool uv_flash_unfinished(const UvFlash *flash);
+/* Where in the image records lie that neither the firmware nor we see, and that the next change
+ * drops; 0: there are none. */
+uint64_t uv_flash_hidden_at(const UvFlash *flash);
 GPtrArray *uv_flash_variables(const UvFlash *flash);
 /* What the variable store can hold, in bytes of records. */
 size_t uv_flash_capacity_bytes(const UvFlash *flash);

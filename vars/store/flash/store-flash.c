@@ -17,6 +17,9 @@
 #define LOAD_TRIES 5
 #define COPY_CHUNK (1024u * 1024)
 
+/* How the warning begins that the first write takes back. */
+#define HIDDEN "records that do not count, "
+
 static FlashStore *flash_store(UvStore *store)
 {
     return (FlashStore *)store;
@@ -58,8 +61,15 @@ static void describe(FlashStore *f)
 
     f->store.capacity_bytes = uv_flash_capacity_bytes(f->flash);
     f->store.keeps_certdb = uv_flash_layout(f->flash)->authenticated;
+    uv_store_unwarn(&f->store, HIDDEN);
     if (damage)
         uv_store_warn(&f->store, "damaged, so not written: %s", damage);
+    else if (uv_flash_hidden_at(f->flash))
+        uv_store_warn(&f->store,
+                      HIDDEN "offset 0x%" PRIx64
+                             ": behind the end of the log, so the firmware does "
+                             "not see them either; the first write keeps the image and reclaims it",
+                      uv_flash_hidden_at(f->flash));
     else if (uv_flash_unfinished(f->flash))
         uv_store_warn(&f->store, "a write was not finished; recovered as the firmware would");
     uv_store_flash_look_for_holder(f);
@@ -122,33 +132,6 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
     *ret_variables = uv_flash_variables(f->flash);
     uv_meta_load(store->folder, *ret_variables, store->identity.mtime_ns);
     return true;
-}
-
-static bool wrote(FlashStore *f, bool ok)
-{
-    uv_store_flash_remember(f);
-    if (ok)
-        f->store.generation++;
-    f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
-    f->times_at_us = f->quiet_at_us;
-    f->settle_at_us = f->quiet_at_us - QUIET_US + SETTLE_US;
-    return ok;
-}
-
-static bool flash_apply(UvStore *store, const UvChange *change, GError **error)
-{
-    FlashStore *f = flash_store(store);
-
-    if (!uv_change_touches_nv(change))
-        return true;
-    return uv_store_flash_begin(f, error) && wrote(f, uv_flash_apply(f->flash, change, error));
-}
-
-static bool flash_replace(UvStore *store, const UvVarset *set, GError **error)
-{
-    FlashStore *f = flash_store(store);
-
-    return uv_store_flash_begin(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
 }
 
 static void flash_touch(UvStore *store, const UvVariable *variable)
@@ -290,6 +273,64 @@ static bool flash_keep_before_load(UvStore *store, GError **error)
         uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
     close(fd);
     return ok;
+}
+
+/* What a reclaim would drop is kept first: it may be all that is left of somebody's variables. */
+static bool keep_hidden(FlashStore *f, GError **error)
+{
+    const uint64_t hidden_at = uv_flash_hidden_at(f->flash);
+
+    if (!hidden_at)
+        return true;
+    if (!flash_keep_before_load(&f->store, error))
+        return false;
+    f->kept_hidden_at = hidden_at;
+    return true;
+}
+
+static void say_reclaimed(FlashStore *f)
+{
+    uv_store_unwarn(&f->store, HIDDEN);
+    uv_store_warn(&f->store,
+                  "reclaimed; records behind the end of the log (offset 0x%" PRIx64
+                  ") are gone from "
+                  "it, the image as it was is %s",
+                  f->kept_hidden_at, uv_folder_path(f->store.folder, UV_FILE_BEFORE_LOAD));
+    f->kept_hidden_at = 0;
+}
+
+static bool wrote(FlashStore *f, bool ok)
+{
+    uv_store_flash_remember(f);
+    if (ok)
+        f->store.generation++;
+    if (ok && f->kept_hidden_at)
+        say_reclaimed(f);
+    f->quiet_at_us = g_get_monotonic_time() + QUIET_US;
+    f->times_at_us = f->quiet_at_us;
+    f->settle_at_us = f->quiet_at_us - QUIET_US + SETTLE_US;
+    return ok;
+}
+
+static bool begin_write(FlashStore *f, GError **error)
+{
+    return uv_store_flash_begin(f, error) && keep_hidden(f, error);
+}
+
+static bool flash_apply(UvStore *store, const UvChange *change, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    if (!uv_change_touches_nv(change))
+        return true;
+    return begin_write(f, error) && wrote(f, uv_flash_apply(f->flash, change, error));
+}
+
+static bool flash_replace(UvStore *store, const UvVarset *set, GError **error)
+{
+    FlashStore *f = flash_store(store);
+
+    return begin_write(f, error) && wrote(f, uv_flash_replace(f->flash, set, error));
 }
 
 static void flash_free(UvStore *store)

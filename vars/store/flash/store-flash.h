@@ -42,10 +42,11 @@ struct FlashStore {
     bool asked_read_only;
     UvImage *image; /* owned */
     UvFlash *flash;
-    int lock_fd;          /* the lock file, while locked; -1 */
-    int64_t quiet_at_us;  /* when the burst is over; 0: no burst */
-    int64_t settle_at_us; /* when the last deletion is made durable; 0: it is */
-    int64_t times_at_us;  /* when the variables' times are to be kept; 0: they are */
+    int lock_fd;             /* the lock file, while locked; -1 */
+    uint64_t kept_hidden_at; /* of records that the write under way drops: the image was kept */
+    int64_t quiet_at_us;     /* when the burst is over; 0: no burst */
+    int64_t settle_at_us;    /* when the last deletion is made durable; 0: it is */
+    int64_t times_at_us;     /* when the variables' times are to be kept; 0: they are */
 };
 
 UvStore *uv_store_flash_new(UvFolder *folder /* takes ownership */, const UvStoreOptions *options,
