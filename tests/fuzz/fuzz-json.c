@@ -22,13 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GBytes) text = NULL, text_again = NULL;
     g_autoptr(GError) error = NULL;
 
-    variables = uv_json_parse("fuzz", (const char *)data, size, &error);
+    variables = uv_json_parse("fuzz", (const char *)data, size, NULL, &error);
     g_assert_true(!variables == !!error);
     if (!variables)
         return 0;
     set = set_of(variables);
     text = uv_json_format(set);
-    again = uv_json_parse("again", g_bytes_get_data(text, NULL), g_bytes_get_size(text), &error);
+    again =
+        uv_json_parse("again", g_bytes_get_data(text, NULL), g_bytes_get_size(text), NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(again->len, ==, variables->len);
     set_again = set_of(again);

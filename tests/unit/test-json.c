@@ -13,7 +13,7 @@
 
 static GPtrArray *parse(const char *text, GError **error)
 {
-    return uv_json_parse("x.json", text, strlen(text), error);
+    return uv_json_parse("x.json", text, strlen(text), NULL, error);
 }
 
 static GPtrArray *parse_ok(const char *text)
@@ -90,7 +90,8 @@ static void test_refused(void)
         {STORE("") STORE(""), "x.json:1:32:", "nothing after"},
         {"{\"version\": 2, \"variables\": [],}", "x.json:1:", "expected"},
         {"{\"version\": 2,\n  \"more\": 1, \"variables\": []}", "x.json:2:11:", "'more'"},
-        {"{\"version\": 2, \"version\": 2, \"variables\": []}", "x.json:1:16:", "version: expected each member once"},
+        {"{\"version\": 2, \"version\": 2, \"variables\": []}",
+         "x.json:1:16:", "version: expected each member once"},
         {"{/* */\"version\": 2, \"variables\": []}", "x.json:1:2:", "double quotes"},
         {"{\"version\": 2 # \n, \"variables\": []}", "x.json:1:15:", "',' or"},
         {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "x.json:1:1:", "'{'"},
@@ -103,8 +104,11 @@ static void test_refused(void)
         {STORE(VARIABLE("\n\"attr\": 7, \"data\": 12")), "x.json:2:20:", "string"},
         {STORE(VARIABLE("\n\"attr\": -1, \"data\": \"\"")), "x.json:2:9:", "attributes"},
         {STORE(VARIABLE("\n\"attr\": 4294967303, \"data\": \"\"")), "x.json:2:9:", "attributes"},
-        {STORE(VARIABLE("\n\"attr\": 6, \"data\": \"\"")), "x.json:2:9:", "non-volatile"},
-        {STORE(VARIABLE("\n\"attr\": 71, \"data\": \"\"")), "x.json:2:9:", "non-volatile"},
+        {STORE(VARIABLE("\n\"attr\": 71, \"data\": \"\"")), "x.json:2:9:", "bit 6"},
+        {STORE(VARIABLE("\n\"attr\": 6, \"data\": \"0\"")), "x.json:2:20:", "even"},
+        {STORE(
+             VARIABLE("\"attr\": 6, \"data\": \"\"") ",\n" VARIABLE("\"attr\": 7, \"data\": \"\"")),
+         "x.json:2:1:", "second"},
         {STORE(VARIABLE("\n\"attr\": true, \"data\": \"\"")), "x.json:2:9:", "number"},
         {STORE(VARIABLE("\n\"attr\": null, \"data\": \"\"")), "x.json:2:9:", "number"},
         {STORE(VARIABLE("\"attr\": 39, \"data\": \"\",\n\"time\": \"00\"")),
@@ -185,13 +189,34 @@ static void test_every_prefix(void)
 
     for (size_t n = 1; n < strlen(text); n++) {
         g_autofree char *part = g_memdup2(text, n); /* no NUL behind it */
-        g_assert_null(uv_json_parse("x", part, n, NULL));
+        g_assert_null(uv_json_parse("x", part, n, NULL, NULL));
     }
+}
+
+/* As QEMU's and virt-firmware's loaders take it; the rest of the store counts. */
+static void test_volatile(void)
+{
+    static const char text[] =
+        STORE("{\"name\": \"B\", \"guid\": \"" GUID
+              "\", \"attr\": 6, \"data\": \"01\"}, " VARIABLE("\"attr\": 7, \"data\": \"02\""));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) variables = NULL;
+    unsigned left_out = 9;
+
+    variables = uv_json_parse("x.json", text, strlen(text), &left_out, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(variables->len, ==, 1);
+    g_assert_cmpuint(left_out, ==, 1);
+    g_assert_true(uv_variable_is_nv(variables->pdata[0]));
+    g_clear_pointer(&variables, g_ptr_array_unref);
+    variables = uv_json_parse("x.json", "", 0, &left_out, &error);
+    g_assert_cmpuint(left_out, ==, 0);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/json/volatile", test_volatile);
     g_test_add_func("/json/empty", test_empty);
     g_test_add_func("/json/fields", test_fields);
     g_test_add_func("/json/timestamp", test_timestamp);

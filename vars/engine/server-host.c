@@ -254,13 +254,14 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
     g_autoptr(GError) error = NULL;
     gsize size;
     const char *text = g_bytes_get_data(frame->payload, &size);
+    unsigned left_out;
 
     if (server->session_alive) {
         reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EBUSY, "a guest is connected");
         return;
     }
     uv_server_refresh(server);
-    g_autoptr(GPtrArray) variables = uv_json_parse("store.json", text, size, &error);
+    g_autoptr(GPtrArray) variables = uv_json_parse("store.json", text, size, &left_out, &error);
     if (!variables) {
         reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, error->message);
         return;
@@ -270,6 +271,9 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
         return;
     }
     uv_log_limited(&server->events, LOG_INFO, "the store was replaced by the host");
+    if (left_out > 0)
+        uv_log_limited(&server->events, LOG_NOTICE,
+                       "volatile variables (%u) in what the host wrote are left out", left_out);
     reply_outcome(conn, frame, EFI_SUCCESS, 0, NULL);
 }
 

@@ -26,6 +26,7 @@ typedef struct {
     size_t size;
     JsonObject *object; /* being read */
     size_t index;       /* of it, in the order in which they begin: the store, its variables */
+    unsigned left_out;  /* volatile variables */
     GError **error;
 } Loader;
 
@@ -157,8 +158,8 @@ static bool read_attributes(Loader *loader, uint32_t *ret_attributes)
         return false;
     if (value < 0 || value > EFI_VARIABLE_ATTRIBUTES_MASK)
         return fail_member(loader, "attr", "attributes that UEFI knows (at most 127)");
-    if (!(value & EFI_VARIABLE_NON_VOLATILE) || (value & EFI_VARIABLE_APPEND_WRITE))
-        return fail_member(loader, "attr", "a non-volatile variable (bit 0 set, bit 6 clear)");
+    if (value & EFI_VARIABLE_APPEND_WRITE)
+        return fail_member(loader, "attr", "attributes of a variable (bit 6 is none)");
     *ret_attributes = value;
     return true;
 }
@@ -219,7 +220,7 @@ static GPtrArray *read_variables(Loader *loader, JsonArray *array)
 
     for (guint i = 0; i < json_array_get_length(array); i++) {
         JsonNode *node = json_array_get_element(array, i);
-        UvVariable *variable;
+        g_autoptr(UvVariable) variable = NULL;
 
         if (!JSON_NODE_HOLDS_OBJECT(node)) {
             fail_member(loader, "variables", "objects only in 'variables'");
@@ -230,12 +231,15 @@ static GPtrArray *read_variables(Loader *loader, JsonArray *array)
         variable = read_variable(loader);
         if (!variable)
             return NULL;
-        g_ptr_array_add(variables, variable);
         if (uv_varset_lookup(seen, &variable->guid, variable->name)) {
             fail_member(loader, NULL, "no second variable of this name and GUID");
             return NULL;
         }
         uv_varset_put(seen, variable);
+        if (uv_variable_is_nv(variable))
+            g_ptr_array_add(variables, g_steal_pointer(&variable));
+        else
+            loader->left_out++;
     }
     return g_steal_pointer(&variables);
 }
@@ -282,14 +286,18 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
-GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, GError **error)
+GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, unsigned *ret_left_out,
+                         GError **error)
 {
     Loader loader = {.name = name, .text = text, .size = size, .error = error};
+    GPtrArray *variables;
     g_autoptr(JsonParser) parser = NULL;
     g_autoptr(GError) parse_error = NULL;
     UvJsonFault fault;
     JsonNode *root;
 
+    if (ret_left_out)
+        *ret_left_out = 0;
     if (is_blank(text, size))
         return g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
     if (!uv_json_check(&uv_json_store, text, size, &fault)) {
@@ -308,7 +316,10 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, GError
         fail_at(&loader, 0, "an object ('{')");
         return NULL;
     }
-    return read_store(&loader, root);
+    variables = read_store(&loader, root);
+    if (variables && ret_left_out)
+        *ret_left_out = loader.left_out;
+    return variables;
 }
 
 static void append_hex(GString *out, const char *key, const void *bytes, size_t size)

@@ -202,7 +202,14 @@ static GPtrArray *variables_of(const UvVarset *set)
 
 static GPtrArray *parse(JsonStore *json, const void *text, size_t size, GError **error)
 {
-    return uv_json_parse(uv_folder_path(json->store.folder, UV_FILE_STORE), text, size, error);
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
+    unsigned left_out;
+    GPtrArray *variables = uv_json_parse(name, text, size, &left_out, error);
+
+    if (variables && left_out > 0)
+        uv_store_warn(&json->store, "%s: left out what no store keeps: volatile variables (%u)",
+                      name, left_out);
+    return variables;
 }
 
 /* NULL without an error: the records are not ours. */
