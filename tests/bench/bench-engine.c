@@ -97,7 +97,7 @@ static GBytes *frame(uint16_t type, const void *payload, size_t size)
 {
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, UV_FRAME_MM_MAX + UV_WIRE_HEADER_BYTES);
+    uv_writer_init(&writer, UV_WIRE_MM_MAX + UV_WIRE_HEADER_BYTES);
     uv_write_u32(&writer, size);
     uv_write_u16(&writer, type);
     uv_write_u16(&writer, 0);
@@ -109,7 +109,7 @@ static GBytes *frame(uint16_t type, const void *payload, size_t size)
 /* The EFI status of an MM variable message, or 0. */
 static uint64_t call(int fd, GBytes *request)
 {
-    static uint8_t reply[UV_FRAME_MM_MAX + 64];
+    static uint8_t reply[UV_WIRE_MM_MAX + 64];
     uint32_t size;
     uint64_t status = 0;
     gsize length;

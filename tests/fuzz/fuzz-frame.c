@@ -17,7 +17,7 @@
 
 static uint32_t cap(uint16_t type, void *data)
 {
-    return type == UV_WIRE_LOAD ? UV_FRAME_BLOB_MAX : UV_FRAME_MM_MAX;
+    return type == UV_WIRE_LOAD ? UV_WIRE_BLOB_MAX : UV_WIRE_MM_MAX;
 }
 
 /* false: nothing more will come. */

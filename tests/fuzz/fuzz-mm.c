@@ -11,6 +11,7 @@
 
 #include "mm.h"
 #include "uv-limits.h"
+#include "wire.h"
 
 #include <stdlib.h>
 
@@ -71,7 +72,7 @@ static GBytes *session_of(const UvService *service)
 {
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(service, &writer);
     return uv_writer_steal(&writer);
 }

@@ -12,6 +12,7 @@
 
 #include "service.h"
 #include "uv-limits.h"
+#include "wire.h"
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -38,7 +39,7 @@ static GBytes *write_session(const UvService *service)
 {
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(service, &writer);
     return uv_writer_steal(&writer);
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "digest.h"
-#include "uv-limits.h"
 #include "variable-codec.h"
+#include "wire.h"
 
 #define MAGIC "UVSTATE" /* with its NUL: eight bytes */
 #define VERSION 1u
@@ -20,7 +20,7 @@ static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *ses
     const void *session_data = g_bytes_get_data(session, &session_bytes);
     uint32_t count = 0;
 
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX - HEADER_BYTES);
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX - HEADER_BYTES);
     uv_write_u64(&writer, generation);
     uv_write_u32(&writer, 0);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
@@ -45,7 +45,7 @@ GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session
         return NULL;
     const void *data = g_bytes_get_data(body, &size);
     uv_digest_of(data, size, &digest);
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_write_bytes(&writer, MAGIC, 8);
     uv_write_u32(&writer, VERSION);
     uv_write_u32(&writer, size);

@@ -20,7 +20,7 @@ typedef struct {
     GBytes *session;
 } UvBlob;
 
-/* NULL if it would be larger than UV_FRAME_BLOB_MAX. */
+/* NULL if it would be larger than UV_WIRE_BLOB_MAX. */
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session);
 /* NULL with an error (G_FILE_ERROR_INVAL) that says what is wrong. */
 UvBlob *uv_blob_decode(GBytes *bytes, GError **error);

@@ -204,7 +204,7 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
         server->holds_store = true;
     if (!somebody_listens(server))
         return;
-    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     write_head(server, &writer);
     const size_t count_at = uv_writer_size(&writer);
     uv_write_u32(&writer, 0);
@@ -224,7 +224,7 @@ void uv_events_touched(UvServer *server, const UvVariable *variable)
 
     if (!name || !somebody_listens(server))
         return;
-    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     write_head(server, &writer);
     uv_write_u32(&writer, 1);
     uv_write_u8(&writer, true);

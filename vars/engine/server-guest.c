@@ -18,7 +18,7 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *data)
 
     switch (type) {
     case UV_WIRE_HELLO:
-        return UV_FRAME_HELLO_MAX;
+        return UV_WIRE_HELLO_MAX;
     case UV_WIRE_RESET:
     case UV_WIRE_ACQUIRE:
     case UV_WIRE_BYE:
@@ -30,7 +30,7 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *data)
     }
     if (conn->kind == UV_CONN_PENDING)
         return UNGREETED_MAX;
-    return type == UV_WIRE_LOAD ? UV_FRAME_BLOB_MAX : UV_FRAME_MM_MAX;
+    return type == UV_WIRE_LOAD ? UV_WIRE_BLOB_MAX : UV_WIRE_MM_MAX;
 }
 
 static bool decode_hello(GBytes *payload, UvHello *hello)

@@ -206,7 +206,7 @@ static void handle_snapshot(UvConn *conn, const UvFrame *frame)
     uint32_t count = 0;
 
     uv_server_refresh(server);
-    uv_writer_init(&writer, 2 * UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     uv_write_u32(&writer, uv_events_state(server));
     uv_events_write_usage(server, &writer);
     uv_events_write_identity(server, &writer);

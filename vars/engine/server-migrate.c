@@ -21,7 +21,7 @@ static GBytes *encode(UvServer *server)
 {
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, UV_FRAME_BLOB_MAX);
+    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(server->service, &writer);
     g_autoptr(GBytes) session = uv_writer_steal(&writer);
     return session ? uv_blob_encode(uv_service_variables(server->service),

@@ -85,7 +85,7 @@ static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
 
     g_queue_remove(&server->pending, conn);
     conn->kind = UV_CONN_GUEST;
-    uv_frame_io_read_ahead(conn->io, UV_WIRE_HEADER_BYTES + UV_FRAME_MM_MAX);
+    uv_frame_io_read_ahead(conn->io, UV_WIRE_HEADER_BYTES + UV_WIRE_MM_MAX);
     server->guest = conn;
     if (old)
         uv_conn_close(old);

@@ -28,11 +28,6 @@
 /* A guest's name; leaves room for "_VARS.qcow2" and the sidecars' suffixes in a file name. */
 #define UV_GUEST_NAME_MAX 200u
 
-/* Frames of the wire protocol. */
-#define UV_FRAME_MM_MAX (UV_MM_BUFFER_MAX + 64u)
-#define UV_FRAME_BLOB_MAX (16u * 1024 * 1024)
-#define UV_FRAME_HELLO_MAX (48u + 255u)
-
 /* What is written to a view at once: a profile's worth of keys, or Microsoft's largest update. */
 #define UV_VIEW_FRAME_MAX (1024u * 1024)
 

@@ -40,6 +40,7 @@
 #define UV_WIRE_MM_MAX (65536u + 64u)
 #define UV_WIRE_BLOB_MAX (16u * 1024 * 1024)
 #define UV_WIRE_NAME_MAX 255u
+#define UV_WIRE_HELLO_MAX (48u + UV_WIRE_NAME_MAX)
 
 /* ERROR codes. */
 #define UV_WIRE_E_MALFORMED 1u    /* the frame or its payload; the connection is closed */
