@@ -193,9 +193,7 @@ static void deliver_outcome(FsCall *call, FsGuest *guest)
         g_autofree char *reason = NULL;
         call->error = fs_outcome_parse(call->reply, &reason);
         if (guest && call->error && call->type != UV_HOST_TOUCH) {
-            g_free(guest->live->last_reason);
-            guest->live->last_reason =
-                reason ? g_steal_pointer(&reason) : g_strdup(g_strerror(call->error));
+            fs_guest_refused(guest, reason ? reason : g_strerror(call->error));
         }
     }
     ((FsContinue)call->go_on)(guest, call->error, call->data);
@@ -272,7 +270,8 @@ static void submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWrite
 {
     g_autoptr(GBytes) payload = uv_writer_steal(writer);
     if (!payload) {
-        go_on(guest, EFBIG, data);
+        fs_guest_refused(guest, "larger than a request may be");
+        go_on(guest, EINVAL, data);
         return;
     }
     FsCall *call = call_new(guest, request, type, payload);
@@ -305,7 +304,7 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
     gsize size = 0;
     const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_writer_init(&writer, UV_HOST_SET_MAX);
     uv_write_u32(&writer, flags);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
@@ -319,7 +318,7 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
 {
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
     submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
@@ -331,7 +330,7 @@ void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_
     gsize size;
     const void *bytes = g_bytes_get_data(json, &size);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    uv_writer_init(&writer, UV_HOST_IMPORT_MAX);
     uv_write_bytes(&writer, bytes, size);
     submit_outcome(guest, request, UV_HOST_IMPORT, &writer, false, go_on, data);
 }

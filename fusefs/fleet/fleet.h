@@ -162,6 +162,8 @@ void fs_guest_prepared(FsGuest *guest, const GError *failure);
 void fs_guest_store_changed(FsGuest *guest);
 /* rmdir: ENOTEMPTY, EBUSY (a guest is connected), or the guest is gone. */
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
+/* Something was refused here, before an engine was asked. */
+void fs_guest_refused(FsGuest *guest, const char *reason);
 /* Reason of the last refusal (SET, IMPORT), for status.json and the log; borrowed, may be NULL. */
 const char *fs_guest_last_reason(const FsGuest *guest);
 /* Why the last engine could not start; borrowed, NULL if none failed. */

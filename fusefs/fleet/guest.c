@@ -269,6 +269,14 @@ uint32_t fs_guest_state(const FsGuest *guest)
     return guest->live && guest->live->engine ? guest->live->state : 0;
 }
 
+void fs_guest_refused(FsGuest *guest, const char *reason)
+{
+    FsLive *live = guest_live(guest);
+
+    g_free(live->last_reason);
+    live->last_reason = g_strdup(reason);
+}
+
 const char *fs_guest_last_reason(const FsGuest *guest)
 {
     return guest->live ? guest->live->last_reason : NULL;

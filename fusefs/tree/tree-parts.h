@@ -26,7 +26,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
 /* The replica changed: the kernel is told if it knows something else. */
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry);
 /* 0, or the errno of a content that is not even tried: attributes and data. */
-int fs_variable_check(const FsTree *tree, GBytes *content);
+int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
 bool fs_variable_default_immutable(const FsTree *tree, const char *name);
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
 void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);

@@ -21,11 +21,10 @@
 #include "hash.h"
 #include "names.h"
 #include "tree-parts.h"
+#include "wire.h"
 
 #define ATTRIBUTES_BYTES 4
 #define ATTRIBUTES_MASK 0x7fu
-/* More than any variable, with its authentication descriptor. */
-#define CONTENT_MAX (128 * 1024 + ATTRIBUTES_BYTES)
 
 /* Attributes */
 
@@ -226,7 +225,13 @@ static void variable_read(FsOp *op)
 
 /* Writing */
 
-int fs_variable_check(const FsTree *tree, GBytes *content)
+static int refuse(FsGuest *guest, const char *reason)
+{
+    fs_guest_refused(guest, reason);
+    return EINVAL;
+}
+
+int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
 {
     gsize size;
     const void *bytes = g_bytes_get_data(content, &size);
@@ -235,12 +240,18 @@ int fs_variable_check(const FsTree *tree, GBytes *content)
 
     uv_reader_init(&reader, bytes, size);
     attributes = uv_read_u32(&reader);
-    if (reader.failed || size > CONTENT_MAX || attributes & ~ATTRIBUTES_MASK) {
-        return EINVAL;
+    if (size > UV_HOST_CONTENT_MAX) {
+        return refuse(guest, "more than 65536 bytes behind the attributes");
+    }
+    if (reader.failed) {
+        return refuse(guest, "shorter than the four bytes of attributes");
+    }
+    if (attributes & ~ATTRIBUTES_MASK) {
+        return refuse(guest, "an unknown attribute");
     }
     if (tree->options->view == FS_VIEW_GUEST && size > ATTRIBUTES_BYTES &&
         !(attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
-        return EINVAL; /* as the guest's OS would be told */
+        return refuse(guest, "not a variable that the guest's OS could write");
     }
     return 0;
 }
@@ -272,7 +283,7 @@ static void variable_write(FsOp *op)
     FsHandle *handle = op->handle;
     bool goes_on =
         op->offset > 0 && (off_t)op->offset == handle->write_end && !(op->file.flags & O_APPEND);
-    int error = goes_on ? EFBIG : fs_variable_check(op->tree, op->content);
+    int error = goes_on ? EFBIG : fs_variable_check(op->tree, op->node->guest, op->content);
 
     if (op->node->gone) {
         error = EIO;

@@ -320,7 +320,7 @@ static void rename_ready(FsOp *op)
         fs_node_hold(staging);
         op->mtime_ns = fs_staging_mtime(staging);
         op->content = fs_staging_content(staging);
-        error = fs_variable_check(op->tree, op->content);
+        error = fs_variable_check(op->tree, op->node->guest, op->content);
         if (error) {
             fs_op_error(op, error);
         } else {

@@ -37,6 +37,18 @@ class Host(EngineTest):
         self.addCleanup(silent.close)
         self.assert_error(p.E_STATE, silent.snapshot)
 
+    def test_a_request_that_is_too_large(self):
+        """It is refused, and neither the connection nor what others asked on it is lost."""
+        name = f"T-{p.TEST}"
+        for size in (65541, 70000, 131072, 131076, 1 << 20):
+            outcome = self.h.set(name, b"\7\0\0\0" + bytes(size - 4))
+            self.assertEqual(outcome.status, p.INVALID_PARAMETER, size)
+            self.assertIn("large", outcome.reason)
+        self.assert_error(p.E_MALFORMED, self.h.request, p.HOST_STATUS, bytes(9000))
+        self.assertEqual(self.h.touch(name + "x" * 9000, 1).errno, errno.EINVAL)
+        self.assertEqual(self.h.import_(b" " * (17 << 20)).errno, errno.EINVAL)
+        self.assertEqual(self.h.set(name, b"\7\0\0\0x").status, p.SUCCESS)
+
     def test_guest_types_are_refused(self):
         for type_ in (p.HELLO, p.MM, p.BYE, 0x5F):
             self.assert_error(p.E_UNKNOWN_TYPE, self.h.request, type_, b"x")

@@ -5,6 +5,7 @@ staging files (semantics, part 3), and both doors seeing each other's writes."""
 
 import errno
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -130,6 +132,39 @@ class Writing(TreeTest):
         put(path, content(b"longer than it was"), os.O_WRONLY)
         self.assertEqual(os.stat(path).st_size, 22)
         self.assertTrue(self.in_list("Test"))
+
+    def test_too_large(self):
+        """Refused with a reason, whatever its size and way, and nobody else notices."""
+        def status():
+            return json.loads((self.mount.guest("vm") / "status.json").read_text())
+        put(self.path("First"), content(b"x"))
+        engine = status()["engine"]["pid"]
+        done, failed = threading.Event(), []
+
+        def others():
+            number = 0
+            while not done.is_set():
+                number += 1
+                try:
+                    put(self.path(f"Other{number % 8}"), content(b"%d" % number))
+                except OSError as error:
+                    failed.append(error)
+        thread = threading.Thread(target=others)
+        thread.start()
+        for size in (65537, 66000, 69905, 70000, 131072, 131073, 1 << 20, 3 << 20):
+            self.fails(errno.EINVAL, put, self.path("Large"), content(bytes(size)))
+            self.assertIn("65536 bytes", status()["last-refusal"])
+            self.fails(errno.EINVAL, put, self.path("Alpha"), content(bytes(size)),
+                       os.O_WRONLY | os.O_APPEND)
+        staged = self.vars / ".Alpha.XyZ123"
+        staged.write_bytes(content(bytes(100000)))
+        self.fails(errno.EINVAL, os.rename, staged, self.path("Alpha"))
+        done.set()
+        thread.join()
+        self.assertEqual(failed, [])
+        self.assertEqual(status()["engine"]["pid"], engine)
+        self.assertEqual(self.path("Alpha").read_bytes(), content(b"alpha"))
+        self.assertFalse(self.in_list("Large"))
 
     def test_refusals(self):
         path = self.path("Alpha")

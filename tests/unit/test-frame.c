@@ -140,6 +140,40 @@ static void test_malformed(void)
     refuse(not_there);
 }
 
+/* What is too large goes by, whatever its size, and the connection stays. */
+static void test_too_large(void)
+{
+    static const uint8_t header[16] = {0xa0, 0x86, 0x12, 0, 2, 0, 0, 0, 7}; /* 1,214,112 bytes */
+    static const uint8_t chunk[1000];
+    g_autoptr(GBytes) small = g_bytes_new_static("abc", 3);
+    UvFrame frame = {.fd = -1};
+    UvFrameResult result = UV_FRAME_NONE;
+    size_t left = 0x1286a0;
+    Pair pair;
+
+    set_up(&pair);
+    uv_frame_io_skip_too_large(pair.near);
+    send_raw(&pair, header, sizeof header);
+    while (left > 0) {
+        const size_t n = MIN(left, sizeof chunk);
+        send_raw(&pair, chunk, n);
+        left -= n;
+        g_assert_cmpint(result, ==, UV_FRAME_NONE);
+        result = uv_frame_io_receive(pair.near, &frame);
+    }
+    while (result == UV_FRAME_NONE)
+        result = uv_frame_io_receive(pair.near, &frame);
+    g_assert_cmpint(result, ==, UV_FRAME_TOO_LARGE);
+    g_assert_cmpint(frame.type, ==, 2);
+    g_assert_cmpuint(frame.cookie, ==, 7);
+    g_assert_cmpuint(g_bytes_get_size(frame.payload), ==, 0);
+    uv_frame_clear(&frame);
+    g_assert_cmpint(uv_frame_io_send(pair.far, 3, 8, small, -1), ==, UV_FRAME_READY);
+    expect(pair.near, 3, 8, 3);
+    expect_result(pair.near, UV_FRAME_NONE);
+    tear_down(&pair);
+}
+
 static void test_closed(void)
 {
     Pair pair;
@@ -183,6 +217,7 @@ int main(int argc, char **argv)
     g_test_add_func("/frame/byte-by-byte", test_byte_by_byte);
     g_test_add_func("/frame/large", test_large);
     g_test_add_func("/frame/malformed", test_malformed);
+    g_test_add_func("/frame/too-large", test_too_large);
     g_test_add_func("/frame/closed", test_closed);
     g_test_add_func("/frame/descriptor", test_descriptor);
     return g_test_run();

@@ -172,6 +172,8 @@ static void handle(UvConn *conn, UvFrameResult result, const UvFrame *frame)
         uv_conn_close(conn);
     else if (result == UV_FRAME_MALFORMED)
         uv_conn_refuse(conn, 0, UV_WIRE_E_MALFORMED, "malformed frame header");
+    else if (result == UV_FRAME_TOO_LARGE)
+        uv_host_frame_too_large(conn, frame);
     else if (conn->kind == UV_CONN_HOST)
         uv_host_frame(conn, frame);
     else
@@ -251,6 +253,8 @@ UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind)
     conn->kind = kind;
     conn->io = uv_frame_io_new(fd, frame_cap, conn);
     uv_frame_io_refuse_descriptors(conn->io);
+    if (kind == UV_CONN_HOST)
+        uv_frame_io_skip_too_large(conn->io);
     conn->since_us = g_get_monotonic_time();
     conn->source = g_source_new(&funcs, sizeof(ConnSource));
     ((ConnSource *)conn->source)->conn = conn;

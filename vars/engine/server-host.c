@@ -16,6 +16,9 @@
 
 #define REASON_MAX 1024u
 
+G_STATIC_ASSERT(UV_HOST_NAME_MAX == UV_FILE_NAME_MAX);
+G_STATIC_ASSERT(UV_HOST_CONTENT_MAX == 4 + UV_MM_BUFFER_MAX);
+
 uint32_t uv_host_frame_cap(uint16_t type, void *conn)
 {
     switch (type) {
@@ -27,13 +30,13 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn)
     case UV_HOST_END:
         return 0;
     case UV_HOST_SET:
-        return 12 + 2 + UV_FILE_NAME_MAX + 4 + UV_MM_BUFFER_MAX + 4096;
+        return UV_HOST_SET_MAX;
     case UV_HOST_VIEW_ACT:
         return UV_VIEW_FRAME_MAX;
     case UV_HOST_IMPORT:
-        return UV_JSON_FILE_MAX;
+        return UV_HOST_IMPORT_MAX;
     default:
-        return 8192;
+        return UV_HOST_REQUEST_MAX;
     }
 }
 
@@ -55,6 +58,20 @@ static void reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, 
 static void malformed(UvConn *conn, const UvFrame *frame)
 {
     uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed payload");
+}
+
+void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame)
+{
+    switch (frame->type) {
+    case UV_HOST_SET:
+    case UV_HOST_TOUCH:
+    case UV_HOST_IMPORT:
+        reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, "larger than a request may be");
+        break;
+    default:
+        uv_conn_error(conn, frame->cookie, UV_WIRE_E_MALFORMED, "larger than a request may be");
+        break;
+    }
 }
 
 /* While another engine may have the store, the host changes nothing here. */

@@ -141,6 +141,8 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 /* server-host.c */
 uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
+/* Of a frame that was dropped: whoever sent it is told, and the connection stays. */
+void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame);
 
 /* server-view.c */
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame);

@@ -27,6 +27,8 @@
 
 #define STASH_BYTES 4096
 #define FDS_PER_READ 4
+/* Reads of what is dropped before others get their turn. */
+#define SKIP_READS 16
 
 typedef struct {
     uint8_t head[UV_WIRE_HEADER_BYTES + UV_FRAME_PREFIX_MAX];
@@ -41,6 +43,7 @@ struct UvFrameIo {
     UvFrameCap cap;
     void *cap_data;
     bool refuse_fds;
+    bool skips_too_large;
     bool broken; /* malformed or closed: nothing more is read */
 
     uint8_t *stash;
@@ -51,6 +54,7 @@ struct UvFrameIo {
     uint8_t *payload; /* of `length` bytes, `filled` of them here */
     size_t filled;
     bool in_payload;
+    bool skipping;   /* there is no `payload`: what comes of it is dropped */
     int received_fd; /* came with the last read, or -1 */
     int64_t partial_since;
 
@@ -125,6 +129,11 @@ int uv_frame_io_fd(const UvFrameIo *io)
 void uv_frame_io_refuse_descriptors(UvFrameIo *io)
 {
     io->refuse_fds = true;
+}
+
+void uv_frame_io_skip_too_large(UvFrameIo *io)
+{
+    io->skips_too_large = true;
 }
 
 int64_t uv_frame_io_partial_since(const UvFrameIo *io)
@@ -224,14 +233,16 @@ static bool parse_header(UvFrameIo *io)
     const uint16_t flags = uv_read_u16(&reader);
     const uint64_t cookie = uv_read_u64(&reader);
     io->at += UV_WIRE_HEADER_BYTES;
-    if (flags != 0 || (length > 0 && length > io->cap(type, io->cap_data)))
+    const bool too_large = length > 0 && length > io->cap(type, io->cap_data);
+    if (flags != 0 || (too_large && !io->skips_too_large))
         return false;
     io->type = type;
     io->length = length;
     io->cookie = cookie;
     io->in_payload = true;
     io->filled = 0;
-    io->payload = g_malloc(length);
+    io->skipping = too_large;
+    io->payload = too_large ? NULL : g_malloc(length);
     return true;
 }
 
@@ -239,7 +250,7 @@ static void take_from_stash(UvFrameIo *io)
 {
     const size_t n = MIN(io->end - io->at, io->length - io->filled);
 
-    if (n > 0)
+    if (n > 0 && !io->skipping)
         memcpy(io->payload + io->filled, io->stash + io->at, n);
     io->filled += n;
     io->at += n;
@@ -249,7 +260,7 @@ static UvFrameResult frame_is_whole(UvFrameIo *io, UvFrame *ret_frame)
 {
     ret_frame->type = io->type;
     ret_frame->cookie = io->cookie;
-    ret_frame->payload = g_bytes_new_take(io->payload, io->length);
+    ret_frame->payload = g_bytes_new_take(io->payload, io->skipping ? 0 : io->length);
     ret_frame->fd = -1;
     if (io->at == io->end) {
         ret_frame->fd = io->received_fd;
@@ -258,7 +269,7 @@ static UvFrameResult frame_is_whole(UvFrameIo *io, UvFrame *ret_frame)
     io->payload = NULL;
     io->in_payload = false;
     io->partial_since = 0;
-    return UV_FRAME_READY;
+    return io->skipping ? UV_FRAME_TOO_LARGE : UV_FRAME_READY;
 }
 
 /* Notes since when a frame is under way; called when the socket has no more for now. */
@@ -272,6 +283,7 @@ static UvFrameResult nothing_yet(UvFrameIo *io)
 UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
 {
     UvFrameResult result = UV_FRAME_READY;
+    unsigned reads = 0;
 
     if (io->broken)
         return UV_FRAME_CLOSED;
@@ -285,9 +297,11 @@ UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
             if (io->filled == io->length)
                 return frame_is_whole(io, ret_frame);
         }
+        if (io->in_payload && io->skipping && reads++ == SKIP_READS)
+            return nothing_yet(io);
         /* A long rest goes straight to its place; a short one may share a read with what follows.
          */
-        if (io->in_payload && io->length - io->filled >= io->room)
+        if (io->in_payload && !io->skipping && io->length - io->filled >= io->room)
             result = fill_payload(io);
         else
             result = fill_stash(io);

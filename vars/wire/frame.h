@@ -30,6 +30,7 @@ typedef enum {
     UV_FRAME_READY,     /* `ret_frame` is set (or: all is sent) */
     UV_FRAME_CLOSED,    /* the peer is gone (EOF, or an error of the socket) */
     UV_FRAME_MALFORMED, /* a header that can't be: flags, length over the cap */
+    UV_FRAME_TOO_LARGE, /* uv_frame_io_skip_too_large(): a frame that was not kept */
 } UvFrameResult;
 
 /* `fd` is owned and made non-blocking. */
@@ -55,6 +56,11 @@ UvFrameResult uv_frame_io_flush(UvFrameIo *io);
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io);
 /* Descriptors sent by the peer are dropped by the kernel from now on (the engine wants none). */
 void uv_frame_io_refuse_descriptors(UvFrameIo *io);
+/*
+ * A payload over its cap is read and dropped from now on, in the place of the connection: when all
+ * of it has gone by, `ret_frame` has its type and cookie, and an empty payload.
+ */
+void uv_frame_io_skip_too_large(UvFrameIo *io);
 /* Bytes are here that no read of the socket will announce: call receive again without polling. */
 bool uv_frame_io_has_buffered(const UvFrameIo *io);
 

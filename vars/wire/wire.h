@@ -97,6 +97,14 @@
              name} */
 #define UV_HOST_STATE 0x51u /* event, cookie 0: u32 state, usage, identity */
 
+/* Largest payloads: what a guest's buffer could hold, behind the attributes; whole stores. A frame
+ * that is larger is answered (SET, TOUCH and IMPORT by an outcome) and dropped. */
+#define UV_HOST_NAME_MAX 255u
+#define UV_HOST_CONTENT_MAX (4u + 65536u)
+#define UV_HOST_SET_MAX (4u + 8u + 2u + UV_HOST_NAME_MAX + UV_HOST_CONTENT_MAX)
+#define UV_HOST_IMPORT_MAX UV_WIRE_BLOB_MAX
+#define UV_HOST_REQUEST_MAX 8192u /* of every other request that has a payload */
+
 #define UV_HOST_SET_DELETE 1u    /* unlink: attributes 0, size 0; content is empty */
 #define UV_HOST_SET_EXCLUSIVE 2u /* EEXIST if the variable is there (RENAME_NOREPLACE) */
 
