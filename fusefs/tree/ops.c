@@ -320,6 +320,16 @@ static void do_statfs(fuse_req_t req, fuse_ino_t id)
     }
 }
 
+/* As in efivarfs the list is empty; an error would make each archiver warn of each file. */
+static void do_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
+{
+    if (size == 0) {
+        fuse_reply_xattr(req, 0);
+    } else {
+        fuse_reply_buf(req, NULL, 0);
+    }
+}
+
 /*
  * Flags come in two shapes. Programs use FS_IOC_GETFLAGS and SETFLAGS; the kernel asks with
  * FS_IOC_FSGETXATTR before it sets, whatever the program used.
@@ -372,7 +382,7 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     }
 }
 
-/* No flush, no fsync, no extended attributes: the kernel asks once, and never again. */
+/* No flush, no fsync, no values of extended attributes: the kernel asks once, and never again. */
 const struct fuse_lowlevel_ops fs_tree_ops = {
     .init = do_init,
     .lookup = do_lookup,
@@ -397,5 +407,6 @@ const struct fuse_lowlevel_ops fs_tree_ops = {
     .readdirplus = do_readdirplus,
     .create = do_create,
     .statfs = do_statfs,
+    .listxattr = do_listxattr,
     .ioctl = do_ioctl,
 };

@@ -8,16 +8,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "folder-times.h"
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3 /* after "." and "..": vars, then the control files, then the subtrees */
 
 void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
-    int64_t mtime_ns = fs_tree_guest_mtime_ns(tree, node->guest);
-
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
-    fs_tree_set_folder_mtime(tree, attr, mtime_ns);
+    fs_folder_fill_times(tree, node->guest, FS_FOLDER_GUEST, attr);
 }
 
 static void guest_getattr(FsOp *op)
@@ -25,6 +24,12 @@ static void guest_getattr(FsOp *op)
     struct stat attr;
     fs_guest_fill(op->tree, op->node, &attr);
     fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void guest_setattr(FsOp *op)
+{
+    fs_folder_take_times(op, FS_FOLDER_GUEST);
+    guest_getattr(op);
 }
 
 /* What is generated under that name, made or found; NULL: nothing. */
@@ -122,6 +127,7 @@ static const FsNodeClass guest_class = {
     .type = S_IFDIR,
     .lookup = guest_lookup,
     .getattr = guest_getattr,
+    .setattr = guest_setattr,
     .readdir = guest_readdir,
     .create = fs_staging_create,
     .unlink = guest_unlink,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "folder-times.h"
 #include "names.h"
 #include "tree-parts.h"
 #include "wire.h"
@@ -32,7 +33,7 @@ static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
     if (node->guest) {
-        fs_tree_set_folder_mtime(tree, attr, fs_tree_guest_mtime_ns(tree, node->guest));
+        fs_folder_fill_times(tree, node->guest, FS_FOLDER_VARS, attr);
     }
 }
 
@@ -351,10 +352,19 @@ void fs_vars_statfs(FsOp *op)
     fs_op_try_replica(op, statfs_ready, statfs_failed);
 }
 
+static void vars_setattr(FsOp *op)
+{
+    if (op->node->guest) {
+        fs_folder_take_times(op, FS_FOLDER_VARS);
+    }
+    vars_getattr(op);
+}
+
 static const FsNodeClass vars_class = {
     .type = S_IFDIR,
     .lookup = vars_lookup,
     .getattr = vars_getattr,
+    .setattr = vars_setattr,
     .readdir = vars_readdir,
     .create = vars_create,
     .unlink = vars_unlink,

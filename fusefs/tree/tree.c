@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "firmware.h"
+#include "folder-times.h"
 #include "op.h"
 #include "tree-parts.h"
 
@@ -49,15 +50,6 @@ static const struct stat *guest_stat(FsTree *tree, FsGuest *guest, int64_t max_a
 int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest)
 {
     return fs_stat_mtime_ns(guest_stat(tree, guest, 0));
-}
-
-void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns)
-{
-    struct stat source;
-
-    fs_stat_set_mtime(attr, mtime_ns);
-    fs_stat_set_mtime(&source, tree->mtime_ns);
-    attr->st_ctim = source.st_mtim;
 }
 
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
@@ -158,6 +150,7 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
 
     guest_tree->export_stale = true;
+    fs_folder_changed(guest_tree);
     if (guest_tree->vars) {
         fs_vars_entry_changed(tree, guest_tree->vars, name, event);
     }

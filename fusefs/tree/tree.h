@@ -44,6 +44,13 @@ typedef struct {
     bool context_changed; /* a source was made since the session last looked */
 } FsTree;
 
+/* The folders of a guest that have times of their own. */
+typedef enum FsFolder {
+    FS_FOLDER_GUEST,
+    FS_FOLDER_VARS,
+    FS_FOLDERS,
+} FsFolder;
+
 /* What the tree keeps of one guest; made when the kernel first hears of it. */
 typedef struct {
     FsTree *tree;
@@ -59,6 +66,9 @@ typedef struct {
     size_t status_bytes;     /* the last status.json */
     struct stat stat;        /* of its store, at ... */
     int64_t stat_at;         /* ... monotonic; 0: never */
+    int64_t changed_ns;      /* real time of the last change of a variable that was seen; 0: none */
+    bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
+    int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;
 
 FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options);
@@ -72,9 +82,6 @@ FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest);
  * `guest` NULL: the mount's owner. */
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
-/* A folder is as old as the store, which its own reading may finish: its change time stays, lest
- * tar says that it changed meanwhile. */
-void fs_tree_set_folder_mtime(const FsTree *tree, struct stat *attr, int64_t mtime_ns);
 int64_t fs_stat_mtime_ns(const struct stat *st);
 /* Of the guest's store, or what stands for it. */
 int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest);

@@ -98,6 +98,33 @@ class BackupTest(unittest.TestCase):
         subprocess.run(["tar", "-df", self.scratch.path / "tar", "-C", self.mount.path,
                         "guests/plain/vars"], check=True)
 
+    def test_attributes_are_listed_as_none(self):
+        for path in (self.mount.path, self.mount.guest("plain"), self.mount.vars("plain"),
+                     self.mount.vars("plain") / f"Alpha-{GUID}",
+                     self.mount.guest("plain") / "store.json"):
+            self.assertEqual(os.listxattr(path), [], path)
+
+    def test_nothing_moves_while_it_is_read(self):
+        """What an archiver compares before and after it has read: right after an edit, and until the
+        engine has made the store complete."""
+        def seen(path):
+            status = path.lstat()
+            return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+        self.mount.write("plain", "Alpha", b"changed")
+        before = {}
+        for folder, _, files in os.walk(self.mount.guest("plain")):
+            for path in [pathlib.Path(folder), *(pathlib.Path(folder, file) for file in files)]:
+                # These two are as old as the store's file.
+                if path.name not in ("status.json", "mm.sock"):
+                    before[path] = seen(path)
+                if path.is_file() and path.name != "mm.sock":
+                    path.read_bytes()
+        self.assertGreater(len(before), 10)
+        self.assertEqual({path: seen(path) for path in before}, before)
+        time.sleep(2.5)  # compaction
+        self.assertEqual({path: seen(path) for path in before}, before)
+
     def test_restore_variables(self):
         self.back_up()
         before = self.read_mount("plain")
