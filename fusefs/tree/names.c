@@ -9,6 +9,7 @@
 #define GUID_GLOBAL "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define GUID_LINUX_CRASH "cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0"
 #define GUID_LINUX_RANDOM_SEED "1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b"
+#define GUID_RUNTIME_FILE "b2ac5fc9-92b7-4acd-aeac-11e818c3130c"
 
 /* Where the GUID of a folded name begins. */
 static const char *guid_part(const char *folded)
@@ -44,11 +45,33 @@ bool fs_name_canonical(const char *name, char ret_name[UV_FILE_NAME_MAX + 1])
     return g_strlcpy(ret_name, text, UV_FILE_NAME_MAX + 1) <= UV_FILE_NAME_MAX;
 }
 
-bool fs_name_is_hidden(const char *folded)
+/* What no program may come upon, and why. */
+static const struct {
+    const char *guid;
+    const char *name; /* NULL: any */
+    bool host_only;   /* only host tools would act on it: with view=guest it is shown */
+} hidden[] = {
+    /* Linux' own secret; efivarfs hides it too. */
+    {GUID_LINUX_RANDOM_SEED, NULL, false},
+    /* After each set, libefivar (38 and later) writes the content of VarToFile into the file below
+     * /boot that RTStorageVolatile names. Here a guest chose both, and the file is the host's. */
+    {GUID_RUNTIME_FILE, "RTStorageVolatile", true},
+    {GUID_RUNTIME_FILE, "VarToFile", true},
+};
+
+bool fs_name_is_hidden(const char *folded, bool guest_view)
 {
-    size_t size = strlen(folded);
-    return size > UV_FILE_NAME_MAX || memcmp(folded + size - UV_GUID_TEXT_BYTES,
-                                             GUID_LINUX_RANDOM_SEED, UV_GUID_TEXT_BYTES) == 0;
+    const char *guid = guid_part(folded);
+    size_t name_size = guid - 1 - folded;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++) {
+        const char *name = hidden[i].name;
+        bool named = !name || (strlen(name) == name_size && !memcmp(name, folded, name_size));
+        if (named && strcmp(guid, hidden[i].guid) == 0 && !(hidden[i].host_only && guest_view)) {
+            return true;
+        }
+    }
+    return strlen(folded) > UV_FILE_NAME_MAX;
 }
 
 /* The table of semantics 3.4, kernel's vars.c: '#' stands for a hexadecimal digit. */

@@ -15,7 +15,8 @@ bool fs_name_fold(const char *name, char ret_name[UV_FILE_NAME_MAX + 1]);
 /* The spelling that is listed, with the escapes as they must be. false: no variable can be named
  * so. */
 bool fs_name_canonical(const char *name, char ret_name[UV_FILE_NAME_MAX + 1]);
-/* Linux' random seed (never listed, never made), or too long for a file's name. */
-bool fs_name_is_hidden(const char *folded);
+/* Never listed, never made: what a program could act on (the table says why), and what is too long
+ * for a file's name. `guest_view`: with view=guest. */
+bool fs_name_is_hidden(const char *folded, bool guest_view);
 /* May be removed under immutable=kernel: efivarfs' whitelist. */
 bool fs_name_is_removable(const char *folded);

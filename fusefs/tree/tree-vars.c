@@ -18,15 +18,19 @@
 
 #define FIRST_OFFSET 3 /* after "." and ".." */
 
-/* With view=guest only what the guest's OS sees; never Linux' random seed; no name that is too
- * long for a file. */
+static bool is_hidden(const FsTree *tree, const char *name)
+{
+    return fs_name_is_hidden(name, tree->options->view == FS_VIEW_GUEST);
+}
+
+/* With view=guest only what the guest's OS sees. */
 static bool is_visible(const FsTree *tree, const FsEntry *entry)
 {
     if (tree->options->view == FS_VIEW_GUEST &&
         !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
         return false;
     }
-    return !fs_name_is_hidden(entry->name);
+    return !is_hidden(tree, entry->name);
 }
 
 static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
@@ -174,7 +178,7 @@ static void create_ready(FsOp *op)
         fs_staging_create(op);
         return;
     }
-    if (fs_name_is_hidden(spelling)) {
+    if (is_hidden(op->tree, spelling)) {
         fs_op_error(op, EPERM);
         return;
     }
@@ -307,7 +311,7 @@ static void rename_ready(FsOp *op)
         return;
     }
     target = fs_nodes_child(op->tree->nodes, op->node, spelling);
-    if (fs_name_is_hidden(spelling) || (target && fs_variable_is_immutable(op->tree, target))) {
+    if (is_hidden(op->tree, spelling) || (target && fs_variable_is_immutable(op->tree, target))) {
         fs_op_error(op, EPERM);
     } else if (!entry && fs_replica_lookup(fs_guest_replica(op->node->guest), spelling)) {
         fs_op_error(op, EROFS);

@@ -24,6 +24,7 @@ from uvmount import variable, wait_until  # noqa: E402
 GUID = uvproto.TEST
 GLOBAL = uvproto.GLOBAL
 RANDOM_SEED = "1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b"
+RUNTIME_FILE = "b2ac5fc9-92b7-4acd-aeac-11e818c3130c"
 NV_BS = 3
 NV_BS_RT = 7
 GETFLAGS = 0x80086601
@@ -85,7 +86,10 @@ class TreeTest(unittest.TestCase):
 class Names(TreeTest):
     variables = TreeTest.variables + (
         variable("a/b"), variable("100%41"), variable("Grüße ✓"), variable(" space "),
-        variable("Seed", guid=RANDOM_SEED))
+        variable("Seed", guid=RANDOM_SEED),
+        variable("RTStorageVolatile", b"../../tmp/chosen by the guest\0", guid=RUNTIME_FILE),
+        variable("VarToFile", b"chosen by the guest", guid=RUNTIME_FILE),
+        variable("Other", guid=RUNTIME_FILE))
 
     def test_listing(self):
         for name in ("Alpha", "a%2Fb", "100%2541", "Grüße ✓", " space "):
@@ -106,6 +110,21 @@ class Names(TreeTest):
         self.assertNotIn(RANDOM_SEED, " ".join(self.listed()))
         self.assertFalse(self.path("Seed", RANDOM_SEED).exists())
         self.fails(errno.EPERM, put, self.path("New", RANDOM_SEED), content(b"x"))
+
+    def test_what_host_tools_act_on(self):
+        """libefivar writes what a guest put there into a file of the host."""
+        self.assertTrue(self.in_list("Other", RUNTIME_FILE))
+        for name in ("RTStorageVolatile", "VarToFile"):
+            path = self.path(name, RUNTIME_FILE)
+            self.assertFalse(self.in_list(name, RUNTIME_FILE))
+            self.assertFalse(path.exists())
+            self.assertFalse(self.path(name, RUNTIME_FILE.upper()).exists())
+            self.fails(errno.EPERM, put, path, content(b"x"))
+            staged = self.vars / f".{name}.XyZ123"
+            staged.write_bytes(content(b"x"))
+            self.fails(errno.EPERM, os.rename, staged, path)
+        text = json.loads((self.mount.guest("vm") / "store.json").read_text())
+        self.assertIn("VarToFile", [v["name"] for v in text["variables"]])
 
     def test_created_names_come_back(self):
         for name in ("ü", "x%2Fy", "-", "a-b"):

@@ -10,6 +10,7 @@
 #include <fuse3/fuse_opt.h>
 #include <string.h>
 
+#define RUNTIME_FILE "b2ac5fc9-92b7-4acd-aeac-11e818c3130c"
 #define GUID "00112233-4455-6677-8899-aabbccddeeff"
 #define GLOBAL "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
@@ -44,8 +45,14 @@ static void test_removable(void)
     g_assert_false(fs_name_is_removable("Boot00000-" GLOBAL));
     g_assert_false(fs_name_is_removable("BootOrder-" GUID));
     g_assert_false(fs_name_is_removable("PK-" GLOBAL));
-    g_assert_true(fs_name_is_hidden("X-1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b"));
-    g_assert_false(fs_name_is_hidden("X-" GUID));
+    g_assert_true(fs_name_is_hidden("X-1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b", false));
+    g_assert_true(fs_name_is_hidden("X-1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b", true));
+    g_assert_false(fs_name_is_hidden("X-" GUID, false));
+    g_assert_true(fs_name_is_hidden("VarToFile-" RUNTIME_FILE, false));
+    g_assert_true(fs_name_is_hidden("RTStorageVolatile-" RUNTIME_FILE, false));
+    g_assert_false(fs_name_is_hidden("VarToFile-" RUNTIME_FILE, true));
+    g_assert_false(fs_name_is_hidden("VarToFile-" GUID, false));
+    g_assert_false(fs_name_is_hidden("VarToFiles-" RUNTIME_FILE, false));
 }
 
 static void test_nodes(void)
