@@ -3,6 +3,9 @@
 #include "instantiate.h"
 
 #include "desc.h"
+#include "fd.h"
+#include "file-io.h"
+#include "replace-file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +35,7 @@ void desc_instantiation_free(DescInstantiation *instantiation)
 {
     if (!instantiation)
         return;
-    if (instantiation->template_fd >= 0)
-        close(instantiation->template_fd);
+    uv_fd_clear(&instantiation->template_fd);
     g_free(instantiation->template_path);
     g_free(instantiation->pin);
     g_free(instantiation);
@@ -115,17 +117,14 @@ static bool take_template(DescInstantiation *instantiation, int found, const cha
 static bool open_template(DescInstantiation *instantiation, const char *path,
                           const char *const *folders, GError **error)
 {
-    int found = open(path, O_PATH | O_CLOEXEC);
-    bool ok;
+    uv_autofd int found = open(path, O_PATH | O_CLOEXEC);
 
     instantiation->template_path = g_strdup(path);
     if (found < 0 && folders) /* whether there is such a file elsewhere is not told */
         return check_wished(found, path, folders, error);
     if (found < 0)
         return fail_errno(error, "can't open the template", path);
-    ok = take_template(instantiation, found, path, folders, error);
-    close(found);
-    return ok;
+    return take_template(instantiation, found, path, folders, error);
 }
 
 static DescInstantiation *instantiation_alloc(void)
@@ -192,12 +191,13 @@ static bool copy_range(int from, int to, off_t at, off_t end)
     g_autofree char *bytes = g_malloc(COPY_CHUNK);
 
     while (at < end) {
-        const ssize_t n = pread(from, bytes, MIN(COPY_CHUNK, (size_t)(end - at)), at);
+        const ssize_t n = uv_pread_all(from, bytes, MIN(COPY_CHUNK, (size_t)(end - at)), at);
+        const int ret = n < 0 ? n : n == 0 ? -EIO : uv_pwrite_all(to, bytes, n, at);
 
-        if (n == 0)
-            errno = EIO; /* it got shorter meanwhile */
-        if (n <= 0 || pwrite(to, bytes, (size_t)n, at) != n)
+        if (ret < 0) {
+            errno = -ret; /* EIO: it got shorter meanwhile */
             return false;
+        }
         at += n;
     }
     return true;
@@ -220,23 +220,6 @@ static bool copy_sparse(int from, int to, const char *path, GError **error)
         if (at < 0 || hole < 0 || !copy_range(from, to, at, hole))
             return fail_errno(error, "can't copy the template", path);
         at = hole;
-    }
-    return true;
-}
-
-static bool write_all(int fd, const char *text, const char *path, GError **error)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t n = write(fd, text, left);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(error, "can't write", path);
-        text += n;
-        left -= (size_t)n;
     }
     return true;
 }
@@ -283,8 +266,10 @@ static bool fill(const DescInstantiation *instantiation, int fd, const char *pat
 {
     int from = instantiation->template_fd;
 
-    if (from < 0)
-        return write_all(fd, EMPTY_JSON, path, error);
+    if (from < 0) {
+        errno = -uv_write_all(fd, EMPTY_JSON, strlen(EMPTY_JSON));
+        return errno == 0 || fail_errno(error, "can't write", path);
+    }
     if (!instantiation->keep_format &&
         starts_json(from) != (instantiation->kind == DESC_STORE_JSON)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: expected %s",
@@ -300,17 +285,15 @@ static bool fill(const DescInstantiation *instantiation, int fd, const char *pat
 
 static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, GError **error)
 {
-    int fd;
+    uv_autofd int fd = -1;
 
     unlinkat(folder_fd, name, 0);
     fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
         fail_errno(error, "can't create", name);
-        if (fd >= 0)
-            close(fd);
         return -1;
     }
-    return fd;
+    return uv_fd_steal(&fd);
 }
 
 /* The pin, whole and durable under its name. */
@@ -319,26 +302,19 @@ static bool write_pin(const DescInstantiation *instantiation, int sidecars, cons
 {
     g_autofree char *temp = g_strconcat(name, ".pin.tmp", NULL);
     g_autofree char *pin = g_strconcat(name, ".pin", NULL);
-    bool ok;
-    int fd;
 
     if (!instantiation->pin)
         return true;
-    fd = create_owned(sidecars, temp, uid, gid, error);
-    if (fd < 0)
-        return false;
-    ok = write_all(fd, instantiation->pin, temp, error) &&
-         (fsync(fd) == 0 || fail_errno(error, "can't sync", temp)) &&
-         (renameat(sidecars, temp, sidecars, pin) == 0 || fail_errno(error, "can't rename", temp));
-    close(fd);
-    return ok;
+    errno = -uv_replace_file(sidecars, pin, temp, instantiation->pin, strlen(instantiation->pin),
+                             uid, gid, UV_REPLACE_DURABLE);
+    return errno == 0 || fail_errno(error, "can't write", pin);
 }
 
 bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars,
                             const char *name, uid_t uid, gid_t gid, GError **error)
 {
     g_autofree char *temp = g_strconcat(name, ".new", NULL);
-    int fd = create_owned(sidecars, temp, uid, gid, error);
+    uv_autofd int fd = create_owned(sidecars, temp, uid, gid, error);
     bool ok;
 
     if (fd < 0)
@@ -351,6 +327,5 @@ bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_f
          (fsync(folder_fd) == 0 || fail_errno(error, "can't sync the folder of", name));
     if (!ok)
         unlinkat(sidecars, temp, 0);
-    close(fd);
     return ok;
 }

@@ -13,9 +13,9 @@
  */
 
 #include "fleet.h"
+#include "local.h"
 #include "poll-set.h"
 #include "sockets.h"
-#include "source.h"
 
 #include "frame.h"
 
@@ -106,7 +106,7 @@ struct FsEngine {
 struct FsFleet {
     FsOptions const *options;
     GMainContext *context;
-    FsSource *source;
+    FsLocal *source;
     FsSockdir *sockdir;
     FsPoll *poll;
     FsFleetEvents events;

@@ -76,10 +76,10 @@ FsFleet *fs_fleet_new(const FsOptions *options, GMainContext *context, GError **
 {
     g_autoptr(FsFleet) fleet = fleet_alloc(options, context);
 
-    fleet->source = fs_source_open(options->source, error);
+    fleet->source = fs_local_open(options->source, error);
     if (!fleet->source ||
         (options->mountpoint &&
-         !fs_source_check_mountpoint(fleet->source, options->mountpoint, error)) ||
+         !fs_local_check_mountpoint(fleet->source, options->mountpoint, error)) ||
         (options->engine_user && !lookup_engine_user(fleet, options->engine_user, error)))
         return NULL;
     fleet->sockdir = fs_sockdir_open(fleet->source, options, error);
@@ -200,7 +200,7 @@ void fs_fleet_free(FsFleet *fleet)
     free_source(&fleet->background);
     fs_poll_free(fleet->poll);
     fs_sockdir_free(fleet->sockdir);
-    fs_source_free(fleet->source);
+    fs_local_free(fleet->source);
     g_free(fleet->program);
     if (fleet->context)
         g_main_context_unref(fleet->context);

@@ -40,7 +40,7 @@ static char *read_text(int fd, size_t *ret_size)
 int fs_guest_open_folder(const FsGuest *guest, char **ret_store)
 {
     g_autofree char *store = NULL;
-    int path_fd = fs_source_place(guest->fleet->source, guest->rule, guest->name, &store);
+    int path_fd = fs_local_place(guest->fleet->source, guest->rule, guest->name, &store);
     int fd;
 
     if (path_fd < 0)

@@ -136,7 +136,7 @@ bool guest_replica_valid(FsGuest *guest)
         return false;
     if (is_still_there(guest))
         return true;
-    int result = fs_source_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal);
+    int result = fs_local_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal);
     if (result == -ENOENT)
         return memcmp(&live->identity, &no_file, sizeof(no_file)) == 0;
     if (result < 0)
@@ -151,7 +151,7 @@ bool guest_has_store(const FsGuest *guest)
 {
     struct stat st;
     bool journal;
-    return fs_source_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal) == 0;
+    return fs_local_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal) == 0;
 }
 
 FsFleet *fs_guest_fleet(const FsGuest *guest)
@@ -176,16 +176,16 @@ FsStoreKind fs_guest_store_kind(const FsGuest *guest)
 
 char *fs_guest_store_path(const FsGuest *guest)
 {
-    const FsSource *source = guest->fleet->source;
+    const FsLocal *source = guest->fleet->source;
 
     if (guest->rule == FS_RULE_SOURCE)
         return g_strdup(source->path);
     g_autofree char *file = NULL;
     if (guest->rule != FS_RULE_FOLDER) {
-        file = fs_source_file(source, guest->rule, guest->name);
+        file = fs_local_file(source, guest->rule, guest->name);
         return g_build_filename(source->path, file, NULL);
     }
-    int fd = fs_source_place(source, guest->rule, guest->name, &file);
+    int fd = fs_local_place(source, guest->rule, guest->name, &file);
     if (fd >= 0)
         close(fd);
     return g_build_filename(source->path, guest->name, file ? file : "vars.json", NULL);
@@ -193,7 +193,7 @@ char *fs_guest_store_path(const FsGuest *guest)
 
 char *fs_guest_config_path(const FsGuest *guest)
 {
-    g_autofree char *file = fs_source_config(guest->rule, guest->name);
+    g_autofree char *file = fs_local_config(guest->rule, guest->name);
 
     return g_build_filename(guest->fleet->source->path, file, NULL);
 }
@@ -205,7 +205,7 @@ char *fs_guest_socket_path(const FsGuest *guest)
 
 void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat)
 {
-    fs_source_stat_owner(guest->fleet->source, guest->rule, guest->name, ret_stat);
+    fs_local_stat_owner(guest->fleet->source, guest->rule, guest->name, ret_stat);
 }
 
 void fs_guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid)
@@ -224,7 +224,7 @@ const char *const *fs_guest_shadowed(const FsGuest *guest)
     FsRule rule;
 
     if (!live->shadowed_known)
-        fs_source_find(guest->fleet->source, guest->name, &rule, &live->shadowed);
+        fs_local_find(guest->fleet->source, guest->name, &rule, &live->shadowed);
     live->shadowed_known = true;
     return live->shadowed ? (const char *const *)live->shadowed : none;
 }

@@ -71,7 +71,7 @@ static void set_aside_journal(const FsGuest *guest)
     if (guest->fleet->options->read_only)
         return;
     g_autofree char *path =
-        fs_source_set_aside_journal(guest->fleet->source, guest->rule, guest->name);
+        fs_local_set_aside_journal(guest->fleet->source, guest->rule, guest->name);
     if (path)
         g_warning("guest %s: its store was removed or renamed before it had every change: the "
                   "others are kept in %s",
@@ -137,7 +137,7 @@ void fleet_review(FsFleet *fleet, const char *name)
     FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
     FsRule rule;
 
-    if (!fs_source_find(fleet->source, name, &rule, NULL)) {
+    if (!fs_local_find(fleet->source, name, &rule, NULL)) {
         if (!guest)
             return;
         if (!guest_may_be_connected(guest))
@@ -200,7 +200,7 @@ void fleet_rescan(FsFleet *fleet)
     GHashTableIter iter;
     void *name;
 
-    if (!fs_source_scan(fleet->source, rescan_visit, rescan_other, seen, &error)) {
+    if (!fs_local_scan(fleet->source, rescan_visit, rescan_other, seen, &error)) {
         g_warning("%s", error->message);
         return;
     }
@@ -219,7 +219,7 @@ void fleet_rescan(FsFleet *fleet)
 
 bool fleet_scan(FsFleet *fleet, GError **error)
 {
-    return fs_source_scan(fleet->source, scan_visit, scan_other, fleet, error);
+    return fs_local_scan(fleet->source, scan_visit, scan_other, fleet, error);
 }
 
 FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after)
@@ -249,11 +249,11 @@ int fs_fleet_make_guest(FsFleet *fleet, const char *name, FsGuest **ret_guest)
         return fleet->source->store ? EPERM : EROFS;
     if (strlen(name) > UV_GUEST_NAME_MAX)
         return ENAMETOOLONG;
-    if (!fs_source_valid_name(name))
+    if (!fs_local_valid_name(name))
         return EINVAL;
     if (fs_fleet_lookup(fleet, name))
         return EEXIST;
-    int result = fs_source_make(fleet->source, name);
+    int result = fs_local_make(fleet->source, name);
     if (result < 0)
         return -result;
     *ret_guest = fs_fleet_lookup(fleet, name);

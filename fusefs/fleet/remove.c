@@ -25,7 +25,7 @@ static void removal_done(Removal *removal, FsGuest *guest, int error)
 static void remove_files(FsGuest *guest, Removal *removal)
 {
     FsFleet *fleet = guest->fleet;
-    int result = fs_source_remove(fleet->source, guest->rule, guest->name);
+    int result = fs_local_remove(fleet->source, guest->rule, guest->name);
 
     if (result == 0)
         fleet_retire(guest);

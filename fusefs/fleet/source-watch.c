@@ -26,7 +26,7 @@ static void review_file(FsFleet *fleet, const char *file, bool folder)
     size_t size;
     FsRule rule;
 
-    if (!fs_source_classify(file, folder, &rule, &size) || size >= sizeof(guest))
+    if (!fs_local_classify(file, folder, &rule, &size) || size >= sizeof(guest))
         return;
     memcpy(guest, file, size);
     guest[size] = '\0';
@@ -57,7 +57,7 @@ static void handle_event(FsFleet *fleet, const struct inotify_event *event)
         follow_folder(fleet, event->name);
     review_file(fleet, event->name, event->mask & IN_ISDIR);
     /* A link may mean a folder, and its event does not say so. */
-    if (!(event->mask & IN_ISDIR) && fs_source_valid_name(event->name))
+    if (!(event->mask & IN_ISDIR) && fs_local_valid_name(event->name))
         fleet_review(fleet, event->name);
 }
 
@@ -91,7 +91,7 @@ void follow_folder(FsFleet *fleet, const char *name)
 
     if (fleet->inotify_fd < 0 || fleet->no_watches)
         return;
-    int fd = fs_source_openat(fleet->source, name, O_PATH | O_DIRECTORY, 0);
+    int fd = fs_local_openat(fleet->source, name, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return;
     g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -99,7 +99,7 @@ static bool collect_fds(FsGuest *guest, bool dummy, int fds[FDS], char **ret_sto
         return false;
     }
     return take_fd(fds, FD_FOLDER,
-                   fs_source_place(fleet->source, guest->rule, guest->name, ret_store), path,
+                   fs_local_place(fleet->source, guest->rule, guest->name, ret_store), path,
                    error) &&
            take_fd(fds, FD_HOST, fs_sockdir_listen_host(fleet->sockdir, hash), "the host socket",
                    error) &&

@@ -30,6 +30,8 @@
 #define FS_CONFIG_BYTES_MAX (64u * 1024)
 #define FS_PIN_BYTES_MAX (1024u * 1024)
 #define FS_HINT_BYTES_MAX (64u * 1024)
+/* Sockets are made ahead of any look only while there are fewer guests. */
+#define FS_LISTEN_AHEAD_MAX 4096u
 
 /* Texts beside a store. */
 typedef enum {
@@ -76,6 +78,7 @@ typedef enum {
     FS_ASK_ACCEPT,  /* one waiting connection, as a descriptor (to be refused). -EAGAIN: none */
     FS_ASK_LISTENER, /* the listening socket that an adopted engine gave back goes to the monitor */
     FS_ASK_UNMOUNT,  /* the mount ends; the front goes on to its own end */
+    FS_ASK_READY,    /* the mount is usable: who waits for it is told */
     FS_ASKS,
 } FsAsk;
 
@@ -94,7 +97,7 @@ typedef enum {
 /* What an engine is started with, beyond what the mount's options say of all engines. */
 typedef struct {
     uint64_t size_bytes; /* 0: the mount's, else 4096 to 8 MiB */
-    bool force_secure_boot, disable_custom_mode, stateless;
+    uint8_t force_secure_boot, disable_custom_mode, stateless; /* not 0: yes */
 } FsEngineWish;
 
 typedef struct {
@@ -123,6 +126,8 @@ typedef enum {
     FS_LOOK_WATCHED = 1 << 5, /* a change of the store would be told by inotify */
     FS_LOOK_SOURCE = 1 << 6,  /* SOURCE is the store itself: no config.json, no rename */
     FS_LOOK_FOLDER = 1 << 7,  /* the guest is a folder */
+    FS_LOOK_BRIEF = 1 << 8,   /* one of a list: what lies beside the store was not looked at, nor
+                                 what lies in the folder */
 } FsLookFlags;
 
 /* A guest as its files are now. */

@@ -12,8 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import uvflash  # noqa: E402
 from uvflash import Tool  # noqa: E402
 
-IMAGES = [("128 KiB", "/usr/share/OVMF/OVMF_VARS.fd"),
-          ("528 KiB", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+IMAGES = [("528 KiB", uvflash.OVMF_VARS),
           ("64 MiB", "/usr/share/AAVMF/AAVMF_VARS.ms.fd")]
 ROUNDS, EDITS, BYTES = 20, 20, 100
 
@@ -48,10 +47,12 @@ def main():
     if not all(os.path.exists(path) for _, path in IMAGES):
         uvflash.skip("ovmf or qemu-efi-aarch64 is not installed")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        for title, path in IMAGES:
+        small = os.path.join(folder, "small.fd")
+        uvflash.small_image(small)
+        for title, path in [("128 KiB", small), *IMAGES]:
             measure(title, path, folder)
         # Its last deletion has to be durable before the next change of the same variable.
-        measure("528 KiB, one variable", IMAGES[1][1], folder, 1)
+        measure("528 KiB, one variable", uvflash.OVMF_VARS, folder, 1)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,9 @@ class ToolsTest(unittest.TestCase):
 
     def test_real_variables(self):
         stored = self.stored()
-        self.assertEqual(len(stored), 31)
+        self.assertGreater(len(stored), 15)
         shown = self.shown()
+        self.assertEqual({name for name in stored if name[:-37] not in DERIVED}, set(shown))
         for name, content in stored.items():
             if name[:-37] not in DERIVED:
                 self.assertEqual(shown[name], content, name)
@@ -81,12 +82,14 @@ class ToolsTest(unittest.TestCase):
         data = self.scratch.path / "data"
         data.write_bytes(b"hello")
         name = f"{GUID}-Test"
-        self.efi("efivar", "-w", "-n", name, "-f", str(data), "-t", "7")
+        # -t of the older ones is -A of the newer.
+        option = "-t" if "-t, " in self.efi("efivar", "--help") else "-A"
+        self.efi("efivar", "-w", "-n", name, "-f", str(data), option, "7")
         self.assertEqual(self.mount.read("vm", "Test"), (7, b"hello"))
         shown = self.efi("efivar", "-p", "-n", name)
         self.assertIn("Non-Volatile", shown)
         self.assertIn("68 65 6c 6c 6f", shown)
-        self.efi("efivar", "-a", "-n", name, "-f", str(data), "-t", "7")
+        self.efi("efivar", "-a", "-n", name, "-f", str(data), option, "7")
         self.assertEqual(self.mount.read("vm", "Test"), (7, b"hellohello"))
 
     def test_efibootmgr(self):

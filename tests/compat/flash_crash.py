@@ -26,7 +26,6 @@ if not uvflash.DEBIAN_VARS:
 
 EDITS = 300 if "--long" in sys.argv else 60
 TEAR = 512
-IMAGE = "/usr/share/OVMF/OVMF_VARS.fd"
 RECOVER_EVERY = 7
 
 
@@ -70,6 +69,8 @@ class Crash(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.log = os.path.join(folder.name, "log")
         self.path = os.path.join(folder.name, "image.fd")
+        self.blank = os.path.join(folder.name, "blank.fd")
+        uvflash.small_image(self.blank)
         self.states = 0
         self.hidden = 0
         self.reader = Tool()
@@ -78,7 +79,7 @@ class Crash(unittest.TestCase):
     def record(self, seed, in_place, edits):
         """Returns what is there after each edit; with the log, that is the test's input."""
         chance = random.Random(seed)
-        tool = Tool("--record", self.log, IMAGE)
+        tool = Tool("--record", self.log, self.blank)
         self.assertEqual(tool.opened, "ok")
         if in_place:
             tool.ask("in-place")
@@ -154,7 +155,7 @@ class Crash(unittest.TestCase):
                 self.check(image, old, new, by_virt_fw_vars)
 
     def replay(self, history, by_virt_fw_vars):
-        with open(IMAGE, "rb") as file:
+        with open(self.blank, "rb") as file:
             durable = bytearray(file.read())
         pending = []
         done = 0

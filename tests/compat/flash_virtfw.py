@@ -53,6 +53,11 @@ class Images(unittest.TestCase):
         shutil.copyfile(path, target)
         return target
 
+    def small(self):
+        target = os.path.join(self.folder, "small.fd")
+        uvflash.small_image(target)
+        return target
+
     def combined(self):
         """Code and variables in one file, the variables not first."""
         target = os.path.join(self.folder, "combined.fd")
@@ -63,7 +68,7 @@ class Images(unittest.TestCase):
         return target
 
     def images(self):
-        return [self.copy(path) for path in uvflash.DEBIAN_VARS] + [self.combined()]
+        return [self.copy(path) for path in uvflash.DEBIAN_VARS] + [self.small(), self.combined()]
 
     def test_reads_what_virt_fw_vars_reads(self):
         for path in self.images():
@@ -114,7 +119,7 @@ class Images(unittest.TestCase):
                 os.unlink(path)
 
     def test_fills_up_to_the_end(self):
-        for path in (self.copy("/usr/share/OVMF/OVMF_VARS.fd"),
+        for path in (self.small(),
                      self.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")):
             with self.subTest(path):
                 tool = Tool(path)
@@ -136,12 +141,12 @@ class Images(unittest.TestCase):
     def test_container(self):
         path = os.path.join(self.folder, "VARS.qcow2")
         before = None
-        for source in ("OVMF_VARS.fd", "OVMF_VARS_4M.ms.fd"):
-            raw = os.path.join(self.folder, source)
-            subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2",
-                            "/usr/share/OVMF/" + source, path], check=True)
-            before = outside("/usr/share/OVMF/" + source)
-            expected = virt_fw_vars("/usr/share/OVMF/" + source)
+        for source in (self.small(), "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"):
+            raw = os.path.join(self.folder, "raw.fd")
+            subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", source, path],
+                           check=True)
+            before = outside(source)
+            expected = virt_fw_vars(source)
             tool = Tool(path)
             self.assertEqual(tool.dump(), expected)
             for i in range(80):
@@ -232,6 +237,9 @@ class Images(unittest.TestCase):
 
     def test_sparse_stays_sparse(self):
         path = self.copy("/usr/share/AAVMF/AAVMF_VARS.fd")
+        subprocess.run(["fallocate", "--dig-holes", path], check=True)
+        if os.stat(path).st_blocks * 512 >= 4 << 20:
+            self.skipTest("its zeros are no holes here")
         tool = Tool(path)
         self.assertEqual(tool.set("First", b"1"), "ok")
         tool.close()

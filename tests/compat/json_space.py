@@ -15,12 +15,12 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from uvengine import Engine  # noqa: E402
 import uvproto as uv  # noqa: E402
+from uvskip import skip  # noqa: E402
 
 VENDOR = "12345678-1234-5678-9abc-def012345678"
 
 if os.geteuid() != 0:
-    print("skipped: mounting and changing owners need root")
-    sys.exit(77)
+    skip("mounting and changing owners need root")
 
 
 def values(host):

@@ -15,16 +15,13 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from uvengine import Engine  # noqa: E402
 import uvproto as uv  # noqa: E402
+from uvskip import skip  # noqa: E402
 
 TEMPLATE = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
 QEMU = shutil.which("qemu-system-x86_64")
 VENDOR = "12345678-1234-5678-9abc-def012345678"
+MTC = "MTC-eb704011-1402-11d3-8e77-00a0c969723b"
 COMPACTED_AFTER = 2
-
-
-def skip(why):
-    print("skipped:", why)
-    sys.exit(77)
 
 
 if not shutil.which("virt-fw-vars"):
@@ -127,7 +124,7 @@ class JsonStore(unittest.TestCase):
     def test_as_virt_fw_vars_sees_them(self):
         self.convert()
         before = read_json(self.store)
-        self.assertEqual(len(before), 31)
+        self.assertGreater(len(before), 15)
         with open(self.store, "rb") as file:
             text = file.read()
         with Engine(self.folder) as engine, engine.host() as host:
@@ -143,7 +140,7 @@ class JsonStore(unittest.TestCase):
             host.snapshot()
             host.set_variable("Added", VENDOR, data=b"x" * 3000)
             host.set_variable("Grün 1", VENDOR, data=b"\x00\xff")
-            host.delete(f"MTC-eb704011-1402-11d3-8e77-00a0c969723b")
+            host.delete(MTC)
             seen = contents(host.snapshot())
             self.assertTrue(self.journal())
         self.assertFalse(self.journal())
@@ -152,7 +149,8 @@ class JsonStore(unittest.TestCase):
         self.assertEqual(after[f"Added-{VENDOR}"][1], "78" * 3000)
         for name in set(before) & set(after):
             self.assertEqual(before[name], after[name])
-        self.assertEqual(len(after), 32)
+        self.assertEqual(set(after) - set(before), {f"Added-{VENDOR}", f"Grün 1-{VENDOR}"})
+        self.assertEqual(set(before) - set(after), {MTC})
         again = os.path.join(self.folder, "again.json")
         virt_fw_vars("-i", self.store, "--output-json", again)
         self.assert_same(without_time(read_json(again)), seen)

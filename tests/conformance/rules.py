@@ -21,6 +21,7 @@ class Row:
     before: Optional[Callable] = None  # (world), by the guest
     write: Optional[tuple] = None  # (name, GUID, attributes, data)
     expect: int = SUCCESS
+    errno: Optional[int] = None  # what the host gets where that is not the status's
     after: Optional[Callable] = None  # (world): what must be so
     call: Optional[Callable] = None  # (world): in the place of a write
 

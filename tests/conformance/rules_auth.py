@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Keys, time stamps, private variables and modes: sections 2.5 to 2.8."""
 
+import errno
+
 from rules import call, write
 from uvproto import *  # noqa: F401,F403
 from world import DB, KEK, PK, STRANGER, uvsign
@@ -138,7 +140,7 @@ key_write("2.5.9", "at runtime only SetupMode follows", PK, "PK", b"",
 for name in ("PK", "KEK", "db"):
     guid = GLOBAL if name != "db" else IMAGE_SECURITY
     write("2.5.10", f"{name} deleted by attributes 0", name, guid, 0, b"", INVALID_PARAMETER,
-          store="enrolled")
+          store="enrolled", errno=errno.EACCES)
     write("2.5.10", f"{name} deleted by size 0", name, guid, AUTH, b"", SECURITY_VIOLATION,
           store="enrolled")
     key_write("2.5.10", f"{name} deleted without a signature", None, name, b"", SECURITY_VIOLATION)
@@ -222,7 +224,8 @@ key_write("2.7.3", "deleted by another", STRANGER, "P", b"", SECURITY_VIOLATION,
 key_write("2.7.3", "deleted without being there", KEK, "P", b"", NOT_FOUND, doors="g")
 write("2.7.4", "written without authentication", "P", TEST, NV_BS_RT, b"two", INVALID_PARAMETER,
       before=private)
-write("2.7.4", "deleted by attributes 0", "P", TEST, 0, b"", WRITE_PROTECTED, before=private)
+write("2.7.4", "deleted by attributes 0", "P", TEST, 0, b"", WRITE_PROTECTED, before=private,
+      errno=errno.EACCES)
 write("2.7.4", "deleted by size 0", "P", TEST, AUTH, b"", SECURITY_VIOLATION, before=private)
 key_write("2.7.4", "AT over a plain variable", KEK, "P", b"two", INVALID_PARAMETER,
           before=lambda w: w.set("P"))

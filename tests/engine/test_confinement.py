@@ -17,6 +17,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
+import uvmount  # noqa: E402
 import uvproto as p  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
 
@@ -240,7 +241,7 @@ class Confinement(EngineTest):
                     "clock_nanosleep", "sendto", "fallocate", "ppoll", "restart_syscall",
                     "lseek", "recvfrom", "shutdown", "fstat", "clock_gettime", "mmap", "munmap",
                     "mremap", "madvise", "brk", "fchown", "fsetxattr", "fgetxattr", "fremovexattr",
-                    "futex"})
+                    "futex", "getrandom", "newfstatat"})
 
     def operate(self, engine):
         guest = self.guest(engine)
@@ -440,9 +441,9 @@ class Ending(EngineTest):
         self.assertEqual(len(keepers), 1)
         engine.kill()
         end = time.monotonic() + 5
-        while os.path.exists(f"/proc/{keepers[0]}") and time.monotonic() < end:
+        while uvmount.alive(keepers[0]) and time.monotonic() < end:
             time.sleep(0.01)
-        self.assertFalse(os.path.exists(f"/proc/{keepers[0]}"))
+        self.assertFalse(uvmount.alive(keepers[0]))
 
 
 class Log(EngineTest):

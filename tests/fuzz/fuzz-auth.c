@@ -100,7 +100,11 @@ static EfiStatus set(UvService *service, const Target *target, uint32_t attribut
         .data_bytes = size,
     };
 
-    return uv_service_set(service, &request, NULL);
+    UvRefusal refusal;
+    const EfiStatus status = uv_service_set(service, &request, &refusal);
+
+    CHECK((status != EFI_SUCCESS) == (refusal.rule && refusal.text));
+    return status;
 }
 
 static guint fingerprint(const UvService *service)

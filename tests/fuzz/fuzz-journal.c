@@ -15,9 +15,10 @@ static void replay(const UvRecord *record, UvVarset *set)
 {
     UvRecordImage image;
     UvDigest digest;
+    UvFileId file;
 
     uv_record_replay(record, set);
-    uv_record_read_digest(record, &digest);
+    uv_record_read_compaction(record, &digest, &file);
     if (uv_record_read_image(record, &image))
         uv_record_image_matches(&image, 1, image.old_text, image.old_size);
 }

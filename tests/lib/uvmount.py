@@ -11,21 +11,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
 import uvproto
+from uvskip import skip
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UV_BUILD", TOP / "build"))
 UEFIVARSFS = BUILD / "fusefs" / "uefivarsfs"
 UEFIVARSD = BUILD / "vars" / "uefivarsd"
-
-
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
 
 
 def need(*tools):

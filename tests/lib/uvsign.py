@@ -91,6 +91,13 @@ def unwrap(der):
     return der[inner:end]
 
 
+def wrap(der):
+    """ContentInfo around a bare SignedData of at least 256 bytes."""
+    def long(tag, content):
+        return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
+    return long(0x30, bytes.fromhex("06092a864886f70d010702") + long(0xa0, der))
+
+
 def siglist(type_, signatures, owner=OWNER, header=b""):
     size = 16 + len(signatures[0])
     body = b"".join(uvproto.guid_bytes(owner) + s for s in signatures)

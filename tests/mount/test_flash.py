@@ -52,7 +52,7 @@ class Nvram(unittest.TestCase):
         self.source = self.scratch.path / "nvram"
         self.source.mkdir()
         shutil.copyfile(OVMF / "OVMF_VARS_4M.ms.fd", self.source / "web_VARS.fd")
-        shutil.copyfile(OVMF / "OVMF_VARS.fd", self.source / "old.fd")
+        uvflash.small_image(self.source / "old.fd")
         self.image = self.source / "web_VARS.fd"
 
     def mount(self, *options):

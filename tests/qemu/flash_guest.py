@@ -78,7 +78,7 @@ def kernel():
     try:
         depends = run("apt-cache", "depends", "linux-image-cloud-amd64", text=True)
         name = re.search(r"Depends: (linux-image-\S+)", depends).group(1)
-        run("apt-get", "download", name, cwd=CACHE, stderr=subprocess.DEVNULL)
+        run("apt-get", "-o", "APT::Sandbox::User=root", "download", name, cwd=CACHE)
         package = glob.glob(CACHE + "/linux-image-*.deb")[0]
         run("dpkg-deb", "-x", package, CACHE)
     except (subprocess.CalledProcessError, AttributeError, IndexError):

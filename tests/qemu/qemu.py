@@ -19,6 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import uvproto as uv  # noqa: E402
+from uvskip import skip  # noqa: E402
 
 MODULE_DIR = os.environ.get("UEFIVARS_QEMU_MODULE_DIR")
 ENGINE = os.environ.get("UEFIVARSD")
@@ -29,11 +30,6 @@ MAGIC, COMMAND, STATUS, BUFFER_SIZE, ADDRESS_LOW, ADDRESS_HIGH = 0, 2, 2, 4, 8, 
 WINDOW, CRC, FLAGS = 0x10, 0x18, 0x1C
 RESET, MM_DMA, MM_PIO, PIO_ZERO = 1, 2, 3, 4
 BUFFER_MAX = 65536
-
-
-def skip(why):
-    print(f"skipped: {why}", file=sys.stderr)
-    sys.exit(77)
 
 
 def need(arch="x86_64", engine=False):

@@ -26,6 +26,15 @@ void fixture_go_to(UvService *service, FixturePhase phase)
         g_assert_cmphex(uv_service_exit_boot_services(service), ==, EFI_SUCCESS);
 }
 
+EfiStatus fixture_request(UvService *service, const UvSetRequest *request)
+{
+    UvRefusal refusal = {.rule = "none", .text = "none"};
+    const EfiStatus status = uv_service_set(service, request, &refusal);
+
+    g_assert_cmpint(status != EFI_SUCCESS, ==, refusal.rule && refusal.text);
+    return status;
+}
+
 EfiStatus fixture_set_bytes(UvService *service, UvDoor door, const char *name_text,
                             uint32_t attributes, const void *data, size_t size)
 {
@@ -39,7 +48,7 @@ EfiStatus fixture_set_bytes(UvService *service, UvDoor door, const char *name_te
         .data_bytes = size,
     };
 
-    return uv_service_set(service, &request, NULL);
+    return fixture_request(service, &request);
 }
 
 EfiStatus fixture_set(UvService *service, const char *name, uint32_t attributes, const char *data)

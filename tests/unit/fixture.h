@@ -28,6 +28,8 @@ typedef enum {
 UvService *fixture_service(UvStore *store); /* 64 KiB, after a cold start */
 void fixture_go_to(UvService *service, FixturePhase phase);
 
+/* A refusal tells its rule and its text. */
+EfiStatus fixture_request(UvService *service, const UvSetRequest *request);
 EfiStatus fixture_set_bytes(UvService *service, UvDoor door, const char *name, uint32_t attributes,
                             const void *data, size_t size);
 EfiStatus fixture_set(UvService *service, const char *name, uint32_t attributes, const char *data);

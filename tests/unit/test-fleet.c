@@ -4,7 +4,7 @@
 
 #include "beneath.h"
 #include "fleetfixture.h"
-#include "source.h"
+#include "local.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,13 +9,17 @@
 #include "journal-record.h"
 #include "scratch.h"
 
-static void test_crc64(void)
+/* The catalogue's check values. */
+static void test_crcs(void)
 {
     static const char text[] = "123456789";
+    const uint64_t crc64 = UINT64_C(0xc96c5795d7870f42);
 
-    g_assert_cmphex(uv_crc64(0, text, 9), ==, 0x995dc9bbdf1939fa); /* the catalogue's check value */
-    g_assert_cmphex(uv_crc64(uv_crc64(0, text, 4), text + 4, 5), ==, 0x995dc9bbdf1939fa);
-    g_assert_cmphex(uv_crc64(0, text, 0), ==, 0);
+    g_assert_cmphex(uv_crc(crc64, UINT64_MAX, 0, text, 9), ==, 0x995dc9bbdf1939fa);
+    g_assert_cmphex(uv_crc(crc64, UINT64_MAX, uv_crc(crc64, UINT64_MAX, 0, text, 4), text + 4, 5),
+                    ==, 0x995dc9bbdf1939fa);
+    g_assert_cmphex(uv_crc(crc64, UINT64_MAX, 0, text, 0), ==, 0);
+    g_assert_cmphex(uv_crc(0xedb88320, UINT32_MAX, 0, text, 9), ==, 0xcbf43926);
 }
 
 static void append(UvJournal *journal, uint32_t kind, const char *text)
@@ -29,11 +33,12 @@ static void test_records(void)
 {
     char *dir = scratch_new();
     g_autofree char *path = scratch_path(dir, "j");
+    const UvFileId store = {5, 6};
     UvJournal *journal;
     UvDigest base;
 
     uv_digest_of("text", 4, &base);
-    journal = uv_journal_new(open(path, O_RDWR | O_CREAT, 0600), "j", &base);
+    journal = uv_journal_new(open(path, O_RDWR | O_CREAT, 0600), "j", &base, &store);
     g_assert_cmpuint(uv_journal_size(journal), ==, 0);
     append(journal, 7, "one");
     append(journal, 8, "");
@@ -45,7 +50,8 @@ static void test_records(void)
         const UvRecord *record;
 
         g_assert_cmpint(uv_journal_read(bytes, &content), ==, UV_JOURNAL_VALID);
-        g_assert_true(uv_digest_equal(&content->base, &base));
+        g_assert_true(uv_digest_equal(&content->head.base, &base));
+        g_assert_true(uv_file_id_equal(&content->head.store, &store));
         g_assert_cmpuint(content->records->len, ==, 2 + round);
         record = &g_array_index(content->records, UvRecord, 0);
         g_assert_cmpuint(record->kind, ==, 7);
@@ -66,6 +72,7 @@ static void test_foreign_records(void)
     char *dir = scratch_new();
     g_autofree char *path = scratch_path(dir, "j");
     g_autoptr(GBytes) first = NULL, second = NULL;
+    const UvFileId store = {0};
     uint8_t *mixed;
     UvDigest base;
     size_t size;
@@ -73,7 +80,7 @@ static void test_foreign_records(void)
     uv_digest_of("", 0, &base);
     for (int i = 0; i < 2; i++) {
         UvJournal *journal =
-            uv_journal_new(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600), "j", &base);
+            uv_journal_new(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600), "j", &base, &store);
 
         append(journal, 1, "aaaa");
         append(journal, 1, "bbbb");
@@ -149,7 +156,7 @@ static void test_images(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/journal/crc64", test_crc64);
+    g_test_add_func("/journal/crcs", test_crcs);
     g_test_add_func("/journal/records", test_records);
     g_test_add_func("/journal/foreign-records", test_foreign_records);
     g_test_add_func("/journal/image", test_image);

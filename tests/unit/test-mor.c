@@ -29,7 +29,7 @@ static EfiStatus set_from(UvDoor door, UvService *service, Which which, uint32_t
         .data_bytes = size,
     };
 
-    return uv_service_set(service, &request, NULL);
+    return fixture_request(service, &request);
 }
 
 static EfiStatus set(UvService *service, Which which, uint32_t attributes, const char *data,

@@ -135,15 +135,41 @@ static void check_after(const char *dir, size_t acked, FaultKind kind, int at)
     g_assert_false(scratch_exists(dir, ".uefivarsfs/s.json.journal"));
 }
 
+/* After the crash somebody makes the store anew, as it was at first: nothing of the old one shows.
+ */
+static void check_anew(const char *dir, FaultKind kind, int at)
+{
+    StoreTest t;
+
+    scratch_remove(dir, "s.json");
+    scratch_write(dir, "s.json", "");
+    store_test_open(&t, dir, "s.json", false);
+    if (uv_varset_count(t.set) > 0)
+        g_error("fault %d at step %d: the new store has the old one's variables", kind, at);
+    store_test_put(&t, "after", "crash");
+    store_test_close(&t);
+    store_test_open(&t, dir, "s.json", false);
+    g_assert_cmpuint(uv_varset_count(t.set), ==, 1);
+    store_test_drop(&t);
+}
+
+typedef enum {
+    RENAMING,
+    IN_PLACE, /* the store has a second name */
+    ANEW,     /* as renaming, but afterwards there is another store */
+} Way;
+
+static const char *const way_names[] = {"renaming", "in-place", "anew"};
+
 /* false: there is no such step, the work came to its end. */
-static bool crash_at(FaultKind kind, int at, bool in_place)
+static bool crash_at(FaultKind kind, int at, Way way)
 {
     char *dir = scratch_new();
     int pipe_fds[2], status;
     size_t acked;
     pid_t pid;
 
-    prepare(dir, in_place);
+    prepare(dir, way == IN_PLACE);
     g_assert_cmpint(pipe2(pipe_fds, O_CLOEXEC), ==, 0);
     pid = fork();
     if (pid == 0)
@@ -153,7 +179,10 @@ static bool crash_at(FaultKind kind, int at, bool in_place)
     close(pipe_fds[0]);
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
-    check_after(dir, acked, kind, at);
+    if (way == ANEW)
+        check_anew(dir, kind, at);
+    else
+        check_after(dir, acked, kind, at);
     scratch_free(dir);
     return WIFSIGNALED(status);
 }
@@ -161,10 +190,10 @@ static bool crash_at(FaultKind kind, int at, bool in_place)
 static void test_crash(gconstpointer data)
 {
     FaultKind kind = GPOINTER_TO_INT(data) & 0xff;
-    bool in_place = GPOINTER_TO_INT(data) & 0x100;
+    Way way = GPOINTER_TO_INT(data) >> 8 & 0xff;
     int at = 0;
 
-    while (crash_at(kind, at, in_place))
+    while (crash_at(kind, at, way))
         at++;
     g_test_message("%d steps", at);
     g_assert_cmpint(at, >, 30);
@@ -392,11 +421,10 @@ static void test_lost_sync(void)
 
 static void add(const char *name, FaultKind kind, int code)
 {
-    for (int in_place = 0; in_place <= 1; in_place++) {
-        g_autofree char *path =
-            g_strdup_printf("/store-crash/%s/%s", name, in_place ? "in-place" : "renaming");
+    for (Way way = RENAMING; way <= (code ? IN_PLACE : ANEW); way++) {
+        g_autofree char *path = g_strdup_printf("/store-crash/%s/%s", name, way_names[way]);
 
-        g_test_add_data_func(path, GINT_TO_POINTER(kind | in_place << 8 | code << 16),
+        g_test_add_data_func(path, GINT_TO_POINTER(kind | way << 8 | code << 16),
                              code ? test_errors : test_crash);
     }
 }

@@ -111,7 +111,7 @@ static EfiStatus set(UvService *service, UvDoor door, const Row *row)
         .data_bytes = row->size,
     };
 
-    return uv_service_set(service, &request, NULL);
+    return fixture_request(service, &request);
 }
 
 static UvService *service_at(FixturePhase phase, UvVarcheckMode varcheck)

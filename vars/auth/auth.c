@@ -246,6 +246,10 @@ static EfiStatus process_key(AuthWrite *write, Key key)
     const bool owner = write->gate->request->door == UV_DOOR_OWNER;
     const bool custom = owner || (uv_modes_is_custom(write->change) && is_present(write->gate));
 
+    /* `rm` has no attributes: EACCES, as to whoever may not, because it may with a signature. */
+    if (write->gate->request->attributes == 0 && write->old)
+        return uv_refuse_errno(write->refusal, EFI_INVALID_PARAMETER, EACCES, "2.5.1",
+                               "a key is deleted by a signed write of nothing");
     if ((write->gate->request->attributes & NEEDED_ATTRIBUTES) != NEEDED_ATTRIBUTES)
         return uv_refuse(write->refusal, EFI_INVALID_PARAMETER, "2.5.1",
                          "keys are non-volatile and time-based authenticated");
@@ -312,8 +316,8 @@ static EfiStatus process_plain(UvChange *change, const UvGate *gate, const UvVar
     const UvSetRequest *request = gate->request;
 
     if (old && (old->attributes & authenticated))
-        return uv_refuse(refusal, EFI_WRITE_PROTECTED, "2.7.4",
-                         "an authenticated variable, written without authentication");
+        return uv_refuse_errno(refusal, EFI_WRITE_PROTECTED, EACCES, "2.7.4",
+                               "an authenticated variable, written without authentication");
     const UvUpdate update = {
         .guid = request->guid,
         .name = request->name,

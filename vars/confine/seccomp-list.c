@@ -46,6 +46,7 @@ const char *const uv_seccomp_engine[] = {
     "sendmsg",
     "sendto",
     "shutdown",
+    "statx",
     "wait4",
     "write",
     NULL,

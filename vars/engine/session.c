@@ -2,6 +2,8 @@
 
 #include "session.h"
 
+#include "file-io.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
@@ -58,19 +60,6 @@ static uint64_t checksum(const uint8_t *header, const uint8_t *body, size_t body
     return mix(mix(UINT64_C(0xcbf29ce484222325), header, CHECKSUM_AT), body, body_bytes);
 }
 
-static bool read_whole(int fd, void *buffer, size_t size, off_t at)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        const ssize_t n = pread(fd, (char *)buffer + done, size - done, at + done);
-        if (n <= 0)
-            return false;
-        done += n;
-    }
-    return true;
-}
-
 /* The body of a valid slot, or NULL. */
 static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_sequence)
 {
@@ -78,7 +67,8 @@ static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_seque
     const off_t at = (off_t)slot * UV_SESSION_SLOT_BYTES;
     UvReader reader;
 
-    if (!read_whole(file->fd, header, sizeof(header), at) || memcmp(header, MAGIC, MAGIC_BYTES))
+    if (uv_pread_all(file->fd, header, sizeof(header), at) != sizeof(header) ||
+        memcmp(header, MAGIC, MAGIC_BYTES))
         return NULL;
     uv_reader_init(&reader, header + MAGIC_BYTES, HEADER_BYTES - MAGIC_BYTES);
     const uint64_t sequence = uv_read_u64(&reader);
@@ -87,7 +77,7 @@ static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_seque
     if (size > UV_SESSION_SLOT_BYTES - HEADER_BYTES)
         return NULL;
     g_autofree uint8_t *body = g_malloc(size);
-    if (!read_whole(file->fd, body, size, at + HEADER_BYTES) ||
+    if (uv_pread_all(file->fd, body, size, at + HEADER_BYTES) != (ssize_t)size ||
         checksum(header, body, size) != wanted)
         return NULL;
     *ret_sequence = sequence;
@@ -165,19 +155,6 @@ UvWriter *uv_session_file_begin(UvSessionFile *file, const UvSessionHead *head)
     return slot;
 }
 
-static bool write_whole(int fd, const uint8_t *bytes, size_t size, off_t at)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, bytes + done, size - done, at + done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += n;
-    }
-    return true;
-}
-
 static bool same_body(const UvWriter *a, const UvWriter *b)
 {
     const size_t size = uv_writer_size(a);
@@ -202,10 +179,11 @@ bool uv_session_file_commit(UvSessionFile *file, GError **error)
     uint8_t *bytes = slot->bytes;
     uv_write_u32_at(slot, MAGIC_BYTES + 8, body_bytes);
     uv_write_u64_at(slot, CHECKSUM_AT, checksum(bytes, bytes + HEADER_BYTES, body_bytes));
-    if (!write_whole(file->fd, bytes, uv_writer_size(slot),
-                     (off_t)(sequence % 2) * UV_SESSION_SLOT_BYTES)) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "session file: %s",
-                    g_strerror(errno));
+    const int ret = uv_pwrite_all(file->fd, bytes, uv_writer_size(slot),
+                                  (off_t)(sequence % 2) * UV_SESSION_SLOT_BYTES);
+    if (ret < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-ret), "session file: %s",
+                    g_strerror(-ret));
         return false;
     }
     file->sequence = sequence;

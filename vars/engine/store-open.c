@@ -4,6 +4,9 @@
 
 #include "store.h"
 
+#include "fd.h"
+#include "file-io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -49,7 +52,7 @@ static bool probe(UvFolder *folder, Format *ret_format, bool *ret_absent, GError
 {
     g_autoptr(GError) local = NULL;
     uint8_t bytes[PROBE_BYTES];
-    int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, &local);
+    uv_autofd int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, &local);
     ssize_t n;
 
     *ret_absent = fd < 0 && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
@@ -60,13 +63,12 @@ static bool probe(UvFolder *folder, Format *ret_format, bool *ret_absent, GError
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s", local->message);
         return false;
     }
-    n = pread(fd, bytes, sizeof bytes, 0);
+    n = uv_pread_all(fd, bytes, sizeof bytes, 0);
     if (n >= 0)
         *ret_format = format_of(bytes, n);
     else
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot read: %s",
-                    uv_folder_path(folder, UV_FILE_STORE), g_strerror(errno));
-    close(fd);
+                    uv_folder_path(folder, UV_FILE_STORE), g_strerror(-n));
     return n >= 0;
 }
 

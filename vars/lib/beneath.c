@@ -8,6 +8,8 @@
 
 #include "beneath.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -55,46 +57,41 @@ static int read_root_link(int link_fd, char **ret_target)
 static int open_component(int folder_fd, const char *name, int flags, mode_t mode)
 {
     g_autofree char *target = NULL;
-    int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    uv_autofd int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0 && errno != ELOOP && errno != ENOTDIR)
         return -errno;
     if (fd >= 0 && (!(flags & O_PATH) || flags & O_DIRECTORY)) /* O_PATH alone takes links, too */
-        return fd;
+        return uv_fd_steal(&fd);
     if (fd < 0)
         fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     int result = read_root_link(fd, &target);
     if (result == -EINVAL && (flags & O_PATH) && !(flags & O_DIRECTORY))
-        return fd;
-    close(fd);
+        return uv_fd_steal(&fd);
     if (result < 0)
         return result == -EINVAL ? -ENOTDIR : result;
-    fd = openat(folder_fd, target, flags | O_CLOEXEC, mode);
-    return fd < 0 ? -errno : fd;
+    const int behind = openat(folder_fd, target, flags | O_CLOEXEC, mode);
+    return behind < 0 ? -errno : behind;
 }
 
 static int open_walking(int folder_fd, const char *path, int flags, mode_t mode)
 {
     g_auto(GStrv) names = g_strsplit(path, "/", -1);
-    int fd = -1;
+    uv_autofd int fd = -1;
 
     for (int i = 0; names[i]; i++) {
         bool last = !names[i + 1];
-        if (strcmp(names[i], "..") == 0) {
-            if (fd >= 0)
-                close(fd);
+        if (strcmp(names[i], "..") == 0)
             return -EXDEV;
-        }
         int next = open_component(fd < 0 ? folder_fd : fd, names[i][0] ? names[i] : ".",
                                   last ? flags : O_PATH | O_DIRECTORY, mode);
-        if (fd >= 0)
-            close(fd);
         if (next < 0)
             return next;
+        uv_fd_clear(&fd);
         fd = next;
     }
-    return fd;
+    return uv_fd_steal(&fd);
 }
 
 int fs_beneath_open(int folder_fd, const char *path, int flags, mode_t mode)
@@ -109,18 +106,17 @@ int fs_beneath_resolve(int *fd, char **name)
 {
     for (int i = 0; i < LINKS_MAX; i++) {
         g_autofree char *target = NULL;
-        int link_fd = openat(*fd, *name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        uv_autofd int link_fd = openat(*fd, *name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (link_fd < 0)
             return errno == ENOENT ? 0 : -errno;
         int result = read_root_link(link_fd, &target);
-        close(link_fd);
         if (result < 0)
             return result == -EINVAL ? 0 : result;
         g_autofree char *folder = g_path_get_dirname(target);
         int next = openat(*fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (next < 0)
             return -errno;
-        close(*fd);
+        uv_fd_clear(fd);
         *fd = next;
         g_free(*name);
         *name = g_path_get_basename(target);

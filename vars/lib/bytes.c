@@ -112,7 +112,7 @@ static uint8_t *grow(UvWriter *writer, size_t size)
     return writer->bytes + writer->size - size;
 }
 
-static void put_le(uint8_t *to, uint64_t value, size_t size)
+void uv_put_le(uint8_t *to, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         to[i] = value >> (8 * i) & 0xff;
@@ -123,7 +123,7 @@ static void write_le(UvWriter *writer, uint64_t value, size_t size)
     uint8_t *to = grow(writer, size);
 
     if (to)
-        put_le(to, value, size);
+        uv_put_le(to, value, size);
 }
 
 void uv_write_u8(UvWriter *writer, uint8_t value)
@@ -179,7 +179,7 @@ static void write_le_at(UvWriter *writer, size_t offset, uint64_t value, size_t 
     uint8_t *to = inside(writer, offset, size);
 
     if (to)
-        put_le(to, value, size);
+        uv_put_le(to, value, size);
 }
 
 void uv_write_bytes_at(UvWriter *writer, size_t offset, const void *bytes, size_t size)

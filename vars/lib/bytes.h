@@ -57,6 +57,8 @@ size_t uv_writer_size(const UvWriter *writer);
 /* What was written, or NULL if the writer failed; the writer is empty afterwards. */
 GBytes *uv_writer_steal(UvWriter *writer);
 
+/* The lowest `size` bytes of a value, at most 8, little endian. */
+void uv_put_le(uint8_t *to, uint64_t value, size_t size);
 /* Every byte is this one; also true of none at all. */
 bool uv_bytes_are(const uint8_t *bytes, size_t size, uint8_t value);
 

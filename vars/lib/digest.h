@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* SHA-256, for telling contents apart, and CRC-64, for finding torn ones; neither is for trust. */
+/* SHA-256, for telling contents apart and finding torn ones, and the CRCs of two formats. Nothing
+ * here is for trust. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -17,6 +18,10 @@ void uv_digest_of(const void *bytes, size_t size, UvDigest *ret_digest);
 /* Of two pieces, one behind the other. */
 void uv_digest_of_two(const void *a, size_t a_size, const void *b, size_t b_size,
                       UvDigest *ret_digest);
-/* CRC-64 (ECMA-182, reflected), continued from `crc` (0 at first). */
-uint64_t uv_crc64(uint64_t crc, const void *bytes, size_t size);
+
+/*
+ * A reflected CRC that begins and ends with `ones`, continued from `crc` (0 at first). Bit by bit:
+ * for headers, and for what is read once in the life of a store.
+ */
+uint64_t uv_crc(uint64_t polynomial, uint64_t ones, uint64_t crc, const void *bytes, size_t size);
 bool uv_digest_equal(const UvDigest *a, const UvDigest *b);

@@ -2,6 +2,8 @@
 
 #include "sd-notify.h"
 
+#include "fd.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +25,16 @@ int uv_ready_open(void)
     if (path[0] == '@') /* an abstract address */
         address.sun_path[0] = '\0';
     const socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, size) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    uv_autofd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, size) < 0)
+        return -1;
+    return uv_fd_steal(&fd);
 }
 
 void uv_ready_tell(int fd)
 {
-    if (fd < 0)
-        return;
-    (void)!send(fd, READY, strlen(READY), MSG_NOSIGNAL);
-    close(fd);
+    uv_autofd int owned = fd;
+
+    if (owned >= 0)
+        (void)!send(owned, READY, strlen(READY), MSG_NOSIGNAL);
 }

@@ -2,6 +2,8 @@
 
 #include "sidecars.h"
 
+#include "fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,13 +16,18 @@
 #define OWN_MODE 0700
 
 const char *const uv_sidecar_names[] = {
-    "before-load", "export", "export.tmp", "journal", "lock", "meta",
-    "meta.tmp",    "new",    "pin",        "pin.tmp", "tmp",  NULL,
+    "before-load", "export", "export.tmp", UV_SIDECAR_JOURNAL, "lock", "meta",
+    "meta.tmp",    "new",    "pin",        "pin.tmp",          "tmp",  NULL,
 };
 
 char *uv_sidecar_name(const char *store, const char *what)
 {
     return g_strconcat(store, ".", what, NULL);
+}
+
+char *uv_sidecar_conflict_name(const char *journal, unsigned number)
+{
+    return g_strdup_printf("%s.conflict-%u", journal, number);
 }
 
 int uv_open_dir(int dir_fd, const char *path, int extra)
@@ -40,12 +47,6 @@ int uv_sync_names(int dir_fd)
     if (errno != EBADF && errno != EINVAL)
         return -errno;
     return syncfs(dir_fd) == 0 || errno == EBADF ? 0 : -errno;
-}
-
-static int close_with(int fd, int result)
-{
-    close(fd);
-    return result;
 }
 
 /* A folder of its own counts only if nobody but root could have made it. */
@@ -75,29 +76,25 @@ int uv_sidecars_open(int dir_fd, const char *store)
 /* A folder below `dir_fd`, made if need be, with exactly this mode then. */
 static int make_dir(int dir_fd, const char *name, mode_t mode, bool *ret_made)
 {
-    int fd;
+    uv_autofd int fd = -1;
 
     *ret_made = mkdirat(dir_fd, name, mode) == 0;
     if (!*ret_made && errno != EEXIST)
         return -errno;
     fd = uv_open_dir(dir_fd, name, O_NOFOLLOW);
     if (fd >= 0 && *ret_made && fchmod(fd, mode) < 0) /* whatever the umask is */
-        return close_with(fd, -errno);
-    return fd;
+        return -errno;
+    return fd < 0 ? fd : uv_fd_steal(&fd);
 }
 
 /* Only what was its owner's: he may have put anything there. */
 static bool give_file(int dir_fd, const char *name, uid_t from, uid_t uid, gid_t gid)
 {
     struct stat st;
-    int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    uv_autofd int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd < 0)
-        return false;
-    bool given = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-                 st.st_uid == from && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0;
-    close(fd);
-    return given;
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+           st.st_uid == from && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0;
 }
 
 /* A store's folder and what is in it, to whom the store belongs now. */
@@ -110,10 +107,11 @@ static int give(int own, uid_t uid, gid_t gid)
         return -errno;
     if (st.st_uid == uid)
         return 0;
-    int fd = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir)
-        return fd < 0 ? -errno : close_with(fd, -ENOMEM);
+        return -errno;
+    uv_fd_steal(&fd);
     for (struct dirent *entry; (entry = readdir(dir));)
         (void)give_file(own, entry->d_name, st.st_uid, uid, gid);
     closedir(dir);
@@ -133,6 +131,7 @@ static bool move_file(int from, int to, const char *name, uid_t from_uid, uid_t 
 /* What there is of the store in the folder of its owner until now. */
 static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t uid, gid_t gid)
 {
+    g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
     bool moved = true;
 
     for (const char *const *what = uv_sidecar_names; *what; what++) {
@@ -140,7 +139,7 @@ static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t u
         (void)move_file(from, to, name, from_uid, uid, gid);
     }
     for (unsigned n = 1; moved && n <= UV_CONFLICTS_MAX; n++) {
-        g_autofree char *name = g_strdup_printf("%s." UV_SIDECAR_CONFLICT "-%u", store, n);
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
         moved = move_file(from, to, name, from_uid, uid, gid);
     }
     return uv_sync_names(to);
@@ -150,21 +149,22 @@ static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t u
 static int make_own(int dir_fd, const char *store, uid_t uid, gid_t gid)
 {
     bool made_others, made_own;
-    int others = make_dir(dir_fd, UV_SIDECARS_OTHERS, OTHERS_MODE, &made_others), own, ret;
+    uv_autofd int others = make_dir(dir_fd, UV_SIDECARS_OTHERS, OTHERS_MODE, &made_others);
+    uv_autofd int own = -1;
     struct stat st;
+    int ret;
 
     if (others < 0)
         return others;
     if (fstat(others, &st) < 0 || st.st_uid != 0)
-        return close_with(others, -EPERM);
+        return -EPERM;
     own = make_dir(others, store, OWN_MODE, &made_own);
     ret = own < 0 ? own : give(own, uid, gid);
     if (ret == 0 && made_own)
         ret = uv_sync_names(others);
     if (ret == 0 && made_others)
         ret = uv_sync_names(dir_fd);
-    close(others);
-    return ret < 0 && own >= 0 ? close_with(own, ret) : ret < 0 ? ret : own;
+    return ret < 0 ? ret : uv_fd_steal(&own);
 }
 
 /*
@@ -175,49 +175,82 @@ static int make_own(int dir_fd, const char *store, uid_t uid, gid_t gid)
 static int leave_common(int dir_fd, int common, const char *store, uid_t uid, gid_t gid)
 {
     struct stat st, folder;
-    int own, ret = 0;
+    uv_autofd int own = -1;
+    int ret;
 
     if (fstat(common, &st) < 0 || fstat(dir_fd, &folder) < 0)
         return -errno;
     own = make_own(dir_fd, store, uid, gid);
-    if (own >= 0 && (st.st_uid == 0 || st.st_uid == folder.st_uid))
+    ret = own < 0 ? own : 0;
+    if (ret == 0 && (st.st_uid == 0 || st.st_uid == folder.st_uid))
         ret = move_all(common, own, store, st.st_uid, uid, gid);
-    return ret < 0 ? close_with(own, ret) : own;
+    return ret < 0 ? ret : uv_fd_steal(&own);
 }
 
 static int make_common(int dir_fd, uid_t uid, gid_t gid, uid_t *ret_owner)
 {
     bool made;
     struct stat st;
-    int fd = make_dir(dir_fd, UV_SIDECARS, OWN_MODE, &made), ret = 0;
+    uv_autofd int fd = make_dir(dir_fd, UV_SIDECARS, OWN_MODE, &made);
+    int ret;
 
     if (fd < 0)
         return fd;
     if (made && geteuid() == 0 && fchown(fd, uid, gid) < 0)
-        return close_with(fd, -errno);
-    if (made)
-        ret = uv_sync_names(dir_fd);
-    if (ret == 0 && fstat(fd, &st) < 0)
-        ret = -errno;
-    if (ret < 0)
-        return close_with(fd, ret);
+        return -errno;
+    ret = made ? uv_sync_names(dir_fd) : 0;
+    if (ret < 0 || fstat(fd, &st) < 0)
+        return ret < 0 ? ret : -errno;
     *ret_owner = st.st_uid;
-    return fd;
+    return uv_fd_steal(&fd);
 }
 
 int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
 {
     const bool root = geteuid() == 0;
     uid_t owner = uid;
-    int fd, own;
+    uv_autofd int fd = -1;
 
     if (has_own(dir_fd, store))
         return root ? make_own(dir_fd, store, uid, gid) : uv_sidecars_open(dir_fd, store);
     fd = make_common(dir_fd, uid, gid, &owner);
-    if (fd < 0 || !root || owner == uid)
+    if (fd < 0)
         return fd;
-    own = leave_common(dir_fd, fd, store, uid, gid);
-    return close_with(fd, own);
+    if (root && owner != uid)
+        return leave_common(dir_fd, fd, store, uid, gid);
+    return uv_fd_steal(&fd);
+}
+
+/* As renameat2() with RENAME_NOREPLACE, also where the file system does not know the flag. */
+static int rename_to_free(int dir_fd, const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    if (fstatat(dir_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    return renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : 0;
+}
+
+int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number)
+{
+    g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
+
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
+        const int ret = rename_to_free(sidecars_fd, journal, name);
+
+        if (ret == 0) {
+            *ret_number = n;
+            return uv_sync_names(sidecars_fd);
+        }
+        if (ret != -EEXIST)
+            return ret;
+    }
+    return -EEXIST;
 }
 
 static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)

@@ -20,7 +20,8 @@
 
 /* What is behind the store's name and a dot, all but "journal.conflict-N"; NULL-terminated. */
 extern const char *const uv_sidecar_names[];
-#define UV_SIDECAR_CONFLICT "journal.conflict"
+#define UV_SIDECAR_JOURNAL "journal"
+#define UV_SIDECAR_CONFLICT UV_SIDECAR_JOURNAL ".conflict"
 /* N of a journal that was set aside is at most that. */
 #define UV_CONFLICTS_MAX 9999u
 /* A store's name is at most NAME_MAX less this. */
@@ -28,6 +29,11 @@ extern const char *const uv_sidecar_names[];
 
 /* The file's name in the folder of the sidecars; allocated. */
 char *uv_sidecar_name(const char *store, const char *what);
+/* What a journal, of this name or path, is called once it was set aside; allocated. */
+char *uv_sidecar_conflict_name(const char *journal, unsigned number);
+/* Renames STORE.journal to the first STORE.journal.conflict-N that is free, durably; never over an
+ * older one. 0 or a negative errno. */
+int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number);
 /* That folder, below the store's; allocated. */
 char *uv_sidecars_path(int dir_fd, const char *store);
 /* The folder of the store's sidecars, to be closed; for reading if we may, else O_PATH. A negative

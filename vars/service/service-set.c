@@ -104,12 +104,10 @@ static EfiStatus check_existing(const UvGate *gate, const UvChange *change, UvRe
 static EfiStatus check_and_collect(UvChange *change, const UvGate *gate, const UvReader *payload,
                                    UvRefusal *ret_waived, UvRefusal *refusal)
 {
-    EfiStatus status = uv_varcheck_check(change, gate, refusal);
+    UvRefusal checked = {0};
+    EfiStatus status = uv_varcheck_check(change, gate, &checked);
 
-    if (status == EFI_SUCCESS) {
-        *ret_waived = *refusal;
-        *refusal = (UvRefusal){0};
-    }
+    *(status == EFI_SUCCESS ? ret_waived : refusal) = checked;
     if (status == EFI_SUCCESS)
         status = check_policy(gate, change, payload, refusal);
     if (status == EFI_SUCCESS)

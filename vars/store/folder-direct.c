@@ -26,7 +26,7 @@ struct UvDirect {
 /* Behind the store's name and a dot. */
 static const char *const role_names[] = {
     [UV_FILE_TEMP] = "tmp",
-    [UV_FILE_JOURNAL] = "journal",
+    [UV_FILE_JOURNAL] = UV_SIDECAR_JOURNAL,
     [UV_FILE_CONFLICT] = UV_SIDECAR_CONFLICT,
     [UV_FILE_LOCK] = "lock",
     [UV_FILE_META] = "meta",
@@ -212,30 +212,6 @@ static int direct_open(void *data, UvFileRole role, int flags)
     return fd;
 }
 
-/* To the first free number; never over an older one. */
-static int rename_to_conflict(UvDirect *direct, int from_fd, const char *from, unsigned *ret_number)
-{
-    char name[NAME_MAX + 1];
-    struct stat st;
-
-    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
-        g_snprintf(name, sizeof name, "%s." UV_SIDECAR_CONFLICT "-%u", direct->name, n);
-        int ret = renameat2(from_fd, from, from_fd, name, RENAME_NOREPLACE);
-        if (ret < 0 && errno == EINVAL) { /* a file system without the flag */
-            if (fstatat(from_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-                continue;
-            ret = renameat(from_fd, from, from_fd, name);
-        }
-        if (ret == 0) {
-            *ret_number = n;
-            return uv_sync_names(from_fd);
-        }
-        if (errno != EEXIST)
-            return -errno;
-    }
-    return -EEXIST;
-}
-
 static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *ret_number)
 {
     UvDirect *direct = data;
@@ -249,7 +225,7 @@ static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *r
         return from_fd;
     *ret_number = 0;
     if (to == UV_FILE_CONFLICT)
-        return rename_to_conflict(direct, from_fd, from_name, ret_number);
+        return uv_sidecars_set_journal_aside(from_fd, direct->name, ret_number);
     to_fd = locate(direct, to, false, to_name);
     if (to_fd < 0)
         return to_fd;

@@ -186,8 +186,7 @@ bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError *
     }
     if (to == UV_FILE_CONFLICT) {
         g_free(folder->texts[to]);
-        folder->texts[to] =
-            g_strdup_printf("%s.conflict-%u", folder->texts[UV_FILE_JOURNAL], number);
+        folder->texts[to] = uv_sidecar_conflict_name(folder->texts[UV_FILE_JOURNAL], number);
     }
     return true;
 }

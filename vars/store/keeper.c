@@ -8,6 +8,9 @@
 
 #include "keeper.h"
 
+#include "fd-pass.h"
+#include "fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,50 +59,17 @@ typedef struct {
 
 static bool send_message(int fd, const void *message, size_t size, int passed_fd)
 {
-    struct iovec iov = {(void *)message, size};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n;
+    const struct iovec part = {(void *)message, size};
 
-    if (passed_fd >= 0) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof control.bytes;
-        control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof passed_fd);
-    }
-    do
-        n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)size;
+    return uv_pass_send(fd, &part, 1, &passed_fd, passed_fd >= 0, 0) == (ssize_t)size;
 }
 
 /* false: the peer is gone, or it sent something else. */
 static bool receive_message(int fd, void *message, size_t size, int *ret_passed_fd)
 {
-    struct iovec iov = {message, size};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *header;
-    ssize_t n;
+    const struct iovec part = {message, size};
 
-    *ret_passed_fd = -1;
-    do
-        n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    header = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_passed_fd, CMSG_DATA(header), sizeof *ret_passed_fd);
-    return n == (ssize_t)size && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    return uv_pass_receive(fd, &part, 1, ret_passed_fd, ret_passed_fd ? 1 : 0, 0) == (ssize_t)size;
 }
 
 static int serve_open(Server *server, const Request *request)
@@ -107,8 +77,7 @@ static int serve_open(Server *server, const Request *request)
     int fd = server->ops->open(server->data, request->role, request->argument);
 
     if (fd >= 0 && request->role == UV_FILE_LOCK) {
-        if (server->lock_fd >= 0)
-            close(server->lock_fd);
+        uv_fd_clear(&server->lock_fd);
         server->lock_fd = dup(fd);
     }
     return fd;
@@ -118,10 +87,9 @@ static bool serve_one(Server *server)
 {
     Request request;
     Reply reply = {0};
-    int passed_fd, fd = -1;
-    bool sent;
+    uv_autofd int fd = -1;
 
-    if (!receive_message(server->fd, &request, sizeof request, &passed_fd) || passed_fd >= 0)
+    if (!receive_message(server->fd, &request, sizeof request, NULL))
         return false;
     switch (request.kind) {
     case REQUEST_OPEN:
@@ -141,10 +109,7 @@ static bool serve_one(Server *server)
     default:
         return false;
     }
-    sent = send_message(server->fd, &reply, sizeof reply, fd);
-    if (fd >= 0)
-        close(fd);
-    return sent;
+    return send_message(server->fd, &reply, sizeof reply, fd);
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -229,7 +194,7 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
 UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, size_t n_keep,
                          int lock_fd, UvKeeperHook hook, void *hook_data)
 {
-    int pair[2], saved;
+    int pair[2];
     pid_t parent = getpid(), pid;
     UvKeeper *keeper;
 
@@ -241,11 +206,9 @@ UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, 
         Server server = {ops, data, pair[1], lock_fd};
         run(&server, parent, keep_fds, n_keep, hook, hook_data);
     }
-    saved = errno;
-    close(pair[1]);
+    uv_fd_clear(&pair[1]);
     if (pid < 0) {
-        close(pair[0]);
-        errno = saved;
+        uv_fd_clear(&pair[0]);
         return NULL;
     }
     keeper = g_new0(UvKeeper, 1);
@@ -259,9 +222,7 @@ static int ask(UvKeeper *keeper, const Request *request, Reply *reply, int *ret_
 {
     if (!send_message(keeper->fd, request, sizeof *request, -1) ||
         !receive_message(keeper->fd, reply, sizeof *reply, ret_fd)) {
-        if (*ret_fd >= 0)
-            close(*ret_fd);
-        *ret_fd = -1;
+        uv_fd_clear(ret_fd);
         return -EIO;
     }
     return reply->result;

@@ -2,6 +2,8 @@
 
 #include "replace-store.h"
 
+#include "fd.h"
+#include "file-io.h"
 #include "store.h"
 
 #include <errno.h>
@@ -52,7 +54,7 @@ GBytes *uv_read_file(int fd, const char *name, size_t max, GError **error)
 {
     g_autofree uint8_t *bytes = NULL;
     struct stat st;
-    size_t done = 0, size;
+    ssize_t n;
 
     if (fstat(fd, &st) < 0) {
         uv_set_store_error(error, name, "cannot read", errno);
@@ -64,43 +66,23 @@ GBytes *uv_read_file(int fd, const char *name, size_t max, GError **error)
                     (gint64)st.st_size, max);
         return NULL;
     }
-    size = st.st_size;
-    bytes = g_malloc(MAX(size, 1));
-    while (done < size) {
-        ssize_t n = pread(fd, bytes + done, size - done, done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            uv_set_store_error(error, name, "cannot read", errno);
-            return NULL;
-        }
-        if (n == 0)
-            break; /* it shrank meanwhile */
-        done += n;
+    bytes = g_malloc(MAX(st.st_size, 1));
+    n = uv_pread_all(fd, bytes, st.st_size, 0); /* fewer if it shrank meanwhile */
+    if (n < 0) {
+        uv_set_store_error(error, name, "cannot read", -n);
+        return NULL;
     }
-    return g_bytes_new_take(g_steal_pointer(&bytes), done);
+    return g_bytes_new_take(g_steal_pointer(&bytes), n);
 }
 
 bool uv_write_file_at(int fd, const char *name, const void *bytes, size_t size, uint64_t offset,
                       GError **error)
 {
-    const uint8_t *at = bytes;
+    const int ret = uv_pwrite_all(fd, bytes, size, offset);
 
-    while (size > 0) {
-        ssize_t n = pwrite(fd, at, size, offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            uv_set_store_error(error, name, "cannot write", n < 0 ? errno : ENOSPC);
-            return false;
-        }
-        at += n;
-        offset += n;
-        size -= n;
-    }
-    return true;
+    if (ret < 0)
+        uv_set_store_error(error, name, "cannot write", -ret);
+    return ret == 0;
 }
 
 bool uv_sync_file(int fd, const char *name, bool data_only, GError **error)
@@ -176,7 +158,7 @@ void uv_publish_abort(UvFolder *folder)
 int uv_publish_prepare(UvFolder *folder, int old_fd, GBytes *content, GError **error)
 {
     const char *name = uv_folder_path(folder, UV_FILE_TEMP);
-    int fd = uv_folder_open(folder, UV_FILE_TEMP, O_RDWR | O_CREAT | O_EXCL, error);
+    uv_autofd int fd = uv_folder_open(folder, UV_FILE_TEMP, O_RDWR | O_CREAT | O_EXCL, error);
 
     if (fd < 0)
         return -1;
@@ -184,8 +166,7 @@ int uv_publish_prepare(UvFolder *folder, int old_fd, GBytes *content, GError **e
                          error) &&
         (old_fd < 0 || uv_copy_attributes(old_fd, fd, error)) &&
         uv_sync_file(fd, name, false, error))
-        return fd;
-    close(fd);
+        return uv_fd_steal(&fd);
     uv_publish_abort(folder);
     return -1;
 }

@@ -19,6 +19,9 @@
 
 #include "frame.h"
 
+#include "fd-pass.h"
+#include "fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -26,7 +29,6 @@
 #include <unistd.h>
 
 #define STASH_BYTES 4096
-#define FDS_PER_READ 4
 /* Reads of what is dropped before others get their turn. */
 #define SKIP_READS 16
 
@@ -62,24 +64,17 @@ struct UvFrameIo {
     size_t queued;
 };
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void uv_frame_clear(UvFrame *frame)
 {
     g_clear_pointer(&frame->payload, g_bytes_unref);
-    close_fd(&frame->fd);
+    uv_fd_clear(&frame->fd);
 }
 
 static void outgoing_free(Outgoing *out)
 {
     if (out->payload)
         g_bytes_unref(out->payload);
-    close_fd(&out->fd);
+    uv_fd_clear(&out->fd);
     g_free(out);
 }
 
@@ -116,8 +111,8 @@ void uv_frame_io_free(UvFrameIo *io)
         outgoing_free(out);
     g_free(io->stash);
     g_free(io->payload);
-    close_fd(&io->received_fd);
-    close_fd(&io->fd);
+    uv_fd_clear(&io->received_fd);
+    uv_fd_clear(&io->fd);
     g_free(io);
 }
 
@@ -146,49 +141,27 @@ bool uv_frame_io_has_buffered(const UvFrameIo *io)
     return !io->broken && io->end > io->at;
 }
 
-static void take_descriptors(UvFrameIo *io, struct msghdr *message)
+/* As recv(2), with a descriptor taken that came with it: one for a frame is all that there is. */
+static ssize_t receive_with_descriptor(UvFrameIo *io, void *buffer, size_t size)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < n; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            close_fd(&io->received_fd);
-            io->received_fd = fd;
-        }
+    const struct iovec part = {buffer, size};
+    uv_autofd int fd = -1;
+    const ssize_t n = uv_pass_receive(io->fd, &part, 1, &fd, 1, MSG_DONTWAIT);
+
+    if (fd >= 0) {
+        uv_fd_clear(&io->received_fd);
+        io->received_fd = uv_fd_steal(&fd);
     }
-}
-
-/* As recv(2); descriptors that came with it are taken. */
-static ssize_t receive_with_descriptors(UvFrameIo *io, void *buffer, size_t size)
-{
-    char control[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
-    struct iovec iov = {buffer, size};
-    struct msghdr message = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control,
-        .msg_controllen = sizeof(control),
-    };
-    const ssize_t n = recvmsg(io->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-    if (n > 0)
-        take_descriptors(io, &message);
-    return n;
+    if (n < 0)
+        errno = -n;
+    return n < 0 ? -1 : n;
 }
 
 /* As recv(2), with EINTR tried again. Plain recv closes what it is sent of descriptors. */
 static ssize_t receive_some(UvFrameIo *io, void *buffer, size_t size)
 {
-    ssize_t n;
-
-    do
-        n = io->refuse_fds ? recv(io->fd, buffer, size, MSG_DONTWAIT)
-                           : receive_with_descriptors(io, buffer, size);
-    while (n < 0 && errno == EINTR);
-    return n;
+    return io->refuse_fds ? TEMP_FAILURE_RETRY(recv(io->fd, buffer, size, MSG_DONTWAIT))
+                          : receive_with_descriptor(io, buffer, size);
 }
 
 static UvFrameResult read_failed(UvFrameIo *io, ssize_t n)
@@ -315,49 +288,36 @@ static size_t outgoing_bytes(const Outgoing *out)
     return out->head_bytes + (out->payload ? g_bytes_get_size(out->payload) : 0);
 }
 
-/* One sendmsg of what is left of `out`; false: the socket takes no more now, or errno says why. */
-static bool send_some(UvFrameIo *io, Outgoing *out)
+/* One sendmsg of what is left of `out`: 0, or -errno (-EAGAIN: the socket takes no more now). */
+static int send_some(UvFrameIo *io, Outgoing *out)
 {
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec iov[2];
-    struct msghdr message = {.msg_iov = iov};
+    struct iovec parts[2];
+    size_t n_parts = 0;
     gsize size = 0;
     const uint8_t *payload = out->payload ? g_bytes_get_data(out->payload, &size) : NULL;
     const size_t in_payload = out->sent > out->head_bytes ? out->sent - out->head_bytes : 0;
-    ssize_t n;
 
     if (out->sent < out->head_bytes)
-        iov[message.msg_iovlen++] =
-            (struct iovec){out->head + out->sent, out->head_bytes - out->sent};
+        parts[n_parts++] = (struct iovec){out->head + out->sent, out->head_bytes - out->sent};
     if (size > in_payload)
-        iov[message.msg_iovlen++] =
-            (struct iovec){(void *)(payload + in_payload), size - in_payload};
-    if (out->fd >= 0) {
-        message.msg_control = control;
-        message.msg_controllen = sizeof(control);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &out->fd, sizeof(int));
-    }
-    do
-        n = sendmsg(io->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
+        parts[n_parts++] = (struct iovec){(void *)(payload + in_payload), size - in_payload};
+    const ssize_t n = uv_pass_send(io->fd, parts, n_parts, &out->fd, out->fd >= 0, MSG_DONTWAIT);
     if (n < 0)
-        return false;
-    close_fd(&out->fd);
+        return n;
+    uv_fd_clear(&out->fd);
     out->sent += n;
     io->queued -= n;
-    return true;
+    return 0;
 }
 
 /* READY: all of it went. */
 static UvFrameResult send_whole(UvFrameIo *io, Outgoing *out)
 {
     while (out->sent < outgoing_bytes(out)) {
-        if (!send_some(io, out))
-            return errno == EAGAIN || errno == EWOULDBLOCK ? UV_FRAME_NONE : UV_FRAME_CLOSED;
+        const int ret = send_some(io, out);
+
+        if (ret < 0)
+            return ret == -EAGAIN ? UV_FRAME_NONE : UV_FRAME_CLOSED;
     }
     return UV_FRAME_READY;
 }
@@ -375,12 +335,6 @@ UvFrameResult uv_frame_io_flush(UvFrameIo *io)
     return UV_FRAME_READY;
 }
 
-static void put_le(uint8_t *to, uint64_t value, size_t size)
-{
-    value = GUINT64_TO_LE(value);
-    memcpy(to, &value, size);
-}
-
 UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t cookie,
                                         const void *prefix, size_t prefix_bytes, GBytes *payload,
                                         int fd)
@@ -390,9 +344,9 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
 
     g_return_val_if_fail(size <= G_MAXUINT32 && prefix_bytes <= UV_FRAME_PREFIX_MAX,
                          UV_FRAME_CLOSED);
-    put_le(out.head, size, 4);
-    put_le(out.head + 4, type, 2);
-    put_le(out.head + 8, cookie, 8);
+    uv_put_le(out.head, size, 4);
+    uv_put_le(out.head + 4, type, 2);
+    uv_put_le(out.head + 8, cookie, 8);
     if (prefix_bytes > 0)
         memcpy(out.head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
     out.fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
@@ -400,7 +354,7 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
     if (g_queue_is_empty(&io->out)) {
         const UvFrameResult result = send_whole(io, &out);
         if (result != UV_FRAME_NONE) {
-            close_fd(&out.fd);
+            uv_fd_clear(&out.fd);
             return result;
         }
     }

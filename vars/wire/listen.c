@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "frame.h"
 
 #define BACKLOG 64
@@ -28,15 +29,11 @@ static int fail(GError **error, const char *path, const char *what, int code)
 static bool is_stale(const struct sockaddr_un *address)
 {
     struct stat st;
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0)
-        return false;
-    const bool stale = lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-                       connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-                       errno == ECONNREFUSED;
-    close(fd);
-    return stale;
+    return fd >= 0 && lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+           connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+           errno == ECONNREFUSED;
 }
 
 static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
@@ -59,15 +56,12 @@ int uv_listen(const char *path, mode_t mode, GError **error)
     strcpy(address.sun_path, path);
     if (is_stale(&address) && unlink(path) < 0 && errno != ENOENT)
         return fail(error, path, "stale socket", errno);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(error, path, "socket", errno);
-    if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0) {
-        fail(error, path, "socket", errno);
-        close(fd);
-        return -1;
-    }
-    return fd;
+    if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0)
+        return fail(error, path, "socket", errno);
+    return uv_fd_steal(&fd);
 }
 
 static bool wait_for(int fd, int64_t until_us)

@@ -2,6 +2,8 @@
 
 #include "blockd.h"
 
+#include "fd-pass.h"
+#include "fd.h"
 #include "keeper.h"
 #include "store.h"
 
@@ -41,50 +43,22 @@ struct UvBlockd {
     pid_t pid;
 };
 
-/* A message of a kind, text and perhaps a descriptor; -1 in errno terms on failure. */
+/* A message of a kind, text and perhaps a descriptor. */
 static ssize_t send_message(int socket, char kind, const char *text, int fd)
 {
-    struct iovec parts[] = {{&kind, 1}, {(void *)text, strlen(text)}};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    const struct iovec parts[] = {{&kind, 1}, {(void *)text, strlen(text)}};
 
-    if (fd >= 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    return TEMP_FAILURE_RETRY(sendmsg(socket, &message, MSG_NOSIGNAL));
+    return uv_pass_send(socket, parts, G_N_ELEMENTS(parts), &fd, fd >= 0, 0);
 }
 
 /* `ret_text` holds TEXT_MAX bytes. 0: the other side is gone. */
 static ssize_t receive_message(int socket, char *ret_kind, char *ret_text, int *ret_fd)
 {
-    struct iovec parts[] = {{ret_kind, 1}, {ret_text, TEXT_MAX - 1}};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr message = {.msg_iov = parts,
-                             .msg_iovlen = 2,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-    const ssize_t n = TEMP_FAILURE_RETRY(recvmsg(socket, &message, MSG_CMSG_CLOEXEC));
+    const struct iovec parts[] = {{ret_kind, 1}, {ret_text, TEXT_MAX - 1}};
+    const ssize_t n = uv_pass_receive(socket, parts, G_N_ELEMENTS(parts), ret_fd, 1, 0);
 
-    *ret_fd = -1;
-    if (n <= 0)
-        return n;
-    ret_text[n - 1] = 0;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
-        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-            memcpy(ret_fd, CMSG_DATA(h), sizeof *ret_fd);
-    }
+    if (n > 0)
+        ret_text[n - 1] = 0;
     return n;
 }
 

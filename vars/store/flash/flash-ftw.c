@@ -3,10 +3,14 @@
 #include "flash-ftw.h"
 
 #include "bytes.h"
+#include "digest.h"
 #include "guid.h"
 #include "store.h"
 
 #include <string.h>
+
+/* The CRC-32 of the UEFI specification (the one of zlib), reflected. */
+#define CRC32 0xedb88320u
 
 #define WORK_HEADER_BYTES 32u
 #define WORK_FLAGS_AT 20u
@@ -51,19 +55,6 @@ static bool refuse(UvImage *image, uint64_t offset, const char *what, GError **e
     return false;
 }
 
-/* The CRC-32 of the UEFI specification (the one of zlib). */
-static uint32_t crc32(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = 0xffffffff;
-
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
-
 /* The header that a working block of this size has; edk2 compares byte for byte too. */
 static void work_header(const UvFlashLayout *layout, uint8_t ret[WORK_HEADER_BYTES])
 {
@@ -74,7 +65,7 @@ static void work_header(const UvFlashLayout *layout, uint8_t ret[WORK_HEADER_BYT
     uv_write_u32(&writer, 0xffffffff); /* the CRC, taken while it and the flags are erased */
     uv_write_u32(&writer, 0xffffffff);
     uv_write_u64(&writer, layout->work_bytes - WORK_HEADER_BYTES);
-    uv_write_u32_at(&writer, 16, crc32(writer.bytes, WORK_HEADER_BYTES));
+    uv_write_u32_at(&writer, 16, uv_crc(CRC32, UINT32_MAX, 0, writer.bytes, WORK_HEADER_BYTES));
     memcpy(ret, writer.bytes, WORK_HEADER_BYTES);
     ret[WORK_FLAGS_AT] = WORK_FLAGS_VALID;
 }

@@ -2,6 +2,7 @@
 
 #include "image.h"
 
+#include "file-io.h"
 #include "store.h"
 
 #include <errno.h>
@@ -14,9 +15,8 @@ typedef struct {
     int fd; /* borrowed */
 } FdImage;
 
-static bool fail_errno(UvImage *image, const char *what, uint64_t offset, GError **error)
+static bool fail(UvImage *image, const char *what, uint64_t offset, int code, GError **error)
 {
-    const int code = errno;
     const int kind = code == ENOSPC || code == EDQUOT ? UV_STORE_ERROR_NO_SPACE
                      : code == EROFS                  ? UV_STORE_ERROR_READ_ONLY
                                                       : UV_STORE_ERROR_IO;
@@ -28,46 +28,29 @@ static bool fail_errno(UvImage *image, const char *what, uint64_t offset, GError
 
 static bool fd_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
 {
-    const int fd = ((FdImage *)image)->fd;
+    const ssize_t n = uv_pread_all(((FdImage *)image)->fd, bytes, size, offset);
 
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pread(fd, (uint8_t *)bytes + done, size - done, offset + done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(image, "reading", offset + done, error);
-        if (n == 0) {
-            g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                        "%s: the file ends at offset 0x%" PRIx64, image->name, offset + done);
-            return false;
-        }
-        done += n;
-    }
-    return true;
+    if (n < 0)
+        return fail(image, "reading", offset, -n, error);
+    if ((size_t)n == size)
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                "%s: the file ends at offset 0x%" PRIx64, image->name, offset + n);
+    return false;
 }
 
 static bool fd_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
                      GError **error)
 {
-    const int fd = ((FdImage *)image)->fd;
+    const int ret = uv_pwrite_all(((FdImage *)image)->fd, bytes, size, offset);
 
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, (const uint8_t *)bytes + done, size - done, offset + done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(image, "writing", offset + done, error);
-        done += n;
-    }
-    return true;
+    return ret == 0 || fail(image, "writing", offset, -ret, error);
 }
 
 static bool fd_flush(UvImage *image, GError **error)
 {
     if (fdatasync(((FdImage *)image)->fd) < 0)
-        return fail_errno(image, "syncing", 0, error);
+        return fail(image, "syncing", 0, errno, error);
     return true;
 }
 
@@ -87,14 +70,14 @@ UvImage *uv_image_new_fd(int fd, const char *name, GError **error)
     image->name = g_strdup(name);
     ((FdImage *)image)->fd = fd;
     if (fstat(fd, &st) < 0) {
-        fail_errno(image, "looking", 0, error);
+        fail(image, "looking", 0, errno, error);
         return NULL;
     }
     image->size_bytes = st.st_size;
     if (S_ISBLK(st.st_mode)) {
         const off_t end = lseek(fd, 0, SEEK_END);
         if (end < 0) {
-            fail_errno(image, "looking", 0, error);
+            fail(image, "looking", 0, errno, error);
             return NULL;
         }
         image->size_bytes = end;

@@ -75,9 +75,15 @@ GBytes *uv_record_of_set(const UvVarset *set)
     return uv_writer_steal(&out);
 }
 
-GBytes *uv_record_of_digest(const UvDigest *digest)
+GBytes *uv_record_of_compaction(const UvDigest *digest, const UvFileId *file)
 {
-    return g_bytes_new(digest->bytes, sizeof digest->bytes);
+    g_auto(UvWriter) out = {0};
+
+    uv_writer_init(&out, UV_DIGEST_BYTES + 16);
+    uv_write_bytes(&out, digest->bytes, sizeof digest->bytes);
+    uv_write_u64(&out, file->inode);
+    uv_write_u64(&out, file->born_ns);
+    return uv_writer_steal(&out);
 }
 
 GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text)
@@ -157,11 +163,22 @@ bool uv_record_replay(const UvRecord *record, UvVarset *set)
     return uv_reader_done(&reader);
 }
 
-bool uv_record_read_digest(const UvRecord *record, UvDigest *ret_digest)
+bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvFileId *ret_file)
 {
-    if (record->kind != UV_RECORD_COMPACT || record->size != sizeof ret_digest->bytes)
+    UvReader reader;
+
+    if (record->kind != UV_RECORD_COMPACT)
         return false;
-    memcpy(ret_digest->bytes, record->payload, record->size);
+    uv_reader_init(&reader, record->payload, record->size);
+    const uint8_t *digest = uv_read_bytes(&reader, sizeof ret_digest->bytes);
+    *ret_file = (UvFileId){0};
+    if (reader.left > 0) {
+        ret_file->inode = uv_read_u64(&reader);
+        ret_file->born_ns = uv_read_u64(&reader);
+    }
+    if (!uv_reader_done(&reader))
+        return false;
+    memcpy(ret_digest->bytes, digest, sizeof ret_digest->bytes);
     return true;
 }
 

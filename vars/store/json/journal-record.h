@@ -6,8 +6,9 @@
  *
  *   CHANGE   what one request did: items, each a variable put or removed; all or nothing
  *   REPLACE  the same, after everything before was removed
- *   COMPACT  SHA-256 of the text that the file is about to become
- *   IMAGE    the file's text as it is, and the one that is about to be written over it in place
+ *   COMPACT  SHA-256 of the text that the file is about to become, and which file has it (of
+ * version 0.1: the digest alone) IMAGE    the file's text as it is, and the one that is about to be
+ * written over it in place
  */
 
 #include "journal.h"
@@ -24,13 +25,14 @@ enum {
 GBytes *uv_record_of_change(const UvChange *change);
 /* The non-volatile variables of a set, for REPLACE. */
 GBytes *uv_record_of_set(const UvVarset *set);
-GBytes *uv_record_of_digest(const UvDigest *digest);
+GBytes *uv_record_of_compaction(const UvDigest *digest, const UvFileId *file);
 GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text);
 
 /* Does a CHANGE or REPLACE to `set`; COMPACT and IMAGE change nothing. false: not a record of ours
  * (the set may be changed in part). */
 bool uv_record_replay(const UvRecord *record, UvVarset *set);
-bool uv_record_read_digest(const UvRecord *record, UvDigest *ret_digest);
+/* `ret_file` has no inode if the record names none. */
+bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvFileId *ret_file);
 
 typedef struct {
     const uint8_t *old_text, *new_text; /* borrowed */

@@ -12,32 +12,55 @@
 #include <unistd.h>
 
 #define CHECK_BYTES 8
+#define VERSION 2u
+/* ECMA-182, reflected: the checks of version 1. */
+#define CRC64 UINT64_C(0xc96c5795d7870f42)
 
-static const uint8_t magic[8] = "uvjrnl\0\1";
+/* Its last byte is the version. */
+static const uint8_t magic[8] = "uvjrnl\0\2";
 
 struct UvJournal {
     int fd;
     char *name;
-    uint8_t id[UV_JOURNAL_ID_BYTES];
-    UvDigest base;
+    UvJournalHead head;
     size_t end;      /* where the next record goes; 0: the header is not written */
     uint64_t number; /* of the next record */
     bool torn;       /* there may be bytes behind `end` */
 };
 
-static uint64_t header_check(const uint8_t *header)
+static size_t header_bytes(unsigned version)
 {
-    return uv_crc64(0, header, UV_JOURNAL_HEADER_BYTES - CHECK_BYTES);
+    return version == 1 ? UV_JOURNAL_HEADER_BYTES_1 : UV_JOURNAL_HEADER_BYTES;
+}
+
+/* Over two pieces, one behind the other. */
+static uint64_t check_of(unsigned version, const void *a, size_t a_size, const void *b,
+                         size_t b_size)
+{
+    UvDigest digest;
+    uint64_t check;
+
+    if (version == 1)
+        return uv_crc(CRC64, UINT64_MAX, uv_crc(CRC64, UINT64_MAX, 0, a, a_size), b, b_size);
+    uv_digest_of_two(a, a_size, b, b_size, &digest);
+    memcpy(&check, digest.bytes, sizeof check);
+    return GUINT64_FROM_LE(check);
+}
+
+static uint64_t header_check(unsigned version, const uint8_t *header)
+{
+    return check_of(version, header, header_bytes(version) - CHECK_BYTES, NULL, 0);
 }
 
 /* Over the id, the fields in front of the check, and the payload. */
-static uint64_t record_check(const uint8_t id[UV_JOURNAL_ID_BYTES], const uint8_t *record,
-                             const void *payload, size_t size)
+static uint64_t record_check(const UvJournalHead *head, const uint8_t *record, const void *payload,
+                             size_t size)
 {
-    uint64_t crc = uv_crc64(0, id, UV_JOURNAL_ID_BYTES);
+    uint8_t begin[UV_JOURNAL_ID_BYTES + UV_JOURNAL_RECORD_BYTES - CHECK_BYTES];
 
-    crc = uv_crc64(crc, record, UV_JOURNAL_RECORD_BYTES - CHECK_BYTES);
-    return uv_crc64(crc, payload, size);
+    memcpy(begin, head->id, UV_JOURNAL_ID_BYTES);
+    memcpy(begin + UV_JOURNAL_ID_BYTES, record, UV_JOURNAL_RECORD_BYTES - CHECK_BYTES);
+    return check_of(head->version, begin, sizeof begin, payload, size);
 }
 
 static bool read_record(UvJournalContent *content, UvReader *reader)
@@ -52,37 +75,73 @@ static bool read_record(UvJournalContent *content, UvReader *reader)
     check = uv_read_u64(reader);
     parsed.payload = uv_read_bytes(reader, parsed.size);
     if (!parsed.payload || number != content->records->len ||
-        check != record_check(content->id, record, parsed.payload, parsed.size))
+        check != record_check(&content->head, record, parsed.payload, parsed.size))
         return false;
     g_array_append_val(content->records, parsed);
     content->end += UV_JOURNAL_RECORD_BYTES + parsed.size;
     return true;
 }
 
+static UvFileId read_file_id(UvReader *reader)
+{
+    const uint64_t inode = uv_read_u64(reader);
+
+    return (UvFileId){inode, uv_read_u64(reader)};
+}
+
+static void write_file_id(UvWriter *writer, const UvFileId *id)
+{
+    uv_write_u64(writer, id->inode);
+    uv_write_u64(writer, id->born_ns);
+}
+
+/* What is too short, or was never written, is of a journal whose first record was not durable. */
+static UvJournalState read_head(UvReader *reader, UvJournalHead *ret_head)
+{
+    const uint8_t *header = reader->at;
+    UvJournalHead head = {0};
+
+    if (reader->left < UV_JOURNAL_HEADER_BYTES_1 ||
+        uv_bytes_are(header, UV_JOURNAL_HEADER_BYTES_1, 0))
+        return UV_JOURNAL_UNBORN;
+    head.version = header[sizeof magic - 1];
+    if (memcmp(header, magic, sizeof magic - 1) != 0 || head.version < 1 || head.version > VERSION)
+        return UV_JOURNAL_FOREIGN;
+    uv_read_bytes(reader, sizeof magic);
+    const uint8_t *id = uv_read_bytes(reader, UV_JOURNAL_ID_BYTES);
+    const uint8_t *base = uv_read_bytes(reader, UV_DIGEST_BYTES);
+    if (head.version > 1) {
+        head.store = read_file_id(reader);
+        head.own = read_file_id(reader);
+    }
+    const uint64_t check = uv_read_u64(reader);
+    if (reader->failed)
+        return UV_JOURNAL_UNBORN;
+    if (check != header_check(head.version, header))
+        return UV_JOURNAL_FOREIGN;
+    memcpy(head.id, id, sizeof head.id);
+    memcpy(head.base.bytes, base, sizeof head.base.bytes);
+    *ret_head = head;
+    return UV_JOURNAL_VALID;
+}
+
 UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
 {
     g_autoptr(UvJournalContent) content = NULL;
+    UvJournalHead head;
     UvReader reader;
-    const uint8_t *header, *id, *base, *found;
-    uint64_t check;
-    size_t size;
+    gsize size;
+    const void *data = g_bytes_get_data(bytes, &size);
 
-    header = g_bytes_get_data(bytes, &size);
-    uv_reader_init(&reader, header, size);
-    found = uv_read_bytes(&reader, sizeof magic);
-    id = uv_read_bytes(&reader, UV_JOURNAL_ID_BYTES);
-    base = uv_read_bytes(&reader, UV_DIGEST_BYTES);
-    check = uv_read_u64(&reader);
-    if (reader.failed || uv_bytes_are(header, UV_JOURNAL_HEADER_BYTES, 0))
-        return UV_JOURNAL_UNBORN;
-    if (memcmp(found, magic, sizeof magic) != 0 || check != header_check(header))
-        return UV_JOURNAL_FOREIGN;
+    uv_reader_init(&reader, data, size);
+    const UvJournalState state = read_head(&reader, &head);
+    if (state != UV_JOURNAL_VALID)
+        return state;
     content = g_new0(UvJournalContent, 1);
     content->bytes = g_bytes_ref(bytes);
     content->records = g_array_new(FALSE, FALSE, sizeof(UvRecord));
-    content->end = UV_JOURNAL_HEADER_BYTES;
-    memcpy(content->id, id, sizeof content->id);
-    memcpy(content->base.bytes, base, sizeof content->base.bytes);
+    content->end = header_bytes(head.version);
+    content->head = head;
     while (reader.left > 0 && read_record(content, &reader))
         ;
     *ret_content = g_steal_pointer(&content);
@@ -109,15 +168,16 @@ static void random_id(uint8_t ret_id[UV_JOURNAL_ID_BYTES])
     }
 }
 
-UvJournal *uv_journal_new(int fd, const char *name, const UvDigest *base)
+UvJournal *uv_journal_new(int fd, const char *name, const UvDigest *base, const UvFileId *store)
 {
     UvJournal *journal = g_new0(UvJournal, 1);
 
     journal->fd = fd;
     journal->name = g_strdup(name);
-    journal->base = *base;
+    journal->head =
+        (UvJournalHead){.version = VERSION, .base = *base, .store = *store, .own = uv_file_id(fd)};
     journal->torn = true;
-    random_id(journal->id);
+    random_id(journal->head.id);
     return journal;
 }
 
@@ -127,11 +187,10 @@ UvJournal *uv_journal_continue(int fd, const char *name, const UvJournalContent 
 
     journal->fd = fd;
     journal->name = g_strdup(name);
-    journal->base = content->base;
+    journal->head = content->head;
     journal->end = content->end;
     journal->number = content->records->len;
     journal->torn = content->end < g_bytes_get_size(content->bytes);
-    memcpy(journal->id, content->id, sizeof journal->id);
     return journal;
 }
 
@@ -159,9 +218,11 @@ static bool cut_tail(UvJournal *journal, GError **error)
 static void write_header(const UvJournal *journal, UvWriter *out)
 {
     uv_write_bytes(out, magic, sizeof magic);
-    uv_write_bytes(out, journal->id, sizeof journal->id);
-    uv_write_bytes(out, journal->base.bytes, sizeof journal->base.bytes);
-    uv_write_u64(out, header_check(out->bytes));
+    uv_write_bytes(out, journal->head.id, sizeof journal->head.id);
+    uv_write_bytes(out, journal->head.base.bytes, sizeof journal->head.base.bytes);
+    write_file_id(out, &journal->head.store);
+    write_file_id(out, &journal->head.own);
+    uv_write_u64(out, header_check(VERSION, out->bytes));
 }
 
 static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
@@ -177,7 +238,7 @@ static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
     uv_write_u32(&out, kind);
     uv_write_u32(&out, size);
     uv_write_u64(&out, journal->number);
-    uv_write_u64(&out, record_check(journal->id, out.bytes + start, data, size));
+    uv_write_u64(&out, record_check(&journal->head, out.bytes + start, data, size));
     uv_write_bytes(&out, data, size);
     return uv_writer_steal(&out);
 }

@@ -5,17 +5,22 @@
  * A journal: changes to a file that are not in the file yet. Bytes only; what is in the records is
  * journal-record.h's.
  *
- *   header   magic "uvjrnl\0\1" | 16 random bytes: its id | SHA-256 of its file | check
+ *   header   magic "uvjrnl\0\2" | 16 random bytes: its id | SHA-256 of its file | which file that
+ *            is | which file the journal is (each: u64 inode | i64 time of birth, ns) | check
  *   record   u32 kind | u32 size | u64 number (0, 1, ...) | check | payload
  *
- * A check is a CRC-64 over the id and all of the header or record but the check itself: a record of
- * another journal, or one out of its place, is none. The first record that is none ends the
- * journal: what follows is a torn tail, that nobody was told is durable.
+ * A check is the first eight bytes of SHA-256 over the id and all of the header or record but the
+ * check itself: a record of another journal, or one out of its place, is none. The first record
+ * that is none ends the journal: what follows is a torn tail, that nobody was told is durable.
+ *
+ * Version 1 named no files, and its checks were CRC-64: such a journal is read, and goes on so.
  */
 
 #include "digest.h"
+#include "file-id.h"
 
-#define UV_JOURNAL_HEADER_BYTES 64
+#define UV_JOURNAL_HEADER_BYTES 96
+#define UV_JOURNAL_HEADER_BYTES_1 64 /* of version 1 */
 #define UV_JOURNAL_RECORD_BYTES 24
 #define UV_JOURNAL_ID_BYTES 16
 /* The most that is read of one: two images of the largest JSON, and changes. */
@@ -27,11 +32,18 @@ typedef struct {
     size_t size;
 } UvRecord;
 
+/* What a header says. */
+typedef struct {
+    unsigned version;
+    uint8_t id[UV_JOURNAL_ID_BYTES];
+    UvDigest base;       /* of its file's text */
+    UvFileId store, own; /* none in version 1 */
+} UvJournalHead;
+
 /* What a journal file holds. */
 typedef struct {
     GBytes *bytes;
-    uint8_t id[UV_JOURNAL_ID_BYTES];
-    UvDigest base;
+    UvJournalHead head;
     GArray *records; /* of UvRecord, borrowing from `bytes` */
     size_t end;      /* of the last whole record: the next one's place */
 } UvJournalContent;
@@ -48,8 +60,9 @@ void uv_journal_content_free(UvJournalContent *content);
 /* An open journal, for appending. */
 typedef struct UvJournal UvJournal;
 
-/* A new one: `fd` (owned) is an empty file, the header goes out with the first record. */
-UvJournal *uv_journal_new(int fd, const char *name, const UvDigest *base);
+/* A new one of the file `store`, whose text has the digest `base`: `fd` (owned) is an empty file,
+ * the header goes out with the first record. */
+UvJournal *uv_journal_new(int fd, const char *name, const UvDigest *base, const UvFileId *store);
 /* Goes on with a present one; a torn tail is cut off before the next record. */
 UvJournal *uv_journal_continue(int fd, const char *name, const UvJournalContent *content);
 void uv_journal_free(UvJournal *journal);

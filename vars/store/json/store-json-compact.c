@@ -79,6 +79,7 @@ static Outcome give_up(JsonStore *json, GError *reason, GError **error)
 static Outcome by_renaming(JsonStore *json, GBytes *text, const UvDigest *digest, GError **error)
 {
     GError *local = NULL;
+    UvFileId file;
     struct stat st;
     int fd;
 
@@ -87,10 +88,11 @@ static Outcome by_renaming(JsonStore *json, GBytes *text, const UvDigest *digest
     fd = uv_publish_prepare(json->store.folder, json->fd, text, &local);
     if (fd < 0)
         return give_up(json, local, error);
+    file = uv_file_id(fd);
     close(fd);
     /* The look for others comes last: what opens the file from here on opens the new one, or one
      * that has lost its name. */
-    if (!append(json, UV_RECORD_COMPACT, uv_record_of_digest(digest), &local) ||
+    if (!append(json, UV_RECORD_COMPACT, uv_record_of_compaction(digest, &file), &local) ||
         !uv_json_store_unchanged(json, &local) || !uv_json_store_probe(json, &local)) {
         uv_publish_abort(json->store.folder);
         g_propagate_error(error, local);

@@ -26,6 +26,7 @@ typedef struct {
     UvStoreIdentity identity; /* zero: absent */
     GBytes *journal;          /* NULL: none */
     UvStoreIdentity journal_identity;
+    UvFileId file_id, journal_id;
     UvDigest digest; /* of the text */
 } Snapshot;
 
@@ -50,9 +51,11 @@ static bool open_present(UvFolder *folder, UvFileRole role, int *ret_fd, GError 
     return false;
 }
 
-/* The whole file, NULL if absent. `ret_fd` (or NULL) gets the descriptor. */
+/* The whole file, NULL if absent. `ret_id` and `ret_fd` (or NULL) get which file, and its
+ * descriptor.
+ */
 static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **ret_bytes,
-                      UvStoreIdentity *ret_identity, int *ret_fd, GError **error)
+                      UvStoreIdentity *ret_identity, UvFileId *ret_id, int *ret_fd, GError **error)
 {
     struct stat st;
     int fd;
@@ -70,6 +73,8 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
             close(fd);
             return false;
         }
+        if (ret_id)
+            *ret_id = uv_file_id(fd);
         *ret_bytes = uv_read_file(fd, uv_folder_path(folder, role), max, error);
     }
     if (ret_fd && (fd < 0 || *ret_bytes))
@@ -85,7 +90,7 @@ static bool read_journal(JsonStore *json, Snapshot *snapshot, GError **error)
     g_autoptr(GError) local = NULL;
 
     if (read_role(json->store.folder, UV_FILE_JOURNAL, UV_JOURNAL_MAX, &snapshot->journal,
-                  &snapshot->journal_identity, NULL, &local))
+                  &snapshot->journal_identity, &snapshot->journal_id, NULL, &local))
         return true;
     if (!g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY)) {
         g_propagate_error(error, g_steal_pointer(&local));
@@ -119,7 +124,7 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
         int fd = -1;
 
         if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &snapshot.text,
-                       &snapshot.identity, &fd, error))
+                       &snapshot.identity, &snapshot.file_id, &fd, error))
             return false;
         if (!read_journal(json, &snapshot, error)) {
             if (fd >= 0)
@@ -163,21 +168,46 @@ static bool image_is_under_way(const UvJournalContent *content, guint i, const S
 }
 
 /*
+ * The journal is the very file that it says it is, and none of the files that it names is the
+ * store: that was made anew, with the same content or not. If the journal is another one too,
+ * somebody copied or restored both, and the texts decide.
+ */
+static bool is_another_store(const UvJournalContent *content, const Snapshot *snapshot)
+{
+    if (!uv_file_id_equal(&content->head.own, &snapshot->journal_id) ||
+        content->head.store.inode == 0 ||
+        uv_file_id_equal(&content->head.store, &snapshot->file_id))
+        return false;
+    for (guint i = 0; i < content->records->len; i++) {
+        const UvRecord *record = &g_array_index(content->records, UvRecord, i);
+        UvDigest digest;
+        UvFileId file;
+
+        if (uv_record_read_compaction(record, &digest, &file) &&
+            uv_file_id_equal(&file, &snapshot->file_id))
+            return false;
+    }
+    return true;
+}
+
+/*
  * Which text the content starts from and which records are still to be done; false if the journal
  * does not belong to the file.
  */
 static bool find_start(const UvJournalContent *content, const Snapshot *snapshot,
                        UvRecordImage *ret_image, guint *ret_first)
 {
-    bool found = uv_digest_equal(&content->base, &snapshot->digest);
+    bool found = uv_digest_equal(&content->head.base, &snapshot->digest);
 
     *ret_first = 0;
     *ret_image = (UvRecordImage){0};
     for (guint i = content->records->len; i-- > 0;) {
         const UvRecord *record = &g_array_index(content->records, UvRecord, i);
         UvDigest digest;
+        UvFileId file;
 
-        if (uv_record_read_digest(record, &digest) && uv_digest_equal(&digest, &snapshot->digest)) {
+        if (uv_record_read_compaction(record, &digest, &file) &&
+            uv_digest_equal(&digest, &snapshot->digest)) {
             *ret_image = (UvRecordImage){0};
             *ret_first = i + 1;
             return true;
@@ -243,7 +273,9 @@ static GPtrArray *resolve(JsonStore *json, const Snapshot *snapshot, GError **er
 
     if (snapshot->journal)
         state = uv_journal_read(snapshot->journal, &content);
-    if (state == UV_JOURNAL_VALID && find_start(content, snapshot, &image, &first)) {
+    if (state == UV_JOURNAL_VALID && is_another_store(content, snapshot)) {
+        uv_json_store_set_aside(json, "the store was made anew since");
+    } else if (state == UV_JOURNAL_VALID && find_start(content, snapshot, &image, &first)) {
         GPtrArray *variables = replay(json, content, first, &image, snapshot, &local);
         size_t torn = g_bytes_get_size(content->bytes) - content->end;
 
@@ -367,14 +399,16 @@ bool uv_json_store_changed(JsonStore *json)
         return false;
     uv_json_store_lower_guard(json);
     /* Touched, or replaced by the same: then only what we remember changes. */
-    if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &text, &identity, &fd,
+    if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &text, &identity, NULL, &fd,
                    NULL))
         return true;
     if (text)
         uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
     else
         uv_digest_of(NULL, 0, &digest);
-    if (!uv_digest_equal(&digest, &json->digest)) {
+    /* With a journal it is another store, whatever is in it. */
+    if (!uv_digest_equal(&digest, &json->digest) ||
+        ((json->journal || json->seen.present) && identity.inode != json->store.identity.inode)) {
         if (fd >= 0)
             close(fd);
         return true;

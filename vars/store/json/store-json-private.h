@@ -11,7 +11,9 @@
  * the text it belongs to by digest (its base); COMPACT and IMAGE records name texts that the file
  * may have become since. On opening, the latest one that is the file's present text says which
  * records are still to be done: all (the base), or those behind it. If none is, somebody else wrote
- * the file: the journal is set aside, never applied, never deleted. The one other thing a text can
+ * the file: the journal is set aside, never applied, never deleted. So it is if the file is none of
+ * those that the journal names (where it was itself neither copied nor restored): somebody made a
+ * new store in the place of the old one. The one other thing a text can
  * be is an unfinished writing in place of the last IMAGE, and of those before it whose sync failed,
  * and then the last image is the content.
  *

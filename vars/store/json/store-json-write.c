@@ -160,6 +160,14 @@ static bool open_again(JsonStore *json, GError **error)
                          : folder_refused(json, local, error);
 }
 
+static UvJournal *new_journal(JsonStore *json, int fd)
+{
+    const UvFileId store = uv_file_id(json->fd);
+
+    return uv_journal_new(fd, uv_folder_path(json->store.folder, UV_FILE_JOURNAL), &json->digest,
+                          &store);
+}
+
 /* The journal that was replayed when loading: goes on behind its last whole record. */
 static bool adopt_journal(JsonStore *json, GError **error)
 {
@@ -187,7 +195,7 @@ static bool adopt_journal(JsonStore *json, GError **error)
         json->journal = uv_journal_continue(fd, name, content);
         break;
     case UV_JOURNAL_UNBORN:
-        json->journal = uv_journal_new(fd, name, &json->digest);
+        json->journal = new_journal(json, fd);
         break;
     default: /* it was valid when it was replayed */
         close(fd);
@@ -214,7 +222,7 @@ static bool create_journal(JsonStore *json, GError **error)
     }
     if (fd < 0)
         return folder_refused(json, local, error);
-    json->journal = uv_journal_new(fd, uv_folder_path(folder, UV_FILE_JOURNAL), &json->digest);
+    json->journal = new_journal(json, fd);
     json->journal_done = !json->publish_again;
     return true;
 }

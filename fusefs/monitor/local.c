@@ -5,7 +5,7 @@
  * making and removing guests in source-edit.c.
  */
 
-#include "source.h"
+#include "local.h"
 
 #include "beneath.h"
 #include "sidecars.h"
@@ -35,9 +35,9 @@ static bool set_errno(GError **error, const char *path, const char *what)
     return false;
 }
 
-static FsSource *source_open_resolved(const char *path, GError **error)
+static FsLocal *source_open_resolved(const char *path, GError **error)
 {
-    g_autoptr(FsSource) source = g_new0(FsSource, 1);
+    g_autoptr(FsLocal) source = g_new0(FsLocal, 1);
     source->fd = -1;
     source->path = g_strdup(path);
     if (stat(path, &source->st) < 0) {
@@ -66,19 +66,19 @@ static FsSource *source_open_resolved(const char *path, GError **error)
     return g_steal_pointer(&source);
 }
 
-FsSource *fs_source_open(const char *path, GError **error)
+FsLocal *fs_local_open(const char *path, GError **error)
 {
     char *resolved = realpath(path, NULL);
     if (!resolved) {
         set_errno(error, path, NULL);
         return NULL;
     }
-    FsSource *source = source_open_resolved(resolved, error);
+    FsLocal *source = source_open_resolved(resolved, error);
     free(resolved);
     return source;
 }
 
-void fs_source_free(FsSource *source)
+void fs_local_free(FsLocal *source)
 {
     if (!source)
         return;
@@ -89,7 +89,7 @@ void fs_source_free(FsSource *source)
     g_free(source);
 }
 
-char *fs_source_id(const FsSource *source)
+char *fs_local_id(const FsLocal *source)
 {
     struct stat st;
 
@@ -104,7 +104,7 @@ char *fs_source_id(const FsSource *source)
                            digest);
 }
 
-bool fs_source_check_mountpoint(const FsSource *source, const char *mountpoint, GError **error)
+bool fs_local_check_mountpoint(const FsLocal *source, const char *mountpoint, GError **error)
 {
     int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct stat st, above;
@@ -142,12 +142,12 @@ static bool valid_name(const char *name, size_t size)
            !memchr(name, '\n', size);
 }
 
-bool fs_source_valid_name(const char *name)
+bool fs_local_valid_name(const char *name)
 {
     return valid_name(name, strlen(name));
 }
 
-bool fs_source_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)
+bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)
 {
     /* The longer suffix decides, so that each file belongs to one guest. */
     static const FsRule by_length[] = {FS_RULE_VARS_QCOW2, FS_RULE_VARS_JSON, FS_RULE_VARS_FD,
@@ -172,19 +172,19 @@ bool fs_source_classify(const char *file, bool folder, FsRule *ret_rule, size_t 
     return false;
 }
 
-char *fs_source_file(const FsSource *source, FsRule rule, const char *guest)
+char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest)
 {
     return rule == FS_RULE_SOURCE ? g_strdup(source->store)
                                   : g_strconcat(guest, suffixes[rule], NULL);
 }
 
-char *fs_source_config(FsRule rule, const char *guest)
+char *fs_local_config(FsRule rule, const char *guest)
 {
     return g_strconcat(guest, rule == FS_RULE_FOLDER ? "/config.json" : ".config.json", NULL);
 }
 
 /* Of the file itself or, through links that root owns, of what it means. */
-static int stat_beneath(const FsSource *source, const char *path, struct stat *ret_stat)
+static int stat_beneath(const FsLocal *source, const char *path, struct stat *ret_stat)
 {
     if (fstatat(source->fd, path, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
@@ -199,7 +199,7 @@ static int stat_beneath(const FsSource *source, const char *path, struct stat *r
 }
 
 /* Which of folder_files are in guest's folder, as bits; -errno if there is no such folder. */
-static int folder_contents(const FsSource *source, const char *folder)
+static int folder_contents(const FsLocal *source, const char *folder)
 {
     struct stat st;
     int contents = 0;
@@ -215,26 +215,25 @@ static int folder_contents(const FsSource *source, const char *folder)
     return contents;
 }
 
-static bool rule_holds(const FsSource *source, FsRule rule, const char *guest)
+static bool rule_holds(const FsLocal *source, FsRule rule, const char *guest)
 {
     struct stat st;
     if (rule == FS_RULE_FOLDER)
         return folder_contents(source, guest) > 0;
-    g_autofree char *file = fs_source_file(source, rule, guest);
+    g_autofree char *file = fs_local_file(source, rule, guest);
     return stat_beneath(source, file, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* Whether the file that `rule` makes of `guest` is this guest's and no other's. */
-static bool rule_fits_name(const FsSource *source, FsRule rule, const char *guest)
+static bool rule_fits_name(const FsLocal *source, FsRule rule, const char *guest)
 {
-    g_autofree char *file = fs_source_file(source, rule, guest);
+    g_autofree char *file = fs_local_file(source, rule, guest);
     FsRule meant;
     size_t size;
-    return fs_source_classify(file, rule == FS_RULE_FOLDER, &meant, &size) && meant == rule;
+    return fs_local_classify(file, rule == FS_RULE_FOLDER, &meant, &size) && meant == rule;
 }
 
-bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
-                    char ***ret_shadowed)
+bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule, char ***ret_shadowed)
 {
     g_autoptr(GPtrArray) shadowed = g_ptr_array_new_with_free_func(g_free);
     bool found = false;
@@ -245,7 +244,7 @@ bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
         *ret_rule = FS_RULE_SOURCE;
         return guest[0] == '\0';
     }
-    if (!fs_source_valid_name(guest))
+    if (!fs_local_valid_name(guest))
         return false;
     for (FsRule rule = 0; rule < FS_RULES; rule++) {
         if (!rule_fits_name(source, rule, guest) || !rule_holds(source, rule, guest))
@@ -253,7 +252,7 @@ bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
         if (!found)
             *ret_rule = rule;
         else
-            g_ptr_array_add(shadowed, fs_source_file(source, rule, guest));
+            g_ptr_array_add(shadowed, fs_local_file(source, rule, guest));
         found = true;
         if (!ret_shadowed)
             break;
@@ -268,7 +267,7 @@ bool fs_source_find(const FsSource *source, const char *guest, FsRule *ret_rule,
 }
 
 /* What readdir's entry is: DT_REG, DT_DIR, or DT_UNKNOWN for what is of no interest. */
-static unsigned char entry_type(const FsSource *source, const struct dirent *entry)
+static unsigned char entry_type(const FsLocal *source, const struct dirent *entry)
 {
     struct stat st;
 
@@ -282,11 +281,11 @@ static unsigned char entry_type(const FsSource *source, const struct dirent *ent
 }
 
 /* What looks like a guest and is none: somebody will miss it. */
-static void tell_why_not(const FsSource *source, const struct dirent *entry, unsigned char type)
+static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsigned char type)
 {
     size_t size;
     FsRule rule;
-    bool meant = fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size);
+    bool meant = fs_local_classify(entry->d_name, type == DT_DIR, &rule, &size);
     const char *why = NULL;
 
     if (meant && entry->d_type == DT_LNK && type == DT_UNKNOWN)
@@ -299,7 +298,7 @@ static void tell_why_not(const FsSource *source, const struct dirent *entry, uns
         g_message("%s/%s: no guest: %s", source->path, entry->d_name, why);
 }
 
-static void scan_entry(const FsSource *source, const struct dirent *entry, FsSourceVisit visit,
+static void scan_entry(const FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
                        void (*visit_other)(const char *, void *), void *data)
 {
     char guest[UV_GUEST_NAME_MAX + 1];
@@ -309,7 +308,7 @@ static void scan_entry(const FsSource *source, const struct dirent *entry, FsSou
     if (entry->d_name[0] == '.')
         return;
     unsigned char type = entry_type(source, entry);
-    if (type == DT_UNKNOWN || !fs_source_classify(entry->d_name, type == DT_DIR, &rule, &size)) {
+    if (type == DT_UNKNOWN || !fs_local_classify(entry->d_name, type == DT_DIR, &rule, &size)) {
         if (!source->told)
             tell_why_not(source, entry, type);
         return;
@@ -322,8 +321,8 @@ static void scan_entry(const FsSource *source, const struct dirent *entry, FsSou
         visit_other(guest, data);
 }
 
-bool fs_source_scan(FsSource *source, FsSourceVisit visit,
-                    void (*visit_other)(const char *folder, void *data), void *data, GError **error)
+bool fs_local_scan(FsLocal *source, FsLocalVisit visit,
+                   void (*visit_other)(const char *folder, void *data), void *data, GError **error)
 {
     if (source->store) {
         visit("", FS_RULE_SOURCE, data);
@@ -355,15 +354,14 @@ static const char *folder_store(int folder_fd)
     return folder_files[0];
 }
 
-int fs_source_place(const FsSource *source, FsRule rule, const char *guest, char **ret_name)
+int fs_local_place(const FsLocal *source, FsRule rule, const char *guest, char **ret_name)
 {
     g_autofree char *name = NULL;
     int fd =
         fs_beneath_open(source->fd, rule == FS_RULE_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
-    name =
-        rule == FS_RULE_FOLDER ? g_strdup(folder_store(fd)) : fs_source_file(source, rule, guest);
+    name = rule == FS_RULE_FOLDER ? g_strdup(folder_store(fd)) : fs_local_file(source, rule, guest);
     int result = fs_beneath_resolve(&fd, &name);
     if (result < 0) {
         close(fd);
@@ -390,21 +388,21 @@ static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_s
     return 0;
 }
 
-int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struct stat *ret_stat,
-                   bool *ret_journal)
+int fs_local_stat(const FsLocal *source, FsRule rule, const char *guest, struct stat *ret_stat,
+                  bool *ret_journal)
 {
     g_autofree char *name = NULL;
 
     if (ret_journal)
         *ret_journal = false;
     if (rule != FS_RULE_FOLDER) { /* nearly always no link: then nothing is opened */
-        name = fs_source_file(source, rule, guest);
+        name = fs_local_file(source, rule, guest);
         int result = stat_with_journal(source->fd, name, ret_stat, ret_journal);
         if (result < 0 || !S_ISLNK(ret_stat->st_mode))
             return result;
         g_clear_pointer(&name, g_free);
     }
-    int fd = fs_source_place(source, rule, guest, &name);
+    int fd = fs_local_place(source, rule, guest, &name);
     if (fd < 0)
         return fd;
     int result = stat_with_journal(fd, name, ret_stat, ret_journal);
@@ -412,16 +410,16 @@ int fs_source_stat(const FsSource *source, FsRule rule, const char *guest, struc
     return result;
 }
 
-void fs_source_stat_owner(const FsSource *source, FsRule rule, const char *guest,
-                          struct stat *ret_stat)
+void fs_local_stat_owner(const FsLocal *source, FsRule rule, const char *guest,
+                         struct stat *ret_stat)
 {
-    if (fs_source_stat(source, rule, guest, ret_stat, NULL) == 0)
+    if (fs_local_stat(source, rule, guest, ret_stat, NULL) == 0)
         return;
     if (rule != FS_RULE_FOLDER || stat_beneath(source, guest, ret_stat) != 0)
         *ret_stat = source->st;
 }
 
-int fs_source_openat(const FsSource *source, const char *path, int flags, mode_t mode)
+int fs_local_openat(const FsLocal *source, const char *path, int flags, mode_t mode)
 {
     return fs_beneath_open(source->fd, path, flags, mode);
 }

@@ -6,7 +6,7 @@
  * (a journal that was set aside, a file of the administrator's) keeps it.
  */
 
-#include "source.h"
+#include "local.h"
 
 #include "sidecars.h"
 
@@ -17,14 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
-int fs_source_make(const FsSource *source, const char *guest)
+int fs_local_make(const FsLocal *source, const char *guest)
 {
     static const char empty[] = "{}\n";
 
     if (mkdirat(source->fd, guest, 0755) < 0)
         return -errno;
-    g_autofree char *config = fs_source_config(FS_RULE_FOLDER, guest);
-    int fd = fs_source_openat(source, config, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    g_autofree char *config = fs_local_config(FS_RULE_FOLDER, guest);
+    int fd = fs_local_openat(source, config, O_WRONLY | O_CREAT | O_EXCL, 0600);
     int result = fd < 0 ? fd : 0;
     /* The guest is of whom SOURCE is: its engine runs as the owner of what we make here. */
     if (fd >= 0 && geteuid() == 0 &&
@@ -112,10 +112,10 @@ static bool only_own_sidecars(int folder_fd, const char *store)
            all_entries(folder_fd, own, is_sidecar, store);
 }
 
-static int remove_folder(const FsSource *source, const char *guest)
+static int remove_folder(const FsLocal *source, const char *guest)
 {
     g_autofree char *store = NULL;
-    int fd = fs_source_place(source, FS_RULE_FOLDER, guest, &store);
+    int fd = fs_local_place(source, FS_RULE_FOLDER, guest, &store);
 
     if (fd < 0)
         return fd;
@@ -131,19 +131,19 @@ static int remove_folder(const FsSource *source, const char *guest)
     return unlinkat(source->fd, guest, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-int fs_source_remove(const FsSource *source, FsRule rule, const char *guest)
+int fs_local_remove(const FsLocal *source, FsRule rule, const char *guest)
 {
     g_auto(GStrv) shadowed = NULL;
     FsRule now;
 
     if (rule == FS_RULE_SOURCE)
         return -EPERM;
-    if (fs_source_find(source, guest, &now, &shadowed) && (now != rule || shadowed))
+    if (fs_local_find(source, guest, &now, &shadowed) && (now != rule || shadowed))
         return -ENOTEMPTY;
     if (rule == FS_RULE_FOLDER)
         return remove_folder(source, guest);
-    g_autofree char *file = fs_source_file(source, rule, guest);
-    g_autofree char *config = fs_source_config(rule, guest);
+    g_autofree char *file = fs_local_file(source, rule, guest);
+    g_autofree char *config = fs_local_config(rule, guest);
     if (unlinkat(source->fd, file, 0) < 0 && errno != ENOENT)
         return -errno;
     remove_sidecars(source->fd, file);
@@ -166,11 +166,11 @@ static char *rename_journal(int sidecars, const char *store)
     return NULL;
 }
 
-char *fs_source_set_aside_journal(const FsSource *source, FsRule rule, const char *guest)
+char *fs_local_set_aside_journal(const FsLocal *source, FsRule rule, const char *guest)
 {
     g_autofree char *store = NULL, *path = NULL, *name = NULL;
     struct stat st;
-    int fd = fs_source_place(source, rule, guest, &store), sidecars;
+    int fd = fs_local_place(source, rule, guest, &store), sidecars;
 
     if (fd < 0)
         return NULL;

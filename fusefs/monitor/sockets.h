@@ -10,8 +10,8 @@
  * listed by its owner only.
  */
 
+#include "local.h"
 #include "options.h"
-#include "source.h"
 
 typedef struct {
     char *path;
@@ -24,7 +24,7 @@ typedef struct {
 } FsSockdir;
 
 /* Makes the folder if need be; refused while another front has this SOURCE or this folder. */
-FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GError **error);
+FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error);
 void fs_sockdir_free(FsSockdir *sockdir);
 
 uint64_t fs_sockdir_hash(const char *guest);

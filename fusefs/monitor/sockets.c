@@ -134,7 +134,7 @@ static int lock_file(const char *path, const char *subject, const char *holder, 
  * A folder is locked itself, so that it counts for every user and every sockdir. A store is not: it
  * is replaced by renaming, and whether somebody has it open means something to its engine.
  */
-static int lock_source(const FsSource *source, const char *lock, bool shared, GError **error)
+static int lock_source(const FsLocal *source, const char *lock, bool shared, GError **error)
 {
     static const char holder[] = "it is mounted already";
 
@@ -161,7 +161,7 @@ static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
     return true;
 }
 
-FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GError **error)
+FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error)
 {
     g_autoptr(FsSockdir) sockdir = g_new0(FsSockdir, 1);
     sockdir->fd = sockdir->lock_fd = sockdir->source_lock_fd = -1;
@@ -180,7 +180,7 @@ FsSockdir *fs_sockdir_open(const FsSource *source, const FsOptions *options, GEr
             return NULL;
         close(fd);
     }
-    g_autofree char *id = fs_source_id(source);
+    g_autofree char *id = fs_local_id(source);
     if (source->store)
         sockdir->source_lock = g_strdup_printf("%s/%s.lock", run, id);
     sockdir->source_lock_fd = lock_source(source, sockdir->source_lock, options->read_only, error);
