@@ -7,6 +7,7 @@
  */
 
 #include "desc.h"
+#include "syntax.h"
 
 #include <gio/gio.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static char *machine_from_glob(const char *glob)
         return g_strdup("pc");
     if (g_str_has_prefix(glob, "virt-"))
         return g_strdup("virt");
-    return strpbrk(glob, "*?") ? NULL : g_strdup(glob);
+    return desc_machine_fault(glob) ? NULL : g_strdup(glob);
 }
 
 /* Of a guest's own copy, where nobody asked for another: the same. */
@@ -156,6 +157,13 @@ static bool take_pin(DescChoice *choice, const DescSet *set, const char *pin, GE
         !desc_json_string(json, root, "format", true, &format, error) ||
         !desc_json_string(json, root, "descriptor", true, &text, error))
         return false;
+    if (desc_path_fault(path))
+        return desc_json_fail(json, root, "path", error, "%s", desc_path_fault(path));
+    if (*machine && desc_machine_fault(machine))
+        return desc_json_fail(json, root, "machine", error, "%s", desc_machine_fault(machine));
+    if (*architecture && desc_word_index(desc_architectures, architecture) < 0)
+        return desc_json_fail(json, root, "architecture", error, "unknown architecture '%s'",
+                              architecture);
     index = desc_word_index(desc_formats, format);
     if (index < 0)
         return desc_json_fail(json, root, "format", error, "unknown format '%s'", format);

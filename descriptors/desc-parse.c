@@ -4,6 +4,7 @@
  */
 
 #include "desc.h"
+#include "syntax.h"
 
 static void free_target(gpointer data)
 {
@@ -58,6 +59,21 @@ static bool parse_interfaces(Desc *desc, const DescJson *json, JsonObject *root,
     return true;
 }
 
+/* The name of a file, which goes into commands. */
+static bool parse_filename(const DescJson *json, JsonObject *object, const char *member,
+                           bool required, char **ret_filename, GError **error)
+{
+    const char *filename = NULL, *fault;
+
+    if (!desc_json_string(json, object, member, required, &filename, error))
+        return false;
+    fault = filename ? desc_line_fault(filename) : NULL;
+    if (fault)
+        return desc_json_fail(json, object, member, error, "%s", fault);
+    *ret_filename = g_strdup(filename);
+    return true;
+}
+
 static bool parse_target(Desc *desc, const DescJson *json, JsonObject *object, GError **error)
 {
     const char *architecture = NULL;
@@ -74,6 +90,11 @@ static bool parse_target(Desc *desc, const DescJson *json, JsonObject *object, G
     machines = desc_json_strings(json, object, "machines", true, error);
     if (!machines)
         return false;
+    for (guint i = 0; i < machines->len; i++) {
+        if (desc_line_fault(machines->pdata[i]))
+            return desc_json_fail(json, object, "machines", error, "element %u: %s", i + 1,
+                                  desc_line_fault(machines->pdata[i]));
+    }
     target = g_new0(DescTarget, 1);
     target->architecture = desc_architectures[index];
     target->machines = g_steal_pointer(&machines);
@@ -123,20 +144,19 @@ static bool parse_flash_file(const DescJson *json, JsonObject *mapping, const ch
                              bool required, DescFile *file, GError **error)
 {
     JsonObject *object = NULL;
-    const char *filename = NULL, *format = NULL;
+    const char *format = NULL;
     int index;
 
     if (!desc_json_object(json, mapping, member, required, &object, error))
         return false;
     if (!object)
         return true;
-    if (!desc_json_string(json, object, "filename", true, &filename, error) ||
+    if (!parse_filename(json, object, "filename", true, &file->filename, error) ||
         !desc_json_string(json, object, "format", true, &format, error))
         return false;
     index = desc_word_index(desc_formats, format);
     if (index < 0)
         return desc_json_fail(json, object, "format", error, "unknown format '%s'", format);
-    file->filename = g_strdup(filename);
     file->format = (DescFormat)index;
     return true;
 }
@@ -184,15 +204,14 @@ static bool parse_vars_template(Desc *desc, const DescJson *json, JsonObject *ma
 
     for (size_t i = 0; i < G_N_ELEMENTS(places) && !desc->template.filename; i++) {
         JsonObject *object = NULL;
-        const char *filename = NULL;
 
         if (!desc_json_object(json, mapping, places[i][0], false, &object, error))
             return false;
-        if (object && !desc_json_string(json, object, places[i][1], false, &filename, error))
+        if (object &&
+            !parse_filename(json, object, places[i][1], false, &desc->template.filename, error))
             return false;
-        if (filename)
+        if (desc->template.filename)
             desc->template_line = desc_json_line(json, object, places[i][1]);
-        desc->template.filename = g_strdup(filename);
     }
     return true;
 }
@@ -200,7 +219,7 @@ static bool parse_vars_template(Desc *desc, const DescJson *json, JsonObject *ma
 static bool parse_mapping(Desc *desc, const DescJson *json, JsonObject *root, GError **error)
 {
     JsonObject *mapping = NULL;
-    const char *device = NULL, *filename = NULL;
+    const char *device = NULL;
     int index;
 
     if (!desc_json_object(json, root, "mapping", true, &mapping, error) ||
@@ -212,9 +231,8 @@ static bool parse_mapping(Desc *desc, const DescJson *json, JsonObject *root, GE
     desc->device = (DescDevice)index;
     if (desc->device == DESC_DEVICE_FLASH)
         return parse_flash(desc, json, mapping, error);
-    if (!desc_json_string(json, mapping, "filename", true, &filename, error))
+    if (!parse_filename(json, mapping, "filename", true, &desc->executable.filename, error))
         return false;
-    desc->executable.filename = g_strdup(filename);
     if (desc->device == DESC_DEVICE_MEMORY)
         return parse_vars_template(desc, json, mapping, error);
     return true;

@@ -10,6 +10,7 @@
  */
 
 #include "descriptors.h"
+#include "emit.h"
 #include "json-lines.h"
 #include "schema.h"
 
@@ -87,13 +88,19 @@ struct DescChoice {
     char *why;
 };
 
-/* Texts of a choice; each allocated. */
-char *desc_qemu_args(const DescChoice *choice, const DescPlace *place);
-char *desc_qemu_legacy_args(const DescChoice *choice, const DescPlace *place);
-char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place);
-/* The x86 flash geometry, a line a unit; NULL where it does not apply or a file's size can't be
- * told. */
-char *desc_pflash(const DescChoice *choice, const DescPlace *place);
+/*
+ * Texts of a choice; each allocated. NULL where it does not apply, or with `ret_refusal` ("key:
+ * reason", allocated; else untouched or NULL) where a value can't stand in it (emit.h).
+ */
+char *desc_qemu_args(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
+char *desc_qemu_legacy_args(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
+char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
+char *desc_libvirt_legacy_xml(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
+/* Arguments that a domain has, too: nothing where the choice has no such thing. */
+void desc_args_vars_device(DescArgs *args, const DescChoice *choice, const DescPlace *place);
+void desc_args_igvm(DescArgs *args, const DescChoice *choice);
+/* The x86 flash geometry, a line a unit; NULL, too, where a file's size can't be told. */
+char *desc_pflash(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
 /* Why the guest's store is none for this firmware, so that nothing may start it on it (one line,
  * allocated); NULL: it fits, as far as is known. */
 char *desc_store_mismatch(const DescChoice *choice, const DescPlace *place);

@@ -8,8 +8,9 @@
 typedef struct {
     const char *name;
     bool is_link;
-    bool starts; /* what starts the guest with its store, or points to it */
     char *(*make)(const DescChoice *choice, const DescPlace *place); /* NULL: not there */
+    /* Instead, for what starts the guest with its store, or points to it. */
+    char *(*start)(const DescChoice *choice, const DescPlace *place, char **ret_refusal);
 } ChoiceFile;
 
 static char *make_descriptor(const DescChoice *choice, const DescPlace *place)
@@ -85,43 +86,77 @@ static char *make_template(const DescChoice *choice, const DescPlace *place)
     return g_strdup(choice->desc->template.filename);
 }
 
-static char *make_nvram(const DescChoice *choice, const DescPlace *place)
+static char *make_nvram(const DescChoice *choice, const DescPlace *place, char **ret_refusal)
 {
     if (!choice->of_guest || desc_choice_store_kind(choice) == DESC_STORE_NONE)
         return NULL;
     return g_strdup(desc_place_store(place));
 }
 
-static char *make_why(const DescChoice *choice, const DescPlace *place)
-{
-    g_autofree char *mismatch = choice->desc ? desc_store_mismatch(choice, place) : NULL;
-
-    if (mismatch)
-        return g_strdup_printf(
-            "note: %s is no store for this firmware (%s), so nothing here starts "
-            "it\n%s",
-            place->store_path, mismatch, choice->why);
-    return g_strdup(choice->why);
-}
+static char *make_why(const DescChoice *choice, const DescPlace *place);
 
 static const ChoiceFile files[] = {
-    {"why", false, false, make_why},
-    {"descriptor", true, false, make_descriptor},
-    {"description", false, false, make_description},
-    {"device", false, false, make_device},
-    {"mode", false, false, make_mode},
-    {"format", false, false, make_format},
-    {"features", false, false, make_features},
-    {"interface-types", false, false, make_interface_types},
-    {"targets", false, false, make_targets},
-    {"executable", true, false, make_executable},
-    {"nvram-template", true, false, make_template},
-    {"nvram", true, true, make_nvram},
-    {"qemu.args", false, true, desc_qemu_args},
-    {"qemu-legacy.args", false, true, desc_qemu_legacy_args},
-    {"libvirt.xml", false, true, desc_libvirt_xml},
-    {"pflash", false, true, desc_pflash},
+    {.name = "why", .make = make_why},
+    {.name = "descriptor", .is_link = true, .make = make_descriptor},
+    {.name = "description", .make = make_description},
+    {.name = "device", .make = make_device},
+    {.name = "mode", .make = make_mode},
+    {.name = "format", .make = make_format},
+    {.name = "features", .make = make_features},
+    {.name = "interface-types", .make = make_interface_types},
+    {.name = "targets", .make = make_targets},
+    {.name = "executable", .is_link = true, .make = make_executable},
+    {.name = "nvram-template", .is_link = true, .make = make_template},
+    {.name = "nvram", .is_link = true, .start = make_nvram},
+    {.name = "qemu.args", .start = desc_qemu_args},
+    {.name = "qemu-legacy.args", .start = desc_qemu_legacy_args},
+    {.name = "libvirt.xml", .start = desc_libvirt_xml},
+    {.name = "libvirt-legacy.xml", .start = desc_libvirt_legacy_xml},
+    {.name = "pflash", .start = desc_pflash},
 };
+
+/* Why what would start the guest is not there, in front of why the firmware was chosen. */
+static void append_notes(GString *why, const DescChoice *choice, const DescPlace *place)
+{
+    g_autofree char *mismatch = desc_store_mismatch(choice, place);
+
+    if (mismatch) {
+        g_string_append_printf(
+            why, "note: %s is no store for this firmware (%s), so nothing here starts it\n",
+            place->store_path, mismatch);
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *refusal = NULL, *text = NULL;
+
+        if (files[i].start)
+            text = files[i].start(choice, place, &refusal);
+        if (refusal)
+            g_string_append_printf(why, "note: no %s: %s\n", files[i].name, refusal);
+    }
+}
+
+static char *make_why(const DescChoice *choice, const DescPlace *place)
+{
+    GString *why = g_string_new(NULL);
+
+    if (choice->desc)
+        append_notes(why, choice, place);
+    if (choice->why)
+        g_string_append(why, choice->why);
+    return g_string_free(why, why->len == 0);
+}
+
+/* NULL: not there. */
+static char *make_file(const ChoiceFile *file, const DescChoice *choice, const DescPlace *place)
+{
+    g_autofree char *mismatch = NULL, *refusal = NULL;
+
+    if (!file->start)
+        return file->make(choice, place);
+    mismatch = desc_store_mismatch(choice, place);
+    return mismatch ? NULL : file->start(choice, place, &refusal);
+}
 
 const char *desc_choice_file_name(const DescChoice *choice, size_t index)
 {
@@ -135,10 +170,8 @@ char *desc_choice_file(const DescChoice *choice, const DescPlace *place, const c
 {
     for (size_t i = 0; desc_choice_file_name(choice, i); i++) {
         if (g_str_equal(files[i].name, name)) {
-            g_autofree char *mismatch = files[i].starts ? desc_store_mismatch(choice, place) : NULL;
-
             *ret_is_link = files[i].is_link;
-            return mismatch ? NULL : files[i].make(choice, place);
+            return make_file(&files[i], choice, place);
         }
     }
     return NULL;

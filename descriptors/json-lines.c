@@ -114,6 +114,10 @@ bool desc_json_fail(const DescJson *json, JsonObject *object, const char *member
     va_start(arguments, format);
     reason = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    for (char *at = reason; *at; at++) { /* what it quotes comes from the text */
+        if (g_ascii_iscntrl(*at))
+            *at = '?';
+    }
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: %s", json->name,
                 desc_json_line(json, object, member), member, reason);
     return false;

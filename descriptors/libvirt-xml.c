@@ -1,127 +1,197 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* A complete minimal libvirt domain for a choice, with the firmware given by its files. */
+/*
+ * A complete minimal libvirt domain for a choice, with the firmware given by its files.
+ *
+ * A host-uefi-vars firmware's store is a <varstore> for libvirt from 12.1 on, as libvirt itself
+ * makes it. Older ones have no element for the variable device, so it is on QEMU's command line,
+ * and the loader is stateless: else libvirt 12 would add a device of its own to such a domain.
+ */
 
 #include "desc.h"
+#include "emit.h"
 
-/* Appends with the arguments escaped for XML. */
-static void add(GString *xml, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void add(GString *xml, const char *format, ...)
+static void add_element(DescXml *xml, const char *element, const char *text)
 {
-    g_autofree char *text = NULL;
-    va_list arguments;
-
-    va_start(arguments, format);
-    text = g_markup_vprintf_escaped(format, arguments);
-    va_end(arguments);
-    g_string_append(xml, text);
-}
-
-static bool needs_command_line(const DescChoice *choice)
-{
-    return choice->desc->device == DESC_DEVICE_IGVM ||
-           (choice->desc->features & DESC_FEATURE_HOST_UEFI_VARS);
+    desc_xml_begin(xml, element);
+    desc_xml_text(xml, text);
+    desc_xml_end(xml);
 }
 
 /* libvirt assumes raw where no format is said, and older versions do not know the attribute. */
-static void add_format(GString *xml, const char *attribute, DescFormat format)
+static void add_format(DescXml *xml, const char *attribute, DescFormat format)
 {
     if (format != DESC_FORMAT_RAW)
-        add(xml, " %s='%s'", attribute, desc_formats[format]);
+        desc_xml_attribute(xml, attribute, desc_formats[format]);
 }
 
-static void add_flash(GString *xml, const DescChoice *choice, const DescPlace *place)
+static void add_flash(DescXml *xml, const DescChoice *choice, const DescPlace *place)
 {
     const Desc *desc = choice->desc;
     bool combined = desc->mode == DESC_MODE_COMBINED;
 
-    add(xml, "    <loader readonly='%s' type='pflash'", combined ? "no" : "yes");
+    desc_xml_begin(xml, "loader");
+    desc_xml_attribute(xml, "readonly", combined ? "no" : "yes");
+    desc_xml_attribute(xml, "type", "pflash");
     if (desc->features & DESC_FEATURE_REQUIRES_SMM)
-        add(xml, " secure='yes'");
+        desc_xml_attribute(xml, "secure", "yes");
     if (desc->mode == DESC_MODE_STATELESS)
-        add(xml, " stateless='yes'");
+        desc_xml_attribute(xml, "stateless", "yes");
     add_format(xml, "format", combined ? choice->format : desc->executable.format);
-    add(xml, ">%s</loader>\n", combined ? desc_place_store(place) : desc->executable.filename);
+    desc_xml_text(xml, combined ? desc_place_store(place) : desc->executable.filename);
+    desc_xml_end(xml);
     if (desc->mode != DESC_MODE_SPLIT)
         return;
-    add(xml, "    <nvram template='%s'", desc_choice_template(choice));
+    desc_xml_begin(xml, "nvram");
+    desc_xml_attribute(xml, "template", desc_choice_template(choice));
     add_format(xml, "templateFormat", desc->template.format);
     add_format(xml, "format", choice->format);
-    add(xml, ">%s</nvram>\n", desc_place_store(place));
+    desc_xml_text(xml, desc_place_store(place));
+    desc_xml_end(xml);
 }
 
-static void add_os(GString *xml, const DescChoice *choice, const DescPlace *place)
+static bool has_vars_device(const DescChoice *choice)
 {
-    add(xml, "  <os>\n    <type arch='%s'", choice->architecture ? choice->architecture : "x86_64");
+    return choice->desc->features & DESC_FEATURE_HOST_UEFI_VARS;
+}
+
+static bool has_varstore(const DescChoice *choice)
+{
+    return choice->desc->device == DESC_DEVICE_MEMORY && has_vars_device(choice) &&
+           !choice->stateless;
+}
+
+static void add_memory(DescXml *xml, const DescChoice *choice, const DescPlace *place,
+                       bool varstore)
+{
+    const char *template = desc_choice_template(choice);
+
+    desc_xml_begin(xml, "loader");
+    desc_xml_attribute(xml, "readonly", "yes");
+    desc_xml_attribute(xml, "type", "rom");
+    if (has_vars_device(choice) && !varstore)
+        desc_xml_attribute(xml, "stateless", "yes");
+    desc_xml_text(xml, choice->desc->executable.filename);
+    desc_xml_end(xml);
+    if (!varstore)
+        return;
+    desc_xml_begin(xml, "varstore");
+    if (template)
+        desc_xml_attribute(xml, "template", template);
+    desc_xml_attribute(xml, "path", desc_place_store(place));
+    desc_xml_end(xml);
+}
+
+static void add_os(DescXml *xml, const DescChoice *choice, const DescPlace *place, bool varstore)
+{
+    desc_xml_begin(xml, "os");
+    desc_xml_begin(xml, "type");
+    desc_xml_attribute(xml, "arch", choice->architecture ? choice->architecture : "x86_64");
     if (choice->machine)
-        add(xml, " machine='%s'", choice->machine);
-    add(xml, ">hvm</type>\n");
+        desc_xml_attribute(xml, "machine", choice->machine);
+    desc_xml_text(xml, "hvm");
+    desc_xml_end(xml);
     switch (choice->desc->device) {
     case DESC_DEVICE_FLASH:
         add_flash(xml, choice, place);
         break;
     case DESC_DEVICE_MEMORY:
-        add(xml, "    <loader readonly='yes' type='rom'>%s</loader>\n",
-            choice->desc->executable.filename);
+        add_memory(xml, choice, place, varstore);
         break;
     case DESC_DEVICE_KERNEL:
-        add(xml, "    <kernel>%s</kernel>\n", choice->desc->executable.filename);
+        add_element(xml, "kernel", choice->desc->executable.filename);
         break;
     case DESC_DEVICE_IGVM:
         break;
     }
-    add(xml, "  </os>\n");
+    desc_xml_end(xml);
 }
 
-static void add_features(GString *xml, const DescChoice *choice)
+static void add_empty(DescXml *xml, const char *element, const char *attribute, const char *value)
 {
-    add(xml, "  <features>\n    <acpi/>\n");
+    desc_xml_begin(xml, element);
+    if (attribute)
+        desc_xml_attribute(xml, attribute, value);
+    desc_xml_end(xml);
+}
+
+static void add_features(DescXml *xml, const DescChoice *choice)
+{
+    desc_xml_begin(xml, "features");
+    add_empty(xml, "acpi", NULL, NULL);
     if (choice->desc->features & DESC_FEATURE_REQUIRES_SMM)
-        add(xml, "    <smm state='on'/>\n");
-    add(xml, "  </features>\n");
+        add_empty(xml, "smm", "state", "on");
+    desc_xml_end(xml);
     if (choice->architecture && g_str_equal(choice->architecture, "aarch64"))
-        add(xml, "  <cpu mode='maximum'/>\n");
+        add_empty(xml, "cpu", "mode", "maximum");
 }
 
-/* What libvirt has no element for: the variable device of ours, and IGVM files. */
-static void add_command_line(GString *xml, const DescChoice *choice, const DescPlace *place)
+/* What libvirt has no element for; the lines of arguments. */
+static char *command_line(const DescChoice *choice, const DescPlace *place, char **ret_refusal)
 {
-    bool igvm = choice->desc->device == DESC_DEVICE_IGVM;
+    DescArgs *args = desc_args_new();
 
-    if (!needs_command_line(choice))
-        return;
-    add(xml, "  <qemu:commandline>\n");
-    if (igvm)
-        add(xml,
-            "    <qemu:arg value='-object'/>\n"
-            "    <qemu:arg value='igvm-cfg,id=igvm0,file=%s'/>\n"
-            "    <qemu:arg value='-machine'/>\n"
-            "    <qemu:arg value='igvm-cfg=igvm0'/>\n",
-            choice->desc->executable.filename);
-    if (choice->desc->features & DESC_FEATURE_HOST_UEFI_VARS)
-        add(xml,
-            "    <qemu:arg value='-device'/>\n"
-            "    <qemu:arg value='%s,socket=%s'/>\n"
-            "    <qemu:env name='QEMU_MODULE_DIR' value='%s'/>\n",
-            desc_is_x86(choice) ? "uefi-vars-x64" : "uefi-vars-sysbus", desc_place_socket(place),
-            DESC_QEMU_MODULE_DIR);
-    add(xml, "  </qemu:commandline>\n");
+    desc_args_igvm(args, choice);
+    if (choice->desc->device == DESC_DEVICE_IGVM) {
+        desc_args_option(args, "-machine");
+        desc_args_pair(args, "igvm-cfg", "igvm0");
+    }
+    desc_args_vars_device(args, choice, place);
+    return desc_args_finish(args, ret_refusal);
 }
 
-char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place)
+static void add_command_line(DescXml *xml, const DescChoice *choice, const char *arguments)
 {
-    GString *xml = g_string_new(NULL);
+    g_auto(GStrv) lines = g_strsplit(arguments, "\n", -1);
 
-    add(xml, "<domain type='%s'", desc_is_x86(choice) ? "kvm" : "qemu");
-    if (needs_command_line(choice))
-        add(xml, " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'");
-    add(xml, ">\n");
-    add(xml, "  <name>%s</name>\n", desc_place_name(place));
-    add(xml, "  <memory unit='MiB'>2048</memory>\n  <vcpu>2</vcpu>\n");
-    add_os(xml, choice, place);
+    desc_xml_begin(xml, "qemu:commandline");
+    for (char **line = lines; *line && **line; line++)
+        add_empty(xml, "qemu:arg", "value", *line);
+    if (has_vars_device(choice)) {
+        desc_xml_begin(xml, "qemu:env");
+        desc_xml_attribute(xml, "name", "QEMU_MODULE_DIR");
+        desc_xml_attribute(xml, "value", DESC_QEMU_MODULE_DIR);
+        desc_xml_end(xml);
+    }
+    desc_xml_end(xml);
+}
+
+static char *domain(const DescChoice *choice, const DescPlace *place, bool varstore,
+                    char **ret_refusal)
+{
+    g_autofree char *arguments = NULL;
+    DescXml *xml;
+
+    if (!varstore && !(arguments = command_line(choice, place, ret_refusal)))
+        return NULL;
+    xml = desc_xml_new();
+    desc_xml_begin(xml, "domain");
+    desc_xml_attribute(xml, "type", desc_is_x86(choice) ? "kvm" : "qemu");
+    if (arguments && *arguments)
+        desc_xml_attribute(xml, "xmlns:qemu", "http://libvirt.org/schemas/domain/qemu/1.0");
+    add_element(xml, "name", desc_place_name(place));
+    desc_xml_begin(xml, "memory");
+    desc_xml_attribute(xml, "unit", "MiB");
+    desc_xml_text(xml, "2048");
+    desc_xml_end(xml);
+    add_element(xml, "vcpu", "2");
+    add_os(xml, choice, place, varstore);
     add_features(xml, choice);
-    add(xml, "  <devices>\n    <console type='pty'/>\n  </devices>\n");
-    add_command_line(xml, choice, place);
-    add(xml, "</domain>\n");
-    return g_string_free(xml, FALSE);
+    desc_xml_begin(xml, "devices");
+    add_empty(xml, "console", "type", "pty");
+    desc_xml_end(xml);
+    if (arguments && *arguments)
+        add_command_line(xml, choice, arguments);
+    desc_xml_end(xml);
+    return desc_xml_finish(xml, ret_refusal);
+}
+
+char *desc_libvirt_xml(const DescChoice *choice, const DescPlace *place, char **ret_refusal)
+{
+    return domain(choice, place, has_varstore(choice), ret_refusal);
+}
+
+char *desc_libvirt_legacy_xml(const DescChoice *choice, const DescPlace *place, char **ret_refusal)
+{
+    return has_varstore(choice) ? domain(choice, place, false, ret_refusal) : NULL;
 }

@@ -29,15 +29,20 @@ static uint64_t store_bytes(const DescPlace *place, const DescImage *model)
     return place && place->store.kind != DESC_IMAGE_UNKNOWN ? place->store.bytes : model->bytes;
 }
 
-char *desc_pflash(const DescChoice *choice, const DescPlace *place)
+char *desc_pflash(const DescChoice *choice, const DescPlace *place, char **ret_refusal)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     const Desc *desc = choice->desc;
+    const char *fault = desc_emit_fault(desc_place_store(place));
     bool combined = desc->mode == DESC_MODE_COMBINED;
     uint64_t top = FLASH_TOP;
 
     if (desc->device != DESC_DEVICE_FLASH || !desc_is_x86(choice))
         return NULL;
+    if (desc->mode != DESC_MODE_STATELESS && fault) {
+        *ret_refusal = g_strdup_printf("file: %s", fault);
+        return NULL;
+    }
     if (combined
             ? !add_unit(text, 0, desc_place_store(place),
                         store_bytes(place, &desc->executable.image), &top)

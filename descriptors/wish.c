@@ -5,6 +5,8 @@
 
 #include "desc.h"
 
+#include "syntax.h"
+
 #include <gio/gio.h>
 
 /* As the mount's and the engine's options: less than a page holds no boot's variables. */
@@ -65,15 +67,17 @@ static bool read_word(const DescJson *json, JsonObject *root, const char *member
     return true;
 }
 
-static bool read_text(const DescJson *json, JsonObject *root, const char *member, char **ret_text,
-                      GError **error)
+/* `fault_of`: of syntax.h. */
+static bool read_text(const DescJson *json, JsonObject *root, const char *member,
+                      const char *(*fault_of)(const char *text), char **ret_text, GError **error)
 {
-    const char *text = NULL;
+    const char *text = NULL, *fault;
 
     if (!desc_json_string(json, root, member, false, &text, error))
         return false;
-    if (text && !*text)
-        return desc_json_fail(json, root, member, error, "is empty");
+    fault = text ? fault_of(text) : NULL;
+    if (fault)
+        return desc_json_fail(json, root, member, error, "%s", fault);
     *ret_text = g_strdup(text);
     return true;
 }
@@ -136,15 +140,13 @@ static bool read_words(DescWish *wish, const DescJson *json, JsonObject *root, G
 
 static bool read_rest(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
 {
-    if (!read_text(json, root, "machine", &wish->machine, error) ||
-        !read_text(json, root, "descriptor", &wish->descriptor, error) ||
-        !read_text(json, root, "template", &wish->template, error) ||
+    if (!read_text(json, root, "machine", desc_machine_fault, &wish->machine, error) ||
+        !read_text(json, root, "descriptor", desc_file_name_fault, &wish->descriptor, error) ||
+        !read_text(json, root, "template", desc_path_fault, &wish->template, error) ||
         !desc_json_bool(json, root, "force-secure-boot", &wish->force_secure_boot, error) ||
         !desc_json_bool(json, root, "disable-custom-mode", &wish->disable_custom_mode, error) ||
         !desc_json_uint(json, root, "size", &wish->size_bytes, error))
         return false;
-    if (wish->descriptor && strchr(wish->descriptor, '/'))
-        return desc_json_fail(json, root, "descriptor", error, "expected a file name, not a path");
     if (json_object_has_member(root, "size") &&
         (wish->size_bytes < WISH_SIZE_MIN || wish->size_bytes > WISH_SIZE_MAX))
         return desc_json_fail(json, root, "size", error, "expected %u to %u bytes", WISH_SIZE_MIN,
