@@ -2,6 +2,8 @@
 
 #include "landlock.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <linux/landlock.h>
 #include <stddef.h>
@@ -81,13 +83,12 @@ int uv_landlock_confine(int folder_fd)
         return ENOSYS;
 
     const struct ruleset_attributes attributes = attributes_for(abi);
-    const int ruleset =
+    uv_autofd int ruleset =
         (int)syscall(SYS_landlock_create_ruleset, &attributes, attributes_size(abi), 0);
     if (ruleset < 0)
         return errno;
     int failed = folder_fd >= 0 ? allow_folder(ruleset, folder_fd, attributes.access_fs) : 0;
     if (!failed && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         failed = errno;
-    close(ruleset);
     return failed;
 }

@@ -9,6 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "json.h"
 #include "replace-store.h"
 #include "server-internal.h"
@@ -246,12 +247,10 @@ static GBytes *own_text(UvServer *server)
         return NULL;
     if (!store->read_only_reason && !uv_server_compact(server))
         return NULL;
-    const int fd = uv_folder_open(store->folder, UV_FILE_STORE, O_RDONLY, &error);
+    uv_autofd int fd = uv_folder_open(store->folder, UV_FILE_STORE, O_RDONLY, &error);
     if (fd < 0)
         return NULL;
-    GBytes *text = uv_read_file(fd, server->store_path, UV_JSON_FILE_MAX, &error);
-    close(fd);
-    return text;
+    return uv_read_file(fd, server->store_path, UV_JSON_FILE_MAX, &error);
 }
 
 static void handle_export(UvConn *conn, const UvFrame *frame)

@@ -4,6 +4,8 @@
 
 #include "server-internal.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
@@ -226,11 +228,10 @@ static void add_guest(UvServer *server, int fd)
 
 static void add_host(UvServer *server, int fd)
 {
-    if (server->hosts->len >= HOSTS_MAX || !peer_is_allowed(server, fd)) {
-        close(fd);
-        return;
-    }
-    g_ptr_array_add(server->hosts, uv_conn_new(server, fd, UV_CONN_HOST));
+    uv_autofd int owned = fd;
+
+    if (server->hosts->len < HOSTS_MAX && peer_is_allowed(server, owned))
+        g_ptr_array_add(server->hosts, uv_conn_new(server, uv_fd_steal(&owned), UV_CONN_HOST));
 }
 
 static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
@@ -370,11 +371,9 @@ void uv_server_free(UvServer *server)
     uv_service_free(server->service);
     uv_store_close(server->store);
     uv_session_file_free(server->session_file);
-    const int fds[] = {server->guest_listener, server->host_listener, server->signal_fd};
-    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
+    uv_fd_clear(&server->guest_listener);
+    uv_fd_clear(&server->host_listener);
+    uv_fd_clear(&server->signal_fd);
     g_free(server->store_path);
     g_free(server);
 }

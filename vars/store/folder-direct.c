@@ -10,6 +10,7 @@
 
 #include "folder-direct.h"
 
+#include "fd.h"
 #include "sidecars.h"
 
 #include <errno.h>
@@ -70,15 +71,12 @@ static bool wanted_owner(UvDirect *direct, struct stat *ret_st)
 
 int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid)
 {
-    int fd;
+    uv_autofd int fd = -1;
 
     if (uv_sidecars_may_make(direct->dir_fd, direct->name, uid, gid))
         return 0;
     fd = uv_sidecars_make(direct->dir_fd, direct->name, uid, gid);
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
+    return MIN(fd, 0);
 }
 
 /* One that is neither ours nor the store's owner's was put there by somebody. */
@@ -93,25 +91,22 @@ static bool is_trusted(UvDirect *direct, const struct stat *st)
 static int sidecars(UvDirect *direct, bool create)
 {
     struct stat st;
-    int fd;
+    uv_autofd int fd = -1;
 
     if (direct->sidecars_fd >= 0) {
         if (fstat(direct->sidecars_fd, &st) == 0 && st.st_nlink > 0)
             return direct->sidecars_fd;
         /* Somebody removed it under us: a new one is as good. */
-        close(direct->sidecars_fd);
-        direct->sidecars_fd = -1;
+        uv_fd_clear(&direct->sidecars_fd);
     }
     fd = uv_sidecars_open(direct->dir_fd, direct->name);
     if (fd == -ENOENT && create && wanted_owner(direct, &st))
         fd = uv_sidecars_make(direct->dir_fd, direct->name, st.st_uid, st.st_gid);
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !is_trusted(direct, &st))) {
-        close(fd);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0 || !is_trusted(direct, &st))
         return -EPERM;
-    }
-    if (fd >= 0)
-        direct->sidecars_fd = fd;
-    return fd;
+    return direct->sidecars_fd = uv_fd_steal(&fd);
 }
 
 /* The folder that a role's file is in (borrowed) and its name there. */
@@ -146,7 +141,9 @@ static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char
 {
     struct stat owner;
     bool owned = geteuid() == 0 && role != UV_FILE_STORE && wanted_owner(direct, &owner);
-    int ret, fd = openat(dir_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    uv_autofd int fd =
+        openat(dir_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int ret;
 
     if (fd < 0)
         return -errno;
@@ -154,18 +151,17 @@ static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char
         ret = -errno;
     else
         ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : uv_sync_names(dir_fd);
-    if (ret < 0) {
-        close(fd);
-        unlinkat(dir_fd, name, 0);
-        return ret;
-    }
-    return fd;
+    if (ret == 0)
+        return uv_fd_steal(&fd);
+    unlinkat(dir_fd, name, 0);
+    return ret;
 }
 
 static int open_existing(UvDirect *direct, UvFileRole role, int dir_fd, const char *name, int flags)
 {
     struct stat st;
-    int ret, fd;
+    uv_autofd int fd = -1;
+    int ret;
 
     /* Looked at first: to open a FIFO is to wait for somebody. */
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -180,11 +176,7 @@ static int open_existing(UvDirect *direct, UvFileRole role, int dir_fd, const ch
     ret = check_opened(direct, role, fd);
     if (ret == 0 && (flags & O_TRUNC) && ftruncate(fd, 0) < 0)
         ret = -errno;
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    return fd;
+    return ret < 0 ? ret : uv_fd_steal(&fd);
 }
 
 static int direct_open(void *data, UvFileRole role, int flags)
@@ -271,9 +263,8 @@ void uv_direct_free(UvDirect *direct)
 {
     if (!direct)
         return;
-    close(direct->dir_fd);
-    if (direct->sidecars_fd >= 0)
-        close(direct->sidecars_fd);
+    uv_fd_clear(&direct->dir_fd);
+    uv_fd_clear(&direct->sidecars_fd);
     g_free(direct->name);
     g_free(direct);
 }

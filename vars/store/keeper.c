@@ -273,7 +273,7 @@ static void keeper_free(void *data)
 {
     UvKeeper *keeper = data;
 
-    close(keeper->fd);
+    uv_fd_clear(&keeper->fd);
     while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     g_free(keeper);

@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "digest.h"
+#include "fd.h"
 #include "replace-store.h"
 #include "uv-limits.h"
 
@@ -42,12 +43,11 @@ static GBytes *read_checked(UvFolder *folder)
     UvDigest digest;
     const uint8_t *data;
     size_t size;
-    int fd = uv_folder_open(folder, UV_FILE_META, O_RDONLY, NULL);
+    uv_autofd int fd = uv_folder_open(folder, UV_FILE_META, O_RDONLY, NULL);
 
     if (fd < 0)
         return NULL;
     bytes = uv_read_file(fd, uv_folder_path(folder, UV_FILE_META), META_MAX, NULL);
-    close(fd);
     if (!bytes)
         return NULL;
     data = g_bytes_get_data(bytes, &size);
@@ -136,13 +136,13 @@ bool uv_meta_save(UvFolder *folder, const UvVarset *set, GError **error)
     g_autoptr(GBytes) bytes = format(set);
     const char *name = uv_folder_path(folder, UV_FILE_META_TEMP);
     bool written;
-    int fd = bytes ? uv_folder_open(folder, UV_FILE_META_TEMP, O_WRONLY | O_CREAT, error) : -1;
+    uv_autofd int fd =
+        bytes ? uv_folder_open(folder, UV_FILE_META_TEMP, O_WRONLY | O_CREAT, error) : -1;
 
     if (fd < 0)
         return !bytes;
     written = uv_write_file_at(fd, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0,
                                error);
-    close(fd);
     if (written && uv_folder_rename(folder, UV_FILE_META_TEMP, UV_FILE_META, error))
         return true;
     uv_folder_unlink(folder, UV_FILE_META_TEMP, NULL);

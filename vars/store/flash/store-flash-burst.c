@@ -4,6 +4,7 @@
 
 #include "store-flash.h"
 
+#include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
 
@@ -15,8 +16,7 @@ static void drop_lock_file(FlashStore *f)
     if (f->lock_fd < 0)
         return;
     uv_filelock_drop(f->lock_fd);
-    close(f->lock_fd);
-    f->lock_fd = -1;
+    uv_fd_clear(&f->lock_fd);
 }
 
 static bool take_lock_file(FlashStore *f, GError **error)

@@ -3,6 +3,7 @@
 #include "store-flash.h"
 
 #include "bytes.h"
+#include "fd.h"
 #include "replace-store.h"
 #include "times.h"
 
@@ -260,7 +261,7 @@ static bool flash_keep_before_load(UvStore *store, GError **error)
 {
     FlashStore *f = flash_store(store);
     const char *name = uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD);
-    int fd;
+    uv_autofd int fd = -1;
 
     if (!f->quiet_at_us && !f->backing->open(f, error))
         return false;
@@ -269,10 +270,7 @@ static bool flash_keep_before_load(UvStore *store, GError **error)
         uv_map_folder_error(error);
         return false;
     }
-    const bool ok =
-        uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
-    close(fd);
-    return ok;
+    return uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
 }
 
 /* What a reclaim would drop is kept first: it may be all that is left of somebody's variables. */

@@ -13,6 +13,8 @@
 #include "store-flash.h"
 
 #include "blockd.h"
+#include "fd.h"
+#include "file-io.h"
 #include "image-nbd.h"
 #include "qemulock.h"
 #include "replace-store.h"
@@ -49,7 +51,7 @@ static bool check_header(int fd, const char *name, GError **error)
 {
     uint8_t header[HEADER_BYTES];
 
-    if (pread(fd, header, sizeof header, 0) != sizeof header)
+    if (uv_pread_all(fd, header, sizeof header, 0) != sizeof header)
         return refuse(name, 0, "the qcow2 header is not whole", error);
     if (read_be(header + BACKING_OFFSET_AT, 8))
         return refuse(name, BACKING_OFFSET_AT, "a qcow2 image with a backing file", error);
@@ -71,14 +73,9 @@ static int open_file(FlashStore *f, GError **error)
 
 static char *qcow2_holder(FlashStore *f)
 {
-    const int fd = open_file(f, NULL);
-    char *holder;
+    uv_autofd int fd = open_file(f, NULL);
 
-    if (fd < 0)
-        return NULL;
-    holder = uv_qemulock_holder(fd);
-    close(fd);
-    return holder;
+    return fd < 0 ? NULL : uv_qemulock_holder(fd);
 }
 
 /* The daemon's own words say more than that the connection broke. */
@@ -107,7 +104,7 @@ static void stop(FlashStore *f)
 static bool start(FlashStore *f, bool writable, GError **error)
 {
     const char *name = uv_folder_path(f->store.folder, UV_FILE_STORE);
-    const int fd = open_file(f, error);
+    uv_autofd int fd = open_file(f, error);
     int socket = -1;
 
     if (fd < 0)
@@ -115,7 +112,6 @@ static bool start(FlashStore *f, bool writable, GError **error)
     stop(f);
     if (check_header(fd, name, error))
         socket = uv_blockd_start(f->backing_data, fd, writable, error);
-    close(fd);
     if (socket < 0)
         return false;
     f->image = uv_image_new_nbd(socket, name, error);

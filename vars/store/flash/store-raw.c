@@ -13,6 +13,8 @@
 
 #include "store-flash.h"
 
+#include "fd.h"
+#include "file-io.h"
 #include "qemulock.h"
 #include "replace-store.h"
 
@@ -43,9 +45,7 @@ static void close_fd(FlashStore *f)
     Raw *raw = raw_of(f);
 
     g_clear_pointer(&f->image, uv_image_free);
-    if (raw->fd >= 0)
-        close(raw->fd);
-    raw->fd = -1;
+    uv_fd_clear(&raw->fd);
     raw->writable = false;
 }
 
@@ -140,7 +140,8 @@ static UvImage *prepare(FlashStore *f, const uint8_t *store, int fd, GError **er
 static bool rename_new(FlashStore *f, const uint8_t *store, GError **error)
 {
     Raw *raw = raw_of(f);
-    const int fd = uv_folder_open(f->store.folder, UV_FILE_TEMP, O_RDWR | O_CREAT | O_EXCL, error);
+    uv_autofd int fd =
+        uv_folder_open(f->store.folder, UV_FILE_TEMP, O_RDWR | O_CREAT | O_EXCL, error);
     UvImage *image;
 
     if (fd < 0)
@@ -148,13 +149,12 @@ static bool rename_new(FlashStore *f, const uint8_t *store, GError **error)
     image = prepare(f, store, fd, error);
     if (!image || !uv_publish(f->store.folder, error)) {
         g_clear_pointer(&image, uv_image_free);
-        close(fd);
         uv_publish_abort(f->store.folder);
         return false;
     }
     g_array_append_val(raw->replaced, raw->fd);
     uv_image_free(f->image);
-    raw->fd = fd;
+    raw->fd = uv_fd_steal(&fd);
     raw->writable = true;
     f->image = image;
     uv_flash_set_image(f->flash, image);
@@ -195,14 +195,11 @@ static void raw_free(FlashStore *f)
 
 static bool is_qcow2(UvFolder *folder)
 {
-    const int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, NULL);
-    char magic[4] = "";
+    uv_autofd int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, NULL);
+    char magic[4];
 
-    if (fd < 0)
-        return false;
-    const bool is = pread(fd, magic, sizeof magic, 0) == 4 && memcmp(magic, "QFI\xfb", 4) == 0;
-    close(fd);
-    return is;
+    return fd >= 0 && uv_pread_all(fd, magic, sizeof magic, 0) == sizeof magic &&
+           memcmp(magic, "QFI\xfb", sizeof magic) == 0;
 }
 
 UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error)

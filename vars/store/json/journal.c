@@ -3,6 +3,7 @@
 #include "journal.h"
 
 #include "bytes.h"
+#include "fd.h"
 #include "replace-store.h"
 #include "store.h"
 
@@ -198,7 +199,7 @@ void uv_journal_free(UvJournal *journal)
 {
     if (!journal)
         return;
-    close(journal->fd);
+    uv_fd_clear(&journal->fd);
     g_free(journal->name);
     g_free(journal);
 }

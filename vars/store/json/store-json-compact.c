@@ -10,6 +10,7 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
 #include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
@@ -33,8 +34,7 @@ static bool look_again(JsonStore *json, GError **error)
 {
     GError *local = NULL;
 
-    if (json->fd >= 0)
-        close(json->fd); /* and with it a lease */
+    uv_fd_clear(&json->fd); /* and with it a lease */
     json->leased = false;
     json->guard_due_us = 0;
     json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
@@ -89,7 +89,7 @@ static Outcome by_renaming(JsonStore *json, GBytes *text, const UvDigest *digest
     if (fd < 0)
         return give_up(json, local, error);
     file = uv_file_id(fd);
-    close(fd);
+    uv_fd_clear(&fd);
     /* The look for others comes last: what opens the file from here on opens the new one, or one
      * that has lost its name. */
     if (!append(json, UV_RECORD_COMPACT, uv_record_of_compaction(digest, &file), &local) ||
@@ -130,8 +130,9 @@ static int open_for_writing_over(JsonStore *json, size_t size, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    int fd = json->leased ? fcntl(json->fd, F_DUPFD_CLOEXEC, 0)
-                          : uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, &local);
+    uv_autofd int fd = json->leased
+                           ? fcntl(json->fd, F_DUPFD_CLOEXEC, 0)
+                           : uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, &local);
 
     if (fd < 0 && !local) {
         uv_set_store_error(error, name, "cannot write", errno);
@@ -144,18 +145,17 @@ static int open_for_writing_over(JsonStore *json, size_t size, GError **error)
     }
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) < 0 && (errno == ENOSPC || errno == EDQUOT)) {
         uv_set_store_error(error, name, "cannot write", errno);
-        close(fd);
         return -1;
     }
-    return fd;
+    return uv_fd_steal(&fd);
 }
 
 static bool in_place(JsonStore *json, GBytes *text, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     g_autoptr(GBytes) old = NULL;
+    uv_autofd int fd = -1;
     bool written;
-    int fd;
 
     if (!uv_json_store_unchanged(json, error) || !uv_json_store_probe(json, error))
         return false;
@@ -163,12 +163,10 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
     fd = old ? open_for_writing_over(json, g_bytes_get_size(text), error) : -1;
     if (fd < 0)
         return false;
-    if (!append(json, UV_RECORD_IMAGE, uv_record_of_image(old, text), error)) {
-        close(fd);
+    if (!append(json, UV_RECORD_IMAGE, uv_record_of_image(old, text), error))
         return false;
-    }
     written = write_over(json, fd, text, error);
-    close(fd);
+    uv_fd_clear(&fd); /* a lease wants no other descriptor of the file */
     /* Who waits for the file is let in only when the journal is gone. */
     if (json->leased && written)
         return uv_json_store_look(json, error);

@@ -4,6 +4,7 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
 #include "filelock.h"
 
 #include <fcntl.h>
@@ -13,10 +14,8 @@
 static bool lock_for_a_moment(JsonStore *json)
 {
     json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
-    if (json->lock_fd >= 0 && uv_filelock_take(json->lock_fd, 0) < 0) {
-        close(json->lock_fd);
-        json->lock_fd = -1;
-    }
+    if (json->lock_fd >= 0 && uv_filelock_take(json->lock_fd, 0) < 0)
+        uv_fd_clear(&json->lock_fd);
     return json->lock_fd >= 0;
 }
 
@@ -61,8 +60,6 @@ void uv_json_store_set_aside(JsonStore *json, const char *why)
         rename_to_conflict(json, why);
     else
         json->seen.overtaken = true; /* what is there now may be somebody's good journal */
-    if (!had_lock) {
-        close(json->lock_fd);
-        json->lock_fd = -1;
-    }
+    if (!had_lock)
+        uv_fd_clear(&json->lock_fd);
 }

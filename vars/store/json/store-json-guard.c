@@ -13,6 +13,8 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -21,21 +23,16 @@ static bool reopen(JsonStore *json, int flags)
 {
     UvStoreIdentity identity;
     struct stat st;
-    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, flags, NULL);
+    uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, flags, NULL);
 
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0 || fstat(fd, &st) < 0)
         return false;
-    }
     uv_store_identity_from_stat(&identity, &st);
     if (identity.inode != json->store.identity.inode ||
-        identity.device != json->store.identity.device) {
-        close(fd);
+        identity.device != json->store.identity.device)
         return false;
-    }
-    close(json->fd);
-    json->fd = fd;
+    uv_fd_clear(&json->fd);
+    json->fd = uv_fd_steal(&fd);
     return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
 #include "journal-record.h"
 #include "json.h"
 #include "replace-store.h"
@@ -58,7 +59,7 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
                       UvStoreIdentity *ret_identity, UvFileId *ret_id, int *ret_fd, GError **error)
 {
     struct stat st;
-    int fd;
+    uv_autofd int fd = -1;
 
     *ret_bytes = NULL;
     *ret_identity = (UvStoreIdentity){0};
@@ -70,18 +71,17 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
         if (role == UV_FILE_STORE && !S_ISREG(st.st_mode)) {
             g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
                         "%s: expected a file or an image", uv_folder_path(folder, role));
-            close(fd);
             return false;
         }
         if (ret_id)
             *ret_id = uv_file_id(fd);
         *ret_bytes = uv_read_file(fd, uv_folder_path(folder, role), max, error);
+        if (!*ret_bytes)
+            return false;
     }
-    if (ret_fd && (fd < 0 || *ret_bytes))
-        *ret_fd = fd;
-    else if (fd >= 0)
-        close(fd);
-    return fd < 0 || *ret_bytes;
+    if (ret_fd)
+        *ret_fd = uv_fd_steal(&fd);
+    return true;
 }
 
 /* A folder that we may not look into keeps us from writing, but not from showing the file. */
@@ -121,21 +121,16 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
         g_auto(Snapshot) snapshot = {0};
         const char *text;
         size_t size = 0;
-        int fd = -1;
+        uv_autofd int fd = -1;
 
         if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &snapshot.text,
                        &snapshot.identity, &snapshot.file_id, &fd, error))
             return false;
-        if (!read_journal(json, &snapshot, error)) {
-            if (fd >= 0)
-                close(fd);
+        if (!read_journal(json, &snapshot, error))
             return false;
-        }
         if (i + 1 < TRIES &&
             (!uv_json_store_same_now(json, UV_FILE_STORE, &snapshot.identity) ||
              !uv_json_store_same_now(json, UV_FILE_JOURNAL, &snapshot.journal_identity))) {
-            if (fd >= 0)
-                close(fd);
             g_usleep(1000 << i);
             continue;
         }
@@ -145,7 +140,7 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
         uv_digest_of(text, size, &snapshot.digest);
         *ret_snapshot = snapshot;
         snapshot = (Snapshot){0};
-        *ret_fd = fd;
+        *ret_fd = uv_fd_steal(&fd);
         return true;
     }
 }
@@ -302,8 +297,7 @@ static GPtrArray *resolve(JsonStore *json, const Snapshot *snapshot, GError **er
 
 static void remember(JsonStore *json, const Snapshot *snapshot, int fd)
 {
-    if (json->fd >= 0)
-        close(json->fd);
+    uv_fd_clear(&json->fd);
     json->fd = fd;
     json->digest = snapshot->digest;
     json->store.identity = snapshot->identity;
@@ -391,7 +385,7 @@ bool uv_json_store_changed(JsonStore *json)
     g_autoptr(GBytes) text = NULL;
     UvStoreIdentity identity;
     UvDigest digest;
-    int fd = -1;
+    uv_autofd int fd = -1;
 
     if (journal_changed(json))
         return true;
@@ -408,14 +402,10 @@ bool uv_json_store_changed(JsonStore *json)
         uv_digest_of(NULL, 0, &digest);
     /* With a journal it is another store, whatever is in it. */
     if (!uv_digest_equal(&digest, &json->digest) ||
-        ((json->journal || json->seen.present) && identity.inode != json->store.identity.inode)) {
-        if (fd >= 0)
-            close(fd);
+        ((json->journal || json->seen.present) && identity.inode != json->store.identity.inode))
         return true;
-    }
-    if (json->fd >= 0)
-        close(json->fd);
-    json->fd = fd;
+    uv_fd_clear(&json->fd);
+    json->fd = uv_fd_steal(&fd);
     json->store.identity = identity;
     return false;
 }

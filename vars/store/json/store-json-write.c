@@ -4,6 +4,7 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
 
@@ -30,13 +31,10 @@ void uv_json_store_forget_journal(JsonStore *json)
 void uv_json_store_let_go(JsonStore *json)
 {
     uv_json_store_forget_journal(json);
-    if (json->lock_fd >= 0) {
+    if (json->lock_fd >= 0)
         uv_filelock_drop(json->lock_fd); /* the keeper's copy too */
-        close(json->lock_fd);
-    }
-    if (json->fd >= 0)
-        close(json->fd);
-    json->lock_fd = json->fd = -1;
+    uv_fd_clear(&json->lock_fd);
+    uv_fd_clear(&json->fd);
     json->leased = false;
     json->guard_due_us = 0;
 }
@@ -65,13 +63,11 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    int fd;
+    uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &local);
 
-    fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &local);
     if (fd < 0)
         return folder_refused(json, local, error);
     if (!uv_store_take_lock(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
-        close(fd);
         json->waited = true; /* once: whoever has it is no predecessor on its way out */
         g_free(json->store.lock_holder);
         json->store.lock_holder = g_strdup("another engine");
@@ -79,7 +75,7 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
     }
     json->waited = false;
     *ret_changed = uv_json_store_changed(json);
-    json->lock_fd = fd;
+    json->lock_fd = uv_fd_steal(&fd);
     return true;
 }
 
@@ -119,12 +115,10 @@ static bool check_writable(JsonStore *json, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY, &local);
+    uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY, &local);
 
-    if (fd >= 0) {
-        close(fd);
+    if (fd >= 0)
         return true;
-    }
     if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ACCES)) {
         g_clear_error(&local);
         g_set_error(&local, G_FILE_ERROR, G_FILE_ERROR_ACCES,
@@ -137,10 +131,11 @@ static bool check_writable(JsonStore *json, GError **error)
 static bool create_store(JsonStore *json, GError **error)
 {
     GError *local = NULL;
-    int fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY | O_CREAT | O_EXCL, &local);
+    uv_autofd int fd =
+        uv_folder_open(json->store.folder, UV_FILE_STORE, O_WRONLY | O_CREAT | O_EXCL, &local);
 
     if (fd >= 0) {
-        close(fd);
+        uv_fd_clear(&fd);
         json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
     }
     if (json->fd >= 0)
@@ -176,7 +171,7 @@ static bool adopt_journal(JsonStore *json, GError **error)
     g_autoptr(UvJournalContent) content = NULL;
     g_autoptr(GBytes) bytes = NULL;
     GError *local = NULL;
-    int fd;
+    uv_autofd int fd = -1;
 
     if (!json->seen.fits) {
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in the way", name);
@@ -186,19 +181,16 @@ static bool adopt_journal(JsonStore *json, GError **error)
     if (fd < 0)
         return folder_refused(json, local, error);
     bytes = uv_read_file(fd, name, UV_JOURNAL_MAX, error);
-    if (!bytes) {
-        close(fd);
+    if (!bytes)
         return false;
-    }
     switch (uv_journal_read(bytes, &content)) {
     case UV_JOURNAL_VALID:
-        json->journal = uv_journal_continue(fd, name, content);
+        json->journal = uv_journal_continue(uv_fd_steal(&fd), name, content);
         break;
     case UV_JOURNAL_UNBORN:
-        json->journal = new_journal(json, fd);
+        json->journal = new_journal(json, uv_fd_steal(&fd));
         break;
     default: /* it was valid when it was replayed */
-        close(fd);
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
                     "%s: in the way, and not a journal of this version", name);
         return false;
@@ -262,8 +254,7 @@ static bool lock_unchanged(JsonStore *json, GError **error)
     if (!changed)
         return true;
     uv_filelock_drop(json->lock_fd);
-    close(json->lock_fd);
-    json->lock_fd = -1;
+    uv_fd_clear(&json->lock_fd);
     return changed_error(json, error);
 }
 

@@ -4,6 +4,7 @@
 
 #include "store-json-private.h"
 
+#include "fd.h"
 #include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
@@ -64,13 +65,11 @@ static void look_whether_free(JsonStore *json)
 {
     json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
     if (json->lock_fd < 0) {
-        int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR, NULL);
+        uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR, NULL);
         bool is_free = fd < 0 || uv_filelock_take(fd, 0) == 0;
 
         if (fd >= 0 && is_free)
             uv_filelock_drop(fd);
-        if (fd >= 0)
-            close(fd);
         if (!is_free)
             return;
     }
@@ -186,8 +185,7 @@ static bool json_keep_before_load(UvStore *store, GError **error)
     JsonStore *json = (JsonStore *)store;
     const char *name = uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD);
     g_autoptr(GBytes) text = NULL;
-    bool written;
-    int fd;
+    uv_autofd int fd = -1;
 
     if (json->fd < 0 && !json->seen.present)
         return true;
@@ -202,11 +200,9 @@ static bool json_keep_before_load(UvStore *store, GError **error)
         uv_map_folder_error(error);
         return false;
     }
-    written = uv_write_file_at(fd, name, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0,
-                               error) &&
-              uv_sync_file(fd, name, false, error);
-    close(fd);
-    return written;
+    return uv_write_file_at(fd, name, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0,
+                            error) &&
+           uv_sync_file(fd, name, false, error);
 }
 
 static void json_free(UvStore *store)
