@@ -98,6 +98,16 @@ class BackupTest(unittest.TestCase):
         subprocess.run(["tar", "-df", self.scratch.path / "tar", "-C", self.mount.path,
                         "guests/plain/vars"], check=True)
 
+    def test_folders_take_times(self):
+        for folder in (self.mount.guest("plain"), self.mount.vars("plain")):
+            os.utime(folder, ns=(5, 1234567890))
+            os.chmod(folder, 0o700)
+            self.assertEqual(folder.stat().st_mtime_ns, 1234567890)
+        before = time.time_ns()
+        self.mount.write("plain", "Alpha", b"changed")
+        uvmount.wait_until(lambda: self.mount.vars("plain").stat().st_mtime_ns + 10 ** 9 > before,
+                           "the folder is as old as the change", 3)
+
     def test_attributes_are_listed_as_none(self):
         for path in (self.mount.path, self.mount.guest("plain"), self.mount.vars("plain"),
                      self.mount.vars("plain") / f"Alpha-{GUID}",
