@@ -74,7 +74,7 @@ bool fs_name_is_hidden(const char *folded, bool guest_view)
     return strlen(folded) > UV_FILE_NAME_MAX;
 }
 
-/* The table of semantics 3.4, kernel's vars.c: '#' stands for a hexadecimal digit. */
+/* The table of the kernel's vars.c: '#' stands for a hexadecimal digit. */
 static const char *const removable[] = {
     "BootNext",  "BootOrder", "Boot####",     "Driver####",    "DriverOrder",
     "ConIn",     "ConInDev",  "ConOut",       "ConOutDev",     "ErrOut",

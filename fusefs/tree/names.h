@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* File names in vars/ (semantics: efivarfs): which are variables', and their one spelling. */
+/* File names in vars/ (as in efivarfs): which are variables', and their one spelling. */
 
 #include <stdbool.h>
 

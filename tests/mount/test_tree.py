@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The mounted variables, held against efivarfs: names, writes, deletion, errors, flags, times,
-staging files (semantics, part 3), and both doors seeing each other's writes."""
+staging files, and both doors seeing each other's writes."""
 
 import errno
 import fcntl

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* SetupMode, SecureBoot, CustomMode and kin: what follows from the keys, and what is waived
- * (semantics 2.5, 2.8). */
+ * (rules 2.5, 2.8). */
 
 #include <errno.h>
 #include <string.h>

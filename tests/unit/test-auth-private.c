@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Private authenticated variables: whoever signed first (semantics 2.7). */
+/* Private authenticated variables: whoever signed first (rules 2.7). */
 
 #include <string.h>
 

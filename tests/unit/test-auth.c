@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The keys of Secure Boot through the service: who may write them, and how (semantics 2.5, 2.6). */
+/* The keys of Secure Boot through the service: who may write them, and how (rules 2.5, 2.6). */
 
 #include <string.h>
 

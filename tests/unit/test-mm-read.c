@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* MM messages that read: GetVariable and GetNextVariableName, and what has to fit where (semantics
+/* MM messages that read: GetVariable and GetNextVariableName, and what has to fit where (rules
  * 2.3). */
 
 #include "fixture.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* MM messages: what each function answers, and what becomes of messages that are not as they should
- * be (edk2's SmmVariableHandler; semantics 2.4). */
+ * be (edk2's SmmVariableHandler; rules 2.4). */
 
 #include "fixture.h"
 #include "mm-message.h"

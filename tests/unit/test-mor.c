@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* MemoryOverwriteRequestControl and its lock (semantics 2.8; edk2's TcgMorLockSmm.c). */
+/* MemoryOverwriteRequestControl and its lock (rules 2.8; edk2's TcgMorLockSmm.c). */
 
 #include "fixture.h"
 

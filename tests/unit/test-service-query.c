@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* GetVariable, GetNextVariableName and QueryVariableInfo (semantics 2.3). */
+/* GetVariable, GetNextVariableName and QueryVariableInfo (rules 2.3). */
 
 #include "fixture.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* SetVariable's rules (semantics 2.1, 2.2, part 1) for variables without authentication: one row a
+/* SetVariable's rules (rules 2.1, 2.2, 1.8) for variables without authentication: one row a
  * rule, on a service that has bs (NV, BS), rt (NV, BS, RT) and vol (BS, RT). */
 
 #include "fixture.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* VarCheckUefiLib's rules (semantics 2.9) through the service. */
+/* VarCheckUefiLib's rules (rules 2.9) through the service. */
 
 #include "varcheck.h"
 

@@ -6,7 +6,7 @@
 #include "efi-abi.h"
 
 typedef struct {
-    const char *rule; /* number in the tables of uefivarsd(8)'s rules, as "2.1.9"; static */
+    const char *rule; /* number in uefivarsd(8)'s rules, as "2.1.9"; static */
     const char *text; /* one line in plain words; static */
     int error;        /* what the host gets in the place of the status's errno; 0: that */
 } UvRefusal;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * SetVariable: the order of checks (semantics 2.1; edk2's VariableServiceSetVariable). Each step
+ * SetVariable: the order of checks (rules 2.1; edk2's VariableServiceSetVariable). Each step
  * either refuses, or lets the request on to the next; what is to happen collects in a UvChange. The
  * runtime rules hold for both doors: between ExitBootServices and the next reset the host may not
  * do behind the guest's back what the guest itself may not.
@@ -49,7 +49,7 @@ static EfiStatus skip_auth2(const UvSetRequest *request, UvReader *ret_payload, 
     return EFI_SUCCESS;
 }
 
-/* 2.1.1 to 2.1.9; `ret_payload` is what would be stored. */
+/* Rules 2.1.1 to 2.1.9; `ret_payload` is what would be stored. */
 static EfiStatus check_arguments(const UvSetRequest *request, UvReader *ret_payload,
                                  UvRefusal *refusal)
 {
