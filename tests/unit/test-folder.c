@@ -115,6 +115,37 @@ static void test_conflicts(Fixture *f, gconstpointer keeper)
     }
 }
 
+/* An engine that was taken over must not fill the disk with what nobody ever deletes. */
+static void test_conflicts_end(Fixture *f, gconstpointer keeper)
+{
+    g_autoptr(GError) error = NULL;
+    int n, fd;
+
+    for (n = 0; n < 100; n++) {
+        g_clear_error(&error);
+        close(open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT));
+        if (!uv_folder_rename(f->folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, &error))
+            break;
+    }
+    g_assert_cmpint(n, ==, 16);
+    g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC);
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/vars.json.journal"));
+
+    /* Somebody looked at them. By size, only the first may be as large as it is. */
+    for (n = 1; n <= 16; n++) {
+        g_autofree char *name = g_strdup_printf(".uefivarsfs/vars.json.journal.conflict-%d", n);
+        scratch_remove(f->dir, name);
+    }
+    for (n = 0; n < 100; n++) {
+        fd = open_ok(f, UV_FILE_JOURNAL, O_RDWR | O_CREAT);
+        g_assert_cmpint(ftruncate(fd, n == 0 ? 65 << 20 : 4), ==, 0);
+        close(fd);
+        if (!uv_folder_rename(f->folder, UV_FILE_JOURNAL, UV_FILE_CONFLICT, NULL))
+            break;
+    }
+    g_assert_cmpint(n, ==, 1);
+}
+
 static void test_not_allowed(Fixture *f, gconstpointer keeper)
 {
     scratch_write(f->dir, "vars.json", "kept");
@@ -272,6 +303,7 @@ int main(int argc, char **argv)
     add("removed-sidecars", test_removed_sidecars, true, true);
     add("publish", test_publish, true, true);
     add("conflicts", test_conflicts, true, true);
+    add("conflicts-end", test_conflicts_end, true, true);
     add("not-allowed", test_not_allowed, true, true);
     add("planted-files", test_planted_files, true, true);
     add("sharing", test_sharing, true, true);

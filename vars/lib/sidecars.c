@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,15 +133,14 @@ static bool move_file(int from, int to, const char *name, uid_t from_uid, uid_t 
 static int move_all(int from, int to, const char *store, uid_t from_uid, uid_t uid, gid_t gid)
 {
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
-    bool moved = true;
 
     for (const char *const *what = uv_sidecar_names; *what; what++) {
         g_autofree char *name = uv_sidecar_name(store, *what);
         (void)move_file(from, to, name, from_uid, uid, gid);
     }
-    for (unsigned n = 1; moved && n <= UV_CONFLICTS_MAX; n++) {
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) { /* some may have been removed */
         g_autofree char *name = uv_sidecar_conflict_name(journal, n);
-        moved = move_file(from, to, name, from_uid, uid, gid);
+        (void)move_file(from, to, name, from_uid, uid, gid);
     }
     return uv_sync_names(to);
 }
@@ -235,10 +235,31 @@ static int rename_to_free(int dir_fd, const char *from, const char *to)
     return renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : 0;
 }
 
+static uint64_t size_of(int dir_fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_size : 0;
+}
+
+/* The first one always has, whatever its size. */
+static bool has_room(int sidecars_fd, const char *journal)
+{
+    uint64_t others = 0;
+
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
+        others += size_of(sidecars_fd, name);
+    }
+    return others == 0 || others + size_of(sidecars_fd, journal) <= UV_CONFLICTS_BYTES_MAX;
+}
+
 int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number)
 {
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
 
+    if (!has_room(sidecars_fd, journal))
+        return -EDQUOT;
     for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
         g_autofree char *name = uv_sidecar_conflict_name(journal, n);
         const int ret = rename_to_free(sidecars_fd, journal, name);
@@ -250,7 +271,7 @@ int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *
         if (ret != -EEXIST)
             return ret;
     }
-    return -EEXIST;
+    return -EDQUOT;
 }
 
 static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)

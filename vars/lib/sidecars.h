@@ -22,8 +22,10 @@
 extern const char *const uv_sidecar_names[];
 #define UV_SIDECAR_JOURNAL "journal"
 #define UV_SIDECAR_CONFLICT UV_SIDECAR_JOURNAL ".conflict"
-/* N of a journal that was set aside is at most that. */
-#define UV_CONFLICTS_MAX 9999u
+/* N of a journal that was set aside is at most that, and beside others it is not if they would all
+ * take more bytes than that: an engine that was taken over must not fill the disk with them. */
+#define UV_CONFLICTS_MAX 16u
+#define UV_CONFLICTS_BYTES_MAX (64 * 1024 * 1024)
 /* A store's name is at most NAME_MAX less this. */
 #define UV_SIDECAR_BYTES_MAX 24u
 
