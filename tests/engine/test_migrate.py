@@ -7,11 +7,14 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
+import struct
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
 import uvproto as p  # noqa: E402
 import uvsign  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
@@ -105,6 +108,80 @@ class TwoStores(EngineTest):
         changes = host.next_event()["changes"]
         self.assertIsNone(changes[f"B-{p.TEST}"])
         self.assertEqual(changes[f"A-{p.TEST}"][4:], b"1")
+
+
+class Size(EngineTest):
+    """`size` binds what a state brings along, too."""
+
+    def setUp(self):
+        super().setUp()
+        self.large = self.engine("--size", str(8 << 20), store="large.json", name="large")
+        self.small = self.engine(store="small.json", name="small")
+
+    def saved(self, variables, attributes=p.NV_BS_RT):
+        """The state of a guest with so many variables of 32,000 bytes."""
+        guest = self.guest(self.large)
+        for i in range(variables):
+            self.assert_status(guest.set(f"V{i}", p.TEST, attributes, bytes([i]) * 32000), p.SUCCESS)
+        blob = guest.save()
+        guest.bye()
+        return blob
+
+    def memory_kib(self):
+        with open(f"/proc/{self.small.process.pid}/status") as file:
+            return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
+
+    def test_larger_state(self):
+        guest = self.guest(self.small)
+        self.assert_status(guest.set("Here", p.TEST, p.NV_BS_RT, b"x"), p.SUCCESS)
+        with self.assertRaises(p.ErrorFrame) as refused:
+            guest.load(self.saved(9))
+        self.assertEqual(refused.exception.code, p.E_STORE)
+        self.assertIn("262144", refused.exception.text)
+        self.assertEqual(guest.get("Here", p.TEST)[2], b"x")
+        self.assert_status(guest.get("V0", p.TEST)[0], p.NOT_FOUND)
+        self.assertFalse(glob.glob(os.path.join(self.folder, ".uefivarsfs/small.json.before-load")))
+
+    def test_what_fits(self):
+        guest = self.guest(self.small)
+        guest.load(self.saved(8))
+        self.assertEqual(guest.get("V7", p.TEST)[2], b"\7" * 32000)
+
+    def test_volatile(self):
+        guest = self.guest(self.small)
+        self.assert_error(p.E_BLOB, guest.load, self.saved(9, p.BS_RT))
+        guest.load(self.saved(1, p.BS_RT))
+
+    def test_sixteen_mebibytes(self):
+        """Refused by its header: nobody waits for the rest, nor keeps it."""
+        before = self.memory_kib()
+        guest = self.guest(self.small)
+        guest.send_raw(struct.pack("<IHHQ", 16 << 20, p.LOAD, 0, 7))
+        self.assert_error(p.E_MALFORMED, guest.wait, p.LOAD, 7)
+        blob = self.saved(100)
+        self.assertGreater(len(blob), 3_000_000)
+        guest = self.guest(self.small)
+        with self.assertRaises((p.ErrorFrame, p.Closed, OSError)):
+            guest.load(blob)
+        if not uvengine.sanitized():
+            self.assertLess(self.memory_kib() - before, 8192)
+
+    def test_larger_store(self):
+        """One that was larger when it was read loads what it has, and less."""
+        self.saved(20)
+        self.large.stop()
+        shutil.copy(self.large.store, os.path.join(self.folder, "third.json"))
+        third = self.engine(store="third.json", name="third")
+        guest = self.guest(third)
+        blob = guest.save()
+        self.assert_status(guest.set("V1", p.TEST, 0, b""), p.SUCCESS)
+        with self.assertRaises(p.ErrorFrame):
+            guest.load(blob)
+        self.assert_status(guest.set("More", p.TEST, p.NV_BS_RT, b"x"), p.OUT_OF_RESOURCES)
+        blob = guest.save()
+        self.assert_status(guest.set("V2", p.TEST, p.NV_BS_RT, b"changed"), p.SUCCESS)
+        self.assert_status(guest.set("V2", p.TEST, p.NV_BS_RT, b"\2" * 31000), p.OUT_OF_RESOURCES)
+        guest.load(guest.save())
 
 
 class SharedStore(EngineTest):

@@ -30,7 +30,7 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *data)
     }
     if (conn->kind == UV_CONN_PENDING)
         return UNGREETED_MAX;
-    return type == UV_WIRE_LOAD ? UV_WIRE_BLOB_MAX : UV_WIRE_MM_MAX;
+    return type == UV_WIRE_LOAD ? uv_migrate_load_cap(conn->server) : UV_WIRE_MM_MAX;
 }
 
 static bool decode_hello(GBytes *payload, UvHello *hello)

@@ -134,6 +134,8 @@ void uv_session_cold_start(UvServer *server);
 void uv_session_persist(UvServer *server);
 
 /* server-migrate.c */
+/* No LOAD that the storage could hold is larger. */
+uint32_t uv_migrate_load_cap(const UvServer *server);
 void uv_migrate_save(UvConn *conn, const UvFrame *frame);
 void uv_migrate_load(UvConn *conn, const UvFrame *frame);
 void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);

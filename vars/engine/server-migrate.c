@@ -17,6 +17,19 @@
 #include "signers.h"
 #include "uv-limits.h"
 
+/* In a blob a variable takes this much more than its record in a store, at most. */
+#define BLOB_OVERHEAD 3u
+/* Policies, and what else a session is. */
+#define BLOB_SESSION_BYTES (UV_POLICY_TABLE_MAX + 65536u)
+
+uint32_t uv_migrate_load_cap(const UvServer *server)
+{
+    const size_t used = uv_varset_used_bytes(uv_service_variables(server->service), true);
+    const size_t size = server->config.size_bytes;
+
+    return MIN(BLOB_OVERHEAD * (MAX(size, used) + size) + BLOB_SESSION_BYTES, UV_WIRE_BLOB_MAX);
+}
+
 static GBytes *encode(UvServer *server)
 {
     g_auto(UvWriter) writer = {0};
@@ -147,7 +160,8 @@ static bool replace(UvServer *server, const UvBlob *blob, GError **error)
 
     if (is_what_we_have(server, blob))
         return true;
-    if (!store->ops->keep_before_load(store, error) ||
+    if (!uv_service_may_hold(server->service, blob->variables, error) ||
+        !store->ops->keep_before_load(store, error) ||
         !uv_service_replace(server->service, blob->variables, error))
         return false;
     uv_log_limited(&server->events, LOG_NOTICE,

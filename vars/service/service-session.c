@@ -294,7 +294,8 @@ bool uv_service_read_session(UvService *service, UvReader *reader)
     g_autoptr(UvVarset) set =
         read_volatile(service->variables, &rest,
                       version == 1 ? UV_VARIABLE_LAYOUT_SESSION_1 : UV_VARIABLE_LAYOUT);
-    if (!set || !uv_reader_done(&rest))
+    if (!set || !uv_reader_done(&rest) ||
+        uv_varset_used_bytes(set, false) > service->config.size_bytes)
         return false;
     g_autoptr(UvVarset) fitting = with_signers(service, set);
 

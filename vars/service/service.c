@@ -186,12 +186,28 @@ void uv_service_load(UvService *service, GPtrArray *variables)
     take_over(service, want);
 }
 
+bool uv_service_may_hold(const UvService *service, const GPtrArray *variables, GError **error)
+{
+    const size_t limit = uv_service_limit_bytes(service);
+    size_t used = 0;
+
+    for (guint i = 0; i < variables->len; i++)
+        used += uv_variable_record_bytes(g_ptr_array_index(variables, i));
+    if (used <= limit || used <= uv_varset_used_bytes(service->variables, true))
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE,
+                "%zu bytes of variables, and the storage has %zu", used, limit);
+    return false;
+}
+
 bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error)
 {
     g_autoptr(GPtrArray) fitting =
         uv_signers_convert(variables, true, service->config.keeps_certdb);
     g_autoptr(UvVarset) want = loaded_set(service->variables, fitting);
 
+    if (!uv_service_may_hold(service, fitting, error))
+        return false;
     if (service->store && !service->store->ops->replace(service->store, want, error))
         return false;
     take_over(service, want);

@@ -52,8 +52,14 @@ const UvVarset *uv_service_variables(const UvService *service);
  * written.
  */
 void uv_service_load(UvService *service, GPtrArray *variables);
-/* Replaces the whole non-volatile set and makes that durable (LOAD, writing store.json). It may be
- * of a store of another kind: see signers.h. */
+/*
+ * Whether these non-volatile variables (UvVariable) fit into the storage, or are no more than there
+ * is now: a store that was larger when it was read may stay so, but not grow.
+ * UV_STORE_ERROR_NO_SPACE otherwise.
+ */
+bool uv_service_may_hold(const UvService *service, const GPtrArray *variables, GError **error);
+/* Replaces the whole non-volatile set, which the storage may hold, and makes that durable (LOAD,
+ * writing store.json). It may be of a store of another kind: see signers.h. */
 bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error);
 
 /* A guest's cold start or RESET: volatile state goes, then edk2's boot initialisation (may write).
