@@ -35,12 +35,13 @@ class Key:
 
     def __init__(self, name, kind="ec", issuer=None, ca=True, md="sha256"):
         Key.count += 1
-        base = scratch() / f"{Key.count}-{name}"
+        base = scratch() / f"{Key.count}-{name.replace(chr(47), chr(95))}"
         self.name = name
         self.key, self.pem = base.with_suffix(".key"), base.with_suffix(".pem")
         new = (["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec"
                else [f"rsa:{kind}"])
-        openssl("req", "-x509", "-newkey", *new, "-nodes", "-subj", f"/CN={name}", f"-{md}",
+        subject = "/CN=" + name.replace("/", "\\/")
+        openssl("req", "-x509", "-newkey", *new, "-nodes", "-subj", subject, f"-{md}",
                 "-keyout", self.key, "-out", self.pem, "-addext",
                 f"basicConstraints=critical,CA:{'TRUE' if ca else 'FALSE'}",
                 *(["-CA", issuer.pem, "-CAkey", issuer.key] if issuer else []))

@@ -31,6 +31,13 @@ bool uv_siglist_next(UvReader *reader, UvSiglist *ret_list);
 /* Data of signature `i` (without its owner), of signature_bytes - 16 bytes. */
 const uint8_t *uv_siglist_data(const UvSiglist *list, size_t i);
 bool uv_siglist_is_x509(const UvSiglist *list);
+const UvGuid *uv_siglist_x509_type(void);
+/* "sha256", "x509", ...; NULL: a type that is not known. Static. */
+const char *uv_siglist_type_name(const UvGuid *type);
+/* Of a type whose data have one size; false: no such name. */
+bool uv_siglist_type_of_name(const char *name, UvGuid *ret_type, size_t *ret_data_bytes);
+/* One list of `data` (GBytes, all of one size), each with this owner. Nothing for no data. */
+void uv_siglist_write(UvWriter *writer, const UvGuid *type, const UvGuid *owner, GPtrArray *data);
 
 /*
  * Well formed as a whole, and what it says of known types fits them: sizes of hashes and RSA keys,

@@ -20,7 +20,7 @@ struct UvViewList {
     uint32_t count;
 };
 
-static const UvView *const views[] = {&uv_view_boot};
+static const UvView *const views[] = {&uv_view_boot, &uv_view_secure_boot};
 
 void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size)
 {
@@ -74,19 +74,43 @@ UvService *uv_view_service(const UvServer *server)
     return server->service;
 }
 
-void uv_view_set(UvServer *server, const UvSetRequest *request, UvViewOutcome *outcome)
+static void set_outcome(const UvServer *server, EfiStatus status, const UvRefusal *refusal,
+                        UvViewOutcome *outcome)
 {
-    UvRefusal refusal = {0};
-    const EfiStatus status = uv_service_set(server->service, request, &refusal);
+    const char *text = uv_service_refusal_text(server->service, refusal);
 
     if (status == EFI_SUCCESS) {
         *outcome = (UvViewOutcome){0};
         return;
     }
-    const char *text = uv_service_refusal_text(server->service, &refusal);
     if (!text)
         text = server->store->read_only_reason;
-    uv_view_refuse(outcome, status, refusal.error, "%s", text ? text : "refused");
+    uv_view_refuse(outcome, status, refusal->error, "%s", text ? text : "refused");
+}
+
+void uv_view_set(UvServer *server, const UvSetRequest *request, UvViewOutcome *outcome)
+{
+    UvRefusal refusal = {0};
+    const EfiStatus status = uv_service_set(server->service, request, &refusal);
+
+    set_outcome(server, status, &refusal, outcome);
+}
+
+void uv_view_set_all(UvServer *server, const UvSetRequest *requests, size_t count,
+                     UvViewOutcome *outcome)
+{
+    UvRefusal refusal = {0};
+    size_t failed = 0;
+    const EfiStatus status =
+        uv_service_set_all(server->service, requests, count, &failed, &refusal);
+
+    set_outcome(server, status, &refusal, outcome);
+    if (status != EFI_SUCCESS && failed < count) {
+        g_autofree char *name = uv_name_to_utf8(requests[failed].name);
+        char *reason = g_strdup_printf("%s: %s", name, outcome->reason);
+        g_free(outcome->reason);
+        outcome->reason = reason;
+    }
 }
 
 /* ---- frames ---- */

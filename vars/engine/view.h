@@ -47,6 +47,7 @@ typedef struct {
 } UvView;
 
 extern const UvView uv_view_boot;
+extern const UvView uv_view_secure_boot;
 
 /* For the views: sets what is said, with the errno (0: the status's own). */
 void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
@@ -62,3 +63,6 @@ GBytes *uv_view_line(const char *text);
 UvService *uv_view_service(const UvServer *server);
 /* As SetVariable of the host's door. Size 0 and attributes 0 delete. */
 void uv_view_set(UvServer *server, const UvSetRequest *request, UvViewOutcome *outcome);
+/* Several as one (uv_service_set_all()). */
+void uv_view_set_all(UvServer *server, const UvSetRequest *requests, size_t count,
+                     UvViewOutcome *outcome);

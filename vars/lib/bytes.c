@@ -200,6 +200,14 @@ void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value)
     write_le_at(writer, offset, value, 8);
 }
 
+void uv_writer_truncate(UvWriter *writer, size_t size)
+{
+    if (size > writer->size)
+        writer->failed = true;
+    else
+        writer->size = size;
+}
+
 size_t uv_writer_size(const UvWriter *writer)
 {
     return writer->size;

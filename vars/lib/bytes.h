@@ -54,6 +54,8 @@ void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value);
 void uv_write_u64_at(UvWriter *writer, size_t offset, uint64_t value);
 void uv_write_bytes_at(UvWriter *writer, size_t offset, const void *bytes, size_t size);
 size_t uv_writer_size(const UvWriter *writer);
+/* Forgets what was written behind `size`; fails the writer if there is less. */
+void uv_writer_truncate(UvWriter *writer, size_t size);
 /* What was written, or NULL if the writer failed; the writer is empty afterwards. */
 GBytes *uv_writer_steal(UvWriter *writer);
 

@@ -158,9 +158,9 @@ static bool is_there(const UvService *service, const UvSetRequest *request)
            memcmp(g_bytes_get_data(old->data, NULL), request->data, request->data_bytes) == 0;
 }
 
-static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal *refusal)
+static UvGate gate_for(const UvService *service, const UvSetRequest *request)
 {
-    UvGate gate = {
+    return (UvGate){
         .config = &service->config,
         .phase = &service->phase,
         .policy = service->policy,
@@ -168,6 +168,11 @@ static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal 
         .limit_bytes = uv_service_limit_bytes(service),
         .session = service->session,
     };
+}
+
+static EfiStatus set(UvService *service, const UvSetRequest *request, UvRefusal *refusal)
+{
+    UvGate gate = gate_for(service, request);
     UvReader payload;
 
     if (request->door == UV_DOOR_HOST && is_there(service, request))
@@ -197,4 +202,34 @@ EfiStatus uv_service_set(UvService *service, const UvSetRequest *request, UvRefu
     if (ret_refusal)
         *ret_refusal = refusal;
     return status;
+}
+
+static EfiStatus collect(const UvService *service, UvChange *change, const UvSetRequest *request,
+                         UvRefusal *refusal)
+{
+    const UvGate gate = gate_for(service, request);
+    UvRefusal waived = {0};
+    UvReader payload;
+    EfiStatus status = check_arguments(request, &payload, refusal);
+
+    if (status == EFI_SUCCESS)
+        status = uv_auth_check_owner(&gate, refusal);
+    if (status == EFI_SUCCESS)
+        status = check_and_collect(change, &gate, &payload, &waived, refusal);
+    return status;
+}
+
+EfiStatus uv_service_set_all(UvService *service, const UvSetRequest *requests, size_t count,
+                             size_t *ret_failed, UvRefusal *ret_refusal)
+{
+    g_autoptr(UvChange) change = uv_change_new(service->variables);
+    EfiStatus status = EFI_SUCCESS;
+
+    for (size_t i = 0; i < count && status == EFI_SUCCESS; i++) {
+        *ret_failed = i;
+        status = collect(service, change, &requests[i], ret_refusal);
+        if (status != EFI_SUCCESS && service->refusal_log)
+            service->refusal_log(&requests[i], status, ret_refusal, service->refusal_log_data);
+    }
+    return status == EFI_SUCCESS ? uv_service_commit(service, change, ret_refusal) : status;
 }

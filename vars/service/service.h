@@ -89,6 +89,13 @@ EfiStatus uv_service_next(const UvService *service, UvDoor door, const UvGuid *g
 EfiStatus uv_service_set(UvService *service, const UvSetRequest *request,
                          UvRefusal *ret_refusal /* nullable */) G_GNUC_WARN_UNUSED_RESULT;
 /*
+ * Several as one: each is judged as the ones before it leave things, and all become durable
+ * together or none is. Not for MOR variables. `ret_failed` is the index of the one that was
+ * refused.
+ */
+EfiStatus uv_service_set_all(UvService *service, const UvSetRequest *requests, size_t count,
+                             size_t *ret_failed, UvRefusal *ret_refusal) G_GNUC_WARN_UNUSED_RESULT;
+/*
  * Non-volatile and volatile variables are two classes of `size` bytes each, as in edk2, where they
  * are two stores; the figures are of the class that `attributes` name. A record takes 60 bytes, its
  * name with NUL and its data, rounded up to 4.
