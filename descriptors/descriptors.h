@@ -47,10 +47,12 @@ DescSet *desc_set_load(const char *const *search_path, const char *host_architec
 /* QEMU's name; NULL: none that QEMU knows. */
 const char *desc_set_host_architecture(const DescSet *set);
 void desc_set_free(DescSet *set);
-/* True if a directory or file of the search path is not what was loaded (stat only). */
-bool desc_set_is_stale(const DescSet *set);
-/* True if a file came to or went from a folder of the search path (cheaper: a stat a folder). */
-bool desc_set_has_new_files(const DescSet *set);
+/*
+ * True if something is not what was loaded. Files that came or went are seen at once: each call
+ * compares the folders. Of the files it compares a few (2, or a sixteenth of them), the next ones
+ * each time, so that it costs little however many there are.
+ */
+bool desc_set_has_changed(DescSet *set);
 /* The search path's folders and those of the images that descriptors name; NULL-terminated. */
 const char *const *desc_set_folders(const DescSet *set);
 size_t desc_set_count(const DescSet *set);

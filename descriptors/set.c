@@ -19,32 +19,60 @@
 
 /* A larger file is no descriptor. */
 #define DESC_FILE_MAX (1024 * 1024)
+/* Files that are compared each time, or this share of them, whichever is more. */
+#define LOOKS_MIN 2u
+#define LOOKS_SHARE 16u
 
 struct DescSet {
     const char *host_architecture;
     DescLook look;
     char **search_path;       /* general to specific */
     GPtrArray *descs;         /* of Desc * */
-    GHashTable *stamps;       /* path of every directory and file looked at -> its stamp */
+    GArray *stamps;           /* of Stamp: the folders of the search path, then every file */
+    guint next_look;          /* the file that is compared next */
     GPtrArray *folders;       /* of char *, NULL-terminated */
     GPtrArray *architectures; /* of const char *, NULL-terminated */
     GHashTable *interfaces;   /* architecture -> GPtrArray of const char *, NULL-terminated */
 };
 
-/* What tells that a file or folder is no longer what it was. */
-static char *stamp_of(const char *path)
+/* What tells that a file or folder is no longer what it was; zeros: it is not there. */
+typedef struct {
+    char *path;
+    uint64_t device, inode, bytes;
+    int64_t mtime_ns;
+} Stamp;
+
+static void stamp_clear(void *stamp)
+{
+    g_free(((Stamp *)stamp)->path);
+}
+
+static Stamp stamp_of(const char *path)
 {
     struct stat st;
 
     if (stat(path, &st) < 0)
-        return g_strdup("absent");
-    return g_strdup_printf("%ju:%ju:%jd:%jd.%09ld", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
-                           (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        return (Stamp){0};
+    return (Stamp){.device = st.st_dev,
+                   .inode = st.st_ino,
+                   .bytes = (uint64_t)st.st_size,
+                   .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
 }
 
 static void remember(DescSet *set, const char *path)
 {
-    g_hash_table_replace(set->stamps, g_strdup(path), stamp_of(path));
+    Stamp stamp = stamp_of(path);
+
+    stamp.path = g_strdup(path);
+    g_array_append_val(set->stamps, stamp);
+}
+
+static bool is_as_before(const Stamp *before)
+{
+    const Stamp now = stamp_of(before->path);
+
+    return now.device == before->device && now.inode == before->inode &&
+           now.bytes == before->bytes && now.mtime_ns == before->mtime_ns;
 }
 
 static char **standard_search_path(void)
@@ -210,7 +238,8 @@ DescSet *desc_set_load(const char *const *search_path, const char *host_architec
     set->host_architecture = host_architecture ? g_intern_string(host_architecture) : this_host();
     set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
     set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
-    set->stamps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    set->stamps = g_array_new(FALSE, FALSE, sizeof(Stamp));
+    g_array_set_clear_func(set->stamps, stamp_clear);
     set->folders = g_ptr_array_new_with_free_func(g_free);
     set->architectures = g_ptr_array_new();
     set->interfaces =
@@ -239,34 +268,23 @@ void desc_set_free(DescSet *set)
         return;
     g_strfreev(set->search_path);
     g_ptr_array_unref(set->descs);
-    g_hash_table_unref(set->stamps);
+    g_array_unref(set->stamps);
     g_ptr_array_unref(set->folders);
     g_ptr_array_unref(set->architectures);
     g_hash_table_unref(set->interfaces);
     g_free(set);
 }
 
-bool desc_set_is_stale(const DescSet *set)
+bool desc_set_has_changed(DescSet *set)
 {
-    GHashTableIter iter;
-    gpointer path, stamp;
+    const guint n_folders = g_strv_length(set->search_path);
+    const guint n_files = set->stamps->len - n_folders;
+    const guint n_looks = MIN(n_files, MAX(LOOKS_MIN, n_files / LOOKS_SHARE));
 
-    g_hash_table_iter_init(&iter, set->stamps);
-    while (g_hash_table_iter_next(&iter, &path, &stamp)) {
-        g_autofree char *now = stamp_of(path);
+    for (guint i = 0; i < n_folders + n_looks; i++) {
+        const guint at = i < n_folders ? i : n_folders + set->next_look++ % n_files;
 
-        if (!g_str_equal(now, stamp))
-            return true;
-    }
-    return false;
-}
-
-bool desc_set_has_new_files(const DescSet *set)
-{
-    for (char **folder = set->search_path; *folder; folder++) {
-        g_autofree char *now = stamp_of(*folder);
-
-        if (!g_str_equal(now, g_hash_table_lookup(set->stamps, *folder)))
+        if (!is_as_before(&g_array_index(set->stamps, Stamp, at)))
             return true;
     }
     return false;

@@ -37,16 +37,15 @@ static void add_files(const DescChoice *choice, const DescPlace *place, GStrvBui
     }
 }
 
-/* A guest's choice and where its things are; cleared by its owner. */
+/* A guest's choice (borrowed) and where its things are; cleared by its owner. */
 typedef struct {
-    DescChoice *choice;
+    const DescChoice *choice;
     DescPlace place;
     char *store_path, *socket_path;
 } GuestView;
 
 static void guest_view_clear(GuestView *view)
 {
-    desc_choice_free(view->choice);
     g_free(view->store_path);
     g_free(view->socket_path);
 }
@@ -54,22 +53,25 @@ static void guest_view_clear(GuestView *view)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GuestView, guest_view_clear)
 
 /* Where the store is; for a guest without one, where the choice's will be. */
-static char *view_store_path(const FsGuest *guest, const GuestView *view)
+static char *view_store_path(const FsKept *kept)
 {
-    g_autofree char *path = fs_guest_store_path(guest);
+    const char *path = kept->store_path;
 
-    if (!view->place.has_store && g_str_has_suffix(path, "/vars.json") &&
-        desc_choice_store_kind(view->choice) == DESC_STORE_FLASH)
+    if (!kept->basis.store.inode && g_str_has_suffix(path, "/vars.json") &&
+        desc_choice_store_kind(kept->choice) == DESC_STORE_FLASH)
         return g_strdup_printf("%.*s/vars.fd", (int)(strlen(path) - strlen("/vars.json")), path);
-    return g_steal_pointer(&path);
+    return g_strdup(path);
 }
 
 static void guest_view_init(GuestView *view, FsFirmware *firmware, const FsGuest *guest)
 {
-    view->choice = fs_firmware_choice(firmware, guest, &view->place.store);
-    view->place.has_store = fs_guest_store_kind(guest) != FS_STORE_NONE;
-    view->store_path = view_store_path(guest, view);
+    const FsKept *kept = fs_firmware_choice(firmware, guest);
+
+    view->choice = kept->choice;
+    view->store_path = view_store_path(kept);
     view->socket_path = fs_guest_socket_path(guest);
+    view->place.has_store = kept->basis.store.inode != 0;
+    view->place.store = kept->store;
     view->place.guest_name = fs_guest_name(guest);
     view->place.store_path = view->store_path;
     view->place.socket_path = view->socket_path;
@@ -108,27 +110,15 @@ static char *guest_read(void *data, FsGuest *guest, const char *path)
     return desc_choice_file(view.choice, &view.place, path, &is_link);
 }
 
-/* 0: there is none. */
-static int64_t file_mtime_ns(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) < 0 ? 0 : (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-}
-
 /* Of what the choice was made from: the configuration and the descriptor. */
 static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
 {
-    g_autofree char *config = fs_guest_config_path(guest);
-    DescImage store;
-    DescChoice *choice = fs_firmware_choice(data, guest, &store);
-    const Desc *desc = desc_choice_desc(choice);
-    int64_t mtime_ns = file_mtime_ns(config);
+    return fs_firmware_mtime_ns(data, guest);
+}
 
-    if (desc)
-        mtime_ns = MAX(mtime_ns, desc_mtime_ns(desc));
-    desc_choice_free(choice);
-    return mtime_ns;
+static void refresh(void *data, FsGuest *guest)
+{
+    fs_firmware_refresh(data, guest);
 }
 
 static void guest_write(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
@@ -153,6 +143,7 @@ FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
         .list = guest_list,
         .read = guest_read,
         .mtime_ns = guest_mtime_ns,
+        .refresh = refresh,
         .write = guest_write,
     };
 }
@@ -302,5 +293,6 @@ FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
         .list = top_list,
         .read = top_read,
         .mtime_ns = top_mtime_ns,
+        .refresh = refresh,
     };
 }

@@ -6,15 +6,11 @@
 #include "firmware-private.h"
 #include "store-maker.h"
 
-#include "beneath.h"
-#include "fd.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 
 /* Between two looks whether the descriptors' files are what was loaded. */
-#define CHECK_US (200 * 1000)
+#define LOOK_US (1000 * 1000)
 
 FsFirmware *fs_firmware_new(const FsOptions *options)
 {
@@ -30,6 +26,7 @@ void fs_firmware_free(FsFirmware *firmware)
 {
     if (!firmware)
         return;
+    fs_kept_clear(firmware);
     g_clear_pointer(&firmware->set, desc_set_free);
     g_free(firmware);
 }
@@ -46,26 +43,21 @@ const FsVirtual *fs_firmware_top_tree(const FsFirmware *firmware)
 
 const DescSet *fs_firmware_descriptors(FsFirmware *firmware)
 {
-    int64_t now = g_get_monotonic_time();
-    bool stale = false;
+    const int64_t now = g_get_monotonic_time();
 
-    if (firmware->set) {
-        stale = desc_set_has_new_files(firmware->set);
-        if (!stale && now - firmware->checked_at > CHECK_US) {
-            stale = desc_set_is_stale(firmware->set);
-            firmware->checked_at = now;
-        }
-    }
-    if (stale)
+    if (firmware->set && now - firmware->looked_at < LOOK_US)
+        return firmware->set;
+    if (firmware->set && desc_set_has_changed(firmware->set)) {
+        fs_kept_clear(firmware);
         g_clear_pointer(&firmware->set, desc_set_free);
-    if (!firmware->set) {
-        firmware->set = desc_set_load((const char *const *)firmware->options->firmware, NULL, NULL);
-        firmware->checked_at = now;
     }
+    if (!firmware->set)
+        firmware->set = desc_set_load((const char *const *)firmware->options->firmware, NULL, NULL);
+    firmware->looked_at = now;
     return firmware->set;
 }
 
-static DescWish *read_wish(const FsGuest *guest, GError **error)
+DescWish *fs_firmware_read_wish(const FsGuest *guest, GError **error)
 {
     const FsFleet *fleet = fs_guest_fleet(guest);
     g_autoptr(GError) unreadable = NULL;
@@ -85,35 +77,6 @@ static DescWish *read_wish(const FsGuest *guest, GError **error)
     return desc_wish_parse(bytes, size, error);
 }
 
-/* Unknown where there is none, or it is no regular file. */
-static DescImage look_at_store(const FsGuest *guest)
-{
-    g_autofree char *name = NULL;
-    DescImage image = {0};
-    uv_autofd int folder = -1, fd = -1;
-
-    if (fs_guest_store_kind(guest) == FS_STORE_NONE)
-        return image;
-    folder = fs_guest_open_folder(guest, &name);
-    if (folder >= 0)
-        fd = fs_beneath_open(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    if (fd < 0 || !desc_image_read(fd, &image))
-        image.kind = DESC_IMAGE_UNKNOWN;
-    return image;
-}
-
-DescChoice *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest, DescImage *ret_store)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DescWish) wish = read_wish(guest, &error);
-    g_autofree char *pin = fs_guest_read_pin(guest);
-
-    *ret_store = look_at_store(guest);
-    if (!wish)
-        return desc_choice_of_mistake(error->message);
-    return desc_resolve(fs_firmware_descriptors(firmware), wish, pin, ret_store);
-}
-
 /* Folders that config.json's `template` may name: the option's, else the descriptors' own. */
 static const char *const *template_folders(FsFirmware *firmware)
 {
@@ -125,7 +88,7 @@ static const char *const *template_folders(FsFirmware *firmware)
 void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go_on, void *data)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DescWish) wish = read_wish(guest, &error);
+    g_autoptr(DescWish) wish = fs_firmware_read_wish(guest, &error);
     g_autoptr(DescChoice) choice = NULL;
     DescInstantiation *what = NULL;
 
@@ -133,11 +96,12 @@ void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go
         go_on(guest, EEXIST, data);
         return;
     }
+    fs_firmware_refresh(firmware, guest);
     if (wish) {
         choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
         what = desc_instantiation_new(choice, template_folders(firmware), &error);
     }
-    if (!what || !fs_making_start(guest, what, go_on, data, &error)) {
+    if (!what || !fs_making_start(firmware, guest, what, go_on, data, &error)) {
         fs_guest_set_warning(guest, "firmware", error->message);
         go_on(guest, fs_error_number(error), data);
     }
@@ -168,7 +132,7 @@ static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wis
         what = desc_instantiation_of_template(template, template_folders(firmware), error);
     else
         return true;
-    if (what && fs_making_start(guest, what, NULL, NULL, error))
+    if (what && fs_making_start(firmware, guest, what, NULL, NULL, error))
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_PENDING, "the store is being made");
     return false;
 }
@@ -177,7 +141,7 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *argumen
                                  GError **error)
 {
     FsFirmware *firmware = data;
-    g_autoptr(DescWish) wish = read_wish(guest, error);
+    g_autoptr(DescWish) wish = fs_firmware_read_wish(guest, error);
     g_autoptr(DescChoice) choice = NULL;
 
     if (!wish)
@@ -185,6 +149,7 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *argumen
     add_settings(wish, arguments);
     if (fs_guest_store_kind(guest) != FS_STORE_NONE)
         return true;
+    fs_firmware_refresh(firmware, guest);
     if (desc_wish_asks_for_firmware(wish))
         choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
     if (choice && desc_choice_desc(choice) && desc_choice_store_kind(choice) == DESC_STORE_NONE) {

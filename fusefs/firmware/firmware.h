@@ -4,10 +4,10 @@
 /*
  * firmware/ of the mount and of each guest: the resolver (descriptors/) for the guests of a fleet.
  *
- * A choice is computed when somebody looks, from the guest's config.json, its pin and the
- * descriptors as they are then, and kept nowhere. Stores are made in a thread of their own, by an
- * explicit act only: a write to firmware/instantiate, or an engine that starts for more than
- * reading.
+ * A choice is computed when somebody looks, from the guest's config.json, its pin, its store and
+ * the descriptors as they are then, and kept as long as these are the same. Stores are made in a
+ * thread of their own, by an explicit act only: a write to firmware/instantiate, or an engine that
+ * starts for more than reading.
  */
 
 #include "fleet.h"

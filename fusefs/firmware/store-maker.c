@@ -2,6 +2,8 @@
 
 #include "store-maker.h"
 
+#include "firmware-private.h"
+
 #include "sidecars.h"
 
 #include <errno.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 typedef struct {
+    FsFirmware *firmware;
     DescInstantiation *what;
     FsFleet *fleet;
     char *guest_name;
@@ -80,6 +83,7 @@ static void making_done(GObject *source, GAsyncResult *result, void *data)
     g_autoptr(GError) error = NULL;
     bool made = g_task_propagate_boolean(G_TASK(result), &error);
 
+    fs_firmware_refresh(making->firmware, guest);
     if (guest)
         fs_guest_set_warning(guest, "firmware", made ? NULL : error->message);
     if (guest && !making->go_on)
@@ -99,8 +103,8 @@ static char *store_name(const DescInstantiation *what, const char *place)
     return g_strdup(place);
 }
 
-bool fs_making_start(FsGuest *guest, DescInstantiation *what, FsContinue go_on, void *data,
-                     GError **error)
+bool fs_making_start(FsFirmware *firmware, FsGuest *guest, DescInstantiation *what,
+                     FsContinue go_on, void *data, GError **error)
 {
     g_autofree char *place = NULL;
     g_autoptr(GTask) task = NULL;
@@ -114,6 +118,7 @@ bool fs_making_start(FsGuest *guest, DescInstantiation *what, FsContinue go_on, 
         return false;
     }
     making = g_new0(Making, 1);
+    making->firmware = firmware;
     making->what = what;
     making->fleet = fs_guest_fleet(guest);
     making->guest_name = g_strdup(fs_guest_name(guest));

@@ -3,8 +3,8 @@
 
 /*
  * Generated subtrees: directories, texts and links that are computed when somebody asks, such as
- * firmware/. Who generates one fills in an FsVirtual; the tree does the rest. Nothing is cached
- * here: a text is made when its file is looked up (for the size) and when it is opened.
+ * firmware/. Who generates one fills in an FsVirtual; the tree does the rest, and caches nothing: a
+ * text is made when its file is looked up (for the size) and when it is opened.
  *
  * `path` is relative to the subtree, "" for its root, components separated by '/'. `guest` is NULL
  * for a subtree at the top of the mount.
@@ -26,6 +26,10 @@ typedef struct FsVirtual {
     /* Since when it is as it is, as well as that is known: what does not change by itself, nor by
      * mounting again, so that a backup copies nothing twice. NULL: since the mount. */
     int64_t (*mtime_ns)(void *data, FsGuest *guest, const char *path);
+    /* Before a directory is listed and a file opened, where nothing was found, and when the guest's
+     * config.json was written: what was kept of earlier answers may be old. NULL: nothing is kept.
+     */
+    void (*refresh)(void *data, FsGuest *guest);
     /* What one write() wrote, to a file with a write permission bit; ends with one call of `go_on`,
      * at once or later. NULL: never. */
     void (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size,

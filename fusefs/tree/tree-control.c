@@ -229,6 +229,7 @@ static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
         tell(op->node->guest, "config.json", error->message);
         failed(op);
     } else {
+        fs_virtual_config_written(op->node->guest);
         done(op);
     }
 }

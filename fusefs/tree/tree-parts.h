@@ -46,6 +46,8 @@ FsNode *fs_virtual_top(FsTree *tree, size_t index); /* NULL: no more */
 /* The root of a guest's subtree of that name, made or found; NULL: there is none. */
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name);
 const char *fs_virtual_guest_name(size_t index); /* NULL: no more */
+/* The guest's config.json was written through the mount. */
+void fs_virtual_config_written(FsGuest *guest);
 
 /* staging.c */
 extern const FsNodeClass fs_staging_class;

@@ -67,6 +67,25 @@ static mode_t look(const FsNode *node, const char *path)
     return S_ISDIR(mode) ? S_IFDIR | 0755 : S_ISLNK(mode) ? S_IFLNK | 0777 : mode;
 }
 
+static void refresh(const FsNode *node)
+{
+    const FsVirtual *virtual = virtual_of(node);
+
+    if (virtual->refresh)
+        virtual->refresh(virtual->data, node->guest);
+}
+
+/* What is not there must be so now, not a moment ago. */
+static mode_t look_well(const FsNode *node, const char *path)
+{
+    mode_t mode = look(node, path);
+
+    if (mode)
+        return mode;
+    refresh(node);
+    return look(node, path);
+}
+
 static char *read_text(const FsNode *node, const char *path)
 {
     const FsVirtual *virtual = virtual_of(node);
@@ -86,7 +105,7 @@ static int64_t mtime_ns(const FsOp *op, const char *path)
 static void virtual_getattr(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
-    mode_t mode = look(op->node, path);
+    mode_t mode = look_well(op->node, path);
     struct stat attr;
 
     if (!mode) {
@@ -110,7 +129,7 @@ static void virtual_lookup(FsOp *op)
     g_autofree char *path = child_path(op->node, op->name);
     FsNode *child;
 
-    if (!look(op->node, path)) {
+    if (!look_well(op->node, path)) {
         fs_op_error(op, ENOENT);
         return;
     }
@@ -123,6 +142,8 @@ static void virtual_readdir(FsOp *op)
 {
     const FsVirtual *virtual = virtual_of(op->node);
     g_autofree char *path = path_of(op->node);
+    if (op->offset == 0)
+        refresh(op->node);
     g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
     size_t n_names = names ? g_strv_length(names) : 0;
 
@@ -151,6 +172,7 @@ static void virtual_readlink(FsOp *op)
 static void virtual_open(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
+    refresh(op->node);
     mode_t mode = look(op->node, path);
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     FsHandle *handle;
@@ -222,6 +244,14 @@ FsNode *fs_virtual_top(FsTree *tree, size_t index)
         fs_node_hold(top_nodes[index]);
     }
     return top_nodes[index];
+}
+
+void fs_virtual_config_written(FsGuest *guest)
+{
+    for (size_t i = 0; i < SUBTREES_MAX && of_guests[i]; i++) {
+        if (of_guests[i]->refresh)
+            of_guests[i]->refresh(of_guests[i]->data, guest);
+    }
 }
 
 const char *fs_virtual_guest_name(size_t index)

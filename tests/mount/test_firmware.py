@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -199,6 +200,36 @@ class Firmware(unittest.TestCase):
             (mount.vars("g") / NAME).write_bytes(CONTENT)
         self.assertEqual(caught.exception.errno, errno.EROFS)
         self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
+
+    def test_a_choice_is_kept(self):
+        """The second `ls -l` looks once whether it still holds; a change shows at once."""
+        uvmount.need("strace")
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "mode": "split"})
+        firmware = mount.guest("g") / "firmware"
+        (firmware / "instantiate").write_text("1\n")
+        subprocess.run(["ls", "-l", firmware], check=True, capture_output=True)
+        trace = self.scratch.path / "trace"
+        with subprocess.Popen(["strace", "-f", "-e", "trace=%file,%desc", "-o", trace,
+                               "-p", str(mount.process.pid)], stderr=subprocess.PIPE) as strace:
+            strace.stderr.readline()  # it is attached
+            done = subprocess.run(["ls", "-l", firmware], check=True, capture_output=True)
+            strace.send_signal(signal.SIGINT)
+        self.assertEqual(len(done.stdout.splitlines()), 1 + len(os.listdir(firmware)))
+        calls = re.findall(r"^\d+ +(open\w*|\w*stat\w*|pread\w*|readlink\w*|getdents\w*|close)\(",
+                           trace.read_text(), re.MULTILINE)
+        self.assertGreater(len(calls), 5, trace.read_text()[:2000])  # else it was not traced
+        self.assertLessEqual(len(calls), 40)
+        config = self.source / "g" / "config.json"
+        for mode, machine in (("stateless", "pc"), ("split", "q35"), ("stateless", "q35")):
+            pin = self.source / "g" / ".uefivarsfs" / "vars.fd.pin"
+            pin.unlink(missing_ok=True)
+            config.write_text(json.dumps({"machine": "q35", "mode": mode}))
+            self.assertEqual((firmware / "mode").read_text(), f"{mode}\n")
+            (mount.guest("g") / "config.json").write_text(json.dumps({"machine": machine}))
+            self.assertEqual("mode" in os.listdir(firmware), machine == "q35")
+            self.assertEqual((firmware / "mode").exists(), machine == "q35")
 
     def test_nothing_satisfies(self):
         self.write_flash_descriptors()

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,17 +380,31 @@ static void test_search_path(void)
     assert_description(set, 0, "10-d.json", "etc d");
     assert_description(set, 1, "50-a.json", "etc a");
     assert_description(set, 2, "70-c.json", "usr c");
-    g_assert_false(desc_set_is_stale(set));
+    g_assert_false(desc_set_has_changed(set));
 
     g_mkdir(home, 0700);
-    g_assert_true(desc_set_is_stale(set));
+    g_assert_true(desc_set_has_changed(set));
     write_descriptor(home, "60-b.json", "home b");
     g_clear_pointer(&set, desc_set_free);
     set = desc_set_load(path, "x86_64", look);
     g_assert_cmpuint(desc_set_count(set), ==, 4);
     assert_description(set, 2, "60-b.json", "home b");
     write_descriptor(usr, "70-c.json", "usr c, longer");
-    g_assert_true(desc_set_is_stale(set));
+    g_assert_true(desc_set_has_changed(set));
+
+    /* In its place, where the folder does not tell: when its turn comes. */
+    g_autofree char *file = g_build_filename(usr, "70-c.json", NULL);
+    g_clear_pointer(&set, desc_set_free);
+    set = desc_set_load(path, "x86_64", look);
+    g_assert_false(desc_set_has_changed(set));
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+    FILE *in_place = fopen(file, "w");
+    g_assert_cmpint(fprintf(in_place, "%s \n", text), >, 0);
+    g_assert_cmpint(fclose(in_place), ==, 0);
+    unsigned looks = 1;
+    while (!desc_set_has_changed(set))
+        g_assert_cmpuint(++looks, <=, 4); /* two of at most eight files each time */
 
     g_autofree char *command = g_strdup_printf("rm -r %s", root);
     g_assert_cmpint(system(command), ==, 0);
