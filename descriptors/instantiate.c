@@ -4,6 +4,7 @@
 
 #include "desc.h"
 #include "fd.h"
+#include "file-error.h"
 #include "file-io.h"
 #include "replace-file.h"
 
@@ -39,15 +40,6 @@ void desc_instantiation_free(DescInstantiation *instantiation)
     g_free(instantiation->template_path);
     g_free(instantiation->pin);
     g_free(instantiation);
-}
-
-static bool fail_errno(GError **error, const char *what, const char *path)
-{
-    int saved = errno;
-
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "%s: %s: %s", path, what,
-                g_strerror(saved));
-    return false;
 }
 
 /* Is the file of this descriptor below one of the folders, by the name that the kernel knows it by?
@@ -111,7 +103,8 @@ static bool take_template(DescInstantiation *instantiation, int found, const cha
         return false;
     }
     instantiation->template_fd = open_found(found);
-    return instantiation->template_fd >= 0 || fail_errno(error, "can't open the template", path);
+    return instantiation->template_fd >= 0 ||
+           uv_file_error(error, errno, "%s: can't open the template", path);
 }
 
 static bool open_template(DescInstantiation *instantiation, const char *path,
@@ -123,7 +116,7 @@ static bool open_template(DescInstantiation *instantiation, const char *path,
     if (found < 0 && folders) /* whether there is such a file elsewhere is not told */
         return check_wished(found, path, folders, error);
     if (found < 0)
-        return fail_errno(error, "can't open the template", path);
+        return uv_file_error(error, errno, "%s: can't open the template", path);
     return take_template(instantiation, found, path, folders, error);
 }
 
@@ -211,14 +204,14 @@ static bool copy_sparse(int from, int to, const char *path, GError **error)
     off_t at = 0, hole = 0;
 
     if (fstat(from, &st) < 0 || ftruncate(to, st.st_size) < 0)
-        return fail_errno(error, "can't copy the template", path);
+        return uv_file_error(error, errno, "%s: can't copy the template", path);
     while (at < st.st_size) {
         at = lseek(from, hole, SEEK_DATA);
         if (at < 0 && errno == ENXIO)
             return true;
         hole = at < 0 ? -1 : lseek(from, at, SEEK_HOLE);
         if (at < 0 || hole < 0 || !copy_range(from, to, at, hole))
-            return fail_errno(error, "can't copy the template", path);
+            return uv_file_error(error, errno, "%s: can't copy the template", path);
         at = hole;
     }
     return true;
@@ -267,8 +260,9 @@ static bool fill(const DescInstantiation *instantiation, int fd, const char *pat
     int from = instantiation->template_fd;
 
     if (from < 0) {
-        errno = -uv_write_all(fd, EMPTY_JSON, strlen(EMPTY_JSON));
-        return errno == 0 || fail_errno(error, "can't write", path);
+        const int ret = uv_write_all(fd, EMPTY_JSON, strlen(EMPTY_JSON));
+
+        return ret == 0 || uv_file_error(error, -ret, "%s: can't write", path);
     }
     if (!instantiation->keep_format &&
         starts_json(from) != (instantiation->kind == DESC_STORE_JSON)) {
@@ -290,7 +284,7 @@ static int create_owned(int folder_fd, const char *name, uid_t uid, gid_t gid, G
     unlinkat(folder_fd, name, 0);
     fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
-        fail_errno(error, "can't create", name);
+        uv_file_error(error, errno, "%s: can't create", name);
         return -1;
     }
     return uv_fd_steal(&fd);
@@ -302,12 +296,13 @@ static bool write_pin(const DescInstantiation *instantiation, int sidecars, cons
 {
     g_autofree char *temp = g_strconcat(name, ".pin.tmp", NULL);
     g_autofree char *pin = g_strconcat(name, ".pin", NULL);
+    int ret;
 
     if (!instantiation->pin)
         return true;
-    errno = -uv_replace_file(sidecars, pin, temp, instantiation->pin, strlen(instantiation->pin),
-                             uid, gid, UV_REPLACE_DURABLE);
-    return errno == 0 || fail_errno(error, "can't write", pin);
+    ret = uv_replace_file(sidecars, pin, temp, instantiation->pin, strlen(instantiation->pin), uid,
+                          gid, UV_REPLACE_DURABLE);
+    return ret == 0 || uv_file_error(error, -ret, "%s: can't write", pin);
 }
 
 bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars,
@@ -320,11 +315,12 @@ bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_f
     if (fd < 0)
         return false;
     ok = fill(instantiation, fd, name, error) &&
-         (fsync(fd) == 0 || fail_errno(error, "can't sync", name)) &&
+         (fsync(fd) == 0 || uv_file_error(error, errno, "%s: can't sync", name)) &&
          write_pin(instantiation, sidecars, name, uid, gid, error) &&
          (renameat2(sidecars, temp, folder_fd, name, RENAME_NOREPLACE) == 0 ||
-          fail_errno(error, "can't make the store", name)) &&
-         (fsync(folder_fd) == 0 || fail_errno(error, "can't sync the folder of", name));
+          uv_file_error(error, errno, "%s: can't make the store", name)) &&
+         (fsync(folder_fd) == 0 ||
+          uv_file_error(error, errno, "%s: can't sync the folder of", name));
     if (!ok)
         unlinkat(sidecars, temp, 0);
     return ok;

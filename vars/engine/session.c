@@ -2,6 +2,7 @@
 
 #include "session.h"
 
+#include "file-error.h"
 #include "file-io.h"
 
 #include <errno.h>
@@ -181,11 +182,8 @@ bool uv_session_file_commit(UvSessionFile *file, GError **error)
     uv_write_u64_at(slot, CHECKSUM_AT, checksum(bytes, bytes + HEADER_BYTES, body_bytes));
     const int ret = uv_pwrite_all(file->fd, bytes, uv_writer_size(slot),
                                   (off_t)(sequence % 2) * UV_SESSION_SLOT_BYTES);
-    if (ret < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-ret), "session file: %s",
-                    g_strerror(-ret));
-        return false;
-    }
+    if (ret < 0)
+        return uv_file_error(error, -ret, "session file");
     file->sequence = sequence;
     return true;
 }

@@ -24,6 +24,7 @@
 
 #include "daemon-options.h"
 #include "daemonize.h"
+#include "file-error.h"
 #include "listen.h"
 #include "log.h"
 #include "sd-notify.h"
@@ -71,8 +72,7 @@ static int open_session_file(const char *socket_path, GError **error)
     const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path,
-                    g_strerror(errno));
+        uv_file_error(error, errno, "%s", path);
     return fd;
 }
 

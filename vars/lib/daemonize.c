@@ -3,6 +3,7 @@
 #include "daemonize.h"
 
 #include "fd.h"
+#include "file-error.h"
 #include "file-io.h"
 
 #include <fcntl.h>
@@ -41,11 +42,8 @@ bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error)
     const int made = pipe2(ends, O_CLOEXEC);
     const pid_t pid = made == 0 ? fork() : -1;
 
-    if (pid < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-                    "can't go to the background: %s", g_strerror(errno));
-        return false;
-    }
+    if (pid < 0)
+        return uv_file_error(error, errno, "can't go to the background");
     if (pid > 0) {
         uv_fd_clear(&ends[1]);
         wait_for_daemon(ends[0], pid, program);

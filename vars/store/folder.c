@@ -5,6 +5,7 @@
  * direct (folder-direct.h) until a keeper is forked.
  */
 
+#include "file-error.h"
 #include "folder-direct.h"
 #include "keeper.h"
 #include "sidecars.h"
@@ -54,13 +55,6 @@ static void set_texts(UvFolder *folder)
     }
 }
 
-static void set_errno_error(GError **error, const char *text, int code)
-{
-    /* GFileError knows no quota; to everybody here it is a full disk. */
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code == EDQUOT ? ENOSPC : code),
-                "%s: %s", text, g_strerror(code));
-}
-
 UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)
 {
     g_autofree char *target = dir_fd == AT_FDCWD ? follow_links(path) : g_strdup(path);
@@ -71,16 +65,16 @@ UvFolder *uv_folder_new(int dir_fd, const char *path, GError **error)
 
     if (!*path || g_str_equal(name, ".") || g_str_equal(name, "..") ||
         g_str_has_suffix(path, "/") || (dir_fd != AT_FDCWD && strchr(path, '/'))) {
-        set_errno_error(error, path, EINVAL);
+        uv_file_error(error, EINVAL, "%s", path);
         return NULL;
     }
     if (strlen(name) > NAME_MAX - UV_SIDECAR_BYTES_MAX) {
-        set_errno_error(error, path, ENAMETOOLONG);
+        uv_file_error(error, ENAMETOOLONG, "%s", path);
         return NULL;
     }
     fd = uv_open_dir(dir_fd, dir_fd == AT_FDCWD ? dir_text : ".", 0);
     if (fd < 0) {
-        set_errno_error(error, dir_text, -fd);
+        uv_file_error(error, -fd, "%s", dir_text);
         return NULL;
     }
     folder = g_new0(UvFolder, 1);
@@ -110,7 +104,7 @@ bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **er
     int ret = uv_direct_make_sidecars(folder->direct, uid, gid);
 
     if (ret < 0)
-        set_errno_error(error, folder->texts[UV_FILE_LOCK], -ret);
+        uv_file_error(error, -ret, "%s", folder->texts[UV_FILE_LOCK]);
     set_texts(folder);
     return ret == 0;
 }
@@ -140,10 +134,8 @@ bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
     uv_direct_fds(folder->direct, keep);
     keeper = uv_keeper_fork(folder->ops, folder->ops_data, keep, G_N_ELEMENTS(keep), lock_fd,
                             run_hook, folder);
-    if (!keeper) {
-        set_errno_error(error, "cannot start the keeper", errno);
-        return false;
-    }
+    if (!keeper)
+        return uv_file_error(error, errno, "cannot start the keeper");
     uv_folder_set_ops(folder, &uv_keeper_ops, keeper);
     g_clear_pointer(&folder->direct, uv_direct_free);
     return true;
@@ -171,7 +163,7 @@ int uv_folder_open(UvFolder *folder, UvFileRole role, int flags, GError **error)
     int fd = folder->ops->open(folder->ops_data, role, flags);
 
     if (fd < 0)
-        set_errno_error(error, uv_folder_path(folder, role), -fd);
+        uv_file_error(error, -fd, "%s", uv_folder_path(folder, role));
     return fd < 0 ? -1 : fd;
 }
 
@@ -180,10 +172,8 @@ bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError *
     unsigned number = 0;
     int ret = folder->ops->rename(folder->ops_data, from, to, &number);
 
-    if (ret < 0) {
-        set_errno_error(error, uv_folder_path(folder, to), -ret);
-        return false;
-    }
+    if (ret < 0)
+        return uv_file_error(error, -ret, "%s", uv_folder_path(folder, to));
     if (to == UV_FILE_CONFLICT) {
         g_free(folder->texts[to]);
         folder->texts[to] = uv_sidecar_conflict_name(folder->texts[UV_FILE_JOURNAL], number);
@@ -195,18 +185,14 @@ bool uv_folder_unlink(UvFolder *folder, UvFileRole role, GError **error)
 {
     int ret = folder->ops->unlink(folder->ops_data, role);
 
-    if (ret < 0)
-        set_errno_error(error, uv_folder_path(folder, role), -ret);
-    return ret >= 0;
+    return ret >= 0 || uv_file_error(error, -ret, "%s", uv_folder_path(folder, role));
 }
 
 bool uv_folder_stat(UvFolder *folder, UvFileRole role, struct stat *ret_stat, GError **error)
 {
     int ret = folder->ops->stat(folder->ops_data, role, ret_stat);
 
-    if (ret < 0)
-        set_errno_error(error, uv_folder_path(folder, role), -ret);
-    return ret >= 0;
+    return ret >= 0 || uv_file_error(error, -ret, "%s", uv_folder_path(folder, role));
 }
 
 const char *uv_folder_path(const UvFolder *folder, UvFileRole role)

@@ -3,6 +3,7 @@
 #include "replace-store.h"
 
 #include "fd.h"
+#include "file-error.h"
 #include "file-io.h"
 #include "store.h"
 
@@ -95,9 +96,7 @@ bool uv_sync_file(int fd, const char *name, bool data_only, GError **error)
 
 static bool attribute_error(GError **error, const char *what)
 {
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot keep %s: %s", what,
-                g_strerror(errno));
-    return false;
+    return uv_file_error(error, errno, "cannot keep %s", what);
 }
 
 static bool copy_xattr(int from_fd, int to_fd, const char *name, GError **error)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "file-error.h"
 #include "frame.h"
 
 #define BACKLOG 64
@@ -20,8 +21,7 @@
 
 static int fail(GError **error, const char *path, const char *what, int code)
 {
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "%s: %s: %s", path, what,
-                g_strerror(code));
+    uv_file_error(error, code, "%s: %s", path, what);
     return -1;
 }
 

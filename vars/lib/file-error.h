@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* Sets `error` to G_FILE_ERROR of `code`, a positive errno: "TEXT: what the code means". A quota
+ * counts as a full disk. Always false, so that callers can return it. */
+bool uv_file_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
