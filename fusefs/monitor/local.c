@@ -8,6 +8,8 @@
 #include "local.h"
 
 #include "beneath.h"
+#include "fd.h"
+#include "rights.h"
 #include "sidecars.h"
 #include "uv-limits.h"
 
@@ -172,6 +174,17 @@ bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *
     return false;
 }
 
+char *fs_local_guest_of(const char *file)
+{
+    static const char config[] = ".config.json";
+    size_t size = strlen(file);
+    FsRule rule;
+
+    if (g_str_has_suffix(file, config) && valid_name(file, size - strlen(config)))
+        return g_strndup(file, size - strlen(config));
+    return fs_local_classify(file, false, &rule, &size) ? g_strndup(file, size) : NULL;
+}
+
 char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest)
 {
     return rule == FS_RULE_SOURCE ? g_strdup(source->store)
@@ -203,15 +216,15 @@ static int folder_contents(const FsLocal *source, const char *folder)
 {
     struct stat st;
     int contents = 0;
-    int fd = fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0);
+    uv_autofd int fd = fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0);
 
     if (fd < 0)
         return fd;
+    fs_rights_scope rights = fs_rights_take_of(fd);
     for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++)
         if (fstatat(fd, folder_files[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
             contents |= 1 << i;
-    close(fd);
     return contents;
 }
 
@@ -224,8 +237,7 @@ static bool rule_holds(const FsLocal *source, FsRule rule, const char *guest)
     return stat_beneath(source, file, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Whether the file that `rule` makes of `guest` is this guest's and no other's. */
-static bool rule_fits_name(const FsLocal *source, FsRule rule, const char *guest)
+bool fs_local_fits(const FsLocal *source, FsRule rule, const char *guest)
 {
     g_autofree char *file = fs_local_file(source, rule, guest);
     FsRule meant;
@@ -247,7 +259,7 @@ bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule, c
     if (!fs_local_valid_name(guest))
         return false;
     for (FsRule rule = 0; rule < FS_RULES; rule++) {
-        if (!rule_fits_name(source, rule, guest) || !rule_holds(source, rule, guest))
+        if (!fs_local_fits(source, rule, guest) || !rule_holds(source, rule, guest))
             continue;
         if (!found)
             *ret_rule = rule;
@@ -298,8 +310,8 @@ static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsi
         g_message("%s/%s: no guest: %s", source->path, entry->d_name, why);
 }
 
-static void scan_entry(const FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
-                       void (*visit_other)(const char *, void *), void *data)
+void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
+                          void (*visit_other)(const char *, void *), void *data)
 {
     char guest[UV_GUEST_NAME_MAX + 1];
     size_t size;
@@ -338,14 +350,14 @@ bool fs_local_scan(FsLocal *source, FsLocalVisit visit,
     }
     errno = 0;
     for (struct dirent *entry; (entry = readdir(dir)); errno = 0)
-        scan_entry(source, entry, visit, visit_other, data);
+        fs_local_visit_entry(source, entry, visit, visit_other, data);
     source->told = true;
     bool done = errno == 0 || set_errno(error, source->path, NULL);
     closedir(dir);
     return done;
 }
 
-static const char *folder_store(int folder_fd)
+const char *fs_local_folder_store(int folder_fd)
 {
     struct stat st;
     for (int i = 0; i < FOLDER_STORES; i++)
@@ -361,7 +373,8 @@ int fs_local_place(const FsLocal *source, FsRule rule, const char *guest, char *
         fs_beneath_open(source->fd, rule == FS_RULE_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
-    name = rule == FS_RULE_FOLDER ? g_strdup(folder_store(fd)) : fs_local_file(source, rule, guest);
+    name = rule == FS_RULE_FOLDER ? g_strdup(fs_local_folder_store(fd))
+                                  : fs_local_file(source, rule, guest);
     int result = fs_beneath_resolve(&fd, &name);
     if (result < 0) {
         close(fd);

@@ -13,6 +13,7 @@
  * that root owns (whoever may write into SOURCE can't point us elsewhere).
  */
 
+#include <dirent.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,9 +50,15 @@ bool fs_local_check_mountpoint(const FsLocal *source, const char *mountpoint, GE
  * how much of `file` is the guest's name. */
 bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes);
 bool fs_local_valid_name(const char *name);
+/* The guest that a file of SOURCE belongs to, its store or its config.json; NULL: none. */
+char *fs_local_guest_of(const char *file);
 /* The file or folder in SOURCE by which `rule` makes the guest. */
 char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest);
 
+/* Whether the file that `rule` makes of `guest` is this guest's and no other's. */
+bool fs_local_fits(const FsLocal *source, FsRule rule, const char *guest);
+/* The store in a guest's folder: the one that is there, or the one that would be made. */
+const char *fs_local_folder_store(int folder_fd);
 /* Its config.json below SOURCE, there or not: G/config.json or G.config.json. A store as SOURCE has
  * none. */
 char *fs_local_config(FsRule rule, const char *guest);
@@ -61,6 +68,9 @@ char *fs_local_config(FsRule rule, const char *guest);
 typedef void (*FsLocalVisit)(const char *guest, FsRule rule, void *data);
 bool fs_local_scan(FsLocal *source, FsLocalVisit visit,
                    void (*visit_other)(const char *folder, void *data), void *data, GError **error);
+/* The same for what readdir has found; with the rights of SOURCE's owner. */
+void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
+                          void (*visit_other)(const char *folder, void *data), void *data);
 /* What makes `guest` a guest now; false: nothing does. `ret_shadowed` (nullable) gets the losers'
  * names, NULL terminated, or NULL. */
 bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule,

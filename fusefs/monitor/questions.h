@@ -48,34 +48,50 @@ typedef enum {
      * FS_LOOK_SHADOWED the answer's text has the names of the losers, one a line.
      */
     FS_ASK_LOOK,
-    FS_ASK_FILE,   /* `guest` is a file name in SOURCE: which guest does it mean? As FS_ASK_LOOK */
-    FS_ASK_FOLLOW, /* the answer has an inotify descriptor; the front reads it (FsTell, watches) */
-    FS_ASK_READ,   /* `text` of `guest`, as a descriptor to read from; -ENOENT: none */
+    FS_ASK_FILE, /* `guest` is a file name in SOURCE: which guest does it mean? As FS_ASK_LOOK */
+    /* The answer has an inotify descriptor, which the front reads; FS_TELL_WATCH says what its
+     * numbers mean. -EOPNOTSUPP: SOURCE is a store. */
+    FS_ASK_FOLLOW,
+    FS_ASK_READ,  /* `text` of `guest`, as a descriptor to read from, and its look; -ENOENT: none */
     FS_ASK_WRITE, /* `text` of `guest` becomes what the descriptor (a sealed memfd) holds; atomic */
     FS_ASK_MAKE,  /* a new guest, a folder with an empty config.json */
-    FS_ASK_REMOVE,    /* the guest's store, sidecars, config.json and folder. -ENOTEMPTY */
-    FS_ASK_RENAME,    /* `guest` becomes `to`: store, sidecars, config.json. -EEXIST */
-    FS_ASK_SET_ASIDE, /* a journal without its store; the answer's text is its path now */
+    FS_ASK_REMOVE, /* the guest's store, sidecars, config.json and folder. -ENOTEMPTY */
+    FS_ASK_RENAME, /* `guest` becomes `to`: store, sidecars, config.json. -EEXIST */
+    /* The journal of a guest whose store is gone (`to`: by which file it was a guest, as FsLook has
+     * it); the answer's text is its path now. -ENOENT: there is none. */
+    FS_ASK_SET_ASIDE,
     /*
-     * Make the guest's store: descriptor 0 is the template or executable to copy from (absent: an
-     * empty JSON store), 1 the pin's text (a sealed memfd; absent: no pin). `from` and `format` say
-     * which formats; FS_MAKE_REPLACE keeps a store that is there as FILE.before-load. Answered when
-     * the store is complete or has failed; several for one guest are done one after the other.
+     * Make the guest's store: descriptor 0 is the template or executable to copy from (with
+     * FS_MAKE_EMPTY none: an empty JSON store), the next the pin's text (a sealed memfd; absent: no
+     * pin). `from` and `format` say which formats; FS_MAKE_REPLACE keeps a store that is there as
+     * FILE.before-load. Answered when the store is complete or has failed, with a text then;
+     * several for one guest are done one after the other.
      */
     FS_ASK_INSTANTIATE,
     FS_ASK_IMAGE,  /* `path`: a regular file, opened for reading with the front user's rights */
     FS_ASK_HOLDER, /* who has the guest's store open; the answer's text, empty if nobody can tell */
     /*
-     * Start the guest's engine as `start` says. The answer has a connected host socket, and the
-     * engine's pidfd. With FS_START_NO_LISTENER it gets a socket that nobody knows.
+     * Start the guest's engine as `start` says. The answer has a connected host socket, the
+     * engine's pidfd, and in `number` its process; where an engine of the guest lives already it is
+     * as FS_ASK_CONNECT's. With FS_START_NO_LISTENER the engine gets a socket that nobody knows;
+     * else the guest's, which is not watched until asked for. The text says why on failure.
      */
     FS_ASK_START,
-    FS_ASK_CONNECT, /* to the engine that has the guest's host socket. -ECONNREFUSED: none */
-    FS_ASK_KILL,    /* the engine that was started for this guest */
-    FS_ASK_CLEAN,   /* the engine is gone: its host socket, and with FS_CLEAN_SESSION its session */
-    FS_ASK_LISTEN,  /* make the guest's socket now, and watch it */
-    FS_ASK_WATCH,   /* the guest's socket is watched again: the next connection is told */
-    FS_ASK_ACCEPT,  /* one waiting connection, as a descriptor (to be refused). -EAGAIN: none */
+    /* To the engine that has the guest's host socket, with its pidfd and number if it was started
+     * by this monitor. -ECONNREFUSED: none. */
+    FS_ASK_CONNECT,
+    FS_ASK_KILL, /* the engine that was started for this guest */
+    /*
+     * The engine is gone: its host socket, and with FS_CLEAN_SESSION its session, and of a guest
+     * that is none any more also its socket. The answer's text says how it ended, if by itself.
+     * -EBUSY: it is not gone.
+     */
+    FS_ASK_CLEAN,
+    /* Make the guest's socket now, of whom its store belongs to now, and watch it. -EAGAIN: an
+     * engine of an earlier front has it; -EMFILE: no more can be had. */
+    FS_ASK_LISTEN,
+    FS_ASK_WATCH,    /* the guest's socket is watched again: the next connection is told */
+    FS_ASK_ACCEPT,   /* one waiting connection, as a descriptor (to be refused). -EAGAIN: none */
     FS_ASK_LISTENER, /* the listening socket that an adopted engine gave back goes to the monitor */
     FS_ASK_UNMOUNT,  /* the mount ends; the front goes on to its own end */
     FS_ASK_READY,    /* the mount is usable: who waits for it is told */
@@ -84,6 +100,7 @@ typedef enum {
 
 #define FS_LOOK_SHADOWED 1u
 #define FS_MAKE_REPLACE 1u
+#define FS_MAKE_EMPTY 2u /* there is no template: descriptor 0 is the pin, if any */
 #define FS_CLEAN_SESSION 1u
 #define FS_START_NO_LISTENER 1u
 

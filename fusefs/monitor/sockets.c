@@ -161,6 +161,19 @@ static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
     return true;
 }
 
+/* Nobody needs it to serve guests. NULL: it can't be had. */
+static char *open_by_store(const char *run)
+{
+    g_autofree char *path = g_build_filename(run, "by-store", NULL);
+    g_autoptr(GError) error = NULL;
+    int fd = open_private_folder(path, 0711, &error);
+
+    if (fd < 0)
+        return NULL;
+    close(fd);
+    return g_steal_pointer(&path);
+}
+
 FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error)
 {
     g_autoptr(FsSockdir) sockdir = g_new0(FsSockdir, 1);
@@ -171,15 +184,17 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
         return NULL;
 
     bool own = !options->sockdir;
-    g_autofree char *run = own || source->store ? run_folder(error) : NULL;
+    g_autofree char *run = run_folder(own || source->store ? error : NULL);
     if (!run && (own || source->store))
         return NULL;
-    if (run) {
+    if (run && (own || source->store)) {
         int fd = open_private_folder(run, 0, error);
         if (fd < 0)
             return NULL;
         close(fd);
     }
+    if (run)
+        sockdir->by_store = open_by_store(run);
     g_autofree char *id = fs_local_id(source);
     if (source->store)
         sockdir->source_lock = g_strdup_printf("%s/%s.lock", run, id);
@@ -215,6 +230,7 @@ void fs_sockdir_free(FsSockdir *sockdir)
         if (fds[i] >= 0)
             close(fds[i]);
     g_free(sockdir->source_lock);
+    g_free(sockdir->by_store);
     g_free(sockdir->path);
     g_free(sockdir);
 }
@@ -293,6 +309,55 @@ int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, 
         }
     }
     return listen_or_close(fd);
+}
+
+bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd)
+{
+    struct sockaddr_un wanted, bound = {.sun_family = AF_UNSPEC};
+    socklen_t size = sizeof(bound);
+
+    fill_address(sockdir, hash, ".sock", &wanted);
+    return getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && bound.sun_family == AF_UNIX &&
+           strncmp(bound.sun_path, wanted.sun_path, sizeof(wanted.sun_path)) == 0;
+}
+
+int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid)
+{
+    g_autofree char *file = file_name(hash, ".sock");
+
+    if (sockdir->group != (gid_t)-1)
+        gid = sockdir->group;
+    return geteuid() == 0 && fchownat(sockdir->fd, file, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno
+                                                                                            : 0;
+}
+
+static char *store_link(const FsSockdir *sockdir, uint64_t store_hash)
+{
+    g_autofree char *file = file_name(store_hash, ".sock");
+
+    return g_build_filename(sockdir->by_store, file, NULL);
+}
+
+uint64_t fs_sockdir_link_store(const FsSockdir *sockdir, uint64_t hash, const char *store)
+{
+    const uint64_t store_hash = fs_sockdir_hash(store);
+
+    if (!sockdir->by_store)
+        return 0;
+    g_autofree char *link = store_link(sockdir, store_hash);
+    g_autofree char *socket_path = fs_sockdir_file(sockdir, hash, ".sock");
+    unlink(link);
+    return symlink(socket_path, link) == 0 ? store_hash : 0;
+}
+
+void fs_sockdir_unlink_store(const FsSockdir *sockdir, uint64_t hash, uint64_t store_hash)
+{
+    g_autofree char *link = store_link(sockdir, store_hash);
+    g_autofree char *socket_path = fs_sockdir_file(sockdir, hash, ".sock");
+    g_autofree char *target = g_file_read_link(link, NULL);
+
+    if (g_strcmp0(target, socket_path) == 0)
+        unlink(link);
 }
 
 int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash)

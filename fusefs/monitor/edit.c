@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Making, removing and renaming guests. A guest made by mkdir is a folder with a config.json of
+ * "{}", which is what makes it one. Removing takes away only what belongs to a guest: whatever else
+ * lies there (a journal that was set aside, a file of the administrator's) keeps it.
+ */
+
+#include "edit.h"
+
+#include "fd.h"
+#include "file-io.h"
+#include "rights.h"
+#include "sidecars.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Made aside, under a name that is no guest's, so that nobody meets half of it. */
+int fs_edit_make(const FsLocal *source, const char *guest)
+{
+    static const char empty[] = "{}\n";
+    g_autofree char *aside = g_strdup_printf(".%s.%x-new", guest, g_random_int());
+    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_autofd int folder = -1, fd = -1;
+    int result;
+
+    if (source->store)
+        return -EPERM;
+    if (mkdirat(source->fd, aside, 0755) < 0)
+        return -errno;
+    folder = openat(source->fd, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = folder < 0 ? -1
+                    : openat(folder, "config.json",
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    result = fd < 0 ? -errno : uv_write_all(fd, empty, sizeof(empty) - 1);
+    if (result == 0 && renameat2(source->fd, aside, source->fd, guest, RENAME_NOREPLACE) < 0)
+        result = -errno;
+    if (result < 0) {
+        if (fd >= 0)
+            unlinkat(folder, "config.json", 0);
+        unlinkat(source->fd, aside, AT_REMOVEDIR);
+    }
+    return result;
+}
+
+static bool is_sidecar(const char *file, const char *store)
+{
+    size_t size = strlen(store);
+
+    if (strncmp(file, store, size) != 0 || file[size] != '.')
+        return false;
+    for (const char *const *name = uv_sidecar_names; *name; name++)
+        if (strcmp(file + size + 1, *name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_store(const char *file, const char *store)
+{
+    return strcmp(file, store) == 0;
+}
+
+static bool belongs_to_folder(const char *file, const char *store)
+{
+    return strcmp(file, store) == 0 || strcmp(file, "config.json") == 0 ||
+           strcmp(file, UV_SIDECARS) == 0 || strcmp(file, UV_SIDECARS_OTHERS) == 0;
+}
+
+/* Calls `keep` for each name in the folder until it says false. No folder is an empty one. */
+static bool all_entries(int folder_fd, const char *folder,
+                        bool (*keep)(const char *file, const char *store), const char *store)
+{
+    uv_autofd int found = openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd;
+    DIR *dir;
+    bool all = true;
+
+    if (found < 0)
+        return errno == ENOENT;
+    fs_rights_scope rights = fs_rights_take_of(found);
+    fd = openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        uv_fd_clear(&fd);
+        return false;
+    }
+    for (struct dirent *entry; all && (entry = readdir(dir));)
+        all = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+              keep(entry->d_name, store);
+    closedir(dir);
+    return all;
+}
+
+static bool only_own_sidecars(int folder_fd, const char *store)
+{
+    g_autofree char *own = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
+
+    return all_entries(folder_fd, UV_SIDECARS, is_sidecar, store) &&
+           all_entries(folder_fd, UV_SIDECARS_OTHERS, is_store, store) &&
+           all_entries(folder_fd, own, is_sidecar, store);
+}
+
+/* Any of these may be absent: what counts is that the guest goes. */
+static void remove_sidecars(const FsPlace *place)
+{
+    uv_autofd int fd = fs_place_sidecars(place);
+    g_autofree char *path = uv_sidecars_path(place->folder_fd, place->store);
+
+    if (fd >= 0) {
+        fs_rights_scope rights = fs_rights_take_of(fd);
+        for (const char *const *what = uv_sidecar_names; *what; what++) {
+            g_autofree char *name = uv_sidecar_name(place->store, *what);
+            unlinkat(fd, name, 0);
+        }
+    }
+    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    unlinkat(place->folder_fd, path, AT_REMOVEDIR);
+    unlinkat(place->folder_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
+    unlinkat(place->folder_fd, UV_SIDECARS, AT_REMOVEDIR);
+}
+
+static int remove_folder(const FsLocal *source, const FsPlace *place, const char *guest)
+{
+    if (!all_entries(place->base_fd, ".", belongs_to_folder, place->store) ||
+        !only_own_sidecars(place->base_fd, place->store))
+        return -ENOTEMPTY;
+    remove_sidecars(place);
+    {
+        fs_rights_scope rights = fs_rights_take_of(place->base_fd);
+        unlinkat(place->base_fd, place->store, 0);
+        unlinkat(place->base_fd, place->config, 0);
+    }
+    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    return unlinkat(source->fd, guest, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* Its own, and the link in SOURCE where root has put one: not the file that it leads to. */
+static int remove_file(const FsLocal *source, const FsPlace *place, const char *guest)
+{
+    g_autofree char *file = fs_local_file(source, place->rule, guest);
+    fs_rights_scope rights = fs_rights_take_of(source->fd);
+
+    if (unlinkat(source->fd, file, 0) < 0 && errno != ENOENT)
+        return -errno;
+    remove_sidecars(place);
+    unlinkat(source->fd, place->config, 0);
+    return 0;
+}
+
+int fs_edit_remove(const FsLocal *source, const char *guest)
+{
+    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
+    g_auto(GStrv) shadowed = NULL;
+    FsRule rule;
+    int result;
+
+    if (source->store)
+        return -EPERM;
+    if (fs_local_find(source, guest, &rule, &shadowed) && shadowed)
+        return -ENOTEMPTY;
+    result = fs_place_open(source, guest, &place);
+    if (result < 0)
+        return result;
+    return rule == FS_RULE_FOLDER ? remove_folder(source, &place, guest)
+                                  : remove_file(source, &place, guest);
+}
+
+/* The store's sidecars to its new name; first, for without its store nobody looks for them. */
+static int rename_sidecars(const FsPlace *place, const char *store)
+{
+    uv_autofd int fd = fs_place_sidecars(place);
+    g_autofree char *journal = uv_sidecar_name(place->store, "journal");
+    struct stat st;
+
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    fs_rights_scope rights = fs_rights_take_of(fd);
+    if (fstatat(fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EBUSY;
+    for (const char *const *what = uv_sidecar_names; *what; what++) {
+        g_autofree char *from = uv_sidecar_name(place->store, *what);
+        g_autofree char *to = uv_sidecar_name(store, *what);
+        if (renameat(fd, from, fd, to) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
+static int rename_file(const FsLocal *source, const FsPlace *place, const char *guest,
+                       const char *to)
+{
+    g_autofree char *file = fs_local_file(source, place->rule, guest);
+    g_autofree char *to_file = fs_local_file(source, place->rule, to);
+    g_autofree char *to_config = fs_local_config(place->rule, to);
+    int result = place->linked ? 0 : rename_sidecars(place, to_file);
+    fs_rights_scope rights = fs_rights_take_of(source->fd);
+
+    if (result < 0)
+        return result;
+    if (renameat2(source->fd, place->config, source->fd, to_config, RENAME_NOREPLACE) < 0 &&
+        errno != ENOENT)
+        return -errno;
+    if (renameat2(source->fd, file, source->fd, to_file, RENAME_NOREPLACE) < 0)
+        return -errno;
+    return uv_sync_names(source->fd) < 0 && errno != EBADF ? -errno : 0;
+}
+
+int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
+{
+    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
+    FsRule rule;
+    int result;
+
+    if (source->store)
+        return -EPERM;
+    if (!fs_local_valid_name(to))
+        return -EINVAL;
+    if (fs_local_find(source, to, &rule, NULL))
+        return -EEXIST;
+    result = fs_place_open(source, guest, &place);
+    if (result < 0)
+        return result;
+    if (!fs_local_fits(source, place.rule, to))
+        return -EINVAL;
+    if (place.rule != FS_RULE_FOLDER)
+        return rename_file(source, &place, guest, to);
+    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path)
+{
+    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
+    int result = fs_place_open_lost(source, guest, file, &place);
+    unsigned number;
+    struct stat st;
+
+    if (result < 0)
+        return result;
+    uv_autofd int fd = fs_place_sidecars(&place);
+    if (fd < 0)
+        return fd;
+    fs_rights_scope rights = fs_rights_take_of(fd);
+    if (fstatat(place.folder_fd, place.store, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    result = uv_sidecars_set_journal_aside(fd, place.store, &number);
+    if (result < 0)
+        return result;
+    g_autofree char *real = fs_place_real_path(&place), *folder = g_path_get_dirname(real);
+    g_autofree char *sidecars = uv_sidecars_path(place.folder_fd, place.store);
+    g_autofree char *journal = uv_sidecar_name(place.store, "journal");
+    g_autofree char *name = uv_sidecar_conflict_name(journal, number);
+    *ret_path = g_build_filename(folder, sidecars, name, NULL);
+    return 0;
+}

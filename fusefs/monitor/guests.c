@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The guests' sockets and engines. A guest's listening socket is made once and kept by the monitor,
+ * whoever accepts from it: while an engine lives the monitor just does not watch it, and what
+ * connects in between, or while an engine is being replaced, waits in the backlog.
+ */
+
+#include "monitor-private.h"
+
+#include "fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Beside one descriptor a guest: engines, files under way. */
+#define OTHER_FDS 8192
+/* What sockets leave free of the limit, so that all else goes on. */
+#define RESERVED_FDS 64
+
+FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name)
+{
+    return g_hash_table_lookup(monitor->guests, name);
+}
+
+FsGuestState *monitor_guest(FsMonitor *monitor, const char *name)
+{
+    FsGuestState *guest = monitor_find_guest(monitor, name);
+
+    if (guest)
+        return guest;
+    guest = g_new0(FsGuestState, 1);
+    guest->monitor = monitor;
+    guest->name = g_strdup(name);
+    guest->listener_fd = guest->pidfd = -1;
+    g_hash_table_insert(monitor->guests, guest->name, guest);
+    return guest;
+}
+
+void monitor_free_guest(void *data)
+{
+    FsGuestState *guest = data;
+
+    fs_watch_remove(&guest->listener);
+    fs_watch_remove(&guest->engine_end);
+    uv_fd_clear(&guest->listener_fd);
+    uv_fd_clear(&guest->pidfd);
+    g_free(guest->ending);
+    g_free(guest->name);
+    g_free(guest);
+}
+
+void monitor_raise_limit(unsigned n_guests)
+{
+    const rlim_t need = (rlim_t)n_guests + OTHER_FDS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+        return;
+    const struct rlimit raised = {MAX(need, limit.rlim_max), MAX(need, limit.rlim_max)};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool is_last_descriptor(int fd)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + RESERVED_FDS >= limit.rlim_cur;
+}
+
+static void on_connection(void *data, uint32_t events)
+{
+    const FsGuestState *guest = data;
+    FsAnswer knock = {.kind = FS_TELL_KNOCK};
+
+    monitor_watch(data, false);
+    g_strlcpy(knock.guest, guest->name, sizeof(knock.guest));
+    monitor_tell(guest->monitor, &knock, NULL, 0);
+}
+
+void monitor_watch(FsGuestState *guest, bool watch)
+{
+    if (!watch)
+        fs_watch_remove(&guest->listener);
+    else if (guest->listener_fd >= 0 && !guest->listener.poll && !guest->monitor->unmounted)
+        fs_watch_add(&guest->listener, guest->monitor->poll, guest->listener_fd, EPOLLIN,
+                     on_connection, guest);
+}
+
+static int make_listener(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+{
+    FsMonitor *monitor = guest->monitor;
+    const uint64_t hash = fs_sockdir_hash(guest->name);
+    g_autofree char *store = fs_place_real_path(place);
+    uv_autofd int fd = fs_sockdir_listen_guest(monitor->sockdir, hash, look->uid, look->gid);
+
+    if (fd < 0)
+        return fd;
+    if (is_last_descriptor(fd)) {
+        fs_sockdir_unlink(monitor->sockdir, hash, ".sock");
+        return -EMFILE;
+    }
+    guest->store_hash = fs_sockdir_link_store(monitor->sockdir, hash, store);
+    guest->listener_fd = uv_fd_steal(&fd);
+    guest->uid = look->uid;
+    guest->gid = look->gid;
+    return 0;
+}
+
+/*
+ * The store has another owner now. What the old one has queued there is gone with the socket; one
+ * that an engine has is that guest's still, and just its name is given to the new owner.
+ */
+static int follow_owner(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+{
+    FsMonitor *monitor = guest->monitor;
+
+    if (guest->uid == look->uid && guest->gid == look->gid)
+        return 0;
+    if (guest->pid != 0) {
+        guest->uid = look->uid;
+        guest->gid = look->gid;
+        return fs_sockdir_give_guest(monitor->sockdir, fs_sockdir_hash(guest->name), look->uid,
+                                     look->gid);
+    }
+    const bool watched = guest->listener.poll != NULL;
+    monitor_watch(guest, false);
+    uv_fd_clear(&guest->listener_fd);
+    int result = make_listener(guest, place, look);
+    monitor_watch(guest, watched);
+    return result;
+}
+
+int monitor_listen(FsGuestState *guest, const FsPlace *place)
+{
+    FsLook look;
+
+    if (guest->lent)
+        return -EAGAIN;
+    fs_place_look(guest->monitor->source, place, guest->name, false, &look);
+    return guest->listener_fd >= 0 ? follow_owner(guest, place, &look)
+                                   : make_listener(guest, place, &look);
+}
+
+int monitor_accept(FsGuestState *guest)
+{
+    if (guest->listener_fd < 0)
+        return -EAGAIN;
+    int fd = accept4(guest->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Only a socket that listens under this guest's name. */
+int monitor_take_listener(FsGuestState *guest, int fd)
+{
+    const FsSockdir *sockdir = guest->monitor->sockdir;
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+
+    if (guest->listener_fd >= 0)
+        return -EEXIST;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
+        !fs_sockdir_is_guest(sockdir, fs_sockdir_hash(guest->name), fd))
+        return -EINVAL;
+    guest->listener_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    guest->lent = false;
+    guest->uid = (uid_t)-1; /* not known: the next look gives it to the store's owner */
+    return guest->listener_fd < 0 ? -errno : 0;
+}
+
+/* Reaps it; false: it lives. */
+static bool reap(FsGuestState *guest)
+{
+    siginfo_t info = {0};
+
+    if (guest->pidfd < 0)
+        return true;
+    if (waitid(P_PIDFD, (id_t)guest->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+        return false;
+    fs_watch_remove(&guest->engine_end);
+    uv_fd_clear(&guest->pidfd);
+    guest->pid = 0;
+    g_clear_pointer(&guest->ending, g_free);
+    if (guest->killed)
+        return true;
+    if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
+        guest->ending = g_strdup_printf("was killed by signal %d (%s)", info.si_status,
+                                        strsignal(info.si_status));
+    else if (info.si_status != 0)
+        guest->ending = g_strdup_printf("ended by itself with status %d", info.si_status);
+    return true;
+}
+
+static void on_engine_end(void *data, uint32_t events)
+{
+    reap(data);
+}
+
+void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd)
+{
+    guest->pid = pid;
+    guest->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    guest->killed = false;
+    fs_watch_add(&guest->engine_end, guest->monitor->poll, guest->pidfd, EPOLLIN, on_engine_end,
+                 guest);
+}
+
+int monitor_kill(FsGuestState *guest)
+{
+    if (guest->pidfd < 0)
+        return -ESRCH;
+    guest->killed = true;
+    return syscall(SYS_pidfd_send_signal, guest->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+}
+
+static void drop_socket(FsGuestState *guest, uint64_t hash)
+{
+    fs_sockdir_unlink(guest->monitor->sockdir, hash, ".sock");
+    if (guest->store_hash)
+        fs_sockdir_unlink_store(guest->monitor->sockdir, hash, guest->store_hash);
+}
+
+void monitor_drop_sockets(FsMonitor *monitor)
+{
+    GHashTableIter iter;
+    void *data;
+
+    g_hash_table_iter_init(&iter, monitor->guests);
+    while (g_hash_table_iter_next(&iter, NULL, &data)) {
+        FsGuestState *guest = data;
+        monitor_watch(guest, false);
+        if (guest->listener_fd >= 0 && reap(guest) && !guest->lent)
+            drop_socket(guest, fs_sockdir_hash(guest->name));
+    }
+}
+
+int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
+{
+    FsMonitor *monitor = guest->monitor;
+    const uint64_t hash = fs_sockdir_hash(guest->name);
+    FsRule rule;
+
+    if (!reap(guest)) /* its end may not have had its turn yet */
+        return -EBUSY;
+    *ret_ending = g_steal_pointer(&guest->ending);
+    guest->lent = false;
+    fs_sockdir_unlink(monitor->sockdir, hash, ".host");
+    if (session || fs_sockdir_session_is_empty(monitor->sockdir, hash))
+        fs_sockdir_unlink(monitor->sockdir, hash, ".session");
+    if (fs_local_find(monitor->source, guest->name, &rule, NULL))
+        return 0;
+    drop_socket(guest, hash);
+    g_hash_table_remove(monitor->guests, guest->name);
+    return 0;
+}
+
+static void note_engine(uint64_t hash, const char *suffix, void *data)
+{
+    FsMonitor *monitor = data;
+
+    if (strcmp(suffix, ".host") == 0)
+        g_hash_table_add(monitor->engines, g_memdup2(&hash, sizeof(hash)));
+}
+
+/* Sockets that nobody can have. */
+static void drop_stale(uint64_t hash, const char *suffix, void *data)
+{
+    const FsMonitor *monitor = data;
+
+    if (strcmp(suffix, ".sock") == 0 && !g_hash_table_contains(monitor->engines, &hash))
+        fs_sockdir_unlink(monitor->sockdir, hash, suffix);
+}
+
+void monitor_find_engines(FsMonitor *monitor)
+{
+    fs_sockdir_each(monitor->sockdir, note_engine, monitor);
+    fs_sockdir_each(monitor->sockdir, drop_stale, monitor);
+}
+
+void monitor_tell_engine(FsMonitor *monitor, const char *name)
+{
+    FsAnswer found = {.kind = FS_TELL_FOUND};
+    uint64_t hash;
+    int fd;
+
+    if (g_hash_table_size(monitor->engines) == 0)
+        return;
+    hash = fs_sockdir_hash(name);
+    if (!g_hash_table_remove(monitor->engines, &hash))
+        return;
+    fd = fs_sockdir_connect_host(monitor->sockdir, hash);
+    if (fd < 0) { /* nobody there: an ordinary start when it is wanted */
+        fs_sockdir_unlink(monitor->sockdir, hash, ".host");
+        return;
+    }
+    monitor_guest(monitor, name)->lent = true;
+    g_strlcpy(found.guest, name, sizeof(found.guest));
+    monitor_tell(monitor, &found, &fd, 1);
+}

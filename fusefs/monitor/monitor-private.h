@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the files of the monitor share. */
+
+#include "monitor.h"
+#include "packet.h"
+#include "place.h"
+#include "poll-set.h"
+
+/* What the system gave the monitor for one guest. Made when there is something to remember. */
+typedef struct {
+    FsMonitor *monitor;
+    char *name;
+    int listener_fd;  /* -1: none */
+    FsWatch listener; /* watched: the next connection is told */
+    bool lent;        /* an engine of an earlier monitor has the listener */
+    uid_t uid;        /* whose the socket is */
+    gid_t gid;
+    uint64_t store_hash; /* of its link in by-store/, 0: none */
+    pid_t pid;           /* of the engine that was started, 0: none */
+    int pidfd;
+    FsWatch engine_end;
+    char *ending; /* how the last one ended, if it was not asked to; NULL: as it should */
+    bool killed;  /* it was asked to */
+} FsGuestState;
+
+typedef struct FsListing FsListing;
+
+struct FsMonitor {
+    const FsMonitorOptions *options;
+    const FsMonitorHooks *hooks;
+    FsLocal *source;
+    FsSockdir *sockdir;
+    FsPoll *poll;
+    int link_fd, signal_fd;
+    FsWatch link, signals;
+    bool ended, ready, unmounted;
+    GQueue outgoing;     /* Outgoing: what found no room in the socket */
+    unsigned deferred;   /* questions that are answered later */
+    GHashTable *guests;  /* FsGuestState.name -> FsGuestState */
+    FsListing *listing;  /* NULL: none under way */
+    GHashTable *engines; /* of an earlier monitor: hashes of names, until the first list */
+    int inotify_fd;      /* -1: not followed */
+    GHashTable *watched; /* folder -> its watch's number */
+    GQueue unwatched;    /* char *: folders that get their watch in the background */
+    GSource *background;
+    GQueue works; /* children at work: FsWork */
+};
+
+/* reply.c */
+/* Takes the descriptors. */
+void monitor_tell(FsMonitor *monitor, const FsAnswer *answer, int *fds, size_t n_fds);
+void monitor_answer(FsMonitor *monitor, uint64_t id, int error);
+bool monitor_is_congested(const FsMonitor *monitor);
+void monitor_flush(FsMonitor *monitor);
+void monitor_drop_outgoing(FsMonitor *monitor);
+
+/* monitor.c: the mount ends, and with it the sockets that no engine has. Once. */
+void monitor_unmount(FsMonitor *monitor);
+
+/* questions.c: one question, with its descriptors (those that it does not take are closed) */
+void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS]);
+
+/* guests.c */
+FsGuestState *monitor_guest(FsMonitor *monitor, const char *name);
+FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name);
+/* Makes the guest's socket if there is none, and gives it to whom the store belongs now. 0, -EAGAIN
+ * (an engine of an earlier monitor has it), -EMFILE, or another -errno. */
+int monitor_listen(FsGuestState *guest, const FsPlace *place);
+void monitor_watch(FsGuestState *guest, bool watch);
+int monitor_accept(FsGuestState *guest);
+int monitor_take_listener(FsGuestState *guest, int fd);
+void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd);
+int monitor_kill(FsGuestState *guest);
+/*
+ * The engine is gone: its host socket, perhaps its session, and of a guest that is none any more
+ * all else. `ret_ending` says how it ended if that was not asked for (allocated, or NULL). 0, or
+ * -EBUSY: it lives.
+ */
+int monitor_clean(FsGuestState *guest, bool session, char **ret_ending);
+void monitor_free_guest(void *guest);
+/* At the end: those that no engine has. */
+void monitor_drop_sockets(FsMonitor *monitor);
+void monitor_raise_limit(unsigned n_guests);
+/* Engines of an earlier monitor: notes their hashes; tells of the one that this guest has. */
+void monitor_find_engines(FsMonitor *monitor);
+void monitor_tell_engine(FsMonitor *monitor, const char *guest);
+
+/* spawn.c */
+typedef struct {
+    const FsPlace *place;
+    const FsStoreFile *file;
+    const FsEngineWish *wish;
+    int listener_fd; /* -1: one that nobody knows */
+} FsSpawn;
+/* The engine's process, and its handle. 0 or -errno. */
+int monitor_spawn(FsGuestState *guest, const FsSpawn *spawn, pid_t *ret_pid, int *ret_pidfd);
+
+#define FS_PROGRAM_FDS 5
+/* A program to run as somebody, without capabilities, with these descriptors as 3 and up. */
+typedef struct {
+    const char *path;
+    char **argv;
+    uid_t uid;
+    gid_t gid;
+    int fds[FS_PROGRAM_FDS]; /* one that is -errno is the result */
+    size_t n_fds;
+} FsProgram;
+/* Closes the descriptors. 0 or -errno. */
+int monitor_execute(FsProgram *program, pid_t *ret_pid, int *ret_pidfd);
+
+/* work.c: both answer when done, and take the descriptors that they need */
+void monitor_make_store(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS]);
+void monitor_tell_holder(FsMonitor *monitor, const FsQuestion *question);
+void monitor_end_works(FsMonitor *monitor);
+
+/* list.c */
+void monitor_list(FsMonitor *monitor, uint64_t id);
+void monitor_free_listing(FsListing *listing);
+
+/* follow.c */
+int monitor_follow(FsMonitor *monitor); /* a descriptor to hand over, or -errno */
+/* Watches this folder in SOURCE and tells so, unless it is watched. */
+void monitor_watch_folder(FsMonitor *monitor, const char *folder);
+/* The folder was told of by inotify: it may be another one now. */
+void monitor_forget_folder(FsMonitor *monitor, const char *folder);
+/* ... in the background. */
+void monitor_watch_later(FsMonitor *monitor, const char *folder);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Where a guest's files are, and what they look like from outside.
+ *
+ * The folders are found with the monitor's own rights, as descriptors that can do nothing but name
+ * them (O_PATH, without links but root's); all that is done in them is done with the rights of
+ * their owners (rights.h).
+ */
+
+#include "local.h"
+#include "questions.h"
+
+typedef struct {
+    FsRule rule;
+    int base_fd;   /* of SOURCE or of the guest's own folder */
+    char *config;  /* config.json's name there; NULL: a store as SOURCE has none */
+    int folder_fd; /* of the store: the same folder, or the one that root's link leads to */
+    char *store;   /* its name there, be there a store or not */
+    bool linked;   /* root's link leads to it */
+} FsPlace;
+
+/* To be cleared. 0, -ENOENT (nothing makes this a guest), or another -errno. */
+int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place);
+/* Of a guest that nothing makes one any more: `file` (a name in SOURCE) did. */
+int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,
+                       FsPlace *ret_place);
+void fs_place_clear(FsPlace *place);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsPlace, fs_place_clear)
+
+void fs_identity_of(const struct stat *st, FsIdentity *ret_identity);
+/* What its files are now; `watched`: SOURCE is (FS_LOOK_WATCHED). */
+void fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
+                   FsLook *ret_look);
+/* Of a list: what one look at the file or folder itself tells. 0 or -errno. */
+int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest, FsLook *ret_look);
+
+/* The folder of the store's sidecars (O_PATH or readable), -errno (-ENOENT: none yet). */
+int fs_place_sidecars(const FsPlace *place);
+/* Made if need be; it is the store's owner's, or the folder's while there is no store. */
+int fs_place_make_sidecars(const FsPlace *place);
+/* The store's path as the kernel knows it: for people, and for /proc. */
+char *fs_place_real_path(const FsPlace *place);
+
+/* A store that was opened, once. */
+typedef struct {
+    int fd; /* -1: there is none */
+    struct stat st;
+    uid_t uid; /* who its engine must be */
+    gid_t gid;
+} FsStoreFile;
+
+/*
+ * Opens the store for its engine: for reading and writing, or for reading where that is all that
+ * its owner may do, or all that is asked for. `engine_uid` (uid_t)-1: the engine is the store's
+ * owner, who must be the folder's or have his store in a folder of root's; root himself only where
+ * the folder is his and nobody else may put anything there. 0, or -errno with `ret_why` for people
+ * (allocated).
+ */
+int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
+                        FsStoreFile *ret_file, char **ret_why);

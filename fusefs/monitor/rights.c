@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "rights.h"
+
+#include <glib.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Nobody's: root's group gives more than who owns the folder has. */
+#define NO_GROUP 65534
+#define NO_USER 65534
+
+static void set(uid_t uid, gid_t gid)
+{
+    /* What these return is what was before: only a second call tells whether it took hold. */
+    setfsgid(gid);
+    setfsuid(uid);
+    if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
+        g_error("can't take the rights of user %u, group %u", uid, gid);
+}
+
+FsRights fs_rights_take(uid_t uid, gid_t gid)
+{
+    const FsRights before = {(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+
+    if (geteuid() == 0)
+        set(uid, uid != 0 && gid == 0 ? NO_GROUP : gid);
+    return before;
+}
+
+FsRights fs_rights_take_of(int folder_fd)
+{
+    struct stat st;
+
+    if (fstat(folder_fd, &st) < 0)
+        return fs_rights_take(NO_USER, NO_GROUP);
+    return fs_rights_take(st.st_uid, st.st_gid);
+}
+
+void fs_rights_restore(FsRights *rights)
+{
+    if (geteuid() == 0)
+        set(rights->uid, rights->gid);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Opening a store for its engine: once, and everything that is decided about it is decided by that
+ * descriptor.
+ */
+
+#include "place.h"
+
+#include "fd.h"
+#include "rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static int refuse(char **ret_why, int result, const char *why)
+{
+    *ret_why = g_strdup(why);
+    return result;
+}
+
+/* Nobody but root puts a file there. */
+static bool is_roots_alone(const struct stat *folder)
+{
+    return folder->st_uid == 0 && !(folder->st_mode & 022);
+}
+
+static int check_owner(const struct stat *folder, const FsStoreFile *file, char **ret_why)
+{
+    if (file->uid == 0 && !is_roots_alone(folder))
+        return refuse(ret_why, -EPERM,
+                      "the store is root's, and others may write to its folder: an engine is root "
+                      "only where folder and store are root's alone (or say engine-user=)");
+    if (file->uid != folder->st_uid && folder->st_uid != 0)
+        return refuse(ret_why, -EPERM,
+                      "the store belongs to another user than its folder: nobody but root and the "
+                      "folder's owner may have stores there (or say engine-user=)");
+    return 0;
+}
+
+static int check_type(const FsPlace *place, const struct stat *st, char **ret_why)
+{
+    if (S_ISREG(st->st_mode))
+        return 0;
+    if (S_ISBLK(st->st_mode) && (place->linked || place->rule == FS_RULE_SOURCE))
+        return 0;
+    return refuse(ret_why, -EINVAL,
+                  S_ISLNK(st->st_mode) ? "the store is a link that root does not own"
+                                       : "the store is not a regular file");
+}
+
+/* For reading and writing, or else for reading, what `found` (O_PATH) is. */
+static int reopen(int found, bool read_only, uid_t uid, gid_t gid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", found);
+    fs_rights_scope rights = fs_rights_take(uid, gid);
+    const int flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    int fd = read_only ? -1 : open(path, O_RDWR | flags);
+
+    if (fd < 0 && (read_only || errno == EACCES || errno == EROFS || errno == EPERM))
+        fd = open(path, O_RDONLY | flags);
+    return fd < 0 ? -errno : fd;
+}
+
+int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
+                        FsStoreFile *ret_file, char **ret_why)
+{
+    FsStoreFile file = {.fd = -1};
+    struct stat folder;
+    uv_autofd int found = -1;
+    int result;
+
+    if (fstat(place->folder_fd, &folder) < 0)
+        return refuse(ret_why, -errno, g_strerror(errno));
+    {
+        fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+        found = openat(place->folder_fd, place->store, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    }
+    if (found < 0 && errno != ENOENT)
+        return refuse(ret_why, -errno, g_strerror(errno));
+    if (fstat(found < 0 ? place->folder_fd : found, &file.st) < 0)
+        return refuse(ret_why, -errno, g_strerror(errno));
+    file.uid = engine_uid == (uid_t)-1 ? file.st.st_uid : engine_uid;
+    file.gid = engine_uid == (uid_t)-1 ? file.st.st_gid : engine_gid;
+    if (geteuid() == 0 && engine_uid == (uid_t)-1) {
+        result = check_owner(&folder, &file, ret_why);
+        if (result < 0)
+            return result;
+    }
+    if (found >= 0) {
+        result = check_type(place, &file.st, ret_why);
+        if (result < 0)
+            return result;
+        file.fd = reopen(found, read_only, file.uid, file.gid);
+        if (file.fd < 0)
+            return refuse(ret_why, file.fd, g_strerror(-file.fd));
+    }
+    *ret_file = file;
+    return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "monitorfixture.h"
+
+#include "scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAIT_MS 5000
+
+void monitor_fixture_set_up(MonitorFixture *f)
+{
+    f->top = scratch_new();
+    f->source = g_build_filename(f->top, "source", NULL);
+    f->sockdir = g_build_filename(f->top, "sock", NULL);
+    g_chmod(f->top, 0755);
+    g_mkdir(f->source, 0755);
+    f->link = -1;
+    f->told = g_array_new(FALSE, FALSE, sizeof(FsAnswer));
+    for (int i = 0; i < FS_QUESTION_FDS; i++)
+        f->fds[i] = -1;
+}
+
+static G_GNUC_NORETURN void run_monitor(const MonitorFixture *f, const FsMonitorOptions *options,
+                                        int link)
+{
+    const FsOptions mount = {.sockdir = f->sockdir};
+    const FsMonitorHooks hooks = {0};
+    g_autoptr(GError) error = NULL;
+
+    g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of its front */
+    FsLocal *source = fs_local_open(f->source, &error);
+    g_assert_no_error(error);
+    FsSockdir *sockdir = fs_sockdir_open(source, &mount, &error);
+    g_assert_no_error(error);
+    g_autoptr(FsMonitor) monitor = fs_monitor_new(options, source, sockdir, link, &error);
+    g_assert_no_error(error);
+    fs_monitor_run(monitor, &hooks);
+    g_clear_pointer(&monitor, fs_monitor_free);
+    _exit(0);
+}
+
+void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options)
+{
+    int ends[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+    f->pid = fork();
+    if (f->pid == 0) {
+        close(ends[0]);
+        run_monitor(f, options, ends[1]);
+    }
+    close(ends[1]);
+    f->link = ends[0];
+}
+
+int monitor_fixture_stop(MonitorFixture *f)
+{
+    int status = -1;
+
+    if (f->link < 0)
+        return 0;
+    close(f->link);
+    f->link = -1;
+    g_assert_cmpint(waitpid(f->pid, &status, 0), ==, f->pid);
+    return status;
+}
+
+void monitor_fixture_tear_down(MonitorFixture *f)
+{
+    fs_packet_close(f->fds);
+    g_assert_cmpint(monitor_fixture_stop(f), ==, 0);
+    g_array_unref(f->told);
+    scratch_free(f->top);
+    g_free(f->source);
+    g_free(f->sockdir);
+}
+
+void monitor_fixture_put(const MonitorFixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    g_mkdir_with_parents(folder, 0755);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+bool monitor_fixture_has(const MonitorFixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* false: nothing within the time. */
+static bool receive(MonitorFixture *f, FsAnswer *ret_answer, int fds[FS_QUESTION_FDS])
+{
+    struct pollfd poll_fd = {f->link, POLLIN, 0};
+
+    if (poll(&poll_fd, 1, WAIT_MS) <= 0)
+        return false;
+    g_assert_cmpint(fs_packet_receive(f->link, ret_answer, sizeof(*ret_answer), fds), ==, 0);
+    g_assert_true(fs_answer_valid(ret_answer));
+    return true;
+}
+
+int monitor_fixture_send(MonitorFixture *f, FsQuestion question, const int *fds, size_t n_fds)
+{
+    fs_packet_close(f->fds);
+    question.id = ++f->last_id;
+    g_assert_cmpint(fs_packet_send(f->link, &question, sizeof(question), fds, n_fds), ==, 0);
+    for (;;) {
+        g_assert_true(receive(f, &f->answer, f->fds));
+        if (f->answer.kind == FS_TELL_ANSWER) {
+            g_assert_cmpuint(f->answer.id, ==, question.id);
+            return f->answer.error;
+        }
+        fs_packet_close(f->fds);
+        g_array_append_val(f->told, f->answer);
+    }
+}
+
+int monitor_fixture_ask(MonitorFixture *f, FsAsk kind, const char *guest)
+{
+    FsQuestion question = {.kind = kind};
+
+    g_strlcpy(question.guest, guest, sizeof(question.guest));
+    return monitor_fixture_send(f, question, NULL, 0);
+}
+
+bool monitor_fixture_wait(MonitorFixture *f, FsTell kind, FsAnswer *ret_told)
+{
+    int fds[FS_QUESTION_FDS];
+
+    for (;;) {
+        for (guint i = 0; i < f->told->len; i++) {
+            *ret_told = g_array_index(f->told, FsAnswer, i);
+            if (ret_told->kind == kind) {
+                g_array_remove_index(f->told, i);
+                return true;
+            }
+        }
+        if (!receive(f, ret_told, fds))
+            return false;
+        fs_packet_close(fds);
+        g_array_append_val(f->told, *ret_told);
+    }
+}
+
+int monitor_fixture_memfd(const char *text, bool sealed)
+{
+    int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    g_assert_cmpint(write(fd, text, strlen(text)), ==, strlen(text));
+    if (sealed)
+        g_assert_cmpint(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), ==, 0);
+    return fd;
+}
