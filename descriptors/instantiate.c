@@ -59,12 +59,26 @@ static bool is_below(int fd, const char *const *folders)
     return false;
 }
 
-/* A template that a guest's own config.json names: only from the folders that the administrator
- * gave. */
-static bool check_wished(int fd, const char *path, const char *const *folders, GError **error)
+/* The same by its text alone: nothing elsewhere is as much as touched for a path that somebody
+ * wrote into a guest's config.json. */
+static bool is_named_below(const char *path, const char *const *folders)
 {
-    if (g_path_is_absolute(path) && is_below(fd, folders))
-        return true;
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+
+    if (g_strv_contains((const char *const *)parts, ".."))
+        return false;
+    for (; *folders; folders++) {
+        const size_t length = strlen(*folders);
+
+        if (length > 0 && strncmp(path, *folders, length) == 0 &&
+            (path[length] == '/' || path[length - 1] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static bool refuse_wished(const char *path, GError **error)
+{
     g_set_error(
         error, G_FILE_ERROR, G_FILE_ERROR_PERM,
         "%s: not an absolute path below a folder that templates are taken from (templates=)", path);
@@ -95,8 +109,8 @@ static bool take_template(DescInstantiation *instantiation, int found, const cha
 {
     struct stat st;
 
-    if (folders && !check_wished(found, path, folders, error))
-        return false;
+    if (folders && !is_below(found, folders)) /* a link in the folder leads elsewhere */
+        return refuse_wished(path, error);
     if (fstat(found, &st) == 0 && !S_ISREG(st.st_mode)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: a template is a regular file",
                     path);
@@ -110,11 +124,12 @@ static bool take_template(DescInstantiation *instantiation, int found, const cha
 static bool open_template(DescInstantiation *instantiation, const char *path,
                           const char *const *folders, GError **error)
 {
-    uv_autofd int found = open(path, O_PATH | O_CLOEXEC);
+    uv_autofd int found = -1;
 
     instantiation->template_path = g_strdup(path);
-    if (found < 0 && folders) /* whether there is such a file elsewhere is not told */
-        return check_wished(found, path, folders, error);
+    if (folders && !is_named_below(path, folders))
+        return refuse_wished(path, error);
+    found = open(path, O_PATH | O_CLOEXEC);
     if (found < 0)
         return uv_file_error(error, errno, "%s: can't open the template", path);
     return take_template(instantiation, found, path, folders, error);

@@ -225,12 +225,20 @@ static void test_wished_template(World *world, gconstpointer data)
     g_autofree char *inside = g_strdup_printf("{\"template\":\"%s/VARS.fd\"}", world->fw);
     g_autofree char *dots = g_strdup_printf("{\"template\":\"%s/../guest/x.fd\"}", world->fw);
     g_autofree char *wrong = g_strdup_printf("{\"template\":\"%s/vars.json\"}", world->fw);
+    g_autofree char *link = g_build_filename(world->fw, "link.fd", NULL);
+    g_autofree char *linked = g_strdup_printf("{\"template\":\"%s\"}", link);
+    g_autofree char *beside = g_strdup_printf("{\"template\":\"%s-other/x.fd\"}", world->fw);
+    g_assert_cmpint(symlink("/etc/passwd", link), ==, 0);
+    g_autofree char *linked_message = make(world, linked, geteuid());
+    g_autofree char *beside_message = make(world, beside, geteuid());
     g_autofree char *outside_message = make(world, "{\"template\":\"/etc/passwd\"}", geteuid());
     g_autofree char *dots_message = make(world, dots, geteuid());
     g_autofree char *wrong_message = make(world, wrong, geteuid());
 
     g_assert_nonnull(strstr(outside_message, "templates="));
     g_assert_nonnull(strstr(dots_message, "templates="));
+    g_assert_nonnull(strstr(linked_message, "templates="));
+    g_assert_nonnull(strstr(beside_message, "templates="));
     g_assert_nonnull(strstr(wrong_message, "expected a flash image"));
     assert_nothing_left(world);
     g_assert_null(make(world, inside, geteuid()));
