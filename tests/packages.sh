@@ -111,7 +111,7 @@ progress()
         if [ -t 2 ]; then
             printf '\r\033[K   %.76s' "$line" >&2
         elif [ $((SECONDS - told)) -ge 20 ]; then
-            printf '   %s\n' "$line" >&2
+            printf '   %.76s\n' "${line##*$'\r'}" >&2
             told=$SECONDS
         fi
     done

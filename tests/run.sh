@@ -140,11 +140,11 @@ else
         meson test -C "$build" --no-rebuild --benchmark --verbose
         exit
     fi
-    run_suites "$build" --no-suite long
-    [ $mode != long ] || run_suites "$build" --suite long
+    run_suites "$build" --no-suite long --timeout-multiplier 3
+    [ $mode != long ] || run_suites "$build" --suite long --timeout-multiplier 3
 
     configure "$build-asan" -Dwerror=$werror -Db_sanitize=address,undefined -Db_lundef=false
-    run_suites "$build-asan" --no-suite long --no-suite qemu --no-suite source --timeout-multiplier 3
+    run_suites "$build-asan" --no-suite long --no-suite qemu --no-suite source --timeout-multiplier 6
 
     CC=clang configure "$build-fuzz" -Dwerror=$werror -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
     run_suites "$build-fuzz" --suite fuzz

@@ -16,8 +16,10 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
 import uvmount  # noqa: E402
+import uvpace  # noqa: E402
 import uvproto  # noqa: E402
 from uvmount import alive, variable, wait_until  # noqa: E402
+from uvpace import within  # noqa: E402
 
 LONG = bool(os.environ.get("UV_LONG"))
 
@@ -97,24 +99,21 @@ class Stopped(MountTest):
         self.assertEqual(mount.read("g0", "A")[1], b"0")
         pid = mount.engine_pid("g0")
         self.stopped(pid)
-        begun = time.monotonic()
-        self.assertEqual(mount.read("g0", "A")[1], b"0")
-        for i in range(300):
-            self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
-        self.assertLess(time.monotonic() - begun, 5)
+        with within(5):
+            self.assertEqual(mount.read("g0", "A")[1], b"0")
+            for i in range(300):
+                self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
         begun = time.monotonic()
         patient = threading.Timer(8, mount.write, ("g0", "P", b"p"))
         patient.start()
-        with self.assertRaises(OSError):
+        with within(15), self.assertRaises(OSError):
             mount.write("g0", "B", b"x")
         self.assertGreater(time.monotonic() - begun, 8)
-        self.assertLess(time.monotonic() - begun, 15)
         self.assertEqual(mount.read("g0", "A")[1], b"0")
-        begun = time.monotonic()
-        self.assertEqual(mount.status("g0")["engine"]["state"], "silent")
-        with self.assertRaises(OSError):
-            (mount.guest("g0") / "store.json").read_text()
-        self.assertLess(time.monotonic() - begun, 6, "it has no credit left")
+        with within(6, "it has no credit left"):
+            self.assertEqual(mount.status("g0")["engine"]["state"], "silent")
+            with self.assertRaises(OSError):
+                (mount.guest("g0") / "store.json").read_text()
         os.kill(pid, signal.SIGCONT)
         patient.join()
         mount.write("g0", "C", b"y")
@@ -145,10 +144,9 @@ class Stopped(MountTest):
         os.kill(mount.process.pid, signal.SIGSTOP)
         try:
             for i in range(40):
-                begun = time.monotonic()
-                self.assertEqual(guest.set("B", uvproto.TEST, data=b"%02d" % i * 15000),
-                                 uvproto.SUCCESS)
-                self.assertLess(time.monotonic() - begun, 1)
+                with within(1):
+                    self.assertEqual(guest.set("B", uvproto.TEST, data=b"%02d" % i * 15000),
+                                     uvproto.SUCCESS)
         finally:
             os.kill(mount.process.pid, signal.SIGCONT)
         self.assertEqual(mount.read("g", "B")[1], b"39" * 15000)
@@ -169,12 +167,11 @@ class Stopped(MountTest):
         self.assertEqual(len(pids), hung)
         for pid in pids:
             self.stopped(pid)
-        begun = time.monotonic()
-        self.assertEqual(len(os.listdir(mount.path / "guests")), count)
-        self.assertLess(time.monotonic() - begun, 1)
-        for i in list(range(hung, hung + 30)) + list(range(30)):
-            self.assertEqual(mount.read(f"g{i:05}", "A")[1], b"a")
-        self.assertLess(time.monotonic() - begun, 8)
+        with within(8):
+            with within(1):
+                self.assertEqual(len(os.listdir(mount.path / "guests")), count)
+            for i in list(range(hung, hung + 30)) + list(range(30)):
+                self.assertEqual(mount.read(f"g{i:05}", "A")[1], b"a")
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
@@ -189,10 +186,9 @@ class Stopped(MountTest):
         pids = mount.engines()
         for pid in pids:
             self.stopped(pid)
-        begun = time.monotonic()
-        for i in range(3, 12):
-            self.assertEqual(mount.read(f"g{i}", "A")[1], b"a")
-        self.assertLess(time.monotonic() - begun, 8)
+        with within(8):
+            for i in range(3, 12):
+                self.assertEqual(mount.read(f"g{i}", "A")[1], b"a")
         for i in range(3):
             self.assertEqual(mount.read(f"g{i}", "B")[1], b"b")
         for pid in pids:
@@ -441,6 +437,7 @@ class Hostile(MountTest):
             idle.append(sock)
         bad = uvproto.Guest(mount.socket("bad")).hello()
         message = uvproto.mm_variable(uvproto.F_SET, os.urandom(65000))
+        busy = uvpace.factor()
         end = time.monotonic() + 2
         frames = slowest = 0
         while time.monotonic() < end:
@@ -452,7 +449,7 @@ class Hostile(MountTest):
             self.assertEqual(good.get("A", uvproto.TEST)[2], b"a")
             slowest = max(slowest, time.monotonic() - begun)
         self.assertGreater(frames, 100)
-        self.assertLess(slowest, 0.5)
+        self.assertLess(slowest, 0.5 * max(busy, uvpace.factor()))
         if not uvengine.sanitized():
             self.assertLess(uvmount.memory_kib(mount.engine_pid("bad")), 64 * 1024)
         self.assertEqual(mount.read("bad", "A")[1], b"a")
