@@ -1,54 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* One certificate, and the little of DER that goes around GnuTLS. */
+/* One certificate. */
 
 #include <gnutls/abstract.h>
 
+#include "der.h"
 #include "pkcs7-private.h"
-
-bool pkcs7_der_element(const uint8_t *bytes, size_t size, uint8_t tag, size_t *ret_header,
-                       size_t *ret_total)
-{
-    size_t header = 2, length;
-
-    if (size < header || bytes[0] != tag)
-        return false;
-    length = bytes[1];
-    if (length >= 0x80) {
-        const size_t n = length & 0x7f;
-
-        if (n == 0 || n > 4 || size - header < n)
-            return false;
-        length = 0;
-        for (size_t i = 0; i < n; i++)
-            length = length << 8 | bytes[header + i];
-        header += n;
-    }
-    if (length > size - header)
-        return false;
-    *ret_header = header;
-    *ret_total = header + length;
-    return true;
-}
-
-bool pkcs7_der_next(gnutls_datum_t *cursor, uint8_t tag, gnutls_datum_t *ret_content)
-{
-    size_t header, total;
-
-    if (!pkcs7_der_element(cursor->data, cursor->size, tag, &header, &total))
-        return false;
-    const gnutls_datum_t content = {cursor->data + header, total - header};
-    cursor->data += total;
-    cursor->size -= total;
-    *ret_content = content;
-    return true;
-}
 
 void pkcs7_certificate_free(Certificate *certificate)
 {
-    gnutls_free(certificate->der.data);
-    gnutls_free(certificate->subject.data);
-    gnutls_free(certificate->issuer.data);
+    g_free(certificate->der.data);
     if (certificate->crt)
         gnutls_x509_crt_deinit(certificate->crt);
     g_free(certificate);
@@ -100,42 +61,53 @@ static bool has_known_key(gnutls_x509_crt_t crt)
     return known;
 }
 
+static gnutls_datum_t datum_of(const uint8_t *bytes, size_t size)
+{
+    return (gnutls_datum_t){(unsigned char *)bytes, size};
+}
+
+/* Fills in what stands in the certificate (RFC 5280, 4.1) up to its key. */
+static bool read_fields(Certificate *certificate)
+{
+    DerElement tbs, issuer, subject;
+    UvReader at, skipped, serial;
+
+    uv_reader_init(&at, certificate->der.data, certificate->der.size);
+    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next_whole(&at, DER_SEQUENCE, &tbs))
+        return false;
+    uv_reader_init(&at, tbs.bytes, tbs.size);
+    (void)der_next(&at, DER_SEQUENCE, &at);
+    (void)der_next(&at, DER_CONTEXT_0, &skipped); /* the version, if it is told */
+    if (!der_next(&at, DER_INTEGER, &serial) || !der_next(&at, DER_SEQUENCE, &skipped) ||
+        !der_next_whole(&at, DER_SEQUENCE, &issuer) || !der_next(&at, DER_SEQUENCE, &skipped) ||
+        !der_next_whole(&at, DER_SEQUENCE, &subject))
+        return false;
+    certificate->tbs = datum_of(tbs.bytes, tbs.size);
+    certificate->serial = datum_of(serial.at, serial.left);
+    certificate->issuer = datum_of(issuer.bytes, issuer.size);
+    certificate->subject = datum_of(subject.bytes, subject.size);
+    return true;
+}
+
 Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size)
 {
     g_autoptr(Certificate) certificate = g_new0(Certificate, 1);
-    size_t header, total;
+    DerElement der;
+    UvReader reader;
 
-    if (size > UV_MM_BUFFER_MAX || !pkcs7_der_element(bytes, size, DER_SEQUENCE, &header, &total))
+    uv_reader_init(&reader, bytes, size);
+    if (size > UV_MM_BUFFER_MAX || !der_next_whole(&reader, DER_SEQUENCE, &der))
         return NULL;
-    const gnutls_datum_t der = {(unsigned char *)bytes, total};
+    certificate->der = (gnutls_datum_t){g_memdup2(der.bytes, der.size), der.size};
     if (gnutls_x509_crt_init(&certificate->crt) < 0) {
         certificate->crt = NULL;
         return NULL;
     }
-    if (gnutls_x509_crt_import(certificate->crt, &der, GNUTLS_X509_FMT_DER) < 0 ||
-        gnutls_x509_crt_get_raw_dn(certificate->crt, &certificate->subject) < 0 ||
-        gnutls_x509_crt_get_raw_issuer_dn(certificate->crt, &certificate->issuer) < 0 ||
+    if (!read_fields(certificate) ||
+        gnutls_x509_crt_import(certificate->crt, &certificate->der, GNUTLS_X509_FMT_DER) < 0 ||
         !has_known_key(certificate->crt))
         return NULL;
-    certificate->der.data = gnutls_malloc(total);
-    if (!certificate->der.data)
-        return NULL;
-    memcpy(certificate->der.data, bytes, total);
-    certificate->der.size = total;
     return g_steal_pointer(&certificate);
-}
-
-bool pkcs7_tbs_certificate(const Certificate *certificate, gnutls_datum_t *ret_tbs)
-{
-    size_t header, total, tbs_header, tbs_total;
-
-    if (!pkcs7_der_element(certificate->der.data, certificate->der.size, DER_SEQUENCE, &header,
-                           &total) ||
-        !pkcs7_der_element(certificate->der.data + header, total - header, DER_SEQUENCE,
-                           &tbs_header, &tbs_total))
-        return false;
-    *ret_tbs = (gnutls_datum_t){certificate->der.data + header, tbs_total};
-    return true;
 }
 
 /* OpenSSL's check_ca(). */

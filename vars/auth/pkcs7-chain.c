@@ -13,19 +13,17 @@ static bool issued(UvPkcs7 *pkcs7, const Certificate *issuer, const Certificate 
 {
     char bytes[2048];
     size_t size = sizeof bytes;
-    gnutls_datum_t tbs;
 
     if (!pkcs7_datum_equal(&issuer->subject, &certificate->issuer) ||
         !pkcs7_may_issue(issuer, below))
         return false;
     const int algorithm = gnutls_x509_crt_get_signature_algorithm(certificate->crt);
-    if (algorithm <= 0 || !pkcs7_tbs_certificate(certificate, &tbs) ||
-        gnutls_x509_crt_get_signature(certificate->crt, bytes, &size) < 0 ||
+    if (algorithm <= 0 || gnutls_x509_crt_get_signature(certificate->crt, bytes, &size) < 0 ||
         pkcs7->operations++ >= UV_PKCS7_OPERATIONS_MAX)
         return false;
     const gnutls_datum_t signature = {(unsigned char *)bytes, size};
-    return gnutls_x509_crt_verify_data2(issuer->crt, algorithm, PKCS7_VERIFY_FLAGS, &tbs,
-                                        &signature) >= 0;
+    return gnutls_x509_crt_verify_data2(issuer->crt, algorithm, PKCS7_VERIFY_FLAGS,
+                                        &certificate->tbs, &signature) >= 0;
 }
 
 static bool chain(UvPkcs7 *pkcs7, const Certificate *certificate, const Certificate *anchor,

@@ -61,12 +61,11 @@ GBytes *uv_pkcs7_identity_edk2(UvPkcs7 *pkcs7)
 {
     /* edk2 takes signers from the end of its stack, and calls the one it gets last "top-level". */
     const Certificate *named = pkcs7_signer_at(pkcs7, pkcs7->signers->len - 1)->certificate;
-    gnutls_datum_t tbs;
+    const Signer *first = pkcs7_signer_at(pkcs7, 0);
 
-    if (!pkcs7_tbs_certificate(pkcs7_signer_at(pkcs7, 0)->certificate, &tbs) ||
-        !pkcs7_all_chain_to(pkcs7, pkcs7_signer_at(pkcs7, 0)->certificate))
+    if (!pkcs7_all_chain_to(pkcs7, first->certificate))
         return NULL;
-    return name_and_bytes_digest(named, pkcs7_signer_at(pkcs7, 0)->digest, &tbs);
+    return name_and_bytes_digest(named, first->digest, &first->certificate->tbs);
 }
 
 static GBytes *legacy_identity(const UvPkcs7 *pkcs7)

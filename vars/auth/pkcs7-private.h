@@ -17,9 +17,9 @@
 
 typedef struct {
     gnutls_x509_crt_t crt;
-    gnutls_datum_t der; /* owned by GnuTLS's allocator */
-    gnutls_datum_t subject, issuer;
-    bool tried; /* on the path that is being built */
+    gnutls_datum_t der;                          /* owned */
+    gnutls_datum_t tbs, serial, issuer, subject; /* inside it; names and tbs with their headers */
+    bool tried;                                  /* on the path that is being built */
 } Certificate;
 
 typedef struct {
@@ -46,24 +46,9 @@ static inline const Signer *pkcs7_signer_at(const UvPkcs7 *pkcs7, guint i)
 
 /* ---- pkcs7-certificate.c ---- */
 
-#define DER_SEQUENCE 0x30
-#define DER_SET 0x31
-#define DER_INTEGER 0x02
-#define DER_OID 0x06
-#define DER_CONTEXT_0 0xa0
-
-/* DER: a definite-length element at the start of `bytes`; its header's and its whole size. */
-bool pkcs7_der_element(const uint8_t *bytes, size_t size, uint8_t tag, size_t *ret_header,
-                       size_t *ret_total);
-/* Takes the next element off the front of `cursor`; false if it is another one. `ret_content` may
- * be the cursor: then it goes inside. */
-bool pkcs7_der_next(gnutls_datum_t *cursor, uint8_t tag, gnutls_datum_t *ret_content);
-
 /* NULL if GnuTLS can't read it, or its key; bytes after it are ignored. */
 Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size);
 void pkcs7_certificate_free(Certificate *certificate);
-/* The TBSCertificate inside, borrowed. */
-bool pkcs7_tbs_certificate(const Certificate *certificate, gnutls_datum_t *ret_tbs);
 /* `below`: how many certificates stand between this one and the signer's. */
 bool pkcs7_may_issue(const Certificate *certificate, unsigned below);
 

@@ -5,6 +5,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 
+#include "der.h"
 #include "pkcs7-private.h"
 
 static void der_header(GByteArray *out, uint8_t tag, size_t length)
@@ -18,17 +19,21 @@ static void der_header(GByteArray *out, uint8_t tag, size_t length)
 static GByteArray *content_info(const uint8_t *bytes, size_t size)
 {
     static const uint8_t oid[] = {DER_OID, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02};
-    size_t header, total;
+    DerElement message;
+    UvReader reader;
 
-    if (!pkcs7_der_element(bytes, size, DER_SEQUENCE, &header, &total))
+    uv_reader_init(&reader, bytes, size);
+    if (!der_next_whole(&reader, DER_SEQUENCE, &message))
         return NULL;
-    g_autoptr(GByteArray) wrapped = g_byte_array_sized_new(total + 32);
-    if (total > header && bytes[header] != DER_OID) {
-        der_header(wrapped, DER_SEQUENCE, sizeof oid + 6 + total);
+    g_autoptr(GByteArray) wrapped = g_byte_array_sized_new(message.size + 32);
+    uv_reader_init(&reader, message.bytes, message.size);
+    (void)der_next(&reader, DER_SEQUENCE, &reader);
+    if (uv_read_u8(&reader) != DER_OID) {
+        der_header(wrapped, DER_SEQUENCE, sizeof oid + 6 + message.size);
         g_byte_array_append(wrapped, oid, sizeof oid);
-        der_header(wrapped, DER_CONTEXT_0, total);
+        der_header(wrapped, DER_CONTEXT_0, message.size);
     }
-    g_byte_array_append(wrapped, bytes, total);
+    g_byte_array_append(wrapped, message.bytes, message.size);
     return g_steal_pointer(&wrapped);
 }
 
@@ -55,12 +60,9 @@ static const Certificate *find_certificate(const UvPkcs7 *pkcs7, const gnutls_da
 {
     for (guint i = 0; i < pkcs7->certificates->len; i++) {
         const Certificate *certificate = g_ptr_array_index(pkcs7->certificates, i);
-        uint8_t bytes[128];
-        size_t size = sizeof bytes;
 
         if (pkcs7_datum_equal(&certificate->issuer, issuer) &&
-            gnutls_x509_crt_get_serial(certificate->crt, bytes, &size) == 0 &&
-            pkcs7_datum_equal(&(gnutls_datum_t){bytes, size}, serial))
+            pkcs7_datum_equal(&certificate->serial, serial))
             return certificate;
     }
     return NULL;
@@ -73,16 +75,16 @@ static bool digest_is_strong(gnutls_digest_algorithm_t digest)
 }
 
 /* 2.16.840.1.101.3.4.2.{1,2,3} */
-static gnutls_digest_algorithm_t strong_digest_of_oid(const gnutls_datum_t *oid)
+static gnutls_digest_algorithm_t strong_digest_of_oid(const UvReader *oid)
 {
     static const uint8_t nist_hashes[] = {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02};
     static const gnutls_digest_algorithm_t digests[] = {GNUTLS_DIG_SHA256, GNUTLS_DIG_SHA384,
                                                         GNUTLS_DIG_SHA512};
 
-    if (oid->size != sizeof nist_hashes + 1 ||
-        memcmp(oid->data, nist_hashes, sizeof nist_hashes) != 0)
+    if (oid->left != sizeof nist_hashes + 1 ||
+        memcmp(oid->at, nist_hashes, sizeof nist_hashes) != 0)
         return GNUTLS_DIG_UNKNOWN;
-    const uint8_t which = oid->data[sizeof nist_hashes];
+    const uint8_t which = oid->at[sizeof nist_hashes];
     return which >= 1 && which <= G_N_ELEMENTS(digests) ? digests[which - 1] : GNUTLS_DIG_UNKNOWN;
 }
 
@@ -90,16 +92,16 @@ static gnutls_digest_algorithm_t strong_digest_of_oid(const gnutls_datum_t *oid)
  * signer's is among them. GnuTLS does not read them. */
 static bool check_named_digests(const UvPkcs7 *pkcs7, const GByteArray *der)
 {
-    gnutls_datum_t at = {der->data, der->len}, skipped, set, algorithm, oid;
+    UvReader at, skipped, set, algorithm, oid;
     unsigned named = 0, count = 0;
 
-    if (!pkcs7_der_next(&at, DER_SEQUENCE, &at) || !pkcs7_der_next(&at, DER_OID, &skipped) ||
-        !pkcs7_der_next(&at, DER_CONTEXT_0, &at) || !pkcs7_der_next(&at, DER_SEQUENCE, &at) ||
-        !pkcs7_der_next(&at, DER_INTEGER, &skipped) || !pkcs7_der_next(&at, DER_SET, &set))
+    uv_reader_init(&at, der->data, der->len);
+    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next(&at, DER_OID, &skipped) ||
+        !der_next(&at, DER_CONTEXT_0, &at) || !der_next(&at, DER_SEQUENCE, &at) ||
+        !der_next(&at, DER_INTEGER, &skipped) || !der_next(&at, DER_SET, &set))
         return false;
-    for (; set.size > 0; count++) {
-        if (!pkcs7_der_next(&set, DER_SEQUENCE, &algorithm) ||
-            !pkcs7_der_next(&algorithm, DER_OID, &oid))
+    for (; set.left > 0; count++) {
+        if (!der_next(&set, DER_SEQUENCE, &algorithm) || !der_next(&algorithm, DER_OID, &oid))
             return false;
         const gnutls_digest_algorithm_t digest = strong_digest_of_oid(&oid);
         if (digest == GNUTLS_DIG_UNKNOWN && count == 0)

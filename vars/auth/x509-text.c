@@ -6,7 +6,8 @@
 #include <gnutls/x509.h>
 #include <string.h>
 
-#include "pkcs7-private.h"
+#include "der.h"
+#include "pkcs7.h"
 
 #define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
 #define PEM_END "-----END CERTIFICATE-----"
@@ -81,9 +82,11 @@ GPtrArray *uv_x509_from_bytes(const uint8_t *bytes, size_t size)
     g_autoptr(GPtrArray) certificates =
         g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     const char *at = (const char *)bytes, *end = at + size;
-    size_t header, total;
+    DerElement whole;
+    UvReader reader;
 
-    if (pkcs7_der_element(bytes, size, DER_SEQUENCE, &header, &total) && total == size)
+    uv_reader_init(&reader, bytes, size);
+    if (der_next_whole(&reader, DER_SEQUENCE, &whole) && uv_reader_done(&reader))
         return add_certificate(certificates, bytes, size) ? g_steal_pointer(&certificates) : NULL;
     while (at && (at = g_strstr_len(at, end - at, PEM_BEGIN))) {
         const char *stop = g_strstr_len(at, end - at, PEM_END);
