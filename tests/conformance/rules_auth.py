@@ -5,6 +5,7 @@ import errno
 
 from rules import call, write
 from uvproto import *  # noqa: F401,F403
+import uvodd
 from world import DB, KEK, PK, STRANGER, uvsign
 
 AUTH = NV_BS_RT_AT
@@ -194,6 +195,34 @@ self_signed("2.6.7", "an expired certificate", uvsign.Key("expired").expire())
 self_signed("2.6.8", "RSA of 1024 bits", uvsign.Key("weak", 1024))
 self_signed("2.6.8", "a certificate signed with SHA-1", uvsign.Key("sha1", 2048, md="sha1"))
 self_signed("2.6.8", "a certificate signed with MD5", uvsign.Key("md5", 2048, md="md5"))
+
+
+# 2.6.9: certificates that firmware takes and GnuTLS does not read
+def odd_certificate(text, how):
+    @call("2.6.9", text, doors="gh")
+    def _(w):
+        odd = uvodd.OddKey("odd", **how)
+        assert w.set_signed(odd, "PK", GLOBAL, uvsign.x509(odd)) == SUCCESS
+        modes(0, 1, 1)(w)
+        keks = uvsign.x509(STRANGER) + uvsign.siglist(uvsign.X509, [odd.der]) + uvsign.x509(KEK)
+        assert w.set_signed(odd, "KEK", GLOBAL, keks) == SUCCESS
+        assert w.set_signed(KEK, "PK", GLOBAL, uvsign.x509(PK), second=2) == SECURITY_VIOLATION
+        assert w.set_signed(odd, "PK", GLOBAL, uvsign.x509(PK), second=2) == SUCCESS
+        for second, key in enumerate((odd, KEK, STRANGER), 1):
+            status = w.set_signed(key, "db", IMAGE_SECURITY, HASHES, second=second)
+            assert status == SUCCESS, (second, status_name(status))
+        other = uvodd.OddKey("odd", 1, **how)
+        assert w.set_signed(other, "db", IMAGE_SECURITY, HASHES, second=9) == SECURITY_VIOLATION
+        changed = bytearray(w.sign(odd, "db", IMAGE_SECURITY, HASHES, second=9))
+        changed[-1] ^= 1
+        assert w.write("db", IMAGE_SECURITY, AUTH, bytes(changed)) == errno.EACCES
+        assert w.set_signed(odd, "P", TEST, b"one") == SUCCESS
+        assert w.set_signed(other, "P", TEST, b"two", second=2) == SECURITY_VIOLATION
+        assert w.set_signed(odd, "P", TEST, b"two", second=2) == SUCCESS
+
+
+for text, how in uvodd.ODDITIES.items():
+    odd_certificate(text, how)
 
 
 # 2.7 private authenticated variables

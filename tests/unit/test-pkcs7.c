@@ -267,6 +267,47 @@ static void test_x509(void)
     g_assert_false(uv_x509_parses((const uint8_t *)"garbage", 7));
 }
 
+/* A certificate whose first time GnuTLS can't read; free it. NULL: it has none of that kind. */
+static uint8_t *with_odd_time(const Signer *signer, gsize *ret_size)
+{
+    const uint8_t *der = g_bytes_get_data(signer->der, ret_size);
+    uint8_t *odd = g_memdup2(der, *ret_size);
+
+    for (gsize i = 0; i + 15 <= *ret_size; i++) {
+        if (odd[i] == 0x17 && odd[i + 1] == 13 && odd[i + 14] == 'Z') {
+            odd[i + 14] = '+';
+            return odd;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* What GnuTLS does not read as a whole is taken for its key, if it has a certificate's form. */
+static void test_odd_x509(void)
+{
+    gsize size;
+    g_autofree uint8_t *odd = with_odd_time(root, &size);
+    const gnutls_datum_t datum = {odd, size};
+    g_autoptr(UvPkcs7) pkcs7 = sign(middle, GNUTLS_DIG_SHA256, CERTIFICATES(middle));
+    gnutls_x509_crt_t crt;
+
+    g_assert_cmpint(gnutls_x509_crt_init(&crt), ==, 0);
+    g_assert_cmpint(gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER), <, 0);
+    gnutls_x509_crt_deinit(crt);
+    g_assert_true(uv_x509_parses(odd, size));
+    g_assert_false(uv_x509_parses(odd, size - 1));
+    /* No chain goes through it, and it is not the one that it was made of. */
+    g_assert_true(chains_to(pkcs7, root));
+    g_assert_false(uv_pkcs7_chains_to(pkcs7, odd, size));
+    /* A byte in the key's algorithm: nobody knows such a key. */
+    for (gsize i = 0; i + 9 < size; i++) {
+        static const uint8_t rsa[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01};
+        if (memcmp(odd + i, rsa, sizeof rsa) == 0)
+            odd[i + 8] = 0x70;
+    }
+    g_assert_false(uv_x509_parses(odd, size));
+}
+
 /* A signature must not cost seconds: OpenSSL's bound on exponents. */
 static void test_long_exponent(void)
 {
@@ -380,6 +421,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pkcs7/identity-not-borrowed", test_identity_not_borrowed);
     g_test_add_func("/pkcs7/identity-of-edk2", test_identity_of_edk2);
     g_test_add_func("/pkcs7/x509", test_x509);
+    g_test_add_func("/pkcs7/odd-x509", test_odd_x509);
     g_test_add_func("/pkcs7/long-exponent", test_long_exponent);
     g_test_add_func("/pkcs7/costly-keys", test_costly_keys);
     const int result = g_test_run();

@@ -11,6 +11,8 @@
 #define DER_INTEGER 0x02
 #define DER_BIT_STRING 0x03
 #define DER_OID 0x06
+#define DER_UTC_TIME 0x17
+#define DER_GENERALIZED_TIME 0x18
 #define DER_SEQUENCE 0x30
 #define DER_SET 0x31
 #define DER_CONTEXT_0 0xa0

@@ -66,27 +66,70 @@ static gnutls_datum_t datum_of(const uint8_t *bytes, size_t size)
     return (gnutls_datum_t){(unsigned char *)bytes, size};
 }
 
+/* Two times, of either kind: firmware does not look at what they say. */
+static bool is_validity(UvReader *times)
+{
+    UvReader skipped;
+
+    for (int i = 0; i < 2; i++) {
+        if (!der_next(times, DER_UTC_TIME, &skipped) &&
+            !der_next(times, DER_GENERALIZED_TIME, &skipped))
+            return false;
+    }
+    return uv_reader_done(times);
+}
+
 /* Fills in what stands in the certificate (RFC 5280, 4.1) up to its key. */
 static bool read_fields(Certificate *certificate)
 {
-    DerElement tbs, issuer, subject;
-    UvReader at, skipped, serial;
+    DerElement tbs, issuer, subject, key;
+    UvReader at, skipped, serial, validity;
 
     uv_reader_init(&at, certificate->der.data, certificate->der.size);
-    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next_whole(&at, DER_SEQUENCE, &tbs))
+    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next_whole(&at, DER_SEQUENCE, &tbs) ||
+        !der_next(&at, DER_SEQUENCE, &skipped) || !der_next(&at, DER_BIT_STRING, &skipped) ||
+        !uv_reader_done(&at))
         return false;
     uv_reader_init(&at, tbs.bytes, tbs.size);
     (void)der_next(&at, DER_SEQUENCE, &at);
     (void)der_next(&at, DER_CONTEXT_0, &skipped); /* the version, if it is told */
     if (!der_next(&at, DER_INTEGER, &serial) || !der_next(&at, DER_SEQUENCE, &skipped) ||
-        !der_next_whole(&at, DER_SEQUENCE, &issuer) || !der_next(&at, DER_SEQUENCE, &skipped) ||
-        !der_next_whole(&at, DER_SEQUENCE, &subject))
+        !der_next_whole(&at, DER_SEQUENCE, &issuer) || !der_next(&at, DER_SEQUENCE, &validity) ||
+        !is_validity(&validity) || !der_next_whole(&at, DER_SEQUENCE, &subject) ||
+        !der_next_whole(&at, DER_SEQUENCE, &key))
         return false;
     certificate->tbs = datum_of(tbs.bytes, tbs.size);
     certificate->serial = datum_of(serial.at, serial.left);
     certificate->issuer = datum_of(issuer.bytes, issuer.size);
     certificate->subject = datum_of(subject.bytes, subject.size);
+    certificate->key = datum_of(key.bytes, key.size);
     return true;
+}
+
+/* The certificate as GnuTLS reads it. */
+static bool import_whole(Certificate *certificate)
+{
+    if (gnutls_x509_crt_init(&certificate->crt) < 0) {
+        certificate->crt = NULL;
+        return false;
+    }
+    return gnutls_x509_crt_import(certificate->crt, &certificate->der, GNUTLS_X509_FMT_DER) >= 0;
+}
+
+/* One that holds the key of what GnuTLS does not read as a whole. */
+static bool import_key(Certificate *certificate)
+{
+    gnutls_pubkey_t key;
+
+    g_clear_pointer(&certificate->crt, gnutls_x509_crt_deinit);
+    certificate->odd = true;
+    if (gnutls_pubkey_init(&key) < 0)
+        return false;
+    bool imported = gnutls_pubkey_import(key, &certificate->key, GNUTLS_X509_FMT_DER) >= 0 &&
+                    gnutls_x509_crt_init(&certificate->crt) >= 0;
+    imported = imported && gnutls_x509_crt_set_pubkey(certificate->crt, key) >= 0;
+    gnutls_pubkey_deinit(key);
+    return imported;
 }
 
 Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size)
@@ -99,12 +142,7 @@ Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size)
     if (size > UV_MM_BUFFER_MAX || !der_next_whole(&reader, DER_SEQUENCE, &der))
         return NULL;
     certificate->der = (gnutls_datum_t){g_memdup2(der.bytes, der.size), der.size};
-    if (gnutls_x509_crt_init(&certificate->crt) < 0) {
-        certificate->crt = NULL;
-        return NULL;
-    }
-    if (!read_fields(certificate) ||
-        gnutls_x509_crt_import(certificate->crt, &certificate->der, GNUTLS_X509_FMT_DER) < 0 ||
+    if (!read_fields(certificate) || (!import_whole(certificate) && !import_key(certificate)) ||
         !has_known_key(certificate->crt))
         return NULL;
     return g_steal_pointer(&certificate);

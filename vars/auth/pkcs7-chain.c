@@ -14,7 +14,8 @@ static bool issued(UvPkcs7 *pkcs7, const Certificate *issuer, const Certificate 
     char bytes[2048];
     size_t size = sizeof bytes;
 
-    if (!pkcs7_datum_equal(&issuer->subject, &certificate->issuer) ||
+    if (issuer->odd || certificate->odd ||
+        !pkcs7_datum_equal(&issuer->subject, &certificate->issuer) ||
         !pkcs7_may_issue(issuer, below))
         return false;
     const int algorithm = gnutls_x509_crt_get_signature_algorithm(certificate->crt);

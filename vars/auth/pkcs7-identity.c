@@ -13,8 +13,8 @@ static char *common_name(const Certificate *certificate)
     char name[1024];
     size_t size = sizeof name;
 
-    if (gnutls_x509_crt_get_dn_by_oid(certificate->crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
-                                      &size) < 0)
+    if (gnutls_x509_rdn_get_by_oid(&certificate->subject, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
+                                   &size) < 0)
         return NULL;
     return g_strndup(name, size);
 }

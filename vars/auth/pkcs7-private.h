@@ -15,11 +15,18 @@
     (GNUTLS_VERIFY_ALLOW_BROKEN | GNUTLS_VERIFY_DISABLE_TIME_CHECKS |                              \
      GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS)
 
+/*
+ * GnuTLS refuses certificates that edk2 and OpenSSL take: an extension twice, times spelled in
+ * other ways, extensions in version 1. Of such an odd one `crt` holds the key alone: it signs and
+ * is an anchor as itself, and no chain goes through it.
+ */
 typedef struct {
     gnutls_x509_crt_t crt;
-    gnutls_datum_t der;                          /* owned */
-    gnutls_datum_t tbs, serial, issuer, subject; /* inside it; names and tbs with their headers */
-    bool tried;                                  /* on the path that is being built */
+    bool odd;
+    gnutls_datum_t der; /* owned */
+    gnutls_datum_t tbs, serial, issuer, subject,
+        key;    /* inside it; all but the serial with headers */
+    bool tried; /* on the path that is being built */
 } Certificate;
 
 typedef struct {
@@ -46,7 +53,7 @@ static inline const Signer *pkcs7_signer_at(const UvPkcs7 *pkcs7, guint i)
 
 /* ---- pkcs7-certificate.c ---- */
 
-/* NULL if GnuTLS can't read it, or its key; bytes after it are ignored. */
+/* NULL if it has not the form of one, or GnuTLS can't read its key; bytes after it are ignored. */
 Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size);
 void pkcs7_certificate_free(Certificate *certificate);
 /* `below`: how many certificates stand between this one and the signer's. */
