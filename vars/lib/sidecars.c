@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +18,8 @@
 
 const char *const uv_sidecar_names[] = {
     "before-load", "export", "export.tmp", UV_SIDECAR_JOURNAL, "lock", "meta",
-    "meta.tmp",    "new",    "pin",        "pin.tmp",          "tmp",  NULL,
+    "meta.tmp",    "new",    "next-boot",  "next-boot.tmp",    "pin",  "pin.tmp",
+    "tmp",         NULL,
 };
 
 char *uv_sidecar_name(const char *store, const char *what)

@@ -32,12 +32,15 @@ static const char *const role_names[] = {
     [UV_FILE_LOCK] = "lock",
     [UV_FILE_META] = "meta",
     [UV_FILE_META_TEMP] = "meta.tmp",
+    [UV_FILE_NEXT_BOOT] = "next-boot",
+    [UV_FILE_NEXT_BOOT_TEMP] = "next-boot.tmp",
     [UV_FILE_BEFORE_LOAD] = "before-load",
 };
 
 static bool is_temporary(UvFileRole role)
 {
-    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_BEFORE_LOAD;
+    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_NEXT_BOOT_TEMP ||
+           role == UV_FILE_BEFORE_LOAD;
 }
 
 bool uv_file_may_open(UvFileRole role, int flags)
@@ -53,13 +56,14 @@ bool uv_file_may_rename(UvFileRole from, UvFileRole to)
 {
     return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
            (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
+           (from == UV_FILE_NEXT_BOOT_TEMP && to == UV_FILE_NEXT_BOOT) ||
            (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);
 }
 
 bool uv_file_may_unlink(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
-           role == UV_FILE_JOURNAL;
+           role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL;
 }
 
 /* The owner that sidecars get: the store's, or the folder's while there is no store. */

@@ -3,14 +3,11 @@
 #include "times.h"
 
 #include "bytes.h"
+#include "checked-file.h"
 #include "digest.h"
-#include "fd.h"
-#include "replace-store.h"
 #include "uv-limits.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Of SHA-256: enough to tell contents apart. */
 #define TAG_BYTES 16
@@ -37,32 +34,10 @@ static void variable_digest(const UvVariable *variable, uint8_t ret_digest[TAG_B
     memcpy(ret_digest, digest.bytes, TAG_BYTES);
 }
 
-static GBytes *read_checked(UvFolder *folder)
-{
-    g_autoptr(GBytes) bytes = NULL;
-    UvDigest digest;
-    const uint8_t *data;
-    size_t size;
-    uv_autofd int fd = uv_folder_open(folder, UV_FILE_META, O_RDONLY, NULL);
-
-    if (fd < 0)
-        return NULL;
-    bytes = uv_read_file(fd, uv_folder_path(folder, UV_FILE_META), META_MAX, NULL);
-    if (!bytes)
-        return NULL;
-    data = g_bytes_get_data(bytes, &size);
-    if (size < sizeof magic + TAG_BYTES || memcmp(data, magic, sizeof magic) != 0)
-        return NULL;
-    uv_digest_of(data, size - TAG_BYTES, &digest);
-    if (memcmp(data + size - TAG_BYTES, digest.bytes, TAG_BYTES) != 0)
-        return NULL;
-    return g_bytes_new_from_bytes(bytes, sizeof magic, size - sizeof magic - TAG_BYTES);
-}
-
 /* From digest (16 bytes, base64 for want of a binary key) to time. */
 static GHashTable *read_times(UvFolder *folder)
 {
-    g_autoptr(GBytes) bytes = read_checked(folder);
+    g_autoptr(GBytes) bytes = uv_checked_file_read(folder, UV_FILE_META, magic, META_MAX);
     GHashTable *times = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     UvReader reader;
 
@@ -113,10 +88,8 @@ void uv_meta_load(UvFolder *folder, GPtrArray *variables, int64_t default_ns)
 static GBytes *format(const UvVarset *set)
 {
     g_auto(UvWriter) out = {0};
-    UvDigest check;
 
     uv_writer_init(&out, META_MAX);
-    uv_write_bytes(&out, magic, sizeof magic);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         uint8_t digest[TAG_BYTES];
 
@@ -126,25 +99,13 @@ static GBytes *format(const UvVarset *set)
         uv_write_bytes(&out, digest, sizeof digest);
         uv_write_u64(&out, v->mtime_ns);
     }
-    uv_digest_of(out.bytes, out.size, &check);
-    uv_write_bytes(&out, check.bytes, TAG_BYTES);
     return uv_writer_steal(&out);
 }
 
 bool uv_meta_save(UvFolder *folder, const UvVarset *set, GError **error)
 {
     g_autoptr(GBytes) bytes = format(set);
-    const char *name = uv_folder_path(folder, UV_FILE_META_TEMP);
-    bool written;
-    uv_autofd int fd =
-        bytes ? uv_folder_open(folder, UV_FILE_META_TEMP, O_WRONLY | O_CREAT, error) : -1;
 
-    if (fd < 0)
-        return !bytes;
-    written = uv_write_file_at(fd, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0,
-                               error);
-    if (written && uv_folder_rename(folder, UV_FILE_META_TEMP, UV_FILE_META, error))
-        return true;
-    uv_folder_unlink(folder, UV_FILE_META_TEMP, NULL);
-    return false;
+    return !bytes || uv_checked_file_write(folder, UV_FILE_META, UV_FILE_META_TEMP, magic, bytes,
+                                           false, error);
 }
