@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "next-boot.h"
 #include "server-internal.h"
 #include "uv-limits.h"
 
@@ -40,6 +41,7 @@ void uv_session_persist(UvServer *server)
 void uv_session_cold_start(UvServer *server)
 {
     uv_server_refresh_at_boot(server);
+    uv_next_boot_apply(server);
     const EfiStatus status = uv_service_cold_start(server->service);
 
     if (status != EFI_SUCCESS)

@@ -20,7 +20,7 @@ struct UvViewList {
     uint32_t count;
 };
 
-static const UvView *const views[] = {&uv_view_boot, &uv_view_secure_boot};
+static const UvView *const views[] = {&uv_view_boot, &uv_view_secure_boot, &uv_view_next_boot};
 
 void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size)
 {

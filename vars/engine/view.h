@@ -48,6 +48,7 @@ typedef struct {
 
 extern const UvView uv_view_boot;
 extern const UvView uv_view_secure_boot;
+extern const UvView uv_view_next_boot;
 
 /* For the views: sets what is said, with the errno (0: the status's own). */
 void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "next-boot.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "bytes.h"
+#include "checked-file.h"
+#include "server-internal.h"
+
+static const uint8_t magic[UV_CHECKED_MAGIC_BYTES] = "uvnext\0\1";
+
+#define FILE_BYTES_MAX (2 * UV_NEXT_BOOT_BYTES_MAX)
+#define VARS "vars/"
+#define SECURE_BOOT "secure-boot/"
+
+static void item_free(void *data)
+{
+    UvNextBootItem *item = data;
+
+    g_free(item->path);
+    g_bytes_unref(item->content);
+    g_free(item);
+}
+
+static UvNextBoot *next_boot_new(void)
+{
+    UvNextBoot *next = g_new0(UvNextBoot, 1);
+
+    next->items = g_ptr_array_new_with_free_func(item_free);
+    next->results = g_string_new(NULL);
+    return next;
+}
+
+void uv_next_boot_free(UvNextBoot *next)
+{
+    g_ptr_array_unref(next->items);
+    g_string_free(next->results, TRUE);
+    g_free(next);
+}
+
+void uv_next_boot_add(UvNextBoot *next, const char *path, GBytes *content)
+{
+    UvNextBootItem *item = g_new0(UvNextBootItem, 1);
+
+    item->path = g_strdup(path);
+    item->content = g_bytes_ref(content);
+    g_ptr_array_add(next->items, item);
+}
+
+static void read_item(UvReader *reader, UvNextBoot *next)
+{
+    const size_t path_bytes = uv_read_u16(reader);
+    const uint8_t *path = uv_read_bytes(reader, path_bytes);
+    const size_t size = uv_read_u32(reader);
+    const uint8_t *content = uv_read_bytes(reader, size);
+
+    if (!content)
+        return;
+    g_autofree char *text = g_strndup((const char *)path, path_bytes);
+    g_autoptr(GBytes) bytes = g_bytes_new(content, size);
+    uv_next_boot_add(next, text, bytes);
+}
+
+UvNextBoot *uv_next_boot_load(UvServer *server)
+{
+    UvNextBoot *next = next_boot_new();
+    g_autoptr(GBytes) body =
+        uv_checked_file_read(server->store->folder, UV_FILE_NEXT_BOOT, magic, FILE_BYTES_MAX);
+    UvReader reader;
+    gsize size;
+
+    if (!body)
+        return next;
+    const void *bytes = g_bytes_get_data(body, &size);
+    uv_reader_init(&reader, bytes, size);
+    const size_t results_bytes = uv_read_u32(&reader);
+    const uint8_t *results = uv_read_bytes(&reader, results_bytes);
+    if (results)
+        g_string_append_len(next->results, (const char *)results, (gssize)results_bytes);
+    while (reader.left > 0 && !reader.failed)
+        read_item(&reader, next);
+    return next;
+}
+
+bool uv_next_boot_save(UvServer *server, const UvNextBoot *next, GError **error)
+{
+    g_auto(UvWriter) writer = {0};
+
+    uv_writer_init(&writer, FILE_BYTES_MAX);
+    uv_write_u32(&writer, (uint32_t)next->results->len);
+    uv_write_bytes(&writer, next->results->str, next->results->len);
+    for (guint i = 0; i < next->items->len; i++) {
+        const UvNextBootItem *item = next->items->pdata[i];
+        gsize size;
+        const void *content = g_bytes_get_data(item->content, &size);
+
+        uv_write_u16(&writer, (uint16_t)strlen(item->path));
+        uv_write_bytes(&writer, item->path, strlen(item->path));
+        uv_write_u32(&writer, (uint32_t)size);
+        if (size > 0)
+            uv_write_bytes(&writer, content, size);
+    }
+    g_autoptr(GBytes) body = uv_writer_steal(&writer);
+    g_assert(body);
+    return uv_checked_file_write(server->store->folder, UV_FILE_NEXT_BOOT, UV_FILE_NEXT_BOOT_TEMP,
+                                 magic, body, true, error);
+}
+
+size_t uv_next_boot_bytes(const UvNextBoot *next)
+{
+    size_t bytes = 0;
+
+    for (guint i = 0; i < next->items->len; i++) {
+        const UvNextBootItem *item = next->items->pdata[i];
+        bytes += strlen(item->path) + g_bytes_get_size(item->content);
+    }
+    return bytes;
+}
+
+static void apply_variable(UvServer *server, const char *file_name, GBytes *content,
+                           UvViewOutcome *outcome)
+{
+    UvSetRequest request = {.door = UV_DOOR_HOST};
+    g_autoptr(UvName) name = NULL;
+    UvReader reader;
+    gsize size;
+    const void *bytes = g_bytes_get_data(content, &size);
+
+    uv_reader_init(&reader, bytes, size);
+    request.attributes = uv_read_u32(&reader);
+    if (reader.failed || !uv_file_name_parse(file_name, &name, &request.guid)) {
+        uv_view_refuse_path(outcome);
+        return;
+    }
+    request.name = name;
+    request.data = reader.at;
+    request.data_bytes = reader.left;
+    uv_view_set(server, &request, outcome);
+}
+
+static void note(UvNextBoot *next, const char *path, const UvViewOutcome *outcome)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+
+    g_string_append_printf(next->results, "%s %s: %s%s\n", time, path,
+                           outcome->status == EFI_SUCCESS ? "done" : "refused: ",
+                           outcome->status == EFI_SUCCESS ? "" : outcome->reason);
+    while (next->results->len > UV_NEXT_BOOT_RESULTS_MAX) {
+        const char *line_end = strchr(next->results->str, '\n');
+        g_string_erase(next->results, 0, line_end - next->results->str + 1);
+    }
+}
+
+static void apply_item(UvServer *server, UvNextBoot *next, const UvNextBootItem *item)
+{
+    UvViewOutcome outcome = {0};
+
+    if (g_str_has_prefix(item->path, VARS))
+        apply_variable(server, item->path + strlen(VARS), item->content, &outcome);
+    else if (g_str_has_prefix(item->path, SECURE_BOOT))
+        uv_view_secure_boot.act(server, UV_VIEW_WRITE, item->path + strlen(SECURE_BOOT),
+                                item->content, &outcome);
+    else
+        uv_view_refuse_path(&outcome);
+    g_autofree char *path = uv_log_escape(item->path);
+    uv_log_limited(&server->events, LOG_NOTICE, "kept for this boot: %s: %s", path,
+                   outcome.status == EFI_SUCCESS ? "done" : outcome.reason);
+    note(next, item->path, &outcome);
+    g_free(outcome.reason);
+}
+
+/*
+ * Saved once, at the end: after a crash in between all of it is done again. An append adds nothing
+ * the second time, and what replaces something does so again.
+ */
+void uv_next_boot_apply(UvServer *server)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!server->store || uv_server_is_read_only(server))
+        return;
+    g_autoptr(UvNextBoot) next = uv_next_boot_load(server);
+    if (next->items->len == 0)
+        return;
+    uv_service_end_session(server->service);
+    for (guint i = 0; i < next->items->len; i++)
+        apply_item(server, next, next->items->pdata[i]);
+    g_ptr_array_set_size(next->items, 0);
+    if (!uv_next_boot_save(server, next, &error))
+        uv_log_limited(&server->troubles, LOG_WARNING,
+                       "changes kept for the next boot are done and can't be forgotten: %s",
+                       error->message);
+}
