@@ -11,7 +11,6 @@ packages_build=(
     libglib2.0-dev
     libgnutls28-dev
     libjson-glib-dev
-    libnbd-dev
     libseccomp-dev
     meson
     ninja-build

@@ -134,7 +134,7 @@ static bool open_store(const char *path, GError **error)
     folder = uv_folder_new(AT_FDCWD, path, error);
     if (!folder)
         return false;
-    store = uv_store_flash_open(folder, &(UvStoreOptions){0}, error);
+    store = uv_store_open(folder, &(UvStoreOptions){0}, error);
     if (!store || !store->ops->load(store, &variables, error))
         return false;
     take(variables);

@@ -8,11 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* EINVAL ends the set: the kernel knows no more. */
 int uv_capabilities_bound(void)
 {
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
+    int in_set;
+
+    /* EINVAL ends the set: the kernel knows no more. */
+    for (int capability = 0; (in_set = prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0;
+         capability++) {
+        if (in_set && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
             return errno;
     }
     return 0;

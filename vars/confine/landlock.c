@@ -60,15 +60,32 @@ static size_t attributes_size(int abi)
     return offsetof(struct ruleset_attributes, access_net);
 }
 
-static int allow_folder(int ruleset, int folder_fd, uint64_t handled)
+/* Of a file only what a file can have: the kernel refuses the rest. */
+static uint64_t wanted(UvLandlockAccess access)
 {
-    const uint64_t wanted = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-                            LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                            LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                            FS_REFER | FS_TRUNCATE;
+    switch (access) {
+    case UV_LANDLOCK_FOLDER:
+        return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+               LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+               LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_REFER |
+               FS_TRUNCATE;
+    case UV_LANDLOCK_RUN:
+        return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+               LANDLOCK_ACCESS_FS_EXECUTE;
+    case UV_LANDLOCK_READ:
+        return LANDLOCK_ACCESS_FS_READ_FILE;
+    case UV_LANDLOCK_WRITE:
+        return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE |
+               FS_IOCTL_DEV;
+    }
+    return 0;
+}
+
+static int allow(int ruleset, const UvLandlockRule *rule, uint64_t handled)
+{
     struct landlock_path_beneath_attr beneath = {
-        .allowed_access = wanted & handled,
-        .parent_fd = folder_fd,
+        .allowed_access = wanted(rule->access) & handled,
+        .parent_fd = rule->fd,
     };
 
     return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0
@@ -76,7 +93,7 @@ static int allow_folder(int ruleset, int folder_fd, uint64_t handled)
                : errno;
 }
 
-int uv_landlock_confine(int folder_fd)
+int uv_landlock_confine(const UvLandlockRule *rules, size_t n_rules)
 {
     const int abi = uv_landlock_abi();
     if (abi == 0)
@@ -87,7 +104,9 @@ int uv_landlock_confine(int folder_fd)
         (int)syscall(SYS_landlock_create_ruleset, &attributes, attributes_size(abi), 0);
     if (ruleset < 0)
         return errno;
-    int failed = folder_fd >= 0 ? allow_folder(ruleset, folder_fd, attributes.access_fs) : 0;
+    int failed = 0;
+    for (size_t i = 0; i < n_rules && !failed; i++)
+        failed = allow(ruleset, &rules[i], attributes.access_fs);
     if (!failed && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         failed = errno;
     return failed;

@@ -154,7 +154,7 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error)
     if (sandbox->mode == UV_SANDBOX_OFF)
         return true;
     const int abi = uv_landlock_abi();
-    const int failed = uv_landlock_confine(-1);
+    const int failed = uv_landlock_confine(NULL, 0);
     g_autofree char *step = failed ? g_strdup("landlock") : g_strdup_printf("landlock %d", abi);
     if (!note(sandbox, step, failed ? g_strerror(failed) : NULL, error))
         return false;
@@ -166,9 +166,11 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error)
 
 void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd)
 {
+    const UvLandlockRule folder = {folder_fd, UV_LANDLOCK_FOLDER};
+
     if (sandbox->mode == UV_SANDBOX_OFF)
         return;
-    (void)uv_landlock_confine(folder_fd);
+    (void)uv_landlock_confine(&folder, 1);
     if (!UNDER_SANITIZER)
         (void)uv_seccomp_load(&uv_seccomp_keeper_program);
 }
@@ -179,6 +181,8 @@ void uv_sandbox_print_syscalls(FILE *out)
         fprintf(out, "engine %s\n", *name);
     for (const char *const *name = uv_seccomp_keeper; *name; name++)
         fprintf(out, "keeper %s\n", *name);
+    for (const char *const *name = uv_seccomp_qcow2_denied; *name; name++)
+        fprintf(out, "qcow2 %s\n", *name);
     for (const UvFcntlCommand *command = uv_seccomp_fcntl; command->name; command++)
         fprintf(out, "fcntl %s\n", command->name);
 }

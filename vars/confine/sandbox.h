@@ -50,7 +50,7 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error);
  */
 void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd);
 
-/* The allow-lists on `out`, a line each: role and system call, "fcntl" and command. */
+/* The lists on `out`, a line each: role and system call, "fcntl" and command. */
 void uv_sandbox_print_syscalls(FILE *out);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvSandbox, uv_sandbox_free)

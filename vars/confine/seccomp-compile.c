@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -54,9 +55,9 @@ static int allow(scmp_filter_ctx filter, uint32_t architecture, const char *name
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 }
 
-static scmp_filter_ctx make_filter(uint32_t architecture, const char *const *allowed)
+static scmp_filter_ctx new_filter(uint32_t architecture, uint32_t otherwise)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(otherwise);
 
     if (!filter)
         die("no filter");
@@ -64,9 +65,36 @@ static scmp_filter_ctx make_filter(uint32_t architecture, const char *const *all
         (seccomp_arch_add(filter, architecture) != 0 ||
          seccomp_arch_remove(filter, SCMP_ARCH_NATIVE) != 0))
         die("no filter for this architecture");
+    return filter;
+}
+
+static scmp_filter_ctx make_allowing(uint32_t architecture, const char *const *allowed)
+{
+    scmp_filter_ctx filter = new_filter(architecture, SCMP_ACT_ERRNO(EPERM));
+
     for (size_t i = 0; allowed[i]; i++) {
         if (allow(filter, architecture, allowed[i]) != 0)
             die(allowed[i]);
+    }
+    return filter;
+}
+
+static scmp_filter_ctx make_denying(uint32_t architecture, const char *const *denied)
+{
+    static const uint32_t commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY};
+    scmp_filter_ctx filter = new_filter(architecture, SCMP_ACT_ALLOW);
+
+    for (size_t i = 0; denied[i]; i++) {
+        const int number = seccomp_syscall_resolve_name_arch(architecture, denied[i]);
+        if (number != __NR_SCMP_ERROR &&
+            seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0) != 0)
+            die(denied[i]);
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM),
+                             seccomp_syscall_resolve_name_arch(architecture, "fcntl"), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i])) != 0)
+            die("fcntl");
     }
     return filter;
 }
@@ -110,7 +138,8 @@ int main(int argc, char **argv)
     if (!out)
         die("usage: seccomp-compile ARCHITECTURE|native OUTPUT");
     fprintf(out, "/* Made by seccomp-compile. */\n#include \"seccomp-load.h\"\n\n");
-    write_program(out, "engine", make_filter(architecture, uv_seccomp_engine));
-    write_program(out, "keeper", make_filter(architecture, uv_seccomp_keeper));
+    write_program(out, "engine", make_allowing(architecture, uv_seccomp_engine));
+    write_program(out, "keeper", make_allowing(architecture, uv_seccomp_keeper));
+    write_program(out, "qcow2", make_denying(architecture, uv_seccomp_qcow2_denied));
     return fclose(out) == 0 ? 0 : 1;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The system calls that a confined engine and its keeper may make: the allow-lists of uefivarsd(8).
- * Everything else fails with EPERM.
+ * The system calls that a confined engine and its keeper may make, and those that the server of a
+ * qcow2 image may not: the lists of uefivarsd(8). What is not allowed fails with EPERM.
  *
  * Nothing here but the lists: they are compiled into filters when the project is built
  * (seccomp-compile.c), so that no engine carries a compiler of filters along.
@@ -15,7 +15,11 @@
 extern const char *const uv_seccomp_engine[];
 extern const char *const uv_seccomp_keeper[];
 
-/* The commands of fcntl that both may give; a NULL name ends them. */
+/* What qemu-storage-daemon may not call; NULL-terminated, sorted. It is others' and large: a list
+ * of what it may would break with its next version. */
+extern const char *const uv_seccomp_qcow2_denied[];
+
+/* The commands of fcntl that the first two may give; a NULL name ends them. */
 typedef struct {
     const char *name;
     uint32_t command;

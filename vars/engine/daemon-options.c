@@ -41,6 +41,13 @@ static bool parse_varcheck(const char *text, UvVarcheckMode *ret_mode)
     return true;
 }
 
+static bool is_format(const char *text)
+{
+    static const char *const formats[] = {"json", "flash", "qcow2", NULL};
+
+    return g_strv_contains(formats, text);
+}
+
 /* UID:GID, both numbers. */
 static bool parse_user(const char *text, UvDaemonOptions *options)
 {
@@ -69,6 +76,8 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--size", "4096 to 8388608 bytes");
     if (raw->varcheck && !parse_varcheck(raw->varcheck, &options->service.varcheck))
         return refuse(error, "--varcheck", "strict, edk2 or off");
+    if (options->format && !is_format(options->format))
+        return refuse(error, "--format", "json, flash or qcow2");
     if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))
         return refuse(error, "--sandbox", "auto, strict or off");
     if (raw->user && !parse_user(raw->user, options))
@@ -88,6 +97,8 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
     const GOptionEntry entries[] = {
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
          "The variable store (any supported format; made if absent)", "FILE"},
+        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format,
+         "Serve the store as json, flash or qcow2 only (default: as it looks)", "FORMAT"},
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &options->socket,
          "Listen for the guest's device here", "PATH"},
         {"host-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->host_socket,
@@ -139,6 +150,7 @@ void uv_daemon_options_free(UvDaemonOptions *options)
     g_free(options->store);
     g_free(options->socket);
     g_free(options->host_socket);
+    g_free(options->format);
     g_free(options->name);
     g_free(options);
 }

@@ -14,13 +14,15 @@ enum {
     UV_FD_GUEST_LISTENER = 4, /* listening sockets */
     UV_FD_HOST_LISTENER = 5,
     UV_FD_SESSION = 6,      /* session file, O_RDWR */
-    UV_FD_FIRST_CLOSED = 7, /* and all after it */
+    UV_FD_BLOCKD = 7,       /* --format=qcow2: uv_blockd_spawn()'s; without it one is started */
+    UV_FD_FIRST_CLOSED = 8, /* and all after it */
 };
 
 typedef struct {
     char *store;       /* a path; spawned: one component */
     char *socket;      /* a path; spawned: only for messages */
     char *host_socket; /* NULL: none */
+    char *format;      /* "json", "flash" or "qcow2"; NULL: as the content looks */
     char *name;        /* of the guest, for the log; NULL: the store's path */
     UvServiceConfig service;
     UvSandboxMode sandbox;

@@ -22,6 +22,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "blockd.h"
 #include "daemon-options.h"
 #include "daemonize.h"
 #include "file-error.h"
@@ -45,7 +46,8 @@ typedef struct {
     uid_t uid;
     gid_t gid;
     int guest_listener, host_listener, session_fd;
-    int ready_fd; /* the service manager's */
+    int blockd_fd; /* uefivars-qcow2's, from who spawned us; until the store has it */
+    int ready_fd;  /* the service manager's */
 } Daemon;
 
 static void take_inherited(Daemon *daemon)
@@ -64,6 +66,8 @@ static void take_inherited(Daemon *daemon)
     daemon->guest_listener = UV_FD_GUEST_LISTENER;
     daemon->host_listener = UV_FD_HOST_LISTENER;
     daemon->session_fd = UV_FD_SESSION;
+    if (fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
+        daemon->blockd_fd = UV_FD_BLOCKD;
 }
 
 static int open_session_file(const char *socket_path, GError **error)
@@ -158,6 +162,9 @@ static bool open_store(Daemon *daemon, GError **error)
         .read_only = daemon->options->read_only,
         .create = true,
         .guard = true,
+        .format = daemon->options->format,
+        .blockd = daemon->blockd_fd < 0 ? NULL : uv_blockd_new(daemon->blockd_fd, 0),
+        .unconfined = daemon->options->sandbox == UV_SANDBOX_OFF,
     };
 
     if (daemon->options->sandbox != UV_SANDBOX_OFF) {
@@ -244,6 +251,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
         .guest_listener = -1,
         .host_listener = -1,
         .session_fd = -1,
+        .blockd_fd = -1,
         .ready_fd = -1,
     };
 
@@ -259,6 +267,17 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     uv_daemon_ready(background);
     uv_ready_tell(daemon.ready_fd);
     return uv_server_run(server);
+}
+
+/* UV_FD_BLOCKD is only expected, and else not ours, with a store that is said to be qcow2. */
+static void close_others(const UvDaemonOptions *options)
+{
+    const bool qcow2 = options->format && strcmp(options->format, "qcow2") == 0;
+    const unsigned first = !options->spawned ? UV_FD_FOLDER
+                           : qcow2           ? UV_FD_FIRST_CLOSED
+                                             : UV_FD_BLOCKD;
+
+    (void)close_range(first, ~0u, 0);
 }
 
 int main(int argc, char **argv)
@@ -283,7 +302,7 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);
+    close_others(options);
     UvDaemon background = UV_DAEMON_FOREGROUND;
     if (options->daemonize && !uv_daemon_start(&background, "uefivarsd", &error)) {
         fprintf(stderr, "uefivarsd: %s\n", error->message);

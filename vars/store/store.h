@@ -32,6 +32,7 @@ typedef struct {
 } UvStoreIdentity;
 
 typedef struct UvStore UvStore;
+typedef struct UvBlockd UvBlockd;
 
 typedef struct {
     const char *format; /* "json", "flash", "qcow2" */
@@ -81,9 +82,15 @@ typedef struct {
     /* Others who open the file wait until it is complete (JSON): tick must be called when due. */
     bool guard;
     bool create; /* an absent file is an empty JSON store (made on the first write) */
+    /* "json", "flash" or "qcow2": what it is served as, or not at all; NULL: as its content looks
+     */
+    const char *format;
+    /* For a qcow2 image: who has it (taken); NULL: started now */
+    UvBlockd *blockd;
+    bool unconfined; /* so is what is started for it */
 } UvStoreOptions;
 
-/* Probes the content and opens it with the format that fits; takes ownership of the folder. */
+/* Opens it with its format, which stays what it is; takes ownership of the folder. */
 UvStore *uv_store_open(UvFolder *folder /* takes ownership */, const UvStoreOptions *options,
                        GError **error);
 void uv_store_close(UvStore *store);

@@ -2,256 +2,116 @@
 
 #include "blockd.h"
 
+#include "blockd-wire.h"
 #include "fd-pass.h"
 #include "fd.h"
-#include "keeper.h"
 #include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <spawn.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TEXT_MAX 1024u
-#define ANSWER_MS 15000
-/* What the daemon has to write out is small. */
-#define STOP_MS 5000
-#define STOP_STEP_MS 2
-/* In the supervisor and the daemon. */
-#define CONTROL_FD 3
-#define IMAGE_FD 4
-#define LISTEN_FD 5
-
-static const int ignored_signals[] = {SIGTERM, SIGINT, SIGHUP};
-
-typedef enum {
-    REQUEST_READ = 'r',
-    REQUEST_WRITE = 'w',
-    REQUEST_STOP = 's',
-} Request;
+#define PROGRAM "uefivars-qcow2"
+/* Longer than the server may take to end (STOP_MS of uefivars-qcow2). */
+#define ANSWER_S 15
+/* Above the descriptors that the program is given, so that none is overwritten before it is
+ * copied. */
+#define SOURCE_FD_MIN 16
 
 struct UvBlockd {
     int control_fd;
     pid_t pid;
+    bool started; /* once: `device` and `inode` are known */
+    uint64_t device, inode;
 };
 
-/* A message of a kind, text and perhaps a descriptor. */
-static ssize_t send_message(int socket, char kind, const char *text, int fd)
+/* In a build tree, from this program's folder; else where it is installed. */
+static char *find_program(void)
 {
-    const struct iovec parts[] = {{&kind, 1}, {(void *)text, strlen(text)}};
+    static const char *const places[] = {PROGRAM, "../vars/" PROGRAM, "../../vars/" PROGRAM};
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
 
-    return uv_pass_send(socket, parts, G_N_ELEMENTS(parts), &fd, fd >= 0, 0);
+    for (size_t i = 0; folder && i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *program = g_canonicalize_filename(places[i], folder);
+        if (g_file_test(program, G_FILE_TEST_IS_REGULAR) &&
+            g_file_test(program, G_FILE_TEST_IS_EXECUTABLE))
+            return g_steal_pointer(&program);
+    }
+    return g_strdup(UV_LIBEXECDIR "/" PROGRAM);
 }
 
-/* `ret_text` holds TEXT_MAX bytes. 0: the other side is gone. */
-static ssize_t receive_message(int socket, char *ret_kind, char *ret_text, int *ret_fd)
+static int spawn_with(const char *program, int control, int image, char **argv, pid_t *ret_pid)
 {
-    const struct iovec parts[] = {{ret_kind, 1}, {ret_text, TEXT_MAX - 1}};
-    const ssize_t n = uv_pass_receive(socket, parts, G_N_ELEMENTS(parts), ret_fd, 1, 0);
+    char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
+    char *const environment[] = {path, locale, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
 
-    if (n > 0)
-        ret_text[n - 1] = 0;
-    return n;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+    posix_spawn_file_actions_adddup2(&actions, 0, 1);
+    posix_spawn_file_actions_adddup2(&actions, 0, 2);
+    posix_spawn_file_actions_adddup2(&actions, control, UV_BLOCKD_FD_CONTROL);
+    posix_spawn_file_actions_adddup2(&actions, image, UV_BLOCKD_FD_IMAGE);
+    posix_spawn_file_actions_addclosefrom_np(&actions, UV_BLOCKD_FD_FIRST_CLOSED);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    const int result = posix_spawn(ret_pid, program, &actions, &attributes, argv, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return result;
 }
 
-/* The supervisor's side from here on. */
-
-typedef struct {
-    pid_t daemon;
-    int stderr_fd;
-} Supervisor;
-
-/* A listening socket and a connection to it, whose name is gone again. */
-static bool make_sockets(int *ret_listen, int *ret_connected)
+bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_control,
+                     pid_t *ret_pid, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char folder[] = "/tmp/uefivars-XXXXXX";
-    int listen_fd, connected;
-    bool ok;
+    g_autofree char *program = find_program();
+    g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+    g_autofree char *user_option = user ? g_strconcat("--user=", user, NULL) : NULL;
+    int ends[2] = {-1, -1}, result = 0;
 
-    if (!mkdtemp(folder))
-        return false;
-    g_snprintf(address.sun_path, sizeof address.sun_path, "%s/nbd", folder);
-    listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    connected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ok = listen_fd >= 0 && connected >= 0 &&
-         bind(listen_fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-         listen(listen_fd, 1) == 0 &&
-         connect(connected, (struct sockaddr *)&address, sizeof address) == 0;
-    unlink(address.sun_path);
-    rmdir(folder);
-    if (!ok) {
-        close(listen_fd);
-        close(connected);
+    g_ptr_array_add(arguments, (char *)PROGRAM);
+    if (user_option)
+        g_ptr_array_add(arguments, user_option);
+    if (!confined)
+        g_ptr_array_add(arguments, (char *)"--unconfined");
+    g_ptr_array_add(arguments, NULL);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        result = errno;
+    uv_autofd int ours = ends[0], theirs = ends[1];
+    uv_autofd int control = result ? -1 : fcntl(theirs, F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
+    uv_autofd int image = fcntl(image_fd, F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
+    if (!result && (control < 0 || image < 0))
+        result = errno;
+    if (!result)
+        result = spawn_with(program, control, image, (char **)arguments->pdata, ret_pid);
+    if (result) {
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start %s: %s", program,
+                    g_strerror(result));
         return false;
     }
-    *ret_listen = listen_fd;
-    *ret_connected = connected;
+    *ret_control = uv_fd_steal(&ours);
     return true;
 }
 
-/* Only the image: no backing file whatever its header names. */
-static char *blockdev_option(bool writable)
+UvBlockd *uv_blockd_new(int control_fd, pid_t pid)
 {
-    return g_strdup_printf("{\"driver\":\"qcow2\",\"node-name\":\"image\",\"backing\":null,"
-                           "\"read-only\":%s,\"force-share\":%s,\"file\":{\"driver\":\"file\","
-                           "\"filename\":\"/proc/self/fd/%d\",\"locking\":\"on\"}}",
-                           writable ? "false" : "true", writable ? "false" : "true", IMAGE_FD);
-}
-
-static G_GNUC_NORETURN void run_daemon(int image, int listen_fd, int stderr_fd, bool writable)
-{
-    g_autofree char *blockdev = blockdev_option(writable);
-    const char *const arguments[] = {
-        "qemu-storage-daemon",
-        "--blockdev",
-        blockdev,
-        "--nbd-server",
-        "addr.type=fd,addr.str=5,max-connections=1",
-        "--export",
-        writable ? "type=nbd,id=image,node-name=image,name=,writable=on"
-                 : "type=nbd,id=image,node-name=image,name=,writable=off",
-        NULL,
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(ignored_signals); i++)
-        signal(ignored_signals[i], SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() == 1)
-        _exit(127);
-    if (dup2(stderr_fd, STDERR_FILENO) < 0 || dup2(stderr_fd, STDOUT_FILENO) < 0 ||
-        dup2(image, IMAGE_FD) < 0 || dup2(listen_fd, LISTEN_FD) < 0)
-        _exit(127);
-    /* dup2 of a descriptor onto itself keeps close-on-exec. */
-    fcntl(IMAGE_FD, F_SETFD, 0);
-    fcntl(LISTEN_FD, F_SETFD, 0);
-    execvp(arguments[0], (char **)arguments);
-    dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], g_strerror(errno));
-    _exit(127);
-}
-
-static void stop_daemon(Supervisor *s, char *ret_text)
-{
-    ssize_t n;
-
-    ret_text[0] = 0;
-    if (s->daemon <= 0)
-        return;
-    for (int waited = 0; waitpid(s->daemon, NULL, WNOHANG) == 0; waited++) {
-        if (waited % (STOP_MS / STOP_STEP_MS) == 0)
-            kill(s->daemon, waited ? SIGKILL : SIGTERM);
-        g_usleep(STOP_STEP_MS * 1000);
-    }
-    n = read(s->stderr_fd, ret_text, TEXT_MAX - 2);
-    ret_text[MAX(n, 0)] = 0;
-    close(s->stderr_fd);
-    s->daemon = 0;
-}
-
-/* High enough that run_daemon() can put them where it wants them. */
-static int move_up(int fd)
-{
-    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-
-    close(fd);
-    return moved;
-}
-
-static void start_daemon(Supervisor *s, int image, bool writable)
-{
-    int listen_fd, connected, pipes[2];
-    char text[TEXT_MAX];
-
-    stop_daemon(s, text);
-    if (image < 0 || !make_sockets(&listen_fd, &connected)) {
-        send_message(CONTROL_FD, 'e', g_strerror(image < 0 ? EBADF : errno), -1);
-        return;
-    }
-    listen_fd = move_up(listen_fd);
-    if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0) {
-        pipes[1] = move_up(pipes[1]);
-        s->daemon = fork();
-        if (s->daemon == 0)
-            run_daemon(image, listen_fd, pipes[1], writable);
-        s->stderr_fd = pipes[0];
-        close(pipes[1]);
-    }
-    close(listen_fd);
-    send_message(CONTROL_FD, 'o', "", connected);
-    close(connected);
-}
-
-static G_GNUC_NORETURN void supervise(void)
-{
-    Supervisor s = {0};
-    char kind, text[TEXT_MAX];
-    int fd;
-
-    while (receive_message(CONTROL_FD, &kind, text, &fd) > 0) {
-        if (kind == REQUEST_STOP) {
-            stop_daemon(&s, text);
-            send_message(CONTROL_FD, 'o', text, -1);
-        } else {
-            if (fd >= 0)
-                fd = move_up(fd);
-            start_daemon(&s, fd, kind == REQUEST_WRITE);
-            if (fd >= 0)
-                close(fd);
-        }
-    }
-    stop_daemon(&s, text);
-    _exit(0);
-}
-
-static G_GNUC_NORETURN void become_supervisor(int control, pid_t parent)
-{
-    sigset_t none;
-    const int null = open("/dev/null", O_RDWR);
-
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    /* The engine's end is told by the socket: a signal to the group must not end this first. */
-    for (size_t i = 0; i < G_N_ELEMENTS(ignored_signals); i++)
-        signal(ignored_signals[i], SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
-    uv_rename_process("uv-blockd");
-    for (int fd = 0; fd < 3; fd++)
-        dup2(null, fd);
-    if (dup2(control, CONTROL_FD) < 0 || getppid() != parent)
-        _exit(1);
-    fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
-    syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0);
-    supervise();
-}
-
-/* The engine's side. */
-
-UvBlockd *uv_blockd_new(GError **error)
-{
-    const struct timeval patience = {.tv_sec = ANSWER_MS / 1000};
-    const pid_t parent = getpid();
-    int ends[2];
-    pid_t pid;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 || (pid = fork()) < 0) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start a supervisor: %s",
-                    g_strerror(errno));
-        return NULL;
-    }
-    if (pid == 0)
-        become_supervisor(ends[1], parent);
-    close(ends[1]);
-    setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    const struct timeval patience = {.tv_sec = ANSWER_S};
     UvBlockd *blockd = g_new0(UvBlockd, 1);
-    blockd->control_fd = ends[0];
+
+    setsockopt(control_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    blockd->control_fd = control_fd;
     blockd->pid = pid;
     return blockd;
 }
@@ -262,39 +122,62 @@ void uv_blockd_free(UvBlockd *blockd)
         return;
     g_free(uv_blockd_stop(blockd));
     close(blockd->control_fd);
-    /* A confined engine may not wait; then init does. */
-    TEMP_FAILURE_RETRY(waitpid(blockd->pid, NULL, 0));
+    if (blockd->pid > 0)
+        TEMP_FAILURE_RETRY(waitpid(blockd->pid, NULL, 0));
     g_free(blockd);
 }
 
-static bool ask(UvBlockd *blockd, Request request, int fd, char *ret_text, int *ret_fd)
+/* false: no reply came, and `ret_reply` has a text that says so. */
+static bool ask(UvBlockd *blockd, UvBlockdRequest request, UvBlockdReply *ret_reply, int *ret_fd)
 {
-    char kind = 0;
+    const char byte = request;
+    const struct iovec out = {(void *)&byte, 1}, in = {ret_reply, sizeof *ret_reply};
 
-    g_strlcpy(ret_text, "the supervisor is gone", TEXT_MAX);
+    memset(ret_reply, 0, sizeof *ret_reply);
     *ret_fd = -1;
-    return send_message(blockd->control_fd, request, "", fd) > 0 &&
-           receive_message(blockd->control_fd, &kind, ret_text, ret_fd) > 0 && kind == 'o';
+    if (uv_pass_send(blockd->control_fd, &out, 1, NULL, 0, 0) == 1 &&
+        uv_pass_receive(blockd->control_fd, &in, 1, ret_fd, 1, 0) == sizeof *ret_reply) {
+        ret_reply->text[UV_BLOCKD_TEXT_BYTES - 1] = 0;
+        return true;
+    }
+    uv_fd_clear(ret_fd);
+    ret_reply->outcome = UV_BLOCKD_FAILED;
+    g_strlcpy(ret_reply->text, PROGRAM " does not answer", UV_BLOCKD_TEXT_BYTES);
+    return false;
 }
 
-int uv_blockd_start(UvBlockd *blockd, int image_fd, bool writable, GError **error)
+int uv_blockd_start(UvBlockd *blockd, const char *name, bool writable, GError **error)
 {
-    char text[TEXT_MAX];
-    int fd;
+    UvBlockdReply reply;
+    uv_autofd int fd = -1;
 
-    if (ask(blockd, writable ? REQUEST_WRITE : REQUEST_READ, image_fd, text, &fd) && fd >= 0)
-        return fd;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start qemu-storage-daemon: %s",
-                text);
+    if (ask(blockd, writable ? UV_BLOCKD_WRITE : UV_BLOCKD_READ, &reply, &fd)) {
+        blockd->started = true;
+        blockd->device = reply.device;
+        blockd->inode = reply.inode;
+    }
+    if (reply.outcome == UV_BLOCKD_OK && fd >= 0)
+        return uv_fd_steal(&fd);
+    if (reply.outcome == UV_BLOCKD_IMAGE)
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s: offset 0x%x: %s", name,
+                    reply.offset, reply.text);
+    else
+        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO,
+                    "%s: cannot start qemu-storage-daemon: %s", name, reply.text);
     return -1;
 }
 
 char *uv_blockd_stop(UvBlockd *blockd)
 {
-    char text[TEXT_MAX];
-    int fd;
+    UvBlockdReply reply;
+    uv_autofd int fd = -1;
 
-    if (!ask(blockd, REQUEST_STOP, -1, text, &fd) || !text[0])
+    if (!ask(blockd, UV_BLOCKD_STOP, &reply, &fd) || !reply.text[0])
         return NULL;
-    return g_strdup(g_strdelimit(g_strstrip(text), "\n", ' '));
+    return g_strdup(g_strdelimit(g_strstrip(reply.text), "\n", ' '));
+}
+
+bool uv_blockd_is_of(const UvBlockd *blockd, uint64_t device, uint64_t inode)
+{
+    return !blockd->started || (blockd->device == device && blockd->inode == inode);
 }

@@ -53,8 +53,6 @@ UvStore *uv_store_flash_new(UvFolder *folder /* takes ownership */, const UvStor
                             const FlashBacking *backing, void *backing_data, GError **error);
 /* A whole copy, with holes where there are only zeros. */
 bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError **error);
-/* A container; started by uv_store_flash_open(). */
-UvStore *uv_store_qcow2_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
 
 /* store-flash.c, for store-flash-burst.c */
 /* Of the file that the name means now. */

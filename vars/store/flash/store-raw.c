@@ -14,7 +14,6 @@
 #include "store-flash.h"
 
 #include "fd.h"
-#include "file-io.h"
 #include "qemulock.h"
 #include "replace-store.h"
 
@@ -193,15 +192,6 @@ static void raw_free(FlashStore *f)
     g_free(raw);
 }
 
-static bool is_qcow2(UvFolder *folder)
-{
-    uv_autofd int fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, NULL);
-    char magic[4];
-
-    return fd >= 0 && uv_pread_all(fd, magic, sizeof magic, 0) == sizeof magic &&
-           memcmp(magic, "QFI\xfb", sizeof magic) == 0;
-}
-
 UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error)
 {
     static const FlashBacking backing = {
@@ -215,11 +205,8 @@ UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GE
         .reclaim = raw_reclaim,
         .free = raw_free,
     };
-    Raw *raw;
+    Raw *raw = g_new0(Raw, 1);
 
-    if (is_qcow2(folder))
-        return uv_store_qcow2_open(folder, options, error);
-    raw = g_new0(Raw, 1);
     raw->fd = -1;
     raw->replaced = g_array_new(FALSE, FALSE, sizeof(int));
     return uv_store_flash_new(folder, options, &backing, raw, error);
