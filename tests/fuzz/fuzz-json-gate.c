@@ -31,7 +31,7 @@ static void check_pieces(const UvJsonRules *rules, const char *text, size_t size
     g_free(uv_json_fault_text("fuzz", text, size, fault));
 }
 
-static void check_taken(const char *text, size_t size)
+static void check_taken(const UvJsonRules *rules, const char *text, size_t size)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
     g_autofree char *anew = NULL;
@@ -40,11 +40,11 @@ static void check_taken(const char *text, size_t size)
     if (!json_parser_load_from_data(parser, text, size, NULL))
         return; /* some versions refuse an empty name */
     g_assert_true(JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)));
-    anew = json_to_string(json_parser_get_root(parser), FALSE);
-    g_assert_true(json_parser_load_from_data(parser, anew, -1, NULL));
     g_assert_cmpuint(uv_json_find(text, size, 0, NULL), <, size);
-    if (uv_json_check(&uv_json_store, anew, strlen(anew), &fault))
-        g_assert_cmpuint(uv_json_find(anew, strlen(anew), 0, NULL), ==, 0);
+    if (rules->lenient)
+        return; /* nothing of it is written anew, and json-glib can't write each number */
+    anew = json_to_string(json_parser_get_root(parser), FALSE);
+    g_assert_true(uv_json_check(rules, anew, strlen(anew), &fault));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         check_pieces(rules[i], text, size - 1, 1 + data[0] % 16, taken, &fault);
         if (taken)
-            check_taken(text, size - 1);
+            check_taken(rules[i], text, size - 1);
     }
     return 0;
 }

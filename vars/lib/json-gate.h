@@ -9,7 +9,7 @@
  * hexadecimal numbers, cuts a string at an escaped NUL, keeps the last of two members of one name,
  * and keeps members in a table that whoever chooses their names can make slow. The gate takes one
  * object as RFC 8259 has it, in UTF-8, and nothing behind it but white space; not too deep, not too
- * many members in one object or values in all, numbers that fit, and each name once. It keeps
+ * many members in one object or values in all, whole numbers that fit, and each name once. It keeps
  * nothing of the text but the names of the objects that are open.
  */
 
@@ -26,7 +26,7 @@
 typedef struct {
     unsigned members_max; /* of one object */
     size_t values_max;    /* members and elements of the whole text */
-    bool lenient;         /* a name may come again in its object; the last one counts */
+    bool lenient;         /* fractions and exponents; a name may come again, the last one counts */
 } UvJsonRules;
 
 extern const UvJsonRules uv_json_store;      /* store.json */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* What an int64 always holds, and a double never turns into an infinity. */
+/* What an int64 always holds, and what never becomes an infinity. */
 #define DIGITS_MAX 18
 #define EXPONENT_DIGITS_MAX 2
 
@@ -149,6 +149,16 @@ static JsonStep take_digit(UvJsonGate *gate, JsonNumber part)
     return TAKEN;
 }
 
+/* No text of ours has others than whole numbers, and json-glib can't write them all: "1e+20.0". */
+static JsonStep end_number(UvJsonGate *gate)
+{
+    const bool is_whole = gate->number == NUMBER_ZERO || gate->number == NUMBER_WHOLE;
+
+    if (!is_whole && !gate->rules->lenient)
+        return refuse(gate, gate->token_from, "a whole number");
+    return ENDED_BEFORE;
+}
+
 static JsonStep take_first_digit(UvJsonGate *gate, uint8_t byte)
 {
     if (byte != '0')
@@ -171,7 +181,7 @@ static JsonStep take_sign(UvJsonGate *gate, uint8_t byte)
         gate->number = NUMBER_SIGN;
     else if (at == NUMBER_ZERO || at == NUMBER_WHOLE || at == NUMBER_FRACTION ||
              at == NUMBER_EXPONENT)
-        return ENDED_BEFORE;
+        return end_number(gate);
     else
         return refuse(gate, gate->offset, "a digit");
     return TAKEN;
