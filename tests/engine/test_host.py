@@ -49,6 +49,19 @@ class Host(EngineTest):
         self.assertEqual(self.h.import_(b" " * (17 << 20)).errno, errno.EINVAL)
         self.assertEqual(self.h.set(name, b"\7\0\0\0x").status, p.SUCCESS)
 
+    def test_asking(self):
+        """What a SET would come to, and nothing is changed."""
+        ask = 4
+        name = f"T-{p.TEST}"
+        self.assertTrue(self.h.set(name, b"\7\0\0\0x", ask).ok)
+        self.assertEqual(self.h.set(name, b"\7\0\0\0", ask).status, p.NOT_FOUND)
+        self.assertTrue(self.h.set(name, b"\7\0\0\0x").ok)
+        self.assertTrue(self.h.set(name, b"\7\0\0\0", ask).ok)
+        refused = self.h.set(name, b"\3\0\0\0y", ask)
+        self.assertEqual(refused.status, p.INVALID_PARAMETER)
+        self.assertIn("attributes", refused.reason)
+        self.assertEqual(self.h.snapshot()["entries"][name][0], b"\7\0\0\0x")
+
     def test_guest_types_are_refused(self):
         for type_ in (p.HELLO, p.MM, p.BYE, 0x5F):
             self.assert_error(p.E_UNKNOWN_TYPE, self.h.request, type_, b"x")

@@ -278,6 +278,34 @@ static void test_no_session(void)
     g_assert_cmpint(refusal.error, ==, 0);
 }
 
+/* Asking changes neither the set nor the store. */
+static void test_only_asks(void)
+{
+    FixtureStore *store = fixture_store_new();
+    g_autoptr(UvService) service = fixture_service(&store->store);
+    g_autoptr(UvName) name = uv_name_new_utf8("n", NULL);
+    UvSetRequest request = {.door = UV_DOOR_HOST,
+                            .guid = fixture_guid,
+                            .name = name,
+                            .attributes = ALL,
+                            .data = (const uint8_t *)"x",
+                            .data_bytes = 1,
+                            .only_asks = true};
+    const guint applied = store->applied;
+
+    g_assert_cmphex(fixture_request(service, &request), ==, EFI_SUCCESS);
+    g_assert_null(fixture_get(service, "n"));
+    request.attributes = RT;
+    g_assert_cmphex(fixture_request(service, &request), ==, EFI_INVALID_PARAMETER);
+    g_assert_cmphex(fixture_set(service, "n", ALL, "x"), ==, EFI_SUCCESS);
+    request.attributes = 0;
+    request.data_bytes = 0;
+    g_assert_cmphex(fixture_request(service, &request), ==, EFI_SUCCESS);
+    g_assert_cmpuint(store->applied, ==, applied + 1);
+    uv_service_set_store(service, NULL);
+    fixture_store_free(store);
+}
+
 static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
                         void *data)
 {
@@ -409,6 +437,7 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/set/", rows[i].rule, NULL);
         g_test_add_data_func(path, &rows[i], test_row);
     }
+    g_test_add_func("/set/only-asks", test_only_asks);
     g_test_add_func("/set/2.1.9 variable limit", test_variable_limit);
     g_test_add_func("/set/2.1.9 payload of an authenticated one", test_auth_payload_limit);
     g_test_add_func("/set/2.1.9 long name", test_long_name);

@@ -128,6 +128,7 @@ static const char *complete_set(HostSet *set, const char *file_name, UvReader *c
         return "not a variable's file name";
     set->request.door = UV_DOOR_HOST;
     set->request.name = set->name;
+    set->request.only_asks = set->flags & UV_HOST_SET_ASK;
     if (set->flags & UV_HOST_SET_DELETE)
         return NULL;
     set->request.attributes = uv_read_u32(content);
@@ -178,7 +179,9 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EEXIST, "the variable exists");
         return;
     }
-    const EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
+    EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
+    if (status == EFI_SUCCESS && set.request.only_asks && server->store->read_only_reason)
+        status = EFI_WRITE_PROTECTED; /* as the store will say */
     uv_session_persist(server);
     uv_events_state_changed(server);
     reply_outcome(conn, frame, status, status == EFI_SUCCESS ? 0 : refusal.error,

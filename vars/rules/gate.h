@@ -61,6 +61,7 @@ typedef struct {
     const uint8_t *data; /* authentication header included */
     size_t data_bytes;
     int64_t mtime_ns; /* 0: now */
+    bool only_asks;   /* every check is made, and nothing is changed */
 } UvSetRequest;
 
 /* What checks need to know of the service; handed to auth.h, varcheck.h and update.h. */

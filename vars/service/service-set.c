@@ -136,6 +136,8 @@ static EfiStatus set_with_mor(UvService *service, UvGate gate, UvReader payload,
         uv_reader_init(&payload, request.data, request.data_bytes);
     }
     status = check_and_collect(change, &gate, &payload, &waived, refusal);
+    if (request.only_asks)
+        return mor.status != EFI_SUCCESS ? mor.status : status;
     if (status == EFI_SUCCESS)
         status = uv_service_commit(service, change, refusal);
     if (status == EFI_SUCCESS && waived.rule && service->refusal_log)

@@ -85,9 +85,9 @@
 #define UV_HOST_SELFTEST 0x4au
 /*
  * Views (boot/, secure-boot/, ...): "text" is u16 length and UTF-8. LIST: view as text; reply u32
- * count, {u32 mode, u64 size, path as text}. READ: view, path; reply outcome, with the file's text in
- * place of a reason where it is there. ACT: u32 act (0 write, 1 remove, 2 make a folder, 3 remove
- * one), view, path, content to the end; reply outcome.
+ * count, {u32 mode, u64 size, path as text}. READ: view, path; reply outcome, with the file's text
+ * in place of a reason where it is there. ACT: u32 act (0 write, 1 remove, 2 make a folder, 3
+ * remove one), view, path, content to the end; reply outcome.
  */
 #define UV_HOST_VIEW_LIST 0x4bu
 #define UV_HOST_VIEW_READ 0x4cu
@@ -107,6 +107,7 @@
 
 #define UV_HOST_SET_DELETE 1u    /* unlink: attributes 0, size 0; content is empty */
 #define UV_HOST_SET_EXCLUSIVE 2u /* EEXIST if the variable is there (RENAME_NOREPLACE) */
+#define UV_HOST_SET_ASK 4u       /* the outcome that it would have; nothing is changed */
 
 /* u32 state */
 #define UV_HOST_STATE_GUEST 1u     /* a guest's session is alive */
