@@ -70,6 +70,7 @@ FsHandle *fs_handle_new(FsNode *node)
 void fs_handle_free(FsTree *tree, FsHandle *handle)
 {
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
+    g_clear_pointer(&handle->deletion, g_bytes_unref);
     handle->node->opens--;
     fs_nodes_drop(tree->nodes, handle->node);
     handle->next_free = free_handles;
@@ -247,6 +248,7 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
 
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = 1;
+    op->file.noflush = 1; /* there is nothing yet that it could delete */
     child->lookups++;
     if (fuse_reply_create(op->req, &entry, &op->file) == -ENOENT) {
         fs_handle_free(op->tree, handle);
@@ -259,6 +261,7 @@ void fs_op_reply_open(FsOp *op, FsHandle *handle)
 {
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = handle != NULL;
+    op->file.noflush = !handle || !handle->opener;
     if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle) {
         fs_handle_free(op->tree, handle);
     }

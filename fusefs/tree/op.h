@@ -17,6 +17,8 @@ typedef struct FsHandle {
     GBytes *snapshot; /* what is being read; NULL: nothing yet */
     void *text;       /* FsText: what is being written to a control file */
     off_t write_end;  /* where the last write ended; -1: none yet */
+    GBytes *deletion; /* attributes that were written alone, and what they do not yet */
+    pid_t opener;     /* who opened it, as the kernel tells */
     struct FsHandle *next_free;
 } FsHandle;
 
@@ -58,6 +60,7 @@ struct FsNodeClass {
     FsStep open;
     FsStep read;
     FsStep write;
+    FsStep flush;                                    /* at each close of a descriptor for it */
     void (*release)(FsTree *tree, FsHandle *handle); /* the last thing done with a handle */
     FsStep readdir;
     FsStep create;

@@ -194,6 +194,20 @@ static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
     run(op, op->node->class->write, EPERM);
 }
 
+static void do_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
+{
+    FsOp *op = begin_any(req, id);
+    if (!op) {
+        return;
+    }
+    set_file(op, file);
+    if (op->handle && op->node->class->flush) {
+        op->node->class->flush(op);
+    } else {
+        fs_op_error(op, 0);
+    }
+}
+
 static void do_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
     FsTree *tree = fuse_req_userdata(req);
@@ -382,7 +396,7 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     }
 }
 
-/* No flush, no fsync, no values of extended attributes: the kernel asks once, and never again. */
+/* No fsync, no values of extended attributes: the kernel asks once, and never again. */
 const struct fuse_lowlevel_ops fs_tree_ops = {
     .init = do_init,
     .lookup = do_lookup,
@@ -401,6 +415,7 @@ const struct fuse_lowlevel_ops fs_tree_ops = {
     .open = do_open,
     .read = do_read,
     .write = do_write,
+    .flush = do_flush,
     .release = do_release,
     .opendir = do_opendir,
     .readdir = do_readdir,

@@ -10,6 +10,11 @@
  * One write() is one SetVariable, wherever it says it goes: efivarfs ignores the offset. Only the
  * second part of a write that the kernel or a program split can be told apart (no O_APPEND, and it
  * goes on where the last one ended), and it is refused: a part of a value is never set.
+ *
+ * Attributes alone delete. Where a shell opened the file (it truncates or appends) they may be the
+ * first part of a value that several programs write: what is asked of the engine then is only
+ * whether it would delete. It is deleted when who opened the file closes a descriptor of it, or at
+ * the last close, if nothing else was written meanwhile.
  */
 
 #include <errno.h>
@@ -194,6 +199,9 @@ static void open_ready(FsOp *op)
         op->node->told = false; /* the kernel takes it for empty now, and will ask */
     }
     handle = fs_handle_new(op->node);
+    if (writable && (op->file.flags & (O_TRUNC | O_APPEND))) {
+        handle->opener = fuse_req_ctx(op->req)->pid; /* as a shell does */
+    }
     fs_op_reply_open(op, handle);
 }
 
@@ -278,6 +286,53 @@ static void write_failed(FsOp *op)
     fs_op_error(op, op->error == ENOENT ? EIO : op->error);
 }
 
+/* Whether these are attributes alone that delete what is there, from a shell. */
+static bool deletes_later(const FsOp *op)
+{
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(op->content, &size);
+
+    return op->handle->opener && size == ATTRIBUTES_BYTES &&
+           !(bytes[0] & EFI_VARIABLE_APPEND_WRITE) && entry_of(op->node);
+}
+
+static void write_asked(FsOp *op)
+{
+    op->handle->deletion = g_bytes_ref(op->content);
+    fs_op_reply_written(op);
+}
+
+static void flushed(FsOp *op)
+{
+    if (!op->node->gone && !entry_of(op->node)) {
+        fs_tree_node_gone(op->tree, op->node, true);
+    }
+    fs_op_error(op, 0);
+}
+
+static void flush_done(FsOp *op)
+{
+    fs_op_need_replica(op, flushed);
+}
+
+static void flush_failed(FsOp *op)
+{
+    fs_op_error(op, op->error == ENOENT ? 0 : op->error);
+}
+
+/* Programs that a shell started close what they were given, too: they are not who opened it. */
+static void variable_flush(FsOp *op)
+{
+    FsHandle *handle = op->handle;
+
+    if (!handle->deletion || op->node->gone || fuse_req_ctx(op->req)->pid != handle->opener) {
+        fs_op_error(op, 0);
+        return;
+    }
+    op->content = g_steal_pointer(&handle->deletion);
+    fs_op_set(op, op->node->name, op->content, 0, 0, flush_done, flush_failed);
+}
+
 static void variable_write(FsOp *op)
 {
     FsHandle *handle = op->handle;
@@ -289,18 +344,36 @@ static void variable_write(FsOp *op)
         error = EIO;
     }
     handle->write_end = op->offset + op->size;
+    g_clear_pointer(&handle->deletion, g_bytes_unref); /* something follows */
     if (error) {
         fs_op_error(op, error);
         return;
     }
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
-    fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
+    if (deletes_later(op)) {
+        fs_op_set(op, op->node->name, op->content, UV_HOST_SET_ASK, 0, write_asked, write_failed);
+    } else {
+        fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
+    }
+}
+
+static void deleted_at_last(FsGuest *guest, int error, void *data)
+{
+    if (guest && error) {
+        g_warning("guest %s: a variable was not deleted: %s", fs_guest_name(guest),
+                  g_strerror(error));
+    }
 }
 
 static void variable_release(FsTree *tree, FsHandle *handle)
 {
+    static const char request[1]; /* nobody interrupts it */
     FsNode *node = handle->node;
 
+    if (handle->deletion && !node->gone) {
+        fs_guest_set(node->guest, (void *)request, node->name, handle->deletion, 0, 0,
+                     deleted_at_last, NULL);
+    }
     if (node->opens == 1 && !node->existed && !node->gone) {
         fs_tree_node_gone(tree, node, false);
     }
@@ -313,6 +386,7 @@ const FsNodeClass fs_variable_class = {
     .open = variable_open,
     .read = variable_read,
     .write = variable_write,
+    .flush = variable_flush,
     .release = variable_release,
     .flags = variable_flags,
     .statfs = fs_vars_statfs,

@@ -19,6 +19,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
 import uvproto  # noqa: E402
+import uvsign  # noqa: E402
 from uvmount import variable, wait_until  # noqa: E402
 
 GUID = uvproto.TEST
@@ -184,6 +185,73 @@ class Writing(TreeTest):
         self.assertEqual(status()["engine"]["pid"], engine)
         self.assertEqual(self.path("Alpha").read_bytes(), content(b"alpha"))
         self.assertFalse(self.in_list("Large"))
+
+    def shell(self, line):
+        return subprocess.run(["bash", "-c", line, "sh", self.path("Alpha")],
+                              stderr=subprocess.PIPE, cwd=self.scratch.path)
+
+    def test_attributes_alone_and_more(self):
+        """A shell's redirection may be written by several: the value outlives such a mistake."""
+        (self.scratch.path / "data").write_bytes(b"rest")
+        (self.scratch.path / "attributes").write_bytes(content(b""))
+        for first in ("printf '\\7\\0\\0\\0'", "env printf '\\7\\0\\0\\0'", "cat attributes"):
+            for into in (">", ">>"):
+                got = self.shell(f"({first}; cat data) {into} \"$1\"")
+                self.assertNotEqual(got.returncode, 0, (first, into))
+                self.assertEqual(self.path("Alpha").read_bytes(), content(b"alpha"))
+
+    def test_attributes_alone(self):
+        """They delete: before the shell goes on, at the last close, or at once without a shell."""
+        path = self.path("Alpha")
+        (self.scratch.path / "attributes").write_bytes(content(b""))
+        for line in ("printf '\\7\\0\\0\\0' > \"$1\"", "printf '\\7\\0\\0\\0' >> \"$1\"",
+                     "cat attributes > \"$1\"", "env printf '\\7\\0\\0\\0' > \"$1\"",
+                     "dd if=attributes of=\"$1\" conv=notrunc status=none"):
+            put(path, content(b"alpha"))
+            got = self.shell(line + "; test ! -e \"$1\"")
+            self.assertEqual((got.returncode, got.stderr), (0, b""), line)
+        put(path, content(b"alpha"))
+        fd = os.open(path, os.O_WRONLY)
+        os.write(fd, content(b""))
+        self.assertFalse(path.exists())
+        os.close(fd)
+        put(path, content(b"alpha"))
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        if os.fork() == 0:  # whoever opened it is not the one who closes it last
+            os.write(fd, content(b""))
+            os._exit(0)
+        os.wait()
+        self.assertEqual(path.read_bytes(), content(b"alpha"))
+        os.close(fd)
+        self.assertFalse(path.exists())
+
+    def test_attributes_alone_at_the_last_close(self):
+        """Who opened it has gone before it is written."""
+        path = self.path("Alpha")
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(theirs)
+            os.read(ours, 1)
+            os.write(fd, content(b""))
+            os._exit(0)
+        os.close(fd)
+        self.assertEqual(path.read_bytes(), content(b"alpha"))
+        os.close(theirs)
+        os.close(ours)
+        os.waitpid(child, 0)
+        wait_until(lambda: not path.exists(), "the deletion")
+
+    def test_attributes_alone_refused(self):
+        """The write is told, not only the close, which a shell does not look at."""
+        private = uvsign.write(uvsign.Key("signer"), "Alpha", GUID, b"own", attributes=0x27)
+        os.unlink(self.path("Alpha"))
+        put(self.path("Alpha"), content(private, 0x27))
+        got = self.shell("printf '\\47\\0\\0\\0' > \"$1\"")
+        self.assertNotEqual(got.returncode, 0)
+        self.assertIn(b"Permission denied", got.stderr)
+        self.assertEqual(self.path("Alpha").read_bytes(), content(b"own", 0x27))
 
     def test_refusals(self):
         path = self.path("Alpha")
