@@ -19,9 +19,6 @@ typedef struct UvKeeper UvKeeper;
 /* Called in the keeper before it serves: its own confinement. false ends it. */
 typedef bool (*UvKeeperHook)(void *data);
 
-/* What ps shows of this process from now on; for helpers that are forked and not executed. */
-void uv_rename_process(const char *name);
-
 /*
  * Forks. `keep_fds` (n_keep of them) and `lock_fd` (or -1) stay open in the child, where `ops` is
  * served with `data`. The reply to this call is a handle for uv_keeper_ops, NULL with errno set if
