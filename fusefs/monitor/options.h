@@ -20,6 +20,7 @@ typedef struct {
     char *sock_group;  /* NULL: the store's owner */
     mode_t sock_mode;  /* 0660 */
     char *engine_user; /* NULL: the store's owner */
+    char *front_user;  /* NULL: the system user uefivarsfs for root, if there is one */
     char *engine_path; /* uefivarsd: beside this program, else the installed one */
     unsigned engines;  /* most engines without a guest alive at once: 64 */
     unsigned idle_s;   /* 5 */

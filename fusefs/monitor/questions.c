@@ -54,7 +54,7 @@ static void add_shadowed(Asked *asked, const char *guest)
     g_strlcpy(asked->answer.text, text, sizeof(asked->answer.text));
 }
 
-static int look(Asked *asked, const char *guest)
+static int look_at(Asked *asked, const char *guest)
 {
     g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
     FsMonitor *monitor = asked->monitor;
@@ -77,7 +77,7 @@ static int look(Asked *asked, const char *guest)
 
 static int ask_look(Asked *asked)
 {
-    return look(asked, asked->question->guest);
+    return look_at(asked, asked->question->guest);
 }
 
 /* A file of SOURCE that something happened to. */
@@ -88,10 +88,10 @@ static int ask_file(Asked *asked)
 
     /* A folder, or a link to one, is the guest of its whole name. */
     monitor_forget_folder(asked->monitor, file);
-    if (fs_local_valid_name(file) && look(asked, file) == 0)
+    if (fs_local_valid_name(file) && look_at(asked, file) == 0)
         return 0;
     if (guest)
-        return look(asked, guest);
+        return look_at(asked, guest);
     asked->answer.guest[0] = '\0';
     if (fs_local_valid_name(file))
         g_strlcpy(asked->answer.guest, file, sizeof(asked->answer.guest));
@@ -112,14 +112,19 @@ static int ask_read(Asked *asked)
     g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
     FsIdentity identity;
     int result = open_place(asked, &place);
-    int fd = result < 0 ? result : fs_text_open(&place, asked->question->text, &identity);
+    int fd = result < 0 ? result : fs_beside_open(&place, asked->question->text, &identity);
 
     if (fd < 0)
         return fd;
     asked->answer_fds[0] = fd;
     fill_look(asked, &place, asked->question->guest);
-    FsIdentity *const of_text[FS_TEXTS] = {&asked->answer.look.config, &asked->answer.look.pin,
-                                           &asked->answer.look.hint};
+    FsLook *look = &asked->answer.look;
+    FsIdentity *const of_text[FS_TEXTS] = {
+        [FS_TEXT_CONFIG] = &look->config,
+        [FS_TEXT_PIN] = &look->pin,
+        [FS_TEXT_HINT] = &look->hint,
+        [FS_TEXT_STORE] = &look->store,
+    };
     *of_text[asked->question->text] = identity; /* of what was opened */
     return 0;
 }
@@ -130,7 +135,7 @@ static int ask_write(Asked *asked)
     int result = asked->monitor->options->read_only ? -EROFS : open_place(asked, &place);
 
     if (result == 0)
-        result = fs_text_write(&place, asked->question->text, asked->fds[0]);
+        result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
     if (result == 0)
         fill_look(asked, &place, asked->question->guest);
     return result;
@@ -150,7 +155,7 @@ static int ask_make(Asked *asked)
     if (fs_local_find(monitor->source, guest, &rule, NULL))
         return -EEXIST;
     result = fs_edit_make(monitor->source, guest);
-    return result < 0 ? result : look(asked, guest);
+    return result < 0 ? result : look_at(asked, guest);
 }
 
 static int ask_remove(Asked *asked)

@@ -38,6 +38,7 @@ typedef enum {
     FS_TEXT_CONFIG, /* config.json of the guest */
     FS_TEXT_PIN,    /* the firmware choice that the store was made from */
     FS_TEXT_HINT,   /* what the front keeps of a store, never needed: sizes, names, state */
+    FS_TEXT_STORE,  /* the store itself; for reading only */
     FS_TEXTS,
 } FsText;
 

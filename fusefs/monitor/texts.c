@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+/* Of what may be written. */
 static const uint32_t limits[FS_TEXTS] = {
     [FS_TEXT_CONFIG] = FS_CONFIG_BYTES_MAX,
     [FS_TEXT_PIN] = FS_PIN_BYTES_MAX,
@@ -32,14 +33,17 @@ static int locate(const FsPlace *place, FsText text, bool make, char **ret_name)
             *ret_name = uv_sidecar_name(place->store, sidecars[text]);
         return fd;
     }
-    if (!place->config)
-        return make ? -EPERM : -ENOENT;
-    fs_rights_scope rights = fs_rights_take_of(place->base_fd);
-    fd = openat(place->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES)
-        fd = openat(place->base_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    *ret_name = g_strdup(place->config);
-    return fd < 0 ? -errno : fd;
+    const bool store = text == FS_TEXT_STORE;
+    if (make && (store || !place->config))
+        return -EPERM;
+    if (!store && !place->config)
+        return -ENOENT;
+    const int folder_fd = store ? place->folder_fd : place->base_fd;
+    fs_rights_scope rights = fs_rights_take_of(folder_fd);
+    fd = uv_open_dir(folder_fd, ".", 0);
+    if (fd >= 0)
+        *ret_name = g_strdup(store ? place->store : place->config);
+    return fd;
 }
 
 /* For reading, if it is a regular file: to open something else may mean to wait for somebody. */
@@ -53,7 +57,7 @@ static int open_regular(int folder_fd, const char *name, struct stat *ret_stat)
     return S_ISREG(ret_stat->st_mode) ? uv_fd_steal(&fd) : -EINVAL;
 }
 
-int fs_text_open(const FsPlace *place, FsText text, FsIdentity *ret_identity)
+int fs_beside_open(const FsPlace *place, FsText text, FsIdentity *ret_identity)
 {
     g_autofree char *name = NULL;
     uv_autofd int folder = locate(place, text, false, &name);
@@ -72,7 +76,7 @@ int fs_text_open(const FsPlace *place, FsText text, FsIdentity *ret_identity)
     return fd;
 }
 
-int fs_text_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes)
+int fs_beside_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes)
 {
     const int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
     const int seals = fcntl(memfd, F_GET_SEALS);
@@ -86,12 +90,12 @@ int fs_text_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes)
     return 0;
 }
 
-int fs_text_write(const FsPlace *place, FsText text, int memfd)
+int fs_beside_write(const FsPlace *place, FsText text, int memfd)
 {
     static unsigned serial;
     g_autofree char *name = NULL, *temporary = NULL, *bytes = NULL;
     uint64_t size;
-    int result = fs_text_check_sealed(memfd, limits[text], &size);
+    int result = fs_beside_check_sealed(memfd, limits[text], &size);
 
     if (result < 0)
         return result;

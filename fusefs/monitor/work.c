@@ -237,7 +237,7 @@ void monitor_make_store(FsMonitor *monitor, const FsQuestion *question, int fds[
     int *pin = empty ? &fds[0] : &fds[1];
 
     if (monitor->works.length >= WORKS_MAX || (!empty && fds[0] < 0) ||
-        (*pin >= 0 && fs_text_check_sealed(*pin, FS_PIN_BYTES_MAX, &size) < 0)) {
+        (*pin >= 0 && fs_beside_check_sealed(*pin, FS_PIN_BYTES_MAX, &size) < 0)) {
         monitor_answer(monitor, question->id,
                        monitor->works.length >= WORKS_MAX ? -EBUSY : -EINVAL);
         return;

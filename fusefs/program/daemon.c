@@ -32,7 +32,8 @@ void fs_daemon_start(void)
 
 static void log_to_syslog(void)
 {
-    openlog("uefivarsfs", LOG_PID, LOG_DAEMON);
+    /* At once: who is confined later can't connect then. */
+    openlog("uefivarsfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
     use_syslog = true;
 }
 
@@ -46,6 +47,16 @@ void fs_daemon_ready(void)
     setsid(); /* not sooner: an automount lets only processes of its own group mount there */
     uv_daemon_leave_terminal();
     uv_daemon_ready(&background);
+}
+
+void fs_daemon_join(void)
+{
+    if (background.starter_fd < 0) {
+        return;
+    }
+    log_to_syslog();
+    setsid();
+    uv_daemon_leave_terminal();
 }
 
 void fs_daemon_fail(const char *text)

@@ -120,6 +120,11 @@ static bool set_engine_user(FsOptions *options, const char *name, const char *va
     return set_text(&options->engine_user, value);
 }
 
+static bool set_front_user(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    return set_text(&options->front_user, value);
+}
+
 static bool set_engine(FsOptions *options, const char *name, const char *value, GError **error)
 {
     return set_text(&options->engine_path, value);
@@ -219,6 +224,7 @@ static const struct {
     {"sock-group", set_sock_group, "GROUP", "who may connect to them (the store's group)"},
     {"sock-mode", set_sock_mode, "MODE", "their mode (660)"},
     {"engine-user", set_engine_user, "USER", "who engines run as (the store's owner)"},
+    {"front-user", set_front_user, "USER", "who serves the mount (uefivarsfs, if it exists)"},
     {"engines", set_engines, "N", "most engines without a guest (64)"},
     {"idle", set_idle, "SECONDS", "when an engine without a guest ends (5)"},
     {"firmware", set_firmware, "DIR:DIR", "firmware descriptors, general to specific"},
@@ -457,6 +463,7 @@ void fs_options_free(FsOptions *options)
     g_free(options->sockdir);
     g_free(options->sock_group);
     g_free(options->engine_user);
+    g_free(options->front_user);
     g_free(options->engine_path);
     g_strfreev(options->firmware);
     g_strfreev(options->templates);

@@ -155,7 +155,7 @@ static void test_texts(MonitorFixture *f, const void *data)
     static const char *const guests[] = {"a", "b"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(guests); i++) {
-        for (FsText text = 0; text < FS_TEXTS; text++) {
+        for (FsText text = 0; text < FS_TEXT_STORE; text++) {
             FsQuestion question = {.kind = FS_ASK_WRITE, .text = text};
             g_strlcpy(question.guest, guests[i], sizeof(question.guest));
             int fd = monitor_fixture_memfd("new text", true);
@@ -185,6 +185,12 @@ static void test_texts_refused(MonitorFixture *f, const void *data)
     g_assert_cmpint(monitor_fixture_send(f, question, &large_fd, 1), ==, -EFBIG);
     g_assert_cmpint(monitor_fixture_send(f, question, &file, 1), ==, -EINVAL);
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EINVAL);
+    question.text = FS_TEXT_STORE;
+    int sealed = monitor_fixture_memfd("", true);
+    g_assert_cmpint(monitor_fixture_send(f, question, &sealed, 1), ==, -EPERM);
+    close(sealed);
+    read_back(f, FS_TEXT_STORE, "a", "{\"version\": 2, \"variables\": []}");
+    question.text = FS_TEXT_CONFIG;
     g_assert_false(monitor_fixture_has(f, "a.config.json"));
     question.kind = FS_ASK_READ;
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -ENOENT);

@@ -72,6 +72,8 @@ static uint64_t wanted(UvLandlockAccess access)
     case UV_LANDLOCK_RUN:
         return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
                LANDLOCK_ACCESS_FS_EXECUTE;
+    case UV_LANDLOCK_BROWSE:
+        return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
     case UV_LANDLOCK_READ:
         return LANDLOCK_ACCESS_FS_READ_FILE;
     case UV_LANDLOCK_WRITE:

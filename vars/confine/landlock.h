@@ -14,6 +14,7 @@ int uv_landlock_abi(void);
 typedef enum {
     UV_LANDLOCK_FOLDER, /* ordinary files beneath it: read, write, make, rename, remove */
     UV_LANDLOCK_RUN,    /* programs and libraries beneath it: read and run */
+    UV_LANDLOCK_BROWSE, /* files and folders beneath it: read */
     UV_LANDLOCK_READ,   /* this file */
     UV_LANDLOCK_WRITE,  /* this file, or this device */
 } UvLandlockAccess;

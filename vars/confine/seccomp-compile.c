@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,29 +28,36 @@ static void die(const char *what)
     exit(1);
 }
 
-static int allow_fcntl(scmp_filter_ctx filter, int number)
+static int allow_fcntl(scmp_filter_ctx filter, int number, const UvFcntlCommand *commands)
 {
     int result = 0;
 
-    for (const UvFcntlCommand *c = uv_seccomp_fcntl; c->name && result == 0; c++)
+    for (const UvFcntlCommand *c = commands; c->name && result == 0; c++)
         result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, c->command));
     return result;
 }
 
-/* A name that the architecture does not have is skipped. */
-static int allow(scmp_filter_ctx filter, uint32_t architecture, const char *name)
+/* A name that the architecture does not have is skipped. A process is no thread: its clone fails;
+ * clone3's arguments can't be seen, so it is not there, and the library uses clone. */
+static int allow(scmp_filter_ctx filter, uint32_t architecture, const char *name,
+                 const UvFcntlCommand *commands)
 {
     const int number = seccomp_syscall_resolve_name_arch(architecture, name);
 
     if (number == __NR_SCMP_ERROR)
         return 0;
     if (strcmp(name, "fcntl") == 0)
-        return allow_fcntl(filter, number);
+        return allow_fcntl(filter, number, commands);
+    if (strcmp(name, "clone") == 0)
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    if (strcmp(name, "clone3") == 0)
+        return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);
     if (strcmp(name, "fchmod") == 0)
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
                                 SCMP_A1(SCMP_CMP_MASKED_EQ, (uint32_t)~UV_SECCOMP_MODE_MASK, 0));
-    if (strcmp(name, "mmap") == 0)
+    if (strcmp(name, "mmap") == 0 || strcmp(name, "mprotect") == 0)
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
@@ -68,12 +76,13 @@ static scmp_filter_ctx new_filter(uint32_t architecture, uint32_t otherwise)
     return filter;
 }
 
-static scmp_filter_ctx make_allowing(uint32_t architecture, const char *const *allowed)
+static scmp_filter_ctx make_allowing(uint32_t architecture, const char *const *allowed,
+                                     const UvFcntlCommand *commands)
 {
     scmp_filter_ctx filter = new_filter(architecture, SCMP_ACT_ERRNO(EPERM));
 
     for (size_t i = 0; allowed[i]; i++) {
-        if (allow(filter, architecture, allowed[i]) != 0)
+        if (allow(filter, architecture, allowed[i], commands) != 0)
             die(allowed[i]);
     }
     return filter;
@@ -138,8 +147,10 @@ int main(int argc, char **argv)
     if (!out)
         die("usage: seccomp-compile ARCHITECTURE|native OUTPUT");
     fprintf(out, "/* Made by seccomp-compile. */\n#include \"seccomp-load.h\"\n\n");
-    write_program(out, "engine", make_allowing(architecture, uv_seccomp_engine));
-    write_program(out, "keeper", make_allowing(architecture, uv_seccomp_keeper));
+    write_program(out, "engine", make_allowing(architecture, uv_seccomp_engine, uv_seccomp_fcntl));
+    write_program(out, "keeper", make_allowing(architecture, uv_seccomp_keeper, uv_seccomp_fcntl));
+    write_program(out, "front",
+                  make_allowing(architecture, uv_seccomp_front, uv_seccomp_fcntl_front));
     write_program(out, "qcow2", make_denying(architecture, uv_seccomp_qcow2_denied));
     return fclose(out) == 0 ? 0 : 1;
 }

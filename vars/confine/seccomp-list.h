@@ -14,17 +14,20 @@
 /* NULL-terminated, sorted. */
 extern const char *const uv_seccomp_engine[];
 extern const char *const uv_seccomp_keeper[];
+/* Of the front of a mount (uefivarsfs), which has threads and no files but those it may read. */
+extern const char *const uv_seccomp_front[];
 
 /* What qemu-storage-daemon may not call; NULL-terminated, sorted. It is others' and large: a list
  * of what it may would break with its next version. */
 extern const char *const uv_seccomp_qcow2_denied[];
 
-/* The commands of fcntl that the first two may give; a NULL name ends them. */
+/* The commands of fcntl that engine and keeper may give, and the front; a NULL name ends them. */
 typedef struct {
     const char *name;
     uint32_t command;
 } UvFcntlCommand;
 extern const UvFcntlCommand uv_seccomp_fcntl[];
+extern const UvFcntlCommand uv_seccomp_fcntl_front[];
 
 /* Of fchmod's mode: nobody gets a set-user-id file out of an engine. */
 #define UV_SECCOMP_MODE_MASK 0777u

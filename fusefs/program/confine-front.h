@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What a front gives up before it reads the first byte of anybody: root, groups, capabilities, all
+ * files but those of the firmware's folders, and every system call that it has no use for.
+ */
+
+#include "options.h"
+
+typedef struct {
+    bool become; /* false: it stays who mounts */
+    uid_t uid;
+    gid_t gid;
+} FsFrontUser;
+
+/* Of front-user=; by default root's front is the system user uefivarsfs if there is one. */
+bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError **error);
+
+typedef struct {
+    GPtrArray *active;  /* of char *: "uid 990", "capabilities", "landlock 7", ... */
+    GPtrArray *missing; /* of char *: with the reason */
+} FsConfinement;
+
+/*
+ * In the front, while it has one thread. It can still read below `readable` (NULL-terminated; those
+ * that are not there are left out). What the kernel lacks is noted; with sandbox=strict it is an
+ * error.
+ */
+bool fs_front_confine(const FsFrontUser *user, const char *const *readable, bool strict,
+                      FsConfinement *ret_confinement, GError **error);
+void fs_confinement_clear(FsConfinement *confinement);

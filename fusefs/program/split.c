@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "split.h"
+
+#include "daemon.h"
+#include "fd.h"
+#include "mount-table.h"
+#include "process-name.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MONITOR_NAME "uv-monitor"
+/* So long a front that has hung up may take to exit. */
+#define EXIT_US (2 * G_USEC_PER_SEC)
+
+bool fs_split_find_engine_user(FsSplit *split, GError **error)
+{
+    const char *name = split->options->engine_user;
+    guint64 uid;
+
+    split->engine_uid = (uid_t)-1;
+    split->engine_gid = (gid_t)-1;
+    if (!name)
+        return true;
+    const struct passwd *user = g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT32 - 1, &uid, NULL)
+                                    ? getpwuid((uid_t)uid)
+                                    : getpwnam(name);
+    if (!user) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "engine-user=%s: no such user",
+                    name);
+        return false;
+    }
+    split->engine_uid = user->pw_uid;
+    split->engine_gid = user->pw_gid;
+    return true;
+}
+
+/* Beside this program, in a build tree, or where it was installed. */
+static char *find_program(const char *beside, const char *in_build, const char *installed)
+{
+    const char *const places[] = {beside, in_build};
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
+
+    for (size_t i = 0; folder && i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *program = g_canonicalize_filename(places[i], folder);
+        if (g_file_test(program, G_FILE_TEST_IS_REGULAR) &&
+            g_file_test(program, G_FILE_TEST_IS_EXECUTABLE))
+            return g_steal_pointer(&program);
+    }
+    return g_strdup(installed);
+}
+
+static void on_ready(void *data)
+{
+    fs_daemon_ready();
+}
+
+static void on_unmount(void *data)
+{
+    fs_mount_end(data);
+}
+
+static int wait_for(pid_t front)
+{
+    const int64_t deadline = g_get_monotonic_time() + EXIT_US;
+    int status;
+
+    while (waitpid(front, &status, WNOHANG) == 0) {
+        if (g_get_monotonic_time() >= deadline)
+            kill(front, SIGKILL);
+        g_usleep(1000);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
+{
+    const FsOptions *options = split->options;
+    g_autofree char *engine =
+        find_program("uefivarsd", "../vars/uefivarsd", UV_BINDIR "/uefivarsd");
+    g_autofree char *maker =
+        find_program("../libexec/uefivarsfs/uefivars-make", "../descriptors/uefivars-make",
+                     UV_LIBEXECDIR "/uefivars-make");
+    const FsMonitorOptions monitor_options = {
+        .read_only = options->read_only,
+        .sandbox_strict = options->sandbox_strict,
+        .varcheck = options->varcheck,
+        .size_bytes = options->size_bytes,
+        .engine_uid = split->engine_uid,
+        .engine_gid = split->engine_gid,
+        .front_uid = split->front_uid,
+        .front_gid = split->front_gid,
+        .engine = options->engine_path ? options->engine_path : engine,
+        .maker = maker,
+    };
+    const FsMonitorHooks hooks = {.ready = on_ready, .unmount = on_unmount, .data = split->mount};
+    g_autoptr(GError) error = NULL;
+
+    uv_rename_process(MONITOR_NAME);
+    close(split->fuse_fd);
+    g_autoptr(FsMonitor) monitor =
+        fs_monitor_new(&monitor_options, split->local, split->sockdir, link_fd, &error);
+    if (!monitor) {
+        fs_mount_end(split->mount);
+        fs_daemon_fail(error->message);
+    }
+    fs_monitor_run(monitor, &hooks);
+    g_clear_pointer(&monitor, fs_monitor_free);
+    exit(wait_for(front));
+}
+
+/* The monitor acts on signals to both. */
+static void be_front(const FsSplit *split, pid_t monitor)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != monitor)
+        _exit(EXIT_FAILURE);
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    uv_fd_clear(&split->sockdir->lock_fd);
+    uv_fd_clear(&split->sockdir->source_lock_fd);
+    uv_fd_clear(&split->sockdir->fd);
+    uv_fd_clear(&split->local->fd);
+}
+
+int fs_split(const FsSplit *split, GError **error)
+{
+    const pid_t monitor = getpid();
+    int ends[2] = {-1, -1};
+    pid_t front = -1;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0)
+        front = fork();
+    if (front < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "can't start the front: %s",
+                    g_strerror(errno));
+        uv_fd_clear(&ends[0]);
+        uv_fd_clear(&ends[1]);
+        return -1;
+    }
+    if (front > 0) {
+        close(ends[0]);
+        be_monitor(split, ends[1], front);
+    }
+    close(ends[1]);
+    be_front(split, monitor);
+    return ends[0];
+}
