@@ -19,7 +19,7 @@ static bool keeps_certdb(const AuthWrite *write)
     return write->gate->config->keeps_certdb;
 }
 
-/* Who signed the variable that is there; false: nobody knows. */
+/* The signer of the variable that is there; false: not known. */
 static bool kept_identity(const AuthWrite *write, UvPayload *ret_identity)
 {
     const UvVariable *old = write->old;

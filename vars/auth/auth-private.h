@@ -21,7 +21,7 @@ EfiStatus auth_check_signature(const AuthWrite *write);
 EfiStatus auth_store(const AuthWrite *write, const UvPayload *content, GBytes *digest);
 
 /*
- * Private authenticated variables: whoever signed the first write signs every later one (edk2's
+ * Private authenticated variables: the signer of the first write signs every later one (edk2's
  * AuthVarTypePriv). `write->header` is parsed.
  */
 EfiStatus auth_process_private(AuthWrite *write);

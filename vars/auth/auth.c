@@ -6,7 +6,7 @@
  *   PK                 the PK that is there; in setup mode the one that it brings
  *   KEK                PK
  *   db, dbx, dbt, dbr  PK, or any certificate of KEK
- *   others with a time stamp   whoever signed them first (auth-private.h)
+ *   others with a time stamp   the signer of the first write (auth-private.h)
  *
  * Setup mode (no PK) waives the signature for all of the keys but PK; CustomMode with physical
  * presence waives it for PK too, and so does the owner's door. Never waived: the header,
@@ -31,7 +31,7 @@ static void auth_write_clear(AuthWrite *write)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AuthWrite, auth_write_clear)
 
-/* Before ExitBootServices somebody sits at the machine: its firmware's screens, or the host's
+/* Before ExitBootServices a person sits at the machine: its firmware's screens, or the host's
  * administrator. */
 static bool is_present(const UvGate *gate)
 {
@@ -246,7 +246,8 @@ static EfiStatus process_key(AuthWrite *write, Key key)
     const bool owner = write->gate->request->door == UV_DOOR_OWNER;
     const bool custom = owner || (uv_modes_is_custom(write->change) && is_present(write->gate));
 
-    /* `rm` has no attributes: EACCES, as to whoever may not, because it may with a signature. */
+    /* `rm` has no attributes: EACCES, as for a user without permission: with a signature it could
+     * be done. */
     if (write->gate->request->attributes == 0 && write->old)
         return uv_refuse_errno(write->refusal, EFI_INVALID_PARAMETER, EACCES, "2.5.1",
                                "a key is deleted by a signed write of nothing");

@@ -159,7 +159,8 @@ bool pkcs7_may_issue(const Certificate *certificate, unsigned below)
         return false;
     if (gnutls_x509_crt_get_basic_constraints(certificate->crt, NULL, &ca, &path_length) >= 0)
         return ca && (path_length < 0 || below <= (unsigned)path_length);
-    /* Without the extension: roots of version 1, and whoever says that it signs certificates. */
+    /* Without the extension: roots of version 1, and a certificate whose key usage has signing of
+     * certificates. */
     return has_usage >= 0 || (gnutls_x509_crt_get_version(certificate->crt) == 1 &&
                               pkcs7_datum_equal(&certificate->subject, &certificate->issuer));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Who signed, in the spellings of QEMU and of edk2. */
+/* The signer's identity, in the spellings of QEMU and of edk2. */
 
 #include <gnutls/crypto.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What the files of pkcs7.h share; nobody else includes this, or GnuTLS. */
+/* What the files of pkcs7.h share; no other file includes this, or GnuTLS. */
 
 #include <gnutls/gnutls.h>
 #include <gnutls/pkcs7.h>

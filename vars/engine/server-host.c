@@ -340,8 +340,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
 
-    uv_server_refresh(server); /* what is not ours any more is a successor's to complete */
-    /* Who has connected and not said HELLO yet may be the guest. */
+    uv_server_refresh(server); /* a store that changed is a successor's to complete */
+    /* A connection that has not said HELLO yet may be the guest. */
     const bool ends =
         !server->session_alive && g_queue_is_empty(&server->pending) && uv_server_compact(server);
     g_auto(UvWriter) writer = {0};
@@ -374,7 +374,8 @@ static void handle_selftest(UvConn *conn, const UvFrame *frame)
     uv_conn_reply(conn, frame, g_bytes_new_take(text, strlen(text)));
 }
 
-/* Who did not wait for a change was told that it failed: it is not made behind his back. */
+/* A front that did not wait for the reply has reported a failure: the change is not made after
+ * that. */
 static bool is_given_up(const UvConn *conn, uint16_t type)
 {
     struct pollfd poll_fd = {.fd = uv_frame_io_fd(conn->io), .events = POLLRDHUP};

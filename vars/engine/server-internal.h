@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Shared by the files of the server, and by nobody else.
+ * Shared by the files of the server only.
  *
  *   server.c          life: listeners, timers, signals, the store's own work
  *   server-conn.c     one connection: frames, deadlines, back pressure
@@ -87,12 +87,12 @@ void uv_server_rearm(UvServer *server);
 void uv_server_stop(UvServer *server, int exit_status);
 /* The store complete in its own format; false is logged. */
 bool uv_server_compact(UvServer *server);
-/* Nobody is about to write: complete, and free for another engine. The next write takes it back, or
- * finds that it changed. */
+/* No write is expected: the store is complete, and free for another engine. The next write takes it
+ * back, or finds that it changed. */
 void uv_server_let_go(UvServer *server);
 /* Without a session: takes over what another program made of the store. */
 void uv_server_refresh(UvServer *server);
-/* The same whoever is there: a guest that boots starts from what there is. */
+/* The same at a cold start, also with a session: a guest that boots starts from what there is. */
 void uv_server_refresh_at_boot(UvServer *server);
 bool uv_server_reload(UvServer *server, GError **error);
 bool uv_server_is_read_only(const UvServer *server);
@@ -143,7 +143,7 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 /* server-host.c */
 uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
-/* Of a frame that was dropped: whoever sent it is told, and the connection stays. */
+/* Of a frame that was dropped: its sender gets an ERROR, and the connection stays. */
 void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame);
 
 /* server-view.c */

@@ -6,8 +6,8 @@
  * On one shared store exactly one engine writes at a time: the source compacts and lets go
  * (RELEASE) before it answers, the target takes the store only at LOAD, and finds it as the blob
  * says, so it writes nothing. A source whose migration failed takes the store back (ACQUIRE),
- * unless somebody wrote to it since: then it must not go on with what it remembers. On two stores
- * LOAD replaces the target's content, and keeps what was there as FILE.before-load.
+ * unless another engine wrote to it since: then it must not go on with what it remembers. On two
+ * stores LOAD replaces the target's content, and keeps what was there as FILE.before-load.
  */
 
 #include <syslog.h>

@@ -43,7 +43,7 @@ void uv_session_file_free(UvSessionFile *file)
 
 /*
  * As FNV-1a, but over words of eight bytes (the last one filled up with zeros), whose upper bits
- * are mixed in below. Finds torn writes; nobody who can write this file needs to forge it.
+ * are mixed in below. Finds torn writes; a user that can write this file need not forge it.
  */
 static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
 {

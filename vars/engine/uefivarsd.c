@@ -60,7 +60,7 @@ static void take_inherited(Daemon *daemon)
         if (flags >= 0)
             (void)fcntl(inherited[i], F_SETFD, flags | FD_CLOEXEC);
     }
-    /* Several processes may poll them: who comes too late must not wait in accept. */
+    /* Several processes may poll them: one that comes too late must not wait in accept. */
     (void)fcntl(UV_FD_GUEST_LISTENER, F_SETFL, O_NONBLOCK);
     (void)fcntl(UV_FD_HOST_LISTENER, F_SETFL, O_NONBLOCK);
     daemon->guest_listener = UV_FD_GUEST_LISTENER;
@@ -102,7 +102,7 @@ static bool open_sockets(Daemon *daemon, GError **error)
 }
 
 /*
- * Root who starts an engine by hand has no use for what root may do: it becomes the store's owner,
+ * An engine that root starts by hand has no use for what root may do: it becomes the store's owner,
  * or the folder's while there is no store.
  */
 static void choose_user(Daemon *daemon)
@@ -217,7 +217,7 @@ static int fail(const Daemon *daemon, UvDaemon *background, const GError *error)
     g_autofree char *line = g_strdup_printf("uefivarsd: %s\n", text);
 
     (void)uv_daemon_failed(background, line);
-    /* Who spawned us logs it, with the guest's name. */
+    /* The program that spawned this engine logs it, with the guest's name. */
     if (daemon->options->spawned)
         uv_listen_report_failure(UV_FD_HOST_LISTENER, error_code(error), error->message);
     else
@@ -226,8 +226,8 @@ static int fail(const Daemon *daemon, UvDaemon *background, const GError *error)
 }
 
 /*
- * A journal gets lines with their priority, and who says them, over syslog only. A spawned engine's
- * stderr is its front's: a terminal or a journal, or /dev/null.
+ * A journal gets lines with their priority and their program's name over syslog only. A spawned
+ * engine's stderr is its front's: a terminal or a journal, or /dev/null.
  */
 static bool wants_syslog(const UvDaemonOptions *options)
 {

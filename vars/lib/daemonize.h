@@ -23,6 +23,6 @@ bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error);
 void uv_daemon_leave_terminal(void);
 /* The starter ends with status 0. In the foreground this does nothing. */
 void uv_daemon_ready(UvDaemon *daemon);
-/* The starter prints `line` and ends with status 1. false: nobody reads it (this is the foreground,
- * the starter was let go, or it is gone). */
+/* The starter prints `line` and ends with status 1. false: there is no reader (this is the
+ * foreground, the starter was let go, or it is gone). */
 bool uv_daemon_failed(UvDaemon *daemon, const char *line);

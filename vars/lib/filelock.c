@@ -38,9 +38,9 @@ void uv_filelock_drop(int fd)
 }
 
 /*
- * The kernel grants a write lease only to the sole opener, and a read lease while nobody writes.
- * Should somebody open the file between our two calls, he waits for the second, and we are sent a
- * SIGIO, which who opens stores ignores.
+ * The kernel grants a write lease only to the sole opener, and a read lease while it is open for
+ * writing nowhere. A process that opens the file between the two calls waits for the second one,
+ * and the kernel sends this process a SIGIO, which store-json.c ignores.
  */
 UvFilelockSharing uv_filelock_sharing(int fd)
 {

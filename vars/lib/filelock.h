@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Who else uses a file: our own lock between engines, and a look for programs that take none.
+ * Other users of a file: the lock between engines, and a look for programs that take none.
  */
 
 #include <glib.h>
@@ -13,7 +13,7 @@
 #define UV_FILELOCK_WAIT_MS 2000
 
 /*
- * An OFD write lock on all of `fd`. Tries again for `wait_ms`. 0, -EAGAIN if somebody else has it
+ * An OFD write lock on all of `fd`. Tries again for `wait_ms`. 0, -EAGAIN if another process has it
  * all that time, or another -errno if the file system knows no locks.
  */
 int uv_filelock_take(int fd, unsigned wait_ms);
@@ -21,15 +21,15 @@ void uv_filelock_drop(int fd);
 
 typedef enum {
     UV_FILELOCK_ALONE,
-    UV_FILELOCK_SHARED,  /* another process (or another descriptor of ours) has it open */
-    UV_FILELOCK_UNKNOWN, /* the file system or the file's owner does not let us find out */
+    UV_FILELOCK_SHARED,  /* another process, or another descriptor of this one, has it open */
+    UV_FILELOCK_UNKNOWN, /* the file system or the file's owner keeps this from being found out */
 } UvFilelockSharing;
 
 /*
  * Whether others use the file of `fd`: opened for reading and writing, whether it is the only open
- * description of the file; opened for reading, whether nobody has it open for writing (people may
- * read). The file must belong to us, or we must have CAP_LEASE. Nobody is disturbed: the lease is
- * given back at once.
+ * description of the file; opened for reading, whether no other process has it open for writing
+ * (readers do not count). The file must belong to the caller, or the caller must have CAP_LEASE.
+ * The other processes notice nothing: the lease is given back at once.
  */
 UvFilelockSharing uv_filelock_sharing(int fd);
 

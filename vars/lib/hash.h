@@ -3,8 +3,8 @@
 
 /*
  * A hash for tables whose keys a guest chooses (names of variables, GUIDs, signatures): SipHash-2-4
- * with a key of this process, so that nobody can make a table of 100,000 entries that all collide.
- * Values mean nothing outside of this process, and are never stored.
+ * with a key of this process, so that no guest can make a table of 100,000 entries that all
+ * collide. Values mean nothing outside of this process, and are never stored.
  */
 
 #include <glib.h>

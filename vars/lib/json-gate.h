@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* More than any text of ours nests (descriptors: 4, status: 3). */
+/* More than any text of this project nests (descriptors: 4, status: 3). */
 #define UV_JSON_DEPTH_MAX 16
 /* Bytes of a member's name. */
 #define UV_JSON_NAME_MAX 127

@@ -35,7 +35,8 @@ static void write_line(int priority, const char *raw)
         return;
     }
     g_autofree char *line = g_strdup_printf("uefivarsd: %s: %s\n", prefix ? prefix : "", text);
-    /* One write a line, so that lines of several engines do not mix; nobody to tell if it fails. */
+    /* One write a line, so that lines of several engines do not mix; a failure can be told nowhere.
+     */
     if (write(STDERR_FILENO, line, strlen(line)) < 0)
         return;
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A small file replaced as a whole: written aside, in the same folder, then renamed. Whoever opens
- * it sees all of the old content or all of the new. (A variable store, which keeps its attributes,
- * has replace-store.h.)
+ * A small file replaced as a whole: written aside, in the same folder, then renamed. A process that
+ * opens it sees all of the old content or all of the new. (A variable store, which keeps its
+ * attributes, has replace-store.h.)
  */
 
 #include <stddef.h>
@@ -17,7 +17,7 @@ typedef enum {
     UV_REPLACE_DURABLE, /* the new content, once this has returned 0 */
 } UvReplaceDurability;
 
-/* Nobody is given the file: it is its writer's. */
+/* For `uid` and `gid`: the file stays its writer's. */
 #define UV_REPLACE_OWNER_NONE ((uid_t)-1), ((gid_t)-1)
 
 /*

@@ -51,7 +51,7 @@ int uv_sync_names(int dir_fd)
     return syncfs(dir_fd) == 0 || errno == EBADF ? 0 : -errno;
 }
 
-/* A folder of its own counts only if nobody but root could have made it. */
+/* A folder of its own counts only if root alone could have made it. */
 static bool has_own(int dir_fd, const char *store)
 {
     g_autofree char *path = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
@@ -89,7 +89,7 @@ static int make_dir(int dir_fd, const char *name, mode_t mode, bool *ret_made)
     return fd < 0 ? fd : uv_fd_steal(&fd);
 }
 
-/* Only what was its owner's: he may have put anything there. */
+/* Only what belongs to the folder's owner until now, who may have put anything there. */
 static bool give_file(int dir_fd, const char *name, uid_t from, uid_t uid, gid_t gid)
 {
     struct stat st;
@@ -169,9 +169,9 @@ static int make_own(int dir_fd, const char *store, uid_t uid, gid_t gid)
 }
 
 /*
- * As root, for a store whose sidecars were in `common` or would be, which is somebody else's. They
- * are its own if that is root or who owns the folder of the stores: anybody else may have planted
- * them.
+ * As root, for a store whose sidecars were in `common` or would be, which has another owner. What
+ * lies there is the store's if that owner is root, or owns the folder of the stores: any other user
+ * may have planted it.
  */
 static int leave_common(int dir_fd, int common, const char *store, uid_t uid, gid_t gid)
 {

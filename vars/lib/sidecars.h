@@ -7,9 +7,9 @@
  *
  * Stores of several owners may lie in one folder. Those of the others have folders of their own,
  * ".uefivarsfs-others/STORE/", 0700 and their store's owner's; what is around them, 0711, is
- * root's, who alone makes them. So nobody reads, plants or swaps a sidecar of somebody else's
- * store. Where a store was given to somebody else (libvirt does so when a guest starts and ends)
- * root gives him its sidecars, too.
+ * root's, who alone makes them. So no user reads, plants or swaps a sidecar of another user's
+ * store. Where a store was given to another user (libvirt does so when a guest starts and ends) the
+ * sidecars are given along, by root.
  */
 
 #include <stdbool.h>
@@ -38,15 +38,15 @@ char *uv_sidecar_conflict_name(const char *journal, unsigned number);
 int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number);
 /* That folder, below the store's; allocated. */
 char *uv_sidecars_path(int dir_fd, const char *store);
-/* The folder of the store's sidecars, to be closed; for reading if we may, else O_PATH. A negative
- * errno: -ENOENT if there is none. It may be another owner's. */
+/* The folder of the store's sidecars, to be closed; for reading where that is allowed, else O_PATH.
+ * A negative errno: -ENOENT if there is none. It may be another owner's. */
 int uv_sidecars_open(int dir_fd, const char *store);
 /* As uv_sidecars_open(), made if need be, durably by name; root gives it to this user. */
 int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 /* Whether this user needs no root for uv_sidecars_make(). */
 bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 
-/* For reading if we may, else O_PATH; a negative errno. */
+/* For reading where that is allowed, else O_PATH; a negative errno. */
 int uv_open_dir(int dir_fd, const char *path, int extra_flags);
 /* Makes what happened to names in a folder durable; 0 or a negative errno. */
 int uv_sync_names(int dir_fd);

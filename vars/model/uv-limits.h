@@ -10,7 +10,7 @@
 
 /*
  * Name (with its NUL) and data of one variable: what a guest can still read through one communicate
- * buffer, whoever wrote it.
+ * buffer, also if the host wrote it.
  */
 #define UV_VARIABLE_MAX                                                                            \
     (UV_MM_BUFFER_MAX - EFI_MM_HEADER_BYTES - EFI_MM_VARIABLE_HEADER_BYTES - EFI_MM_ACCESS_BYTES)
@@ -31,11 +31,11 @@
 /* What is written to a view at once: a profile's worth of keys, or Microsoft's largest update. */
 #define UV_VIEW_FRAME_MAX (1024u * 1024)
 
-/* Who signed a private authenticated variable, in a JSON store: SHA-512, the longest hash that
+/* The signer of a private authenticated variable, in a JSON store: SHA-512, the longest hash that
  * edk2's certdb may name a signer by. What is longer must not get into a store: it is not read. */
 #define UV_SIGNER_DIGEST_MAX 64u
 
-/* Policies of one boot: edk2 has no limit but its memory; a guest must not fill ours. */
+/* Policies of one boot: edk2 has no limit but its memory; a guest must not fill the engine's. */
 #define UV_POLICY_TABLE_MAX (256u * 1024)
 
 /* A store file larger than this is not one: twice the largest storage in hex, and the 64 MiB Arm
@@ -43,7 +43,8 @@
 #define UV_JSON_FILE_MAX (64u * 1024 * 1024)
 #define UV_FLASH_FILE_MAX (256u * 1024 * 1024)
 
-/* One message's PKCS#7: nobody signs more often, and a guest must not buy hours of arithmetic. */
+/* One message's PKCS#7: no real update has more signatures, and a guest must not buy hours of
+ * arithmetic. */
 #define UV_PKCS7_SIGNERS_MAX 8u
 #define UV_PKCS7_OPERATIONS_MAX 64u /* public key operations to find chains */
 #define UV_PKCS7_CHAIN_MAX 16u

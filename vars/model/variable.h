@@ -3,8 +3,8 @@
 
 /*
  * One variable: immutable and reference counted. A change is a new UvVariable put in the place of
- * the old one, never an edit, so whoever holds a reference (a reply being written, a change event,
- * a compaction) sees one consistent value.
+ * the old one, never an edit, so a holder of a reference (a reply being written, a change event, a
+ * compaction) sees one consistent value.
  */
 
 #include "name.h"
@@ -15,7 +15,7 @@ typedef struct {
     uint32_t attributes; /* as stored: never EFI_VARIABLE_APPEND_WRITE */
     GBytes *data;        /* without authentication header; never NULL */
     uint8_t time[16];    /* EFI_TIME of the last authenticated write; zero without one */
-    GBytes *digest; /* private authenticated variables in JSON stores: who signed; NULL otherwise */
+    GBytes *digest; /* private authenticated variables in JSON stores: the signer; NULL otherwise */
     int64_t mtime_ns; /* realtime clock; 0: not known, the store's own time serves */
     /* Kept for flash images only. */
     uint64_t monotonic_count;

@@ -211,7 +211,7 @@ void uv_certdb_boot(UvChange *change)
     g_auto(UvWriter) writer = {0};
 
     if (!copy_entries(&writer, lookup(change, true), change, is_alive, NULL))
-        return; /* malformed: somebody else's; nothing can be said of it */
+        return; /* malformed: not edk2's; nothing can be said of it */
     g_autoptr(GBytes) whole = uv_certdb_finish(&writer);
     if (whole)
         put(change, true, whole);

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The variables certdb and certdbv: who signed the private authenticated variables, as edk2 keeps
+ * The variables certdb and certdbv: the signers of private authenticated variables, as edk2 keeps
  * it in flash images (AuthService.c). In JSON stores UvVariable.digest does this; a certdb that a
  * converter left there is asked where a digest is missing, and not touched.
  *

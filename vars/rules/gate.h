@@ -11,7 +11,7 @@
 #include "varset.h"
 
 /*
- * Who asks. The owner's act (UV_DOOR_OWNER) is how the views change keys: it is for PK, KEK, db,
+ * The asker. The owner's act (UV_DOOR_OWNER) is how the views change keys: it is for PK, KEK, db,
  * dbx, dbt and dbr alone, only while no session lives, and not with disable_custom_mode. There it
  * waives what CustomMode waives (the signature and the comparison of time stamps, neither the
  * authentication header nor the form of the lists), and leaves CustomMode as it is. It is refused

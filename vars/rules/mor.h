@@ -14,7 +14,7 @@
 typedef struct {
     bool locked;
     bool has_key;
-    bool absent; /* at EndOfDxe the firmware had no MOR: nobody may make one in this boot */
+    bool absent; /* at EndOfDxe the firmware had no MOR: none may be made in this boot */
     uint8_t key[UV_MOR_KEY_BYTES];
 } UvMor;
 

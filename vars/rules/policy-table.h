@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What policy.c and policy-message.c share of a UvPolicy; nobody else includes this. */
+/* What policy.c and policy-message.c share of a UvPolicy; no other file includes this. */
 
 #include "policy-entry.h"
 #include "policy.h"

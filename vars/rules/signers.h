@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Who signed the private authenticated variables is in UvVariable.digest (JSON stores) or in the
+ * The signers of private authenticated variables are in UvVariable.digest (JSON stores) or in the
  * variables certdb and certdbv (flash images). What comes from a store of the one kind to a store
  * of the other (LOAD, store.json, a file that another program converted) is brought to its way
  * here. The identities go along as they are: each kind takes the other's spelling

@@ -126,7 +126,7 @@ static EfiStatus put(UvChange *change, const UvGate *gate, const UvUpdate *updat
 
 /*
  * An append that adds nothing. Its time stamp counts nevertheless, so that nothing older can be
- * replayed after it; to whoever reads the file nothing has changed.
+ * replayed after it; for a reader of the file nothing has changed.
  */
 static void put_newer_time(UvChange *change, const UvUpdate *update, const UvVariable *old)
 {

@@ -9,7 +9,7 @@
 typedef enum {
     VARCHECK_WRITABLE,
     VARCHECK_READ_ONLY, /* once checks are active */
-    VARCHECK_OWNED,     /* by the service: read-only at any time and for everybody */
+    VARCHECK_OWNED,     /* by the service: read-only at any time, for guest and host */
 } VarcheckAccess;
 
 typedef struct {

@@ -178,7 +178,7 @@ static void take_over(UvService *service, const UvVarset *want)
 
 void uv_service_load(UvService *service, GPtrArray *variables)
 {
-    /* A JSON store that was made of an image by somebody else's converter has signers in certdb. */
+    /* A JSON store that a converter made of an image may have signers in certdb. */
     g_autoptr(GPtrArray) fitting =
         uv_signers_convert(variables, true, service->config.keeps_certdb);
     g_autoptr(UvVarset) want = loaded_set(service->variables, fitting);

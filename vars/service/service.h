@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The variable service: the one gate for every change, whoever asks.
+ * The variable service: the one gate for every change, of guest and host.
  *
  * Model: a set of variables (varset.h), the boot phase, the policies of this boot, and a store. A
  * request is checked in edk2's order (Variable.c: VariableServiceSetVariable, AuthService.c), its

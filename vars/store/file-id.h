@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Which file it is, for those who remember it on disk. An inode's number is given again as soon as
- * its file is gone, so the time of its birth goes with it. Device numbers do not: for many file
- * systems they are others after each mount.
+ * Which file it is, to be remembered on disk. An inode's number is given again as soon as its file
+ * is gone, so the time of its birth goes with it. Device numbers do not: for many file systems they
+ * are others after each mount.
  */
 
 #include <glib.h>

@@ -2,10 +2,10 @@
 
 /*
  * The descriptor of the sidecars' folder is opened when it is first needed and made when something
- * is first to be created there. Whoever owns the store owns the sidecars: natural for an engine
- * that runs as the owner, done by chown for root. What is found there is used only if it belongs to
- * us or to the store's owner, and a sidecar only if it is a regular file with one link: so nobody
- * can lead an engine to a file of somebody else's.
+ * is first to be created there. The store's owner owns the sidecars: natural for an engine that
+ * runs as the owner, done by chown for root. What is found there is used only if it belongs to the
+ * engine's user or to the store's owner, and a sidecar only if it is a regular file with one link:
+ * so no other user can lead an engine to a file that is not the store's.
  */
 
 #include "folder-direct.h"
@@ -83,7 +83,7 @@ int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid)
     return MIN(fd, 0);
 }
 
-/* One that is neither ours nor the store's owner's was put there by somebody. */
+/* One that is neither the engine's user's nor the store's owner's was planted. */
 static bool is_trusted(UvDirect *direct, const struct stat *st)
 {
     struct stat owner;
@@ -100,7 +100,7 @@ static int sidecars(UvDirect *direct, bool create)
     if (direct->sidecars_fd >= 0) {
         if (fstat(direct->sidecars_fd, &st) == 0 && st.st_nlink > 0)
             return direct->sidecars_fd;
-        /* Somebody removed it under us: a new one is as good. */
+        /* It was removed while it was open: a new one is as good. */
         uv_fd_clear(&direct->sidecars_fd);
     }
     fd = uv_sidecars_open(direct->dir_fd, direct->name);
@@ -167,7 +167,7 @@ static int open_existing(UvDirect *direct, UvFileRole role, int dir_fd, const ch
     uv_autofd int fd = -1;
     int ret;
 
-    /* Looked at first: to open a FIFO is to wait for somebody. */
+    /* Looked at first: to open a FIFO is to wait for its other end. */
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (S_ISLNK(st.st_mode))

@@ -18,14 +18,13 @@ GQuark uv_store_error_quark(void);
 typedef enum {
     UV_STORE_ERROR_PARSE, /* the content is not what it should be: file and position in the message
                            */
-    UV_STORE_ERROR_READ_ONLY, /* somebody else has it, or it can't be written */
+    UV_STORE_ERROR_READ_ONLY, /* another process has it, or it can't be written */
     UV_STORE_ERROR_NO_SPACE,  /* ENOSPC, EDQUOT, or the image is full */
     UV_STORE_ERROR_IO,        /* anything else the host said */
     UV_STORE_ERROR_CHANGED,   /* the store changed while it was released */
 } UvStoreError;
 
-/* What identifies the content of a store's file for those who remember it. All zero: no file yet.
- */
+/* What identifies the content of a store's file, to be remembered. All zero: no file yet. */
 typedef struct {
     uint64_t device, inode, size_bytes;
     int64_t mtime_ns, ctime_ns;
@@ -55,7 +54,7 @@ typedef struct {
      * differs. */
     bool (*release)(UvStore *store, const UvVarset *set, GError **error);
     bool (*acquire)(UvStore *store, GError **error);
-    /* Looks whether another program changed the file since we last read or wrote it. */
+    /* Looks whether another program changed the file since the engine last read or wrote it. */
     bool (*changed)(UvStore *store);
     /* Keeps the present content as FILE.before-load. */
     bool (*keep_before_load)(UvStore *store, GError **error);
@@ -66,7 +65,7 @@ typedef struct {
 struct UvStore {
     const UvStoreOps *ops;
     UvFolder *folder;         /* owned */
-    UvStoreIdentity identity; /* of the file, as last read or written by us */
+    UvStoreIdentity identity; /* of the file, as the engine last read or wrote it */
     uint64_t generation;
     size_t capacity_bytes;  /* what the format can hold; SIZE_MAX: no limit of its own */
     char *read_only_reason; /* NULL: can be written, as far as is known */
@@ -74,12 +73,13 @@ struct UvStore {
     /* Signers of private authenticated variables are in the variable certdb (flash images), not in
      * UvVariable.digest. */
     bool keeps_certdb;
-    char *lock_holder; /* who holds it, when we know; for status.json */
+    char *lock_holder; /* the process that holds it, if known; for status.json */
 };
 
 typedef struct {
     bool read_only; /* asked for: never written, whatever the file allows */
-    /* Others who open the file wait until it is complete (JSON): tick must be called when due. */
+    /* Other programs that open the file wait until it is complete (JSON): tick must be called when
+     * due. */
     bool guard;
     bool create; /* an absent file is an empty JSON store (made on the first write) */
     /* "json", "flash" or "qcow2": what it is served as, or not at all; NULL: as its content looks

@@ -25,7 +25,7 @@ static int fail(GError **error, const char *path, const char *what, int code)
     return -1;
 }
 
-/* A socket file on which nobody listens. */
+/* A socket file on which no process listens. */
 static bool is_stale(const struct sockaddr_un *address)
 {
     struct stat st;

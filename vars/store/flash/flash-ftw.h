@@ -13,8 +13,8 @@
  *   destination complete                 it has been copied to its place
  *   complete                             over and done with; the next one comes behind it
  *
- * Between "spare complete" and "destination complete" the spare area is what counts, and whoever
- * opens the image next finishes the copy. Before that, the write is dropped.
+ * Between "spare complete" and "destination complete" the spare area is what counts, and the
+ * program that opens the image next finishes the copy. Before that, the write is dropped.
  */
 
 #include "flash-layout.h"

@@ -20,7 +20,7 @@
  * A change of several variables (a key and SecureBootEnable, certdb and the variable it is for) is
  * all written before the first barrier and then added one by one in the change's order, with a
  * barrier each: what a crash leaves is the first so many of them, as with edk2, which makes one
- * SetVariable of each. Whoever makes such a change puts first what may stand alone.
+ * SetVariable of each. The maker of such a change puts first what may stand alone.
  *
  * When the log is full, torn, or a fault tolerant write is in progress, the store is reclaimed: the
  * visible records in their order, then the change's, added. How the new store gets into its place
@@ -63,7 +63,7 @@ bool uv_flash_settle(UvFlash *flash, GError **error);
 
 /* A reclaim in place, through the spare area. */
 bool uv_flash_reclaim_in_place(UvFlash *flash, const uint8_t *store, void *data, GError **error);
-/* Puts `store` into a copy of the image, which nobody reads before it is whole. */
+/* Puts `store` into a copy of the image, which no other program reads before it is whole. */
 bool uv_flash_write_copy(UvFlash *flash, UvImage *copy, const uint8_t *store, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvFlash, uv_flash_free)

@@ -3,9 +3,10 @@
 
 /*
  * QEMU's locks on an image (block/file-posix.c): shared OFD locks on single bytes, 100+n for a
- * permission that is used and 200+n for one that is not shared with others, n: 0 consistent read,
- * 1 write, 2 write unchanged, 3 resize. Whoever opens an image takes its own bytes first and then
- * looks whether they conflict with somebody else's; so do we. libvirt's lock daemon takes byte 0.
+ * permission that is used and 200+n for one that is not shared with others, n: 0 consistent read, 1
+ * write, 2 write unchanged, 3 resize. A program that opens an image takes its own bytes first and
+ * then looks whether they conflict with another one's; so does the engine. libvirt's lock daemon
+ * takes byte 0.
  *
  * Looking takes nothing.
  */
@@ -14,8 +15,8 @@
 #include <stdbool.h>
 
 /*
- * Who may write this file, or does not let us write it: text for people, "QEMU (lock byte 101:
- * write)". NULL: nobody. Locks of this very descriptor do not count.
+ * The program that may write this file, or keeps others from writing it: text for people, "QEMU
+ * (lock byte 101: write)". NULL: none. Locks of this very descriptor do not count.
  */
 char *uv_qemulock_holder(int fd);
 /*

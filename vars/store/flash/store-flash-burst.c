@@ -42,7 +42,7 @@ void uv_store_flash_settle(FlashStore *f)
     uv_flash_settle(f->flash, NULL);
 }
 
-/* As we leave it: once the locks are gone somebody else may write, and that must show. */
+/* As it is left: once the locks are gone another program may write, and that must show. */
 void uv_store_flash_remember(FlashStore *f)
 {
     struct stat st;
@@ -76,8 +76,9 @@ bool uv_store_flash_same(const GPtrArray *a, const GPtrArray *b)
 }
 
 /*
- * Now that nobody else can write: is it still what the caller knows? If not, what was read stays
- * what it is, and the identity with it, so that the store counts as changed until it is loaded.
+ * Now that no other program can write: is it still what the caller knows? If not, what was read
+ * stays what it is, and the identity with it, so that the store counts as changed until it is
+ * loaded.
  */
 static bool still_as_read(FlashStore *f, GError **error)
 {

@@ -273,7 +273,7 @@ static bool flash_keep_before_load(UvStore *store, GError **error)
     return uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
 }
 
-/* What a reclaim would drop is kept first: it may be all that is left of somebody's variables. */
+/* What a reclaim would drop is kept first: it may be all that is left of a guest's variables. */
 static bool keep_hidden(FlashStore *f, GError **error)
 {
     const uint64_t hidden_at = uv_flash_hidden_at(f->flash);

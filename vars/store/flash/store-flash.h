@@ -17,7 +17,7 @@ typedef struct FlashStore FlashStore;
 
 typedef struct {
     const char *format;
-    /* Sets store->image, for reading; without a lock that hinders anybody. */
+    /* Sets store->image, for reading; without a lock that hinders another program. */
     bool (*open)(FlashStore *flash, GError **error);
     /* After reading: what need not stay. */
     void (*idle)(FlashStore *flash);
@@ -27,7 +27,8 @@ typedef struct {
     void (*unlock)(FlashStore *flash);
     /* Of the file, while it is locked. */
     bool (*stat)(FlashStore *flash, struct stat *ret_stat);
-    /* Who keeps us from writing, as far as can be seen; NULL: nobody, or not to be seen. */
+    /* The program that keeps the engine from writing, as far as can be seen; NULL: none, or not to
+     * be seen. */
     char *(*holder)(FlashStore *flash);
     /* Puts a reclaimed store into its place. */
     UvFlashReclaim reclaim; /* its data is the FlashStore */
@@ -57,7 +58,7 @@ bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError *
 /* store-flash.c, for store-flash-burst.c */
 /* Of the file that the name means now. */
 bool uv_store_flash_identity(FlashStore *flash, UvStoreIdentity *ret, GError **error);
-/* What status.json says, and who asks the service first is told. */
+/* Sets lock_holder and read_only_reason anew, between two bursts. */
 void uv_store_flash_look_for_holder(FlashStore *flash);
 /* Reads the image, and says what is to be said of it. */
 bool uv_store_flash_read(FlashStore *flash, GError **error);

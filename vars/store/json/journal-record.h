@@ -44,7 +44,7 @@ bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image);
  * `n_images` (at least one, the latest last), the new text up to some byte and then the old one,
  * and the size is between the least and the most of theirs. After a sync that failed it is not
  * known what of its writing is on the disk, so sectors of an earlier one may still be missing when
- * the next is under way. Text that somebody else wrote is not.
+ * the next is under way. Text that another program wrote is not.
  */
 bool uv_record_image_matches(const UvRecordImage *images, size_t n_images, const uint8_t *text,
                              size_t size);

@@ -11,7 +11,8 @@
  *
  * A check is the first eight bytes of SHA-256 over the id and all of the header or record but the
  * check itself: a record of another journal, or one out of its place, is none. The first record
- * that is none ends the journal: what follows is a torn tail, that nobody was told is durable.
+ * that is none ends the journal: what follows is a torn tail, of which no guest or client was told
+ * that it is durable.
  *
  * Version 1 named no files, and its checks were CRC-64: such a journal is read, and goes on so.
  */

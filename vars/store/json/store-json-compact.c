@@ -167,7 +167,7 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
         return false;
     written = write_over(json, fd, text, error);
     uv_fd_clear(&fd); /* a lease wants no other descriptor of the file */
-    /* Who waits for the file is let in only when the journal is gone. */
+    /* A program that waits for the file is let in only when the journal is gone. */
     if (json->leased && written)
         return uv_json_store_look(json, error);
     /* Also after a failure: what is there now is what the next image starts from. */
@@ -176,7 +176,7 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
 
 static bool publish(JsonStore *json, GBytes *text, const UvDigest *digest, GError **error)
 {
-    if (uv_json_store_is_wanted(json)) /* he has this very file open already */
+    if (uv_json_store_is_wanted(json)) /* the program that waits has this very file open already */
         return in_place(json, text, error);
     switch (by_renaming(json, text, digest, error)) {
     case OUTCOME_DONE:

@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* false: somebody else has the lock, or it can't be had. */
+/* false: another engine has the lock, or it can't be had. */
 static bool lock_for_a_moment(JsonStore *json)
 {
     json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
@@ -19,7 +19,7 @@ static bool lock_for_a_moment(JsonStore *json)
     return json->lock_fd >= 0;
 }
 
-/* File and journal are those that were read before we got the lock. */
+/* File and journal are those that were read before the lock was taken. */
 static bool is_as_seen(JsonStore *json)
 {
     struct stat st;
@@ -59,7 +59,7 @@ void uv_json_store_set_aside(JsonStore *json, const char *why)
     if (is_as_seen(json))
         rename_to_conflict(json, why);
     else
-        json->seen.overtaken = true; /* what is there now may be somebody's good journal */
+        json->seen.overtaken = true; /* what is there now may be another engine's good journal */
     if (!had_lock)
         uv_fd_clear(&json->lock_fd);
 }

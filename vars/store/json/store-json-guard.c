@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The guard: while the journal has what the file has not, a lease on the file tells us before
- * anybody else opens it, and makes him wait. A QEMU that is started a second after an edit, or
- * somebody who copies the file, so finds it complete: we write it in place, then let him in.
+ * The guard: while the journal has what the file has not, a lease on the file tells the engine
+ * before another program opens it, and makes that program wait. So a QEMU that is started a second
+ * after an edit, or a backup, finds the file complete: the engine writes it in place, then lets the
+ * program in.
  *
  * The kernel counts open descriptions: only the one that holds the lease may exist, opened for
- * writing too, and takes the lease away from who does not answer for 45 s. Whoever opens the file
- * himself has to lower the guard first, or waits for himself. Nothing depends on the guard: without
- * a lease (another reader, a file system that knows none) the probes of store-json-write.c remain.
+ * writing too, and a holder that does not answer for 45 s loses it. Code of the engine that opens
+ * the file has to lower the guard first, or would wait for itself. Nothing depends on the guard:
+ * without a lease (another reader, a file system that knows none) the probes of store-json-write.c
+ * remain.
  */
 
 #include "store-json-private.h"

@@ -164,8 +164,8 @@ static bool image_is_under_way(const UvJournalContent *content, guint i, const S
 
 /*
  * The journal is the very file that it says it is, and none of the files that it names is the
- * store: that was made anew, with the same content or not. If the journal is another one too,
- * somebody copied or restored both, and the texts decide.
+ * store: that was made anew, with the same content or not. If the journal is another one too, both
+ * were copied or restored, and the texts decide.
  */
 static bool is_another_store(const UvJournalContent *content, const Snapshot *snapshot)
 {
@@ -364,7 +364,7 @@ bool uv_json_store_look(JsonStore *json, GError **error)
     return true;
 }
 
-/* While the lock is not ours, somebody else's journal may have grown, come or gone. */
+/* While the lock is not held, another engine's journal may have grown, come or gone. */
 static bool journal_changed(JsonStore *json)
 {
     struct stat st;

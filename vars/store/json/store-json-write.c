@@ -68,7 +68,7 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
     if (fd < 0)
         return folder_refused(json, local, error);
     if (!uv_store_take_lock(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
-        json->waited = true; /* once: whoever has it is no predecessor on its way out */
+        json->waited = true; /* once: the holder is no predecessor on its way out */
         g_free(json->store.lock_holder);
         json->store.lock_holder = g_strdup("another engine");
         return refuse(json, local, error);
@@ -87,7 +87,7 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
 
     if (uv_json_store_guard_fell(json))
         uv_json_store_lower_guard(json);
-    /* Who waits is not in yet. */
+    /* A program that waits has not opened it yet. */
     if (json->fd >= 0 && !json->leased)
         sharing = uv_filelock_sharing(json->fd);
     if (sharing == UV_FILELOCK_UNKNOWN)
@@ -110,7 +110,7 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
     return refuse(json, local, error);
 }
 
-/* Somebody who could not write the file himself shall not replace it either. */
+/* An engine that could not write the file shall not replace it either. */
 static bool check_writable(JsonStore *json, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
@@ -259,8 +259,8 @@ static bool lock_unchanged(JsonStore *json, GError **error)
 }
 
 /*
- * Somebody removed our journal: what was in it is in memory only, until the next compaction, which
- * is now due. Appending to a file without a name would be writing to nowhere.
+ * Another program removed the journal: what was in it is in memory only, until the next compaction,
+ * which is now due. Appending to a file without a name would be writing to nowhere.
  */
 static void check_journal_is_there(JsonStore *json)
 {

@@ -60,7 +60,7 @@ static void json_touch(UvStore *store, const UvVariable *variable)
         json->meta_due_us = g_get_monotonic_time() + UV_JSON_COMPACT_US;
 }
 
-/* Heals a store that somebody else had; makes no file for that. */
+/* Heals a store that another process had; makes no file for that. */
 static void look_whether_free(JsonStore *json)
 {
     json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
@@ -146,7 +146,7 @@ static bool json_acquire(UvStore *store, GError **error)
 {
     JsonStore *json = (JsonStore *)store;
 
-    /* With the lock from now on: whoever else wants to write finds out at once. */
+    /* With the lock from now on: another engine that wants to write finds out at once. */
     if (!uv_json_store_changed(json))
         return json->never_write || uv_json_store_begin(json, false, error);
     g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
@@ -233,8 +233,8 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
     JsonStore *json = g_new0(JsonStore, 1);
 
     uv_store_init(&json->store, &json_ops, folder);
-    /* Who opens a leased file makes the kernel tell us, by a signal that would end us. Nothing
-     * waits for it: tick looks often enough. */
+    /* When another program opens a leased file the kernel sends a signal, which would end the
+     * engine. Nothing waits for it: tick looks often enough. */
     signal(SIGIO, SIG_IGN);
     json->fd = json->lock_fd = -1;
     json->never_write = options->read_only;
