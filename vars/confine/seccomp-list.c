@@ -39,6 +39,7 @@ const char *const uv_seccomp_engine[] = {
     "pread64",
     "pwrite64",
     "read",
+    "recvfrom",
     "recvmsg",
     "restart_syscall",
     "sched_yield",
