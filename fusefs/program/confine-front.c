@@ -110,7 +110,7 @@ static void set_limits(void)
 
 static int allow_reading_only(const char *const *readable)
 {
-    UvLandlockRule rules[READABLE_MAX];
+    UvLandlockRule rules[READABLE_MAX] = {{0}};
     size_t n = 0;
     int failed;
 

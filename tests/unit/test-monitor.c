@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -16,9 +17,10 @@
 
 static void set_up(MonitorFixture *f, const void *data)
 {
-    static FsMonitorOptions options = {.engine_uid = (uid_t)-1, .maker = "/nowhere"};
+    static FsMonitorOptions options = {.engine_uid = (uid_t)-1};
 
     options.engine = g_getenv("UV_ENGINE");
+    options.maker = g_getenv("UV_MAKER");
     monitor_fixture_set_up(f);
     monitor_fixture_put(f, "a.json", "{\"version\": 2, \"variables\": []}");
     monitor_fixture_put(f, "b/config.json", "{}");
@@ -330,6 +332,100 @@ static void test_store_of_no_file(MonitorFixture *f, const void *data)
         g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_START, "b"), ==, -ELOOP);
 }
 
+static int put_template(const MonitorFixture *f, const char *text, size_t size)
+{
+    g_autofree char *path = g_build_filename(f->top, "template", NULL);
+
+    g_assert_true(g_file_set_contents(path, text, (gssize)size, NULL));
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static char *read_file(const MonitorFixture *f, const char *name, size_t *ret_size)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, ret_size, NULL));
+    return text;
+}
+
+static void test_make_empty_store(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_INSTANTIATE, .flags = FS_MAKE_EMPTY, .guest = "b"};
+    int pin = monitor_fixture_memfd("the pin", true), open_pin = monitor_fixture_memfd("", false);
+    size_t size;
+
+    g_assert_cmpint(monitor_fixture_send(f, question, &open_pin, 1), ==, -EINVAL);
+    g_assert_cmpint(monitor_fixture_send(f, question, &pin, 1), ==, 0);
+    g_autofree char *text = read_file(f, "b/vars.json", &size);
+    g_assert_nonnull(strstr(text, "\"version\": 2"));
+    read_back(f, FS_TEXT_PIN, "b", "the pin");
+    g_assert_false(monitor_fixture_has(f, "b/.uefivarsfs/vars.json.new"));
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EEXIST);
+    g_assert_nonnull(strstr(f->answer.text, "vars.json: can't make the store"));
+    question.flags |= FS_MAKE_REPLACE;
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
+    g_assert_true(monitor_fixture_has(f, "b/.uefivarsfs/vars.json.before-load"));
+    close(pin);
+    close(open_pin);
+}
+
+static void test_make_copy(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_INSTANTIATE,
+                           .guest = "b",
+                           .from = FS_FORMAT_FLASH,
+                           .format = FS_FORMAT_FLASH};
+    g_autofree char *image = g_malloc0(1 << 20);
+    struct stat st;
+    size_t size;
+
+    image[4096] = image[(1 << 20) - 1] = 'x';
+    int template = put_template(f, image, 1 << 20);
+    g_assert_cmpint(monitor_fixture_send(f, question, &template, 1), ==, 0);
+    close(template);
+    g_autofree char *made = read_file(f, "b/vars.fd", &size);
+    g_assert_cmpmem(made, size, image, 1 << 20);
+    g_autofree char *path = g_build_filename(f->source, "b/vars.fd", NULL);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+    question.from = FS_FORMAT_JSON;
+    template = put_template(f, "{}", 2);
+    g_assert_cmpint(monitor_fixture_send(f, question, &template, 1), <, 0);
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EINVAL);
+    close(template);
+}
+
+/* A qcow2 file is converted without what its header names. */
+static void test_make_converted(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_INSTANTIATE,
+                           .guest = "b",
+                           .from = FS_FORMAT_QCOW2,
+                           .format = FS_FORMAT_FLASH};
+    g_autofree char *program = g_find_program_in_path("qemu-img");
+    g_autofree char *secret = g_build_filename(f->top, "secret", NULL);
+    g_autofree char *path = g_build_filename(f->top, "image", NULL);
+    size_t size;
+
+    if (!program) {
+        g_test_skip("qemu-img is not installed");
+        return;
+    }
+    g_autofree char *text = g_strnfill(65536, 's');
+    g_assert_true(g_file_set_contents(secret, text, 65536, NULL));
+    g_assert_cmpint(chmod(secret, 0644), ==, 0);
+    g_autofree char *command =
+        g_strdup_printf("qemu-img create -q -f qcow2 -b %s -F raw %s", secret, path);
+    g_assert_cmpint(system(command), ==, 0);
+    int template = open(path, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(monitor_fixture_send(f, question, &template, 1), ==, 0);
+    g_autofree char *made = read_file(f, "b/vars.fd", &size);
+    g_assert_cmpuint(size, ==, 65536);
+    g_assert_null(memchr(made, 's', size));
+    close(template);
+}
+
 static void test_image(MonitorFixture *f, const void *data)
 {
     FsQuestion question = {.kind = FS_ASK_IMAGE, .path = "/etc/passwd"};
@@ -397,6 +493,9 @@ int main(int argc, char **argv)
         {"/monitor/engine", test_engine},
         {"/monitor/engine-with-bad-wish", test_engine_with_bad_wish},
         {"/monitor/store-of-no-file", test_store_of_no_file},
+        {"/monitor/make-empty-store", test_make_empty_store},
+        {"/monitor/make-copy", test_make_copy},
+        {"/monitor/make-converted", test_make_converted},
         {"/monitor/image", test_image},
         {"/monitor/holder", test_holder},
         {"/monitor/nonsense", test_nonsense_ends_it},
