@@ -8,6 +8,7 @@
 
 #include "local.h"
 
+#include "fd.h"
 #include "sidecars.h"
 
 #include <dirent.h>
@@ -151,37 +152,23 @@ int fs_local_remove(const FsLocal *source, FsRule rule, const char *guest)
     return 0;
 }
 
-/* The first number that is free, as the engine's own. */
-static char *rename_journal(int sidecars, const char *store)
-{
-    g_autofree char *journal = uv_sidecar_name(store, "journal");
-
-    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
-        g_autofree char *name = g_strdup_printf("%s." UV_SIDECAR_CONFLICT "-%u", store, n);
-        if (renameat2(sidecars, journal, sidecars, name, RENAME_NOREPLACE) == 0)
-            return g_steal_pointer(&name);
-        if (errno != EEXIST)
-            return NULL;
-    }
-    return NULL;
-}
-
 char *fs_local_set_aside_journal(const FsLocal *source, FsRule rule, const char *guest)
 {
-    g_autofree char *store = NULL, *path = NULL, *name = NULL;
+    g_autofree char *store = NULL, *path = NULL, *journal = NULL, *name = NULL;
     struct stat st;
-    int fd = fs_local_place(source, rule, guest, &store), sidecars;
+    uv_autofd int fd = fs_local_place(source, rule, guest, &store);
+    uv_autofd int sidecars = -1;
+    unsigned number;
 
     if (fd < 0)
         return NULL;
     bool gone = fstatat(fd, store, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
     path = uv_sidecars_path(fd, store);
     sidecars = gone ? uv_open_dir(fd, path, O_NOFOLLOW) : -1;
-    close(fd);
-    if (sidecars < 0)
+    if (sidecars < 0 || uv_sidecars_set_journal_aside(sidecars, store, &number) < 0)
         return NULL;
-    name = rename_journal(sidecars, store);
-    close(sidecars);
+    journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
+    name = uv_sidecar_conflict_name(journal, number);
     const char *below = rule == FS_RULE_FOLDER ? guest : "";
-    return name ? g_build_filename(source->path, below, path, name, NULL) : NULL;
+    return g_build_filename(source->path, below, path, name, NULL);
 }

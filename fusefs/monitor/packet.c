@@ -2,15 +2,12 @@
 
 #include "packet.h"
 
+#include "fd-pass.h"
+#include "fd.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-typedef union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(FS_QUESTION_FDS * sizeof(int))];
-} Control;
 
 static size_t used_bytes(const void *packet, size_t size)
 {
@@ -24,71 +21,32 @@ static size_t used_bytes(const void *packet, size_t size)
 int fs_packet_send(int socket_fd, const void *packet, size_t size_bytes, const int *fds,
                    size_t n_fds)
 {
-    struct iovec iov = {(void *)packet, used_bytes(packet, size_bytes)};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    Control control = {.bytes = {0}};
+    const struct iovec part = {(void *)packet, used_bytes(packet, size_bytes)};
     ssize_t sent;
 
     if (n_fds > FS_QUESTION_FDS)
         return -EINVAL;
-    if (n_fds > 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        control.header = (struct cmsghdr){CMSG_LEN(n_fds * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
-    }
-    do
-        sent = sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : 0;
+    sent = uv_pass_send(socket_fd, &part, 1, fds, n_fds, MSG_DONTWAIT);
+    return sent < 0 ? (int)sent : 0;
 }
 
 void fs_packet_close(int fds[FS_QUESTION_FDS])
 {
-    for (int i = 0; i < FS_QUESTION_FDS; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-        fds[i] = -1;
-    }
-}
-
-/* All that came, also where it is too much: the kernel has given us no more than fit. */
-static void take_fds(struct msghdr *message, int fds[FS_QUESTION_FDS])
-{
-    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
-
-    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-        header->cmsg_len <= CMSG_LEN(0))
-        return;
-    size_t size = header->cmsg_len - CMSG_LEN(0);
-    memcpy(fds, CMSG_DATA(header),
-           size < FS_QUESTION_FDS * sizeof(int) ? size : FS_QUESTION_FDS * sizeof(int));
+    for (int i = 0; i < FS_QUESTION_FDS; i++)
+        uv_fd_clear(&fds[i]);
 }
 
 int fs_packet_receive(int socket_fd, void *ret_packet, size_t size_bytes,
                       int ret_fds[FS_QUESTION_FDS])
 {
-    struct iovec iov = {ret_packet, size_bytes};
-    Control control;
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             /* Not its padding: the kernel would put a descriptor there. */
-                             .msg_controllen = CMSG_LEN(FS_QUESTION_FDS * sizeof(int))};
-    ssize_t size;
+    const struct iovec part = {ret_packet, size_bytes};
+    const ssize_t size =
+        uv_pass_receive(socket_fd, &part, 1, ret_fds, FS_QUESTION_FDS, MSG_DONTWAIT);
 
-    for (int i = 0; i < FS_QUESTION_FDS; i++)
-        ret_fds[i] = -1;
-    do
-        size = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (size < 0 && errno == EINTR);
+    if (size == 0 || size == -ECONNRESET)
+        return -EPIPE;
     if (size < 0)
-        return errno == ECONNRESET ? -EPIPE : -errno;
-    take_fds(&message, ret_fds);
-    if (size == 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-        fs_packet_close(ret_fds);
-        return size == 0 ? -EPIPE : -EPROTO;
-    }
+        return size == -EMSGSIZE ? -EPROTO : (int)size;
     memset((char *)ret_packet + size, 0, size_bytes - (size_t)size);
     return 0;
 }

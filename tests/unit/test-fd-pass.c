@@ -131,6 +131,23 @@ static void test_too_long(void)
     uv_fd_clear(&ends[1]);
 }
 
+/* A packet without a byte can't be told from the end: what it carries is closed. */
+static void test_empty(void)
+{
+    int ends[2], got[1];
+    char text[8];
+    unsigned before;
+
+    make_pair(SOCK_SEQPACKET, ends);
+    before = count_open();
+    g_assert_cmpint(send_text(ends[0], "", ends, 1), ==, 0);
+    g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, 1), ==, 0);
+    g_assert_cmpint(got[0], ==, -1);
+    g_assert_cmpuint(count_open(), ==, before);
+    uv_fd_clear(&ends[0]);
+    uv_fd_clear(&ends[1]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -138,5 +155,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/fd-pass/stream", GINT_TO_POINTER(SOCK_STREAM), test_pass);
     g_test_add_func("/fd-pass/too-many", test_too_many);
     g_test_add_func("/fd-pass/too-long", test_too_long);
+    g_test_add_func("/fd-pass/empty", test_empty);
     return g_test_run();
 }

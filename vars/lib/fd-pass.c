@@ -79,9 +79,11 @@ ssize_t uv_pass_receive(int socket_fd, const struct iovec *parts, size_t n_parts
     if (n < 0)
         return -errno;
     fit = take_fds(&message, ret_fds, max_fds) && !(message.msg_flags & MSG_CTRUNC);
-    if (fit && !(message.msg_flags & MSG_TRUNC))
+    if (n > 0 && fit && !(message.msg_flags & MSG_TRUNC))
         return n;
     for (size_t i = 0; i < max_fds; i++)
         uv_fd_clear(&ret_fds[i]);
-    return fit ? -EMSGSIZE : -EPROTO;
+    if (!fit)
+        return -EPROTO;
+    return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : 0;
 }

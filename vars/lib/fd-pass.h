@@ -23,9 +23,10 @@ ssize_t uv_pass_send(int socket_fd, const struct iovec *parts, size_t n_parts, c
 
 /*
  * One recvmsg(2) into the parts. `ret_fds` has room for `max_fds` (at most UV_PASS_FDS_MAX); the
- * descriptors that came are put there, close-on-exec and the caller's, and -1 behind them, also on
- * error. How many bytes came (0: the peer is gone), or -errno; -EMSGSIZE for a packet larger than
- * the parts, -EPROTO for more descriptors than `max_fds` or control data that is cut off.
+ * descriptors that came are put there, close-on-exec and the caller's, and -1 behind them; all are
+ * -1 without a byte. How many bytes came (0: the peer is gone), or -errno; -EMSGSIZE for a packet
+ * larger than the parts, -EPROTO for more descriptors than `max_fds` or control data that is cut
+ * off.
  */
 ssize_t uv_pass_receive(int socket_fd, const struct iovec *parts, size_t n_parts, int *ret_fds,
                         size_t max_fds, int flags);

@@ -21,7 +21,6 @@
 /* What is behind the store's name and a dot, all but "journal.conflict-N"; NULL-terminated. */
 extern const char *const uv_sidecar_names[];
 #define UV_SIDECAR_JOURNAL "journal"
-#define UV_SIDECAR_CONFLICT UV_SIDECAR_JOURNAL ".conflict"
 /* N of a journal that was set aside is at most that, and beside others it is not if they would all
  * take more bytes than that: an engine that was taken over must not fill the disk with them. */
 #define UV_CONFLICTS_MAX 16u

@@ -28,7 +28,7 @@ struct UvDirect {
 static const char *const role_names[] = {
     [UV_FILE_TEMP] = "tmp",
     [UV_FILE_JOURNAL] = UV_SIDECAR_JOURNAL,
-    [UV_FILE_CONFLICT] = UV_SIDECAR_CONFLICT,
+    [UV_FILE_CONFLICT] = UV_SIDECAR_JOURNAL ".conflict",
     [UV_FILE_LOCK] = "lock",
     [UV_FILE_META] = "meta",
     [UV_FILE_META_TEMP] = "meta.tmp",
