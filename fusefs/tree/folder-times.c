@@ -11,7 +11,7 @@
 
 void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr)
 {
-    const FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
     int64_t mtime_ns = fs_tree_guest_mtime_ns(tree, guest);
     struct stat source;
 
@@ -20,15 +20,30 @@ void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct 
     } else if (mtime_ns < guest_tree->changed_ns + COMPLETE_AFTER_NS) {
         mtime_ns = guest_tree->changed_ns;
     }
+    guest_tree->times_told = true;
     fs_stat_set_mtime(attr, mtime_ns);
     fs_stat_set_mtime(&source, tree->mtime_ns);
     attr->st_ctim = source.st_mtim;
 }
 
-void fs_folder_changed(FsGuestTree *guest_tree)
+void fs_folder_changed(FsTree *tree, FsGuest *guest)
 {
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+    FsNode *folder =
+        tree->guests ? fs_nodes_child(tree->nodes, tree->guests, fs_guest_name(guest)) : NULL;
+
     guest_tree->changed_ns = g_get_real_time() * 1000;
     memset(guest_tree->times_taken, 0, sizeof(guest_tree->times_taken));
+    if (!guest_tree->times_told) {
+        return;
+    }
+    guest_tree->times_told = false;
+    if (folder) {
+        fs_tree_invalidate(tree, folder);
+    }
+    if (guest_tree->vars) {
+        fs_tree_invalidate(tree, guest_tree->vars);
+    }
 }
 
 void fs_folder_take_times(FsOp *op, FsFolder folder)

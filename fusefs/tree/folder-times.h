@@ -13,8 +13,8 @@
 
 void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr);
 
-/* A variable of that guest changed. */
-void fs_folder_changed(FsGuestTree *guest_tree);
+/* A variable of that guest changed: what the kernel was told of its folders counts no more. */
+void fs_folder_changed(FsTree *tree, FsGuest *guest);
 
 /* setattr of the folder: its times are taken, modes and owners are accepted and ignored. */
 void fs_folder_take_times(FsOp *op, FsFolder folder);

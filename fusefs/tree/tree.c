@@ -150,7 +150,7 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
 
     guest_tree->export_stale = true;
-    fs_folder_changed(guest_tree);
+    fs_folder_changed(tree, guest);
     if (guest_tree->vars) {
         fs_vars_entry_changed(tree, guest_tree->vars, name, event);
     }

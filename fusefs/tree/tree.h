@@ -67,6 +67,7 @@ typedef struct {
     struct stat stat;        /* of its store, at ... */
     int64_t stat_at;         /* ... monotonic; 0: never */
     int64_t changed_ns;      /* real time of the last change of a variable that was seen; 0: none */
+    bool times_told;         /* the kernel may keep its folders' times */
     bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;

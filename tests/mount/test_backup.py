@@ -105,8 +105,7 @@ class BackupTest(unittest.TestCase):
             self.assertEqual(folder.stat().st_mtime_ns, 1234567890)
         before = time.time_ns()
         self.mount.write("plain", "Alpha", b"changed")
-        uvmount.wait_until(lambda: self.mount.vars("plain").stat().st_mtime_ns + 10 ** 9 > before,
-                           "the folder is as old as the change", 3)
+        self.assertGreaterEqual(self.mount.vars("plain").stat().st_mtime_ns + 10 ** 9, before)
 
     def test_attributes_are_listed_as_none(self):
         for path in (self.mount.path, self.mount.guest("plain"), self.mount.vars("plain"),
@@ -121,6 +120,7 @@ class BackupTest(unittest.TestCase):
             status = path.lstat()
             return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
+        os.stat(self.mount.vars("plain"))  # what the kernel keeps of before the change is no answer
         self.mount.write("plain", "Alpha", b"changed")
         before = {}
         for folder, _, files in os.walk(self.mount.guest("plain")):
