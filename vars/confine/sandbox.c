@@ -19,6 +19,7 @@
 
 #include "capabilities.h"
 #include "landlock.h"
+#include "quit.h"
 #include "seccomp-list.h"
 #include "seccomp-load.h"
 #include "uv-limits.h"
@@ -45,7 +46,8 @@ UvSandbox *uv_sandbox_new(UvSandboxMode mode)
 {
     UvSandbox *sandbox = g_new0(UvSandbox, 1);
 
-    sandbox->mode = mode;
+    /* Its counters are files that are opened at the end. */
+    sandbox->mode = uv_is_counting() ? UV_SANDBOX_OFF : mode;
     sandbox->active = g_ptr_array_new_with_free_func(g_free);
     sandbox->missing = g_ptr_array_new_with_free_func(g_free);
     return sandbox;

@@ -5,6 +5,7 @@
 #include "fd.h"
 #include "file-error.h"
 #include "file-io.h"
+#include "quit.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *pr
     int status;
 
     if (size > 0 && text[0] == READY[0])
-        _exit(0);
+        uv_quit(0);
     if (size > 0) {
         rest = uv_read_all(fd, text + 1, sizeof text - 1);
         size += MAX(rest, 0);
@@ -33,7 +34,7 @@ static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *pr
         fprintf(stderr, "%s: killed by signal %d\n", program, WTERMSIG(status));
     else
         fprintf(stderr, "%s: ended before it was ready\n", program);
-    _exit(1);
+    uv_quit(1);
 }
 
 bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error)
