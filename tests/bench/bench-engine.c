@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * bench-engine UEFIVARSD: what an engine costs, beside what the host asks for the same without it.
+ * bench-engine UEFIVARSD GNUTLS-ONLY: what an engine costs, beside what the host asks for the same
+ * without it.
  *
  *   durable    256-byte SetVariable on a 120 KiB store, and append + fdatasync + a round trip
  *   memory     Private_Dirty with a 64 KiB store
- *   start      exec to the reply to HELLO, confined and not, and an exec of the same program
+ *   start      exec to the reply to HELLO, confined and not, and an exec of the same program,
+ *              beside /bin/true and a program that only links GnuTLS
  *   flood      GetVariable of one guest while another one floods its engine
  *
  * Measurements that are compared take turns, and medians are shown.
@@ -43,6 +45,7 @@ typedef struct {
 } Engine;
 
 static const char *program;
+static const char *gnutls_only; /* a program that only links it */
 
 static void die(const char *what)
 {
@@ -372,17 +375,17 @@ static double time_start(const char *sandbox)
     return took;
 }
 
-static double time_version(void)
+static double time_program(const char *path, const char *option)
 {
-    char *const arguments[] = {(char *)program, (char *)"--print-syscalls", NULL};
+    char *const arguments[] = {(char *)path, (char *)option, NULL};
     posix_spawn_file_actions_t actions;
     const double start = now_us();
     pid_t pid;
 
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    if (posix_spawn(&pid, program, &actions, NULL, arguments, NULL) != 0)
-        die(program);
+    if (posix_spawn(&pid, path, &actions, NULL, arguments, NULL) != 0)
+        die(path);
     waitpid(pid, NULL, 0);
     posix_spawn_file_actions_destroy(&actions);
     return now_us() - start;
@@ -390,17 +393,26 @@ static double time_version(void)
 
 static void bench_start(void)
 {
-    static double confined[STARTS], open_ones[STARTS], bare[STARTS];
+    static double confined[STARTS], open_ones[STARTS], bare[STARTS], nothing[STARTS],
+        gnutls[STARTS];
 
     for (int i = 0; i < STARTS; i++) {
         confined[i] = time_start("auto");
         open_ones[i] = time_start("off");
-        bare[i] = time_version();
+        bare[i] = time_program(program, "--version");
+        nothing[i] = time_program("/bin/true", NULL);
+        gnutls[i] = time_program(gnutls_only, NULL);
     }
     const double with = median(confined, STARTS), without = median(open_ones, STARTS);
     printf("start to HELLO, confined                        %8.1f us\n", with);
     printf("  not confined %.1f us: confinement costs %.1f us (exec alone %.1f us)\n", without,
            with - without, median(bare, STARTS));
+    const double base = median(nothing, STARTS), tls = median(gnutls, STARTS) - base;
+    printf(
+        "--version                                       %8.1f us  baseline %.1f (/bin/true) ratio "
+        "%.2f, without GnuTLS's own %.1f us %.2f  bar 3\n",
+        median(bare, STARTS), base, median(bare, STARTS) / base, tls,
+        (median(bare, STARTS) - tls) / base);
 }
 
 /* ---- flood ---- */
@@ -469,11 +481,12 @@ static void bench_flood(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench-engine UEFIVARSD\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: bench-engine UEFIVARSD GNUTLS-ONLY\n");
         return 1;
     }
     program = argv[1];
+    gnutls_only = argv[2];
     bench_durable();
     bench_memory();
     bench_start();

@@ -36,6 +36,9 @@
 #define uv_selftest NULL
 #endif
 
+/* Not before main: serve() does it, for an engine that serves. */
+GNUTLS_SKIP_GLOBAL_INIT
+
 typedef struct {
     const UvDaemonOptions *options;
     UvSandbox *sandbox;
