@@ -2,6 +2,7 @@
 
 #include "session.h"
 
+#include "fd.h"
 #include "file-error.h"
 #include "file-io.h"
 
@@ -37,7 +38,7 @@ void uv_session_file_free(UvSessionFile *file)
         return;
     for (unsigned i = 0; i < 2; i++)
         uv_writer_clear(&file->slots[i]);
-    close(file->fd);
+    uv_fd_clear(&file->fd);
     g_free(file);
 }
 

@@ -8,6 +8,7 @@
 
 #include "keeper.h"
 
+#include "daemonize.h"
 #include "fd-pass.h"
 #include "fd.h"
 #include "process-name.h"
@@ -135,16 +136,6 @@ static void close_all_but(int *fds, size_t n)
     close_range(next, ~0U, 0);
 }
 
-static void close_standard(void)
-{
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int fd = 0; fd <= 2 && null_fd >= 0; fd++)
-        dup2(null_fd, fd);
-    if (null_fd > 2)
-        close(null_fd);
-}
-
 static void ignore_signals(void)
 {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGIO};
@@ -164,7 +155,7 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         uv_quit(0);
-    close_standard();
+    uv_daemon_leave_terminal();
     close_all_but(keep, n_keep + 2);
     uv_rename_process(KEEPER_NAME);
     if (hook && !hook(hook_data))

@@ -121,7 +121,7 @@ void uv_blockd_free(UvBlockd *blockd)
     if (!blockd)
         return;
     g_free(uv_blockd_stop(blockd));
-    close(blockd->control_fd);
+    uv_fd_clear(&blockd->control_fd);
     if (blockd->pid > 0)
         TEMP_FAILURE_RETRY(waitpid(blockd->pid, NULL, 0));
     g_free(blockd);
