@@ -138,7 +138,8 @@ static bool drain(UvConn *conn)
     return result == UV_FRAME_READY;
 }
 
-void uv_conn_event(UvConn *conn, uint16_t type, GBytes *payload)
+/* Queues an event; the connection is cut off if it does not go. */
+static void send_event(UvConn *conn, uint16_t type, GBytes *payload)
 {
     const bool reading = uv_frame_io_queued_bytes(conn->io) > 0;
     UvFrameResult result = uv_frame_io_send(conn->io, type, 0, payload, -1);
@@ -160,7 +161,7 @@ static void tell(UvServer *server, uint16_t type, GBytes *payload)
     for (guint i = 0; i < hosts->len; i++) {
         UvConn *conn = hosts->pdata[i];
         if (conn->subscribed && !conn->closed)
-            uv_conn_event(conn, type, payload);
+            send_event(conn, type, payload);
     }
 }
 

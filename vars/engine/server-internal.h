@@ -161,9 +161,6 @@ void uv_events_changed(UvService *service, const UvChange *change, void *server)
 void uv_events_touched(UvServer *server, const UvVariable *variable);
 void uv_events_state_changed(UvServer *server);
 
-/* Queues an event; cut off if it does not go. */
-void uv_conn_event(UvConn *conn, uint16_t type, GBytes *payload);
-
 /* server-status.c */
 GBytes *uv_status_format(UvServer *server);
 

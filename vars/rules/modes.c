@@ -75,7 +75,8 @@ bool uv_modes_is_custom(const UvChange *change)
     return get_byte(change, &uv_guid_custom_mode, "CustomMode", 0) == 1;
 }
 
-bool uv_modes_is_secure_boot(const UvChange *change, const UvServiceConfig *config)
+/* What SecureBoot says, or will say at the next boot. */
+static bool is_secure_boot(const UvChange *change, const UvServiceConfig *config)
 {
     if (uv_modes_is_setup(change))
         return false;
@@ -96,7 +97,7 @@ void uv_modes_derive(UvChange *change, const UvServiceConfig *config)
         return;
     derive_setup_mode(change);
     put(change, global, "SignatureSupport", BS_RT, signature_support, sizeof signature_support);
-    put_byte(change, global, "SecureBoot", BS_RT, uv_modes_is_secure_boot(change, config));
+    put_byte(change, global, "SecureBoot", BS_RT, is_secure_boot(change, config));
     put_byte(change, global, "AuditMode", BS_RT, 0);
     put_byte(change, global, "DeployedMode", BS_RT, 0);
     put_byte(change, global, "VendorKeys", BS_RT,

@@ -24,7 +24,5 @@ void uv_modes_follow(UvChange *change, const UvGate *gate);
 bool uv_modes_is_setup(const UvChange *change);
 /* CustomMode is 1; that it waives something needs physical presence too. */
 bool uv_modes_is_custom(const UvChange *change);
-/* What SecureBoot says, or will say at the next boot. */
-bool uv_modes_is_secure_boot(const UvChange *change, const UvServiceConfig *config);
 /* Keys were changed without a signature: VendorKeysNv becomes 0 for good. */
 void uv_modes_vendor_keys_changed(UvChange *change);

@@ -24,10 +24,6 @@ typedef struct {
     void (*free)(void *data);
 } UvFileOps;
 
-bool uv_file_may_open(UvFileRole role, int flags);
-bool uv_file_may_rename(UvFileRole from, UvFileRole to);
-bool uv_file_may_unlink(UvFileRole role);
-
 /* The present way, for a way put in front of it. */
 const UvFileOps *uv_folder_ops(const UvFolder *folder, void **ret_data);
 /* From now on this way; `data` is given to ops->free (which may be NULL) with the folder. */

@@ -43,7 +43,7 @@ static bool is_temporary(UvFileRole role)
            role == UV_FILE_BEFORE_LOAD;
 }
 
-bool uv_file_may_open(UvFileRole role, int flags)
+static bool may_open(UvFileRole role, int flags)
 {
     if (role < UV_FILE_STORE || role > UV_FILE_BEFORE_LOAD || role == UV_FILE_CONFLICT)
         return false;
@@ -52,7 +52,7 @@ bool uv_file_may_open(UvFileRole role, int flags)
     return role != UV_FILE_STORE || !(flags & (O_TRUNC | O_APPEND));
 }
 
-bool uv_file_may_rename(UvFileRole from, UvFileRole to)
+static bool may_rename(UvFileRole from, UvFileRole to)
 {
     return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
            (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
@@ -60,7 +60,7 @@ bool uv_file_may_rename(UvFileRole from, UvFileRole to)
            (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);
 }
 
-bool uv_file_may_unlink(UvFileRole role)
+static bool may_unlink(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
            role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL;
@@ -190,7 +190,7 @@ static int direct_open(void *data, UvFileRole role, int flags)
     bool create = flags & O_CREAT, exclusive = flags & O_EXCL;
     int dir_fd, fd = -ENOENT;
 
-    if (!uv_file_may_open(role, flags))
+    if (!may_open(role, flags))
         return -EPERM;
     dir_fd = locate(direct, role, create, name);
     if (dir_fd < 0)
@@ -214,7 +214,7 @@ static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *r
     char from_name[NAME_MAX + 1], to_name[NAME_MAX + 1];
     int from_fd, to_fd;
 
-    if (!uv_file_may_rename(from, to))
+    if (!may_rename(from, to))
         return -EPERM;
     from_fd = locate(direct, from, false, from_name);
     if (from_fd < 0)
@@ -237,7 +237,7 @@ static int direct_unlink(void *data, UvFileRole role)
     char name[NAME_MAX + 1];
     int dir_fd;
 
-    if (!uv_file_may_unlink(role))
+    if (!may_unlink(role))
         return -EPERM;
     dir_fd = locate(direct, role, false, name);
     if (dir_fd == -ENOENT)
