@@ -227,12 +227,8 @@ const UvFcntlCommand uv_seccomp_fcntl[] = {
 };
 
 const UvFcntlCommand uv_seccomp_fcntl_front[] = {
-    {"F_ADD_SEALS", F_ADD_SEALS},
-    {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
-    {"F_GETFD", F_GETFD},
-    {"F_GETFL", F_GETFL},
-    {"F_SETFD", F_SETFD},
-    {"F_SETFL", F_SETFL},
-    {"F_SETPIPE_SZ", F_SETPIPE_SZ},
-    {NULL, 0},
+    {"F_ADD_SEALS", F_ADD_SEALS},   {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
+    {"F_GETFD", F_GETFD},           {"F_GETFL", F_GETFL},
+    {"F_SETFD", F_SETFD},           {"F_SETFL", F_SETFL},
+    {"F_SETPIPE_SZ", F_SETPIPE_SZ}, {NULL, 0},
 };
