@@ -3,7 +3,7 @@
 /*
  * Writes that fail: the host runs out of space or of luck at every single step of a change. What
  * was there stays, the caller is told, and the next change succeeds. The order of the writes
- * otherwise is the crash test's affair (tests/compat/flash_crash.py).
+ * otherwise is the crash test's affair (tests/compat/test-flash-crash.py).
  */
 
 #include "flash-write.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Identities of signers between the two kinds of store; test_migrate.py has whole engines. */
+/* Identities of signers between the two kinds of store; test-migrate.py has whole engines. */
 
 #include "signers.h"
 

@@ -3,7 +3,7 @@
 """Every rule of the variable service, one row each, through the MM socket and, where it applies, from
 the host.
 
-    conformance.py socket|mount [PREFIX]
+    test-conformance.py socket|mount [PREFIX]
 
 `socket`: stand-alone engines, the host door being their host socket. `mount`: guests of one mount,
 the host door being files. PREFIX runs the rows whose rule begins so.
