@@ -248,10 +248,10 @@ static int check_wish(const FsEngineWish *wish)
                : -EINVAL;
 }
 
-/* The sidecars' folder where only root can make it: in a folder of root's, for somebody's store. */
+/* The sidecars' folder where its engine could not make it: beside those of other owners' stores. */
 static void make_sidecars(const FsMonitor *monitor, const FsPlace *place, const FsStoreFile *file)
 {
-    if (geteuid() != 0 || monitor->options->read_only || file->uid == 0 ||
+    if (geteuid() != 0 || monitor->options->read_only ||
         uv_sidecars_may_make(place->folder_fd, place->store, file->uid, file->gid))
         return;
     uv_autofd int fd = fs_place_make_sidecars(place);
