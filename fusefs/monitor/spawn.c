@@ -95,6 +95,11 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spaw
         add(arguments, "--disable-custom-mode");
     if (wish->stateless)
         add(arguments, "--stateless");
+    /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
+    if (g_str_has_suffix(spawn->place->store, ".json") && spawn->place->rule != FS_RULE_SOURCE)
+        add(arguments, "--format=json");
+    else if (g_str_has_suffix(spawn->place->store, ".qcow2"))
+        add(arguments, "--format=qcow2");
     add(arguments, "--store=%s", spawn->place->store);
     g_ptr_array_add(arguments, NULL);
     return arguments;

@@ -313,6 +313,24 @@ class Starting(EngineTest):
         engine.kill()
         engine.start()  # a stale one is replaced
 
+    def test_store_that_was_swapped(self):
+        """Who the engine is was decided by the file that was opened: another is not served."""
+        other = os.path.join(self.folder, "other.json")
+        for name in ("vars.json", "other.json"):
+            with open(os.path.join(self.folder, name), "w", encoding="ascii") as file:
+                file.write('{"version": 2, "variables": []}')
+        for name, path in (("other", other), ("none", "/dev/null"), ("same", self.path("vars.json"))):
+            with self.subTest(given=path), open(path, "rb") as given:
+                engine = uvengine.Engine(self.folder, spawned=True, start=False, name=name,
+                                         given=given.fileno(), stderr=subprocess.DEVNULL)
+                self.addCleanup(engine.__exit__)
+                engine.start(wait=False)
+                with p.Host(engine.host_socket) as host:
+                    if name == "same":
+                        host.hello()
+                    else:
+                        self.assertIn("not the file any more", self.assert_error(p.E_STORE, host.hello))
+
     def test_spawned_failure_is_told_to_the_front(self):
         with open(self.path("vars.json"), "w") as file:
             file.write("garbage")

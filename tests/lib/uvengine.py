@@ -56,7 +56,7 @@ class Engine:
     """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
 
     def __init__(self, folder, *options, store="vars.json", spawned=False, user=None, name="mm",
-                 stderr=None, start=True, wrapper=(), executable=None, blockd=None):
+                 stderr=None, start=True, wrapper=(), executable=None, blockd=None, given=None):
         self.folder = str(folder)
         self.store = os.path.join(self.folder, store)
         self.socket = os.path.join(self.folder, name + ".sock")
@@ -68,7 +68,8 @@ class Engine:
         self.stderr = stderr
         self.wrapper = list(wrapper)
         self.program = executable or program()
-        self.blockd = blockd  # spawned: a descriptor to inherit as the seventh
+        self.blockd = blockd  # spawned: a descriptor to inherit as the eighth
+        self.given = given  # spawned: the store, opened, to inherit as the seventh
         self.process = None
         self.listeners = None
         if spawned:
@@ -115,9 +116,12 @@ class Engine:
         high = [os.dup2(fd, 200 + i, inheritable=True) for i, fd in enumerate(fds)]
 
         place = 'exec "$@" 3<&200 4<&201 5<&202 6<&203'
+        if self.given is not None:
+            high.append(os.dup2(self.given, 205, inheritable=True))
+            place += " 7<&205"
         if self.blockd is not None:
             high.append(os.dup2(self.blockd, 204, inheritable=True))
-            place += " 7<&204"
+            place += " 8<&204"
         place += "".join(f" {fd}<&-" for fd in high)
         self.process = subprocess.Popen(["bash", "-c", place, "engine"] + self.arguments(),
                                         stderr=self.stderr, stdin=subprocess.DEVNULL,

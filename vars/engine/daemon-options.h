@@ -14,8 +14,9 @@ enum {
     UV_FD_GUEST_LISTENER = 4, /* listening sockets */
     UV_FD_HOST_LISTENER = 5,
     UV_FD_SESSION = 6,      /* session file, O_RDWR */
-    UV_FD_BLOCKD = 7,       /* --format=qcow2: uv_blockd_spawn()'s; without it one is started */
-    UV_FD_FIRST_CLOSED = 8, /* and all after it */
+    UV_FD_STORE = 7,        /* the store itself, opened; /dev/null: there is none yet */
+    UV_FD_BLOCKD = 8,       /* --format=qcow2: uv_blockd_spawn()'s; without it one is started */
+    UV_FD_FIRST_CLOSED = 9, /* and all after it */
 };
 
 typedef struct {

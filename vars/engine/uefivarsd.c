@@ -25,6 +25,7 @@
 #include "blockd.h"
 #include "daemon-options.h"
 #include "daemonize.h"
+#include "fd.h"
 #include "file-error.h"
 #include "listen.h"
 #include "log.h"
@@ -49,6 +50,7 @@ typedef struct {
     uid_t uid;
     gid_t gid;
     int guest_listener, host_listener, session_fd;
+    int store_fd;  /* the store as who spawned us has opened it, or /dev/null */
     int blockd_fd; /* uefivars-qcow2's, from who spawned us; until the store has it */
     int ready_fd;  /* the service manager's */
 } Daemon;
@@ -69,6 +71,8 @@ static void take_inherited(Daemon *daemon)
     daemon->guest_listener = UV_FD_GUEST_LISTENER;
     daemon->host_listener = UV_FD_HOST_LISTENER;
     daemon->session_fd = UV_FD_SESSION;
+    if (fcntl(UV_FD_STORE, F_SETFD, FD_CLOEXEC) == 0)
+        daemon->store_fd = UV_FD_STORE;
     if (fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
         daemon->blockd_fd = UV_FD_BLOCKD;
 }
@@ -159,6 +163,29 @@ static bool confine_keeper(int folder_fd, void *data)
     return true;
 }
 
+/*
+ * Whether the store is what whoever spawned us has opened: who we are was decided by that. It is
+ * closed then: whether others have the file open means something.
+ */
+static bool check_store(Daemon *daemon, GError **error)
+{
+    uv_autofd int fd = uv_fd_steal(&daemon->store_fd);
+    struct stat given, st;
+
+    if (fd < 0)
+        return true;
+    if (fstat(fd, &given) < 0)
+        return uv_file_error(error, errno, "%s", daemon->options->store);
+    if (uv_folder_stat(daemon->folder, UV_FILE_STORE, &st, NULL)
+            ? st.st_dev == given.st_dev && st.st_ino == given.st_ino
+            : S_ISCHR(given.st_mode))
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO,
+                "%s: it is not the file any more that it was when its engine was started",
+                daemon->options->store);
+    return false;
+}
+
 static bool open_store(Daemon *daemon, GError **error)
 {
     const UvStoreOptions options = {
@@ -175,6 +202,8 @@ static bool open_store(Daemon *daemon, GError **error)
         if (!uv_folder_fork_keeper(daemon->folder, -1, error))
             return false;
     }
+    if (!check_store(daemon, error))
+        return false;
     daemon->store = uv_store_open(g_steal_pointer(&daemon->folder), &options, error);
     if (chdir("/") != 0)
         uv_log(LOG_NOTICE, "chdir: %s", g_strerror(errno)); /* it only keeps a file system busy */
@@ -254,6 +283,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
         .guest_listener = -1,
         .host_listener = -1,
         .session_fd = -1,
+        .store_fd = -1,
         .blockd_fd = -1,
         .ready_fd = -1,
     };
