@@ -86,6 +86,8 @@ inside()
         mount --rbind /sys "$root/sys"
         mount -t tmpfs -o mode=755 tmpfs "$root/run"
         mount --rbind /dev "$root/dev"
+        mknod -m 666 "$root/run/fuse" c 10 229 # as udev has it: for everybody
+        mount --bind "$root/run/fuse" "$root/dev/fuse"
         exec chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
             HOME=/root LC_ALL=C.UTF-8 UEFIVARS_REQUIRE_ALL="$UEFIVARS_REQUIRE_ALL" \
             bash -c "cd /src/uefivarsfs && \"\$@\"" inside "$@"
