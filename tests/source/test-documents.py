@@ -26,6 +26,14 @@ mount -t tmpfs tmpfs /sys/firmware
 mount -t tmpfs tmpfs /var/lib
 mkdir -p /srv/guests /srv/uefi /srv/home /var/lib/uefivars /sys/firmware/efi/efivars
 virt-fw-vars -i {ovmf} --output-json /srv/guests/demo_VARS.json >/dev/null 2>&1
+python3 - /srv/guests/demo_VARS.json <<'END'
+import json, sys
+store = json.load(open(sys.argv[1]))
+names = {{v["name"] for v in store["variables"]}}
+entry = next(v for v in store["variables"] if v["name"] == "Boot0001")
+store["variables"] += [dict(entry, name=n) for n in ("Boot0002",) if n not in names]
+json.dump(store, open(sys.argv[1], "w"))
+END
 cp {ovmf} /srv/guests/web_VARS.fd
 cp /srv/guests/demo_VARS.json /var/lib/uefivars/web1.json
 PATH={bins}:$PATH

@@ -19,6 +19,7 @@ PAGES = ["uefivars-protocol.7", "uefivars-qemu.7", "uefivarsd.8", "uefivarsfs-co
 EXAMPLES = ["efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
             "systemd/fstab"]
+HELPERS = ["uefivars-make", "uefivars-qcow2"]
 UNITS = ["uefivarsd@.service", "uefivarsfs@.service"]
 
 
@@ -53,6 +54,7 @@ def check_installed(root, chosen):
     examples = prefix / chosen["datadir"] / "doc" / "uefivarsfs" / "examples"
     module_dir = prefix / "lib" / "uefivarsfs" / "qemu"
     wanted = [bindir / "uefivarsd", bindir / "uefivarsfs"]
+    wanted += [prefix / chosen["libexecdir"] / "uefivarsfs" / name for name in HELPERS]
     wanted += [examples / name for name in EXAMPLES]
     if chosen["man"]:
         wanted += [prefix / chosen["mandir"] / f"man{name[-1]}" / name for name in PAGES]
@@ -68,7 +70,8 @@ def check_installed(root, chosen):
             check_unit(path, bindir, root)
         if path.name in ("start-guest.sh", "uefi-vars-device.xml"):
             assert str(module_dir) in path.read_text(), path
-        if path.suffix != ".so" and path.parent != root / str(bindir).lstrip("/"):
+        if path.suffix != ".so" and path.name not in HELPERS and \
+                path.parent != root / str(bindir).lstrip("/"):
             left = re.findall(r"@[a-z]+@", path.read_text())
             assert not left, f"{path}: {left} was not filled in"
     for name in ("uefivarsd", "uefivarsfs"):
