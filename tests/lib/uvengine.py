@@ -56,7 +56,7 @@ class Engine:
     """One engine, with `store`, `socket`, `host_socket` and `session` in `folder`."""
 
     def __init__(self, folder, *options, store="vars.json", spawned=False, user=None, name="mm",
-                 stderr=None, start=True, wrapper=(), executable=None, blockd=None, given=None):
+                 stderr=None, start=True, wrapper=(), executable=None, blockd=None, given=None, store_listener=None):
         self.folder = str(folder)
         self.store = os.path.join(self.folder, store)
         self.socket = os.path.join(self.folder, name + ".sock")
@@ -69,6 +69,7 @@ class Engine:
         self.wrapper = list(wrapper)
         self.program = executable or program()
         self.blockd = blockd  # spawned: a descriptor to inherit as the eighth
+        self.store_listener = store_listener  # spawned: a descriptor to inherit as the ninth
         self.given = given  # spawned: the store, opened, to inherit as the seventh
         self.process = None
         self.listeners = None
@@ -122,6 +123,9 @@ class Engine:
         if self.blockd is not None:
             high.append(os.dup2(self.blockd, 204, inheritable=True))
             place += " 8<&204"
+        if self.store_listener is not None:
+            high.append(os.dup2(self.store_listener, 206, inheritable=True))
+            place += " 9<&206"
         place += "".join(f" {fd}<&-" for fd in high)
         self.process = subprocess.Popen(["bash", "-c", place, "engine"] + self.arguments(),
                                         stderr=self.stderr, stdin=subprocess.DEVNULL,

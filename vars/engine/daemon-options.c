@@ -103,6 +103,8 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
          "Listen for the guest's device here", "PATH"},
         {"host-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->host_socket,
          "Listen for the host here", "PATH"},
+        {"store-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->store_socket,
+         "Listen here for guests of any user that have the store open", "PATH"},
         {"size", 0, 0, G_OPTION_ARG_INT64, &raw.size, "Storage in total (262144)", "BYTES"},
         {"force-secure-boot", 0, 0, G_OPTION_ARG_NONE, &force,
          "Secure Boot can't be turned off by the guest", NULL},
@@ -150,6 +152,7 @@ void uv_daemon_options_free(UvDaemonOptions *options)
     g_free(options->store);
     g_free(options->socket);
     g_free(options->host_socket);
+    g_free(options->store_socket);
     g_free(options->format);
     g_free(options->name);
     g_free(options);

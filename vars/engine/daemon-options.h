@@ -13,18 +13,20 @@ enum {
     UV_FD_FOLDER = 3,         /* of the store */
     UV_FD_GUEST_LISTENER = 4, /* listening sockets */
     UV_FD_HOST_LISTENER = 5,
-    UV_FD_SESSION = 6,      /* session file, O_RDWR */
-    UV_FD_STORE = 7,        /* the store itself, opened; /dev/null: there is none yet */
-    UV_FD_BLOCKD = 8,       /* --format=qcow2: uv_blockd_spawn()'s; without it one is started */
-    UV_FD_FIRST_CLOSED = 9, /* and all after it */
+    UV_FD_SESSION = 6,        /* session file, O_RDWR */
+    UV_FD_STORE = 7,          /* the store itself, opened; /dev/null: there is none yet */
+    UV_FD_BLOCKD = 8,         /* --format=qcow2: uv_blockd_spawn()'s; without it one is started */
+    UV_FD_STORE_LISTENER = 9, /* listening, for guests that prove the store; optional */
+    UV_FD_FIRST_CLOSED = 10,  /* and all after it */
 };
 
 typedef struct {
-    char *store;       /* a path; spawned: one component */
-    char *socket;      /* a path; spawned: only for messages */
-    char *host_socket; /* NULL: none */
-    char *format;      /* "json", "flash" or "qcow2"; NULL: as the content looks */
-    char *name;        /* of the guest, for the log; NULL: the store's path */
+    char *store;        /* a path; spawned: one component */
+    char *socket;       /* a path; spawned: only for messages */
+    char *host_socket;  /* NULL: none */
+    char *store_socket; /* NULL: none */
+    char *format;       /* "json", "flash" or "qcow2"; NULL: as the content looks */
+    char *name;         /* of the guest, for the log; NULL: the store's path */
     UvServiceConfig service;
     UvSandboxMode sandbox;
     bool daemonize;

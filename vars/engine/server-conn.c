@@ -166,7 +166,7 @@ static uint32_t frame_cap(uint16_t type, void *data)
                                       : uv_guest_frame_cap(type, conn);
 }
 
-static void handle(UvConn *conn, UvFrameResult result, const UvFrame *frame)
+static void handle(UvConn *conn, UvFrameResult result, UvFrame *frame)
 {
     if (result == UV_FRAME_CLOSED)
         uv_conn_close(conn);
@@ -244,7 +244,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     return stays;
 }
 
-UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind)
+UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind, bool must_prove)
 {
     static GSourceFuncs funcs = {.dispatch = dispatch};
     UvConn *conn = g_rc_box_new0(UvConn);
@@ -252,7 +252,9 @@ UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind)
     conn->server = server;
     conn->kind = kind;
     conn->io = uv_frame_io_new(fd, frame_cap, conn);
-    uv_frame_io_refuse_descriptors(conn->io);
+    conn->must_prove = must_prove;
+    if (!must_prove)
+        uv_frame_io_refuse_descriptors(conn->io);
     if (kind == UV_CONN_HOST)
         uv_frame_io_skip_too_large(conn->io);
     conn->since_us = g_get_monotonic_time();

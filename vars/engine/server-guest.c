@@ -5,6 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "fd.h"
 #include "mm.h"
 #include "server-internal.h"
 #include "uv-limits.h"
@@ -77,7 +78,22 @@ static GBytes *hello_reply(const UvServer *server)
     return uv_writer_steal(&writer);
 }
 
-static void handle_hello(UvConn *conn, const UvFrame *frame)
+/*
+ * The descriptor is closed before anybody asks whether others have the store open, and none is
+ * taken after it.
+ */
+static bool may_be_guest(UvConn *conn, UvFrame *frame)
+{
+    const char *refusal = conn->must_prove ? uv_proof_refusal(conn->server, frame->fd) : NULL;
+
+    uv_fd_clear(&frame->fd);
+    uv_frame_io_refuse_descriptors(conn->io);
+    if (refusal)
+        uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_PROOF, refusal);
+    return !refusal;
+}
+
+static void handle_hello(UvConn *conn, UvFrame *frame)
 {
     UvServer *server = conn->server;
     g_autofree char *text = NULL;
@@ -95,6 +111,8 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_VERSION, "this engine speaks version 1");
         return;
     }
+    if (!may_be_guest(conn, frame))
+        return;
     if (!uv_session_hello(server, conn, &hello, &text)) {
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_OCCUPIED, text);
         return;
@@ -151,7 +169,7 @@ static void handle_bye(UvConn *conn, const UvFrame *frame)
     uv_conn_finish(conn);
 }
 
-void uv_guest_frame(UvConn *conn, const UvFrame *frame)
+void uv_guest_frame(UvConn *conn, UvFrame *frame)
 {
     if (frame->type == UV_WIRE_HELLO) {
         handle_hello(conn, frame);

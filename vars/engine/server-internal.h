@@ -9,6 +9,7 @@
  *   server-guest.c    the guest socket's frames
  *   server-session.c  whose session it is: begin, resume, takeover, loss, end
  *   server-migrate.c  SAVE, LOAD, ACQUIRE
+ *   server-proof.c    who may be the guest of the store's socket
  *   server-host.c     the host socket's frames
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
@@ -45,6 +46,7 @@ struct UvConn {
     int64_t since_us; /* accepted; or, when closing, since then */
     bool closing;     /* goes when its last bytes are sent */
     bool closed;      /* gone; the struct lives until its dispatch is over */
+    bool must_prove;  /* came over the store's socket: HELLO must come with the store */
     bool greeted;     /* host: HELLO was there */
     bool subscribed;  /* host: wants events */
 };
@@ -61,7 +63,7 @@ struct UvServer {
 
     GMainLoop *loop;
     int exit_status;
-    int guest_listener, host_listener, signal_fd;
+    int guest_listener, host_listener, store_listener, signal_fd;
     GSource *timer;
     int64_t alone_since_us; /* spawned: neither guest nor host; 0: not so */
 
@@ -99,7 +101,8 @@ bool uv_server_is_read_only(const UvServer *server);
 uint64_t uv_server_storage_bytes(const UvServer *server);
 
 /* server-conn.c */
-UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind);
+/* `must_prove`: of a pending connection, as in UvConn. */
+UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind, bool must_prove);
 void uv_conn_unref(UvConn *conn);
 /* At once; tells the server. */
 void uv_conn_close(UvConn *conn);
@@ -115,7 +118,12 @@ void uv_conn_finish(UvConn *conn);
 
 /* server-guest.c */
 uint32_t uv_guest_frame_cap(uint16_t type, void *conn);
-void uv_guest_frame(UvConn *conn, const UvFrame *frame);
+/* Closes the frame's descriptor, if it has one. */
+void uv_guest_frame(UvConn *conn, UvFrame *frame);
+
+/* server-proof.c */
+/* Why whoever sent `fd` (-1: nothing) with HELLO may not be the guest; NULL: he may. */
+const char *uv_proof_refusal(const UvServer *server, int fd);
 
 /* server-session.c */
 typedef struct {

@@ -20,6 +20,9 @@
 #define HOSTS_MAX 8
 /* Connections accepted before the others get their turn. */
 #define TURN_ACCEPTS 32
+/* Of the store's socket, where strangers can knock: HELLO of one that came before them is read
+ * first, and the guest does not wait for them. */
+#define TURN_STRANGERS 4
 #define LOST_US (30 * G_USEC_PER_SEC)
 #define ALONE_US (10 * G_USEC_PER_SEC)
 /* Lines in the log. */
@@ -219,11 +222,11 @@ static bool peer_is_allowed(const UvServer *server, int fd)
            (peer.uid == 0 || peer.uid == server->owner);
 }
 
-static void add_guest(UvServer *server, int fd)
+static void add_guest(UvServer *server, int fd, bool must_prove)
 {
     if (g_queue_get_length(&server->pending) >= PENDING_MAX)
         uv_conn_close(g_queue_peek_head(&server->pending));
-    g_queue_push_tail(&server->pending, uv_conn_new(server, fd, UV_CONN_PENDING));
+    g_queue_push_tail(&server->pending, uv_conn_new(server, fd, UV_CONN_PENDING, must_prove));
 }
 
 static void add_host(UvServer *server, int fd)
@@ -231,21 +234,24 @@ static void add_host(UvServer *server, int fd)
     uv_autofd int owned = fd;
 
     if (server->hosts->len < HOSTS_MAX && peer_is_allowed(server, owned))
-        g_ptr_array_add(server->hosts, uv_conn_new(server, uv_fd_steal(&owned), UV_CONN_HOST));
+        g_ptr_array_add(server->hosts,
+                        uv_conn_new(server, uv_fd_steal(&owned), UV_CONN_HOST, false));
 }
 
 static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
 {
     UvServer *server = data;
+    const bool store = listener == server->store_listener;
+    const unsigned turn = store ? TURN_STRANGERS : TURN_ACCEPTS;
 
-    for (unsigned i = 0; i < TURN_ACCEPTS; i++) {
+    for (unsigned i = 0; i < turn; i++) {
         const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             break;
         if (listener == server->host_listener)
             add_host(server, fd);
         else
-            add_guest(server, fd);
+            add_guest(server, fd, store);
     }
     uv_server_rearm(server);
     return G_SOURCE_CONTINUE;
@@ -309,6 +315,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->spawned = setup->spawned;
     server->guest_listener = setup->guest_listener;
     server->host_listener = setup->host_listener;
+    server->store_listener = setup->store_listener;
     server->session_file = setup->session_file;
     server->hosts = g_ptr_array_new();
     g_queue_init(&server->pending);
@@ -340,6 +347,7 @@ int uv_server_run(UvServer *server)
 
     watch(server, server->guest_listener, on_listener);
     watch(server, server->host_listener, on_listener);
+    watch(server, server->store_listener, on_listener);
     watch(server, server->signal_fd, on_signal);
     if (keeper_fd >= 0)
         g_unix_fd_add(keeper_fd, G_IO_HUP, on_keeper_gone, server);
@@ -373,6 +381,7 @@ void uv_server_free(UvServer *server)
     uv_session_file_free(server->session_file);
     uv_fd_clear(&server->guest_listener);
     uv_fd_clear(&server->host_listener);
+    uv_fd_clear(&server->store_listener);
     uv_fd_clear(&server->signal_fd);
     g_free(server->store_path);
     g_free(server);

@@ -15,8 +15,9 @@
 typedef struct UvServer UvServer;
 
 typedef struct {
-    int guest_listener; /* owned, all three; -1: none */
+    int guest_listener; /* owned, these and the session file; -1: none */
     int host_listener;
+    int store_listener;          /* for guests that prove that they have the store open */
     UvSessionFile *session_file; /* takes ownership; NULL: sessions do not outlive the engine */
     UvStore *store;              /* takes ownership; open, not loaded */
     const UvServiceConfig *service;

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <syslog.h>
@@ -49,11 +50,19 @@ typedef struct {
     bool become; /* before a byte of the store is read */
     uid_t uid;
     gid_t gid;
-    int guest_listener, host_listener, session_fd;
+    int guest_listener, host_listener, store_listener, session_fd;
     int store_fd;  /* the store as who spawned us has opened it, or /dev/null */
     int blockd_fd; /* uefivars-qcow2's, from who spawned us; until the store has it */
     int ready_fd;  /* the service manager's */
 } Daemon;
+
+static bool is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t size = sizeof(listening);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
 
 static void take_inherited(Daemon *daemon)
 {
@@ -75,6 +84,11 @@ static void take_inherited(Daemon *daemon)
         daemon->store_fd = UV_FD_STORE;
     if (fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
         daemon->blockd_fd = UV_FD_BLOCKD;
+    if (is_listening(UV_FD_STORE_LISTENER)) {
+        (void)fcntl(UV_FD_STORE_LISTENER, F_SETFD, FD_CLOEXEC);
+        (void)fcntl(UV_FD_STORE_LISTENER, F_SETFL, O_NONBLOCK);
+        daemon->store_listener = UV_FD_STORE_LISTENER;
+    }
 }
 
 static int open_session_file(const char *socket_path, GError **error)
@@ -101,6 +115,11 @@ static bool open_sockets(Daemon *daemon, GError **error)
     if (options->host_socket) {
         daemon->host_listener = uv_listen(options->host_socket, 0600, error);
         if (daemon->host_listener < 0)
+            return false;
+    }
+    if (options->store_socket) {
+        daemon->store_listener = uv_listen(options->store_socket, 0666, error);
+        if (daemon->store_listener < 0)
             return false;
     }
     daemon->ready_fd = uv_ready_open();
@@ -224,6 +243,7 @@ static UvServer *make_server(Daemon *daemon)
     const UvServerSetup setup = {
         .guest_listener = daemon->guest_listener,
         .host_listener = daemon->host_listener,
+        .store_listener = daemon->store_listener,
         .session_file = uv_session_file_new(daemon->session_fd),
         .store = daemon->store,
         .service = &daemon->options->service,
@@ -282,6 +302,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
         .owner = getuid(),
         .guest_listener = -1,
         .host_listener = -1,
+        .store_listener = -1,
         .session_fd = -1,
         .store_fd = -1,
         .blockd_fd = -1,
@@ -306,11 +327,12 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
 static void close_others(const UvDaemonOptions *options)
 {
     const bool qcow2 = options->format && strcmp(options->format, "qcow2") == 0;
-    const unsigned first = !options->spawned ? UV_FD_FOLDER
-                           : qcow2           ? UV_FD_FIRST_CLOSED
-                                             : UV_FD_BLOCKD;
 
-    (void)close_range(first, ~0u, 0);
+    if (options->spawned && !qcow2)
+        (void)close_range(UV_FD_BLOCKD, UV_FD_BLOCKD, 0);
+    if (options->spawned && !is_listening(UV_FD_STORE_LISTENER))
+        (void)close_range(UV_FD_STORE_LISTENER, UV_FD_STORE_LISTENER, 0);
+    (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);
 }
 
 int main(int argc, char **argv)

@@ -30,6 +30,7 @@
 
 #define UV_WIRE_HELLO_INCOMING 1u /* HELLO flags */
 #define UV_WIRE_HELLO_RESUME 2u
+#define UV_WIRE_HELLO_STORE 4u /* the store, open O_RDWR, comes with the frame (SCM_RIGHTS) */
 #define UV_WIRE_STATE_FORCE_SECURE_BOOT 1u /* HELLO reply flags */
 #define UV_WIRE_STATE_DISABLE_CUSTOM_MODE 2u
 #define UV_WIRE_STATE_READ_ONLY 4u
@@ -52,6 +53,7 @@
 #define UV_WIRE_E_BLOB 7u         /* the state blob is not one, or of another version */
 #define UV_WIRE_E_CHANGED 8u      /* ACQUIRE: the store changed meanwhile */
 #define UV_WIRE_E_TIMEOUT 9u      /* a deadline passed; the connection is closed */
+#define UV_WIRE_E_PROOF 10u       /* HELLO did not come with the store; the connection is closed */
 
 /*
  * Host socket (between uefivarsfs and its engines; 0600, peer credentials checked).

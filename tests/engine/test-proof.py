@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The store's socket: whoever has the store open for reading and writing is its guest, and nobody
+else, whoever he is."""
+
+import array
+import os
+import pathlib
+import signal
+import socket
+import struct
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvproto as p  # noqa: E402
+from uvengine import EngineTest  # noqa: E402
+
+STORE = '{"version": 2, "variables": []}'
+USER = 65534
+LONG = os.environ.get("UV_LONG")
+
+
+class Stranger(p.Guest):
+    """A guest that sends descriptors along with the beginning of HELLO."""
+
+    give = ()
+
+    def send(self, type_, payload=b"", cookie=None, flags=0):
+        if type_ != p.HELLO:
+            return super().send(type_, payload, cookie, flags)
+        self.cookie += 1
+        frame = p.HEADER.pack(len(payload), type_, flags, self.cookie) + payload
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.give))]
+        sent = self.sock.sendmsg([frame], control if self.give else [])
+        assert sent == len(frame)
+        return self.cookie
+
+
+class Proof(EngineTest):
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.folder, 0o755)
+        self.store = self.file("vars.json")
+        self.path = os.path.join(self.folder, "store.sock")
+        self.e = self.engine("--store-socket", self.path)
+
+    def file(self, name, text=STORE):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def open(self, path, flags=os.O_RDWR):
+        fd = os.open(path, flags)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def proven(self, path=None, **named):
+        """The guest, which has closed its descriptor as the device does."""
+        fd = os.open(path or self.store, os.O_RDWR)
+        try:
+            return self.stranger(fd).hello(**{"flags": p.HELLO_STORE, **named})
+        finally:
+            os.close(fd)
+
+    def stranger(self, *fds):
+        guest = Stranger(self.path)
+        guest.give = fds
+        self.addCleanup(guest.close)
+        return guest
+
+    def refused(self, words, *fds):
+        guest = self.stranger(*fds)
+        text = self.assert_error(p.E_PROOF, lambda: guest.hello(flags=p.HELLO_STORE))
+        self.assertIn(words, text)
+        self.assertTrue(guest.at_end())
+
+    def engine_fds(self):
+        """When it has come to read what was closed."""
+        counts = [0]
+        while len(counts) < 100 and len(set(counts[-5:])) > 1 or len(counts) < 6:
+            time.sleep(0.01)
+            counts.append(len(os.listdir(f"/proc/{self.e.process.pid}/fd")))
+        return counts[-1]
+
+    def test_who_has_the_store_open_is_the_guest(self):
+        self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o666)
+        guest = self.proven()
+        # As long as anybody else has the store open, the engine included, nothing is written.
+        self.assert_status(guest.set("A", p.TEST, p.NV_BS, b"1"), p.SUCCESS)
+        # The same session again, and the guest's own socket as ever.
+        again = self.proven(session=guest.session, flags=p.HELLO_STORE | p.HELLO_RESUME)
+        self.assertEqual(again.get("A", p.TEST)[2], b"1")
+        again.bye()
+        self.assertEqual(self.guest(self.e).get("A", p.TEST)[2], b"1")
+
+    def test_also_the_owner_is_asked(self):
+        self.refused("no descriptor of it came")
+
+    def test_what_is_no_proof(self):
+        other = self.file("other.json")
+        os.link(self.store, os.path.join(self.folder, "hard"))
+        sockets = socket.socketpair()
+        for end in sockets:
+            self.addCleanup(end.close)
+        for words, fd in (
+                ("not open for reading and writing", self.open(self.store, os.O_RDONLY)),
+                ("not open for reading and writing", self.open(self.store, os.O_WRONLY)),
+                ("not open for reading and writing", self.open(self.store, os.O_PATH)),
+                ("of another file", self.open(other)),
+                ("no regular file", self.open("/dev/null")),
+                ("no regular file", sockets[0].fileno())):
+            with self.subTest(words):
+                self.refused(words, fd)
+        # One file has one right, whatever it is called.
+        self.proven(os.path.join(self.folder, "hard"))
+
+    def test_the_store_is_what_its_name_means_now(self):
+        old = self.open(self.store)
+        os.rename(self.file("new.json"), self.store)
+        self.refused("of another file", old)
+        self.proven()
+
+    def test_many_descriptors(self):
+        """More than one is no HELLO; none of them stays."""
+        self.proven().bye()
+        before = self.engine_fds()
+        for _ in range(50):
+            guest = self.stranger(*[self.open(self.store)] * 3)
+            with self.assertRaises((p.Closed, p.ErrorFrame, ConnectionResetError)):
+                guest.hello(flags=p.HELLO_STORE)
+            guest.close()
+        self.proven().bye()
+        self.assertEqual(self.engine_fds(), before)
+
+    def test_garbage(self):
+        self.proven().bye()
+        fd = self.open(self.store)
+        before = self.engine_fds()
+        for length, type_, payload in ((0, p.HELLO, b""), (8, p.HELLO, b"x" * 8),
+                                       (0, p.BYE, b""), (4096, p.MM, b"")):
+            guest = self.stranger(fd)
+            guest.sock.sendmsg([struct.pack("<IHHQ", length, type_, 0, 1) + payload],
+                               [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+            guest.close()
+        guest = self.stranger(fd)
+        guest.sock.sendmsg([b"\xff" * 400],
+                           [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+        guest.close()
+        self.proven().bye()
+        self.assertEqual(self.engine_fds(), before)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root is somebody else")
+    def test_another_user_without_end(self):
+        """As another virtual machine's user, which has a store of its own: refused each time, and
+        the guest is served meanwhile."""
+        other = self.file("other.json")
+        os.chown(other, USER, USER)
+        guest = self.proven()
+        guest.set("A", p.TEST, p.NV_BS, b"1")
+        quiet = self.requests_a_second(guest)
+        child = os.fork()
+        if child == 0:
+            os._exit(self.knock(other, 100000 if LONG else 3000))
+        try:
+            flooded = self.requests_a_second(guest)
+        finally:
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        print(f"requests a second: {quiet:.0f} alone, {flooded:.0f} under knocking")
+        self.assertGreater(flooded, 20)
+        self.assertEqual(guest.get("A", p.TEST)[2], b"1")
+        self.assertLess(self.engine_fds(), 64)
+
+    def requests_a_second(self, guest):
+        count, start = 0, time.monotonic()
+        while time.monotonic() - start < 0.5:
+            guest.get("A", p.TEST)
+            count += 1
+        return count / (time.monotonic() - start)
+
+    def knock(self, other, count):
+        try:
+            os.setgroups([])
+            os.setresgid(USER, USER, USER)
+            os.setresuid(USER, USER, USER)
+            proofs = [(os.open(other, os.O_RDWR),), (os.open(self.store, os.O_RDONLY),), ()]
+            for i in range(count):
+                guest = Stranger(self.path)
+                guest.give = proofs[i % len(proofs)]
+                try:
+                    guest.hello(flags=p.HELLO_STORE)
+                    return 1
+                except p.ErrorFrame as error:
+                    if error.code != p.E_PROOF:
+                        return 2
+                guest.close()
+            return 0
+        except Exception as error:  # pylint: disable=broad-except
+            print(f"the stranger: {error!r}", file=sys.stderr)
+            return 3
+
+
+class Spawned(EngineTest):
+    """The store's socket as an inherited descriptor."""
+
+    def test_inherited(self):
+        with open(os.path.join(self.folder, "vars.json"), "w") as file:
+            file.write(STORE)
+        path = os.path.join(self.folder, "store.sock")
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.bind(path)
+        sock.listen(4)
+        engine = self.engine(spawned=True, store_listener=sock.fileno())
+        guest = Stranger(path)
+        self.addCleanup(guest.close)
+        self.assert_error(p.E_PROOF, lambda: guest.hello())
+        engine.kill(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
