@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The gate that every JSON text passes before json-glib sees it, whole or in the pieces in which it
- * is written.
+ * The gate that every JSON text passes before json-reader.h or json-glib sees it, whole or in the
+ * pieces in which it is written.
  *
  * json-glib calls itself as deep as a text nests, takes comments, single quotes, octal and
  * hexadecimal numbers, cuts a string at an escaped NUL, keeps the last of two members of one name,

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "json-put.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void put_name(GString *out, const char *name)
+{
+    if (out->len > 0 && !strchr("{[\n", out->str[out->len - 1]))
+        g_string_append_c(out, ',');
+    if (name)
+        g_string_append_printf(out, "\"%s\":", name);
+}
+
+void uv_json_begin(GString *out, const char *name, char bracket)
+{
+    put_name(out, name);
+    g_string_append_c(out, bracket);
+}
+
+void uv_json_end(GString *out, char bracket)
+{
+    g_string_append_c(out, bracket);
+}
+
+void uv_json_put_text(GString *out, const char *name, const char *text)
+{
+    put_name(out, name);
+    if (text)
+        uv_json_add_text(out, text);
+    else
+        g_string_append(out, "null");
+}
+
+void uv_json_put_number(GString *out, const char *name, int64_t value)
+{
+    put_name(out, name);
+    g_string_append_printf(out, "%" PRId64, value);
+}
+
+void uv_json_put_bool(GString *out, const char *name, bool value)
+{
+    put_name(out, name);
+    g_string_append(out, value ? "true" : "false");
+}
+
+void uv_json_put_null(GString *out, const char *name)
+{
+    uv_json_put_text(out, name, NULL);
+}
+
+void uv_json_put_hex(GString *out, const char *name, const void *bytes, size_t size)
+{
+    put_name(out, name);
+    uv_json_add_hex(out, bytes, size);
+}
+
+void uv_json_add_text(GString *out, const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+    g_string_append_c(out, '"');
+    for (const char *at = valid; *at; at++) {
+        const unsigned char c = *at;
+
+        if (c == '"' || c == '\\')
+            g_string_append_c(out, '\\');
+        if (c < 0x20 || c == 0x7f)
+            g_string_append_printf(out, "\\u%04x", c);
+        else
+            g_string_append_c(out, c);
+    }
+    g_string_append_c(out, '"');
+}
+
+void uv_json_add_hex(GString *out, const void *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *at = bytes;
+    size_t start;
+
+    g_string_append_c(out, '"');
+    start = out->len;
+    g_string_set_size(out, start + 2 * size);
+    for (size_t i = 0; i < size; i++) {
+        out->str[start + 2 * i] = digits[at[i] >> 4];
+        out->str[start + 2 * i + 1] = digits[at[i] & 15];
+    }
+    g_string_append_c(out, '"');
+}
