@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Theory of operation: the text passes the gate (json-gate.h), json-glib parses it, and the tree is
- * read strictly: QEMU's loader takes bad hex digits for zeros and a half byte for a whole one, and
- * a store loaded that way would be saved that way. The first thing that is wrong ends the reading,
+ * Theory of operation: the text passes the gate (json-gate.h), and its values are then taken
+ * strictly: QEMU's loader takes bad hex digits for zeros and a half byte for a whole one, and a
+ * store loaded that way would be saved that way. The first thing that is wrong ends the reading,
  * with its place in the text.
  */
 
@@ -11,22 +11,25 @@
 
 #include "efi-abi.h"
 #include "json-gate.h"
+#include "json-put.h"
+#include "json-reader.h"
 #include "store.h"
 #include "uv-limits.h"
 
-#include <json-glib/json-glib.h>
-#include <stdio.h>
 #include <string.h>
 
 #define STORE_VERSION 2
+/* Of the store, and of a variable. */
+#define KNOWN_MAX 7
 
 typedef struct {
     const char *name;
     const char *text;
     size_t size;
-    JsonObject *object; /* being read */
-    size_t index;       /* of it, in the order in which they begin: the store, its variables */
-    unsigned left_out;  /* volatile variables */
+    UvJsonReader object;            /* being read */
+    const char *const *known;       /* its members, up to a NULL */
+    UvJsonReader values[KNOWN_MAX]; /* theirs; without text where there is none */
+    unsigned left_out;              /* volatile variables */
     GError **error;
 } Loader;
 
@@ -40,48 +43,75 @@ static bool fail_at(Loader *loader, size_t offset, const char *expected)
     return false;
 }
 
-static bool fail_member(Loader *loader, const char *key, const char *expected)
+/* NULL if it is none that the object may have. */
+static UvJsonReader *known_value(Loader *loader, const char *key)
 {
-    return fail_at(loader, uv_json_find(loader->text, loader->size, loader->index, key), expected);
+    for (size_t i = 0; loader->known[i]; i++) {
+        if (strcmp(loader->known[i], key) == 0)
+            return &loader->values[i];
+    }
+    return NULL;
 }
 
-/* Every member is one of `known`; the gate saw that none is there twice. */
-static bool check_members(Loader *loader, const char *const *known)
+/* NULL if the object has no such member. */
+static const UvJsonReader *member(Loader *loader, const char *key)
 {
-    g_autoptr(GList) members = json_object_get_members(loader->object);
+    const UvJsonReader *value = known_value(loader, key);
 
-    for (GList *l = members; l; l = l->next) {
-        g_autofree char *expected = NULL;
+    return value && value->text ? value : NULL;
+}
 
-        if (g_strv_contains(known, l->data))
-            continue;
-        expected = g_strdup_printf("no member '%s'", (char *)l->data);
-        return fail_member(loader, l->data, expected);
+/* Where the member's value is, else the object. */
+static bool fail_member(Loader *loader, const char *key, const char *expected)
+{
+    const UvJsonReader *value = member(loader, key);
+
+    return fail_at(loader, value ? value->at : loader->object.at, expected);
+}
+
+/* Goes into an object; every member is one of `known`. The gate saw that none is there twice. */
+static bool enter_object(Loader *loader, const UvJsonReader *object, const char *const *known)
+{
+    UvJsonReader at = *object, value;
+    char *name;
+
+    loader->object = *object;
+    loader->known = known;
+    memset(loader->values, 0, sizeof loader->values);
+    while (uv_json_next_member(&at, &name, &value)) {
+        g_autofree char *key = name;
+        UvJsonReader *place = known_value(loader, key);
+
+        if (!place) {
+            g_autofree char *expected = g_strdup_printf("no member '%s'", key);
+            return fail_at(loader, value.at, expected);
+        }
+        *place = value;
     }
     return true;
 }
 
-static bool read_string(Loader *loader, const char *key, const char **ret_text)
+static bool read_string(Loader *loader, const char *key, char **ret_text)
 {
-    JsonNode *node = json_object_get_member(loader->object, key);
+    const UvJsonReader *value = member(loader, key);
 
-    if (!node || json_node_get_value_type(node) != G_TYPE_STRING) {
+    if (!value || uv_json_kind(value) != UV_JSON_STRING) {
         g_autofree char *expected = g_strdup_printf("a string '%s'", key);
         return fail_member(loader, key, expected);
     }
-    *ret_text = json_node_get_string(node);
+    *ret_text = uv_json_string(value);
     return true;
 }
 
 static bool read_number(Loader *loader, const char *key, int64_t *ret_value)
 {
-    JsonNode *node = json_object_get_member(loader->object, key);
+    const UvJsonReader *value = member(loader, key);
 
-    if (!node || json_node_get_value_type(node) != G_TYPE_INT64) {
+    if (!value || uv_json_kind(value) != UV_JSON_NUMBER) {
         g_autofree char *expected = g_strdup_printf("a number '%s'", key);
         return fail_member(loader, key, expected);
     }
-    *ret_value = json_node_get_int(node);
+    *ret_value = uv_json_number(value);
     return true;
 }
 
@@ -101,7 +131,7 @@ static bool decode_hex(const char *text, size_t n_bytes, uint8_t *ret_bytes)
 static bool read_hex(Loader *loader, const char *key, GBytes **ret_bytes)
 {
     g_autofree uint8_t *bytes = NULL;
-    const char *text;
+    g_autofree char *text = NULL;
     size_t n;
 
     if (!read_string(loader, key, &text))
@@ -119,10 +149,9 @@ static bool read_hex(Loader *loader, const char *key, GBytes **ret_bytes)
 /* `time` is QEMU's name for it, `timestamp` python-uefivars'. */
 static bool read_time(Loader *loader, uint8_t ret_time[EFI_TIME_BYTES])
 {
-    bool has_time = json_object_has_member(loader->object, "time");
-    bool has_timestamp = json_object_has_member(loader->object, "timestamp");
+    const bool has_time = member(loader, "time"), has_timestamp = member(loader, "timestamp");
     const char *key = has_time ? "time" : "timestamp";
-    const char *text;
+    g_autofree char *text = NULL;
 
     if (!has_time && !has_timestamp)
         return true;
@@ -139,7 +168,7 @@ static bool read_digest(Loader *loader, GBytes **ret_digest)
 {
     g_autoptr(GBytes) digest = NULL;
 
-    if (!json_object_has_member(loader->object, "digest"))
+    if (!member(loader, "digest"))
         return true;
     if (!read_hex(loader, "digest", &digest))
         return false;
@@ -167,7 +196,7 @@ static bool read_attributes(Loader *loader, uint32_t *ret_attributes)
 static bool read_name(Loader *loader, UvName **ret_name)
 {
     g_autoptr(GError) local = NULL;
-    const char *text;
+    g_autofree char *text = NULL;
 
     if (!read_string(loader, "name", &text))
         return false;
@@ -179,7 +208,7 @@ static bool read_name(Loader *loader, UvName **ret_name)
 
 static bool read_guid(Loader *loader, UvGuid *ret_guid)
 {
-    const char *text;
+    g_autofree char *text = NULL;
 
     if (!read_string(loader, "guid", &text))
         return false;
@@ -188,15 +217,15 @@ static bool read_guid(Loader *loader, UvGuid *ret_guid)
     return true;
 }
 
-static UvVariable *read_variable(Loader *loader)
+static UvVariable *read_variable(Loader *loader, const UvJsonReader *object)
 {
-    static const char *const known[] = {"name", "guid",      "attr",   "data",
-                                        "time", "timestamp", "digest", NULL};
+    static const char *const known[KNOWN_MAX + 1] = {"name", "guid",      "attr",  "data",
+                                                     "time", "timestamp", "digest"};
     g_autoptr(UvName) name = NULL;
     g_autoptr(GBytes) data = NULL, digest = NULL;
     UvVariable fields = {0};
 
-    if (!check_members(loader, known) || !read_name(loader, &name) ||
+    if (!enter_object(loader, object, known) || !read_name(loader, &name) ||
         !read_guid(loader, &fields.guid) || !read_attributes(loader, &fields.attributes) ||
         !read_hex(loader, "data", &data) || !read_time(loader, fields.time) ||
         !read_digest(loader, &digest))
@@ -212,27 +241,25 @@ static UvVariable *read_variable(Loader *loader)
     return uv_variable_new(&fields);
 }
 
-static GPtrArray *read_variables(Loader *loader, JsonArray *array)
+static GPtrArray *read_variables(Loader *loader, const UvJsonReader *array)
 {
     g_autoptr(GPtrArray) variables =
         g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
     g_autoptr(UvVarset) seen = uv_varset_new();
+    UvJsonReader at = *array, element;
 
-    for (guint i = 0; i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
+    while (uv_json_next_element(&at, &element)) {
         g_autoptr(UvVariable) variable = NULL;
 
-        if (!JSON_NODE_HOLDS_OBJECT(node)) {
-            fail_member(loader, "variables", "objects only in 'variables'");
+        if (uv_json_kind(&element) != UV_JSON_OBJECT) {
+            fail_at(loader, element.at, "objects only in 'variables'");
             return NULL;
         }
-        loader->object = json_node_get_object(node);
-        loader->index = i + 1;
-        variable = read_variable(loader);
+        variable = read_variable(loader, &element);
         if (!variable)
             return NULL;
         if (uv_varset_lookup(seen, &variable->guid, variable->name)) {
-            fail_member(loader, NULL, "no second variable of this name and GUID");
+            fail_at(loader, element.at, "no second variable of this name and GUID");
             return NULL;
         }
         uv_varset_put(seen, variable);
@@ -244,38 +271,26 @@ static GPtrArray *read_variables(Loader *loader, JsonArray *array)
     return g_steal_pointer(&variables);
 }
 
-static GPtrArray *read_store(Loader *loader, JsonNode *root)
+static GPtrArray *read_store(Loader *loader)
 {
-    static const char *const known[] = {"version", "variables", NULL};
-    JsonNode *variables;
+    static const char *const known[KNOWN_MAX + 1] = {"version", "variables"};
+    const UvJsonReader root = uv_json_reader(loader->text, loader->size);
+    UvJsonReader variables;
     int64_t version;
 
-    loader->object = json_node_get_object(root);
-    if (!check_members(loader, known) || !read_number(loader, "version", &version))
+    if (!enter_object(loader, &root, known) || !read_number(loader, "version", &version))
         return NULL;
     if (version != STORE_VERSION) {
         fail_member(loader, "version", "version 2");
         return NULL;
     }
-    variables = json_object_get_member(loader->object, "variables");
-    if (!variables || !JSON_NODE_HOLDS_ARRAY(variables)) {
+    if (!member(loader, "variables") ||
+        uv_json_kind(member(loader, "variables")) != UV_JSON_ARRAY) {
         fail_member(loader, "variables", "an array 'variables'");
         return NULL;
     }
-    return read_variables(loader, json_node_get_array(variables));
-}
-
-/* json-glib says "<data>:line:column: Parse error: what". */
-static void fail_parsed(Loader *loader, const GError *parse_error)
-{
-    unsigned line = 1, column = 1;
-    const char *what = strstr(parse_error->message, "error: ");
-
-    if (sscanf(parse_error->message, "%*[^:]:%u:%u:", &line, &column) != 2)
-        what = NULL;
-    g_set_error(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                "%s:%u:%u: expected a QEMU uefi-vars store: %s", loader->name, line, column,
-                what ? what + strlen("error: ") : parse_error->message);
+    variables = *member(loader, "variables");
+    return read_variables(loader, &variables);
 }
 
 static bool is_blank(const char *text, size_t size)
@@ -291,10 +306,7 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, unsign
 {
     Loader loader = {.name = name, .text = text, .size = size, .error = error};
     GPtrArray *variables;
-    g_autoptr(JsonParser) parser = NULL;
-    g_autoptr(GError) parse_error = NULL;
     UvJsonFault fault;
-    JsonNode *root;
 
     if (ret_left_out)
         *ret_left_out = 0;
@@ -306,17 +318,7 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, unsign
         g_set_error_literal(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, message);
         return NULL;
     }
-    parser = json_parser_new();
-    if (!json_parser_load_from_data(parser, text, size, &parse_error)) {
-        fail_parsed(&loader, parse_error);
-        return NULL;
-    }
-    root = json_parser_get_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
-        fail_at(&loader, 0, "an object ('{')");
-        return NULL;
-    }
-    variables = read_store(&loader, root);
+    variables = read_store(&loader);
     if (variables && ret_left_out)
         *ret_left_out = loader.left_out;
     return variables;
@@ -324,34 +326,8 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, unsign
 
 static void append_hex(GString *out, const char *key, const void *bytes, size_t size)
 {
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *at = bytes;
-    size_t start;
-
-    g_string_append_printf(out, ",\n            \"%s\": \"", key);
-    start = out->len;
-    g_string_set_size(out, start + 2 * size);
-    for (size_t i = 0; i < size; i++) {
-        out->str[start + 2 * i] = digits[at[i] >> 4];
-        out->str[start + 2 * i + 1] = digits[at[i] & 15];
-    }
-    g_string_append_c(out, '"');
-}
-
-static void append_string(GString *out, const char *text)
-{
-    g_string_append_c(out, '"');
-    for (; *text; text++) {
-        unsigned char c = *text;
-
-        if (c == '"' || c == '\\')
-            g_string_append_c(out, '\\');
-        if (c < 0x20 || c == 0x7f)
-            g_string_append_printf(out, "\\u%04x", c);
-        else
-            g_string_append_c(out, c);
-    }
-    g_string_append_c(out, '"');
+    g_string_append_printf(out, ",\n            \"%s\": ", key);
+    uv_json_add_hex(out, bytes, size);
 }
 
 static void append_variable(GString *out, const UvVariable *variable)
@@ -361,7 +337,7 @@ static void append_variable(GString *out, const UvVariable *variable)
 
     uv_guid_format(&variable->guid, guid);
     g_string_append(out, "        {\n            \"name\": ");
-    append_string(out, name);
+    uv_json_add_text(out, name);
     g_string_append_printf(out, ",\n            \"guid\": \"%s\",\n            \"attr\": %u", guid,
                            variable->attributes);
     append_hex(out, "data", g_bytes_get_data(variable->data, NULL),
