@@ -30,6 +30,7 @@ HOST_HELLO, HOST_SNAPSHOT, HOST_SET, HOST_STATUS, HOST_EXPORT = 0x40, 0x41, 0x42
 HOST_IMPORT, HOST_TOUCH, HOST_LISTENER, HOST_CHECK, HOST_END = 0x45, 0x46, 0x47, 0x48, 0x49
 HOST_VIEW_LIST, HOST_VIEW_READ, HOST_VIEW_ACT = 0x4B, 0x4C, 0x4D
 VIEW_WRITE, VIEW_REMOVE, VIEW_MKDIR, VIEW_RMDIR = 0, 1, 2, 3
+HOST_ACTOR = 0x4E
 HOST_SELFTEST, HOST_CHANGED, HOST_STATE = 0x4A, 0x50, 0x51
 HOST_SET_DELETE, HOST_SET_EXCLUSIVE = 1, 2
 HOST_STATE_GUEST, HOST_STATE_CONNECTED, HOST_STATE_READ_ONLY = 1, 2, 4
@@ -480,6 +481,10 @@ class Host(Frames):
     def check(self):
         reader = Reader(self.request(HOST_CHECK))
         return {"state": reader.take("<I"), "usage": reader.usage(), "identity": reader.identity()}
+
+    def actor(self, uid, gid, pid, comm):
+        """Who asks for the next change on this connection. No reply."""
+        self.send(HOST_ACTOR, struct.pack("<III", uid, gid, pid) + comm)
 
     def view_list(self, view):
         """{path: (mode, size)}"""

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "record.h"
 #include "uv-limits.h"
 
 /* Texts as GOption gives them, before they are checked. */
@@ -11,7 +12,7 @@ typedef struct {
     char *varcheck;
     char *sandbox;
     char *user;
-    gint64 size;
+    gint64 size, record;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -84,14 +85,17 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--user", "UID:GID, as numbers");
     if (options->spawned && strchr(options->store, '/'))
         return refuse(error, "--store", "with --spawned it is one name in the folder at hand");
+    if (raw->record != 0 && (raw->record < 4096 || raw->record > 1024 * 1024 * 1024))
+        return refuse(error, "--record", "0 (no record), or 4096 to 1073741824 bytes");
     options->service.size_bytes = raw->size;
+    options->record_bytes = (size_t)raw->record;
     return true;
 }
 
 UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error)
 {
     g_autoptr(UvDaemonOptions) options = g_new0(UvDaemonOptions, 1);
-    g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT};
+    g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT, .record = UV_RECORD_DEFAULT};
     gboolean force = FALSE, no_custom = FALSE, daemonize = FALSE, spawned = FALSE;
     gboolean read_only = FALSE, stateless = FALSE, version = FALSE, syscalls = FALSE;
     const GOptionEntry entries[] = {
@@ -106,6 +110,8 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
         {"store-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->store_socket,
          "Listen here for guests of any user that have the store open", "PATH"},
         {"size", 0, 0, G_OPTION_ARG_INT64, &raw.size, "Storage in total (262144)", "BYTES"},
+        {"record", 0, 0, G_OPTION_ARG_INT64, &raw.record,
+         "Keep who changed what, in so much beside the store (1048576; 0: no record)", "BYTES"},
         {"force-secure-boot", 0, 0, G_OPTION_ARG_NONE, &force,
          "Secure Boot can't be turned off by the guest", NULL},
         {"disable-custom-mode", 0, 0, G_OPTION_ARG_NONE, &no_custom, "Nothing waives a signature",

@@ -29,6 +29,7 @@ typedef struct {
     char *name;         /* of the guest, for the log; NULL: the store's path */
     UvServiceConfig service;
     UvSandboxMode sandbox;
+    size_t record_bytes; /* 0: no record */
     bool daemonize;
     bool spawned;
     bool read_only;

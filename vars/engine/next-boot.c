@@ -185,9 +185,13 @@ void uv_next_boot_apply(UvServer *server)
     g_autoptr(UvNextBoot) next = uv_next_boot_load(server);
     if (next->items->len == 0)
         return;
+    server->is_boot_work = true;
     uv_service_end_session(server->service);
+    server->is_boot_work = false;
+    const UvRecordDoor before = uv_actor_enter(server, UV_RECORD_NEXT_BOOT);
     for (guint i = 0; i < next->items->len; i++)
         apply_item(server, next, next->items->pdata[i]);
+    uv_actor_leave(server, before);
     g_ptr_array_set_size(next->items, 0);
     if (!uv_next_boot_save(server, next, &error))
         uv_log_limited(&server->troubles, LOG_WARNING,

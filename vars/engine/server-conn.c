@@ -168,6 +168,8 @@ static uint32_t frame_cap(uint16_t type, void *data)
 
 static void handle(UvConn *conn, UvFrameResult result, UvFrame *frame)
 {
+    uv_record_flush(conn->server->record);
+    uv_actor_of_frame(conn);
     if (result == UV_FRAME_CLOSED)
         uv_conn_close(conn);
     else if (result == UV_FRAME_MALFORMED)
@@ -194,6 +196,7 @@ static void take_frames(UvConn *conn)
         const UvFrameResult result = uv_frame_io_receive(conn->io, &frame);
 
         if (result == UV_FRAME_NONE) {
+            uv_record_flush(conn->server->record);
             if (g_get_monotonic_time() >= await_until)
                 return;
         } else {

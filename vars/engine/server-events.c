@@ -203,6 +203,7 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
 
     if (uv_change_touches_nv(change))
         server->holds_store = true;
+    uv_record_observed(server, change);
     if (!somebody_listens(server))
         return;
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);

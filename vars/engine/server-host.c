@@ -424,6 +424,9 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
     case UV_HOST_END:
         handle_end(conn, frame);
         break;
+    case UV_HOST_ACTOR:
+        uv_actor_said(conn, frame);
+        return;
     case UV_HOST_VIEW_LIST:
     case UV_HOST_VIEW_READ:
     case UV_HOST_VIEW_ACT:
@@ -436,4 +439,5 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         unknown_type(conn, frame);
         break;
     }
+    conn->actor = (UvActor){0}; /* it was for this one */
 }

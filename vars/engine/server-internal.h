@@ -26,6 +26,7 @@
 
 #include "frame.h"
 #include "log.h"
+#include "record.h"
 #include "server.h"
 
 typedef struct UvConn UvConn;
@@ -49,6 +50,7 @@ struct UvConn {
     bool must_prove;  /* came over the store's socket: HELLO must come with the store */
     bool greeted;     /* host: HELLO was there */
     bool subscribed;  /* host: wants events */
+    UvActor actor;    /* host: who asks for the next change */
 };
 
 struct UvServer {
@@ -81,6 +83,10 @@ struct UvServer {
 
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
+    size_t record_bytes;
+    UvRecord *record; /* NULL: none */
+    UvActor actor;    /* of what is done just now */
+    bool is_boot_work;
     UvLogRate refusals, troubles, events;
 };
 
@@ -153,6 +159,16 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
 /* Of a frame that was dropped: its sender gets an ERROR, and the connection stays. */
 void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame);
+
+/* server-record.c */
+void uv_actor_said(UvConn *conn, const UvFrame *frame);
+void uv_actor_of_frame(UvConn *conn);
+/* What follows came this way, until uv_actor_leave() with what was returned. */
+UvRecordDoor uv_actor_enter(UvServer *server, UvRecordDoor door);
+void uv_actor_leave(UvServer *server, UvRecordDoor before);
+void uv_record_observed(UvServer *server, const UvChange *change);
+void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
+                       const UvRefusal *refusal);
 
 /* server-view.c */
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame);

@@ -195,7 +195,10 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
                       error ? error->message : "state blob: its session is malformed");
         return;
     }
-    if (!take_store(server, &error) || !replace(server, blob, &error)) {
+    const UvRecordDoor before = uv_actor_enter(server, UV_RECORD_MIGRATION);
+    const bool loaded = take_store(server, &error) && replace(server, blob, &error);
+    uv_actor_leave(server, before);
+    if (!loaded) {
         uv_log_limited(&server->events, LOG_WARNING, "a state can't be loaded: %s", error->message);
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, error->message);
         return;

@@ -42,7 +42,9 @@ void uv_session_cold_start(UvServer *server)
 {
     uv_server_refresh_at_boot(server);
     uv_next_boot_apply(server);
+    server->is_boot_work = true;
     const EfiStatus status = uv_service_cold_start(server->service);
+    server->is_boot_work = false;
 
     if (status != EFI_SUCCESS)
         uv_log_limited(&server->events, LOG_WARNING,
@@ -169,7 +171,9 @@ void uv_session_end(UvServer *server)
     server->lost_since_us = 0;
     if (server->session_file)
         uv_session_file_clear(server->session_file);
+    server->is_boot_work = true;
     uv_service_end_session(server->service);
+    server->is_boot_work = false;
     if (apart)
         uv_server_refresh(server);
     uv_server_let_go(server);

@@ -88,11 +88,22 @@ static void set_outcome(const UvServer *server, EfiStatus status, const UvRefusa
     uv_view_refuse(outcome, status, refusal->error, "%s", text ? text : "refused");
 }
 
+/* What waited for the next boot is recorded as that, whatever it waives. */
+static UvRecordDoor enter_door(UvServer *server, UvDoor door)
+{
+    const UvRecordDoor now = server->actor.door;
+
+    return uv_actor_enter(server,
+                          door == UV_DOOR_OWNER && now == UV_RECORD_HOST ? UV_RECORD_OWNER : now);
+}
+
 void uv_view_set(UvServer *server, const UvSetRequest *request, UvViewOutcome *outcome)
 {
     UvRefusal refusal = {0};
+    const UvRecordDoor before = enter_door(server, request->door);
     const EfiStatus status = uv_service_set(server->service, request, &refusal);
 
+    uv_actor_leave(server, before);
     set_outcome(server, status, &refusal, outcome);
 }
 
@@ -101,9 +112,11 @@ void uv_view_set_all(UvServer *server, const UvSetRequest *requests, size_t coun
 {
     UvRefusal refusal = {0};
     size_t failed = 0;
+    const UvRecordDoor before = enter_door(server, requests[0].door);
     const EfiStatus status =
         uv_service_set_all(server->service, requests, count, &failed, &refusal);
 
+    uv_actor_leave(server, before);
     set_outcome(server, status, &refusal, outcome);
     if (status != EFI_SUCCESS && failed < count) {
         g_autofree char *name = uv_name_to_utf8(requests[failed].name);

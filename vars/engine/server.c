@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Connections before HELLO: beyond this the oldest goes. A client says HELLO at once. */
@@ -55,8 +56,10 @@ bool uv_server_compact(UvServer *server)
 
     if (store->read_only_reason || server->session.mode != UV_SESSION_SERVING)
         return true;
-    if (store->ops->compact(store, uv_service_variables(server->service), &error))
+    if (store->ops->compact(store, uv_service_variables(server->service), &error)) {
+        uv_record_sync(server->record);
         return true;
+    }
     log_trouble(server, "the store can't be made complete", error);
     return false;
 }
@@ -101,7 +104,10 @@ void uv_server_refresh_at_boot(UvServer *server)
     if (!server->store->ops->changed(server->store))
         return;
     uv_store_unwarn(server->store, UNREADABLE);
-    if (!uv_server_reload(server, &error)) {
+    const UvRecordDoor before = uv_actor_enter(server, UV_RECORD_OUTSIDE);
+    const bool reloaded = uv_server_reload(server, &error);
+    uv_actor_leave(server, before);
+    if (!reloaded) {
         log_trouble(server, UNREADABLE, error);
         uv_store_warn(server->store, UNREADABLE ": %s", error->message);
     }
@@ -118,6 +124,8 @@ static void tick_store(UvServer *server, int64_t now)
         return;
     if (!store->ops->tick(store, uv_service_variables(server->service), &error))
         log_trouble(server, "the store", error);
+    else if (store->ops->due(store) == 0)
+        uv_record_sync(server->record);
     if (!server->guest && store->ops->due(store) == 0)
         uv_server_let_go(server);
     uv_events_state_changed(server);
@@ -127,6 +135,7 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
                         void *data)
 {
     UvServer *server = data;
+    uv_record_refused(server, request, status, refusal);
     g_autofree char *name =
         request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
     g_autofree char *escaped = uv_log_escape(name);
@@ -306,12 +315,14 @@ UvServer *uv_server_new(const UvServerSetup *setup)
 {
     UvServer *server = g_new0(UvServer, 1);
 
+    tzset(); /* reads /etc/localtime once; gmtime_r() would later */
     server->config = *setup->service;
     server->store = setup->store;
     server->sandbox = setup->sandbox;
     server->selftest = setup->selftest;
     server->store_path = g_strdup(setup->store_path);
     server->owner = setup->owner;
+    server->record_bytes = setup->record_bytes;
     server->spawned = setup->spawned;
     server->guest_listener = setup->guest_listener;
     server->host_listener = setup->host_listener;
@@ -337,6 +348,9 @@ bool uv_server_load(UvServer *server, GError **error)
     if (!uv_server_reload(server, error))
         return false;
     uv_session_restore(server);
+    /* What was read is no change. */
+    server->record = uv_record_new(server->store->folder,
+                                   uv_server_is_read_only(server) ? 0 : server->record_bytes);
     server->told_state = uv_events_state(server);
     return true;
 }
@@ -383,6 +397,7 @@ void uv_server_free(UvServer *server)
     uv_fd_clear(&server->host_listener);
     uv_fd_clear(&server->store_listener);
     uv_fd_clear(&server->signal_fd);
+    uv_record_free(server->record);
     g_free(server->store_path);
     g_free(server);
 }

@@ -25,6 +25,7 @@ typedef struct {
     /* Answers UV_HOST_SELFTEST (allocated text); NULL in programs that are not for tests. */
     char *(*selftest)(const char *path);
     const char *store_path; /* for messages */
+    size_t record_bytes;    /* of the record; 0: none */
     uid_t owner;            /* the user that may use the host socket beside root */
     bool spawned;           /* ends by itself without a guest and a host */
 } UvServerSetup;

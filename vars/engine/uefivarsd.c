@@ -251,6 +251,7 @@ static UvServer *make_server(Daemon *daemon)
         .selftest = uv_selftest,
         .store_path = daemon->options->store,
         .owner = daemon->owner,
+        .record_bytes = daemon->options->record_bytes,
         .spawned = daemon->options->spawned,
     };
 

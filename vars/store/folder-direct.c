@@ -34,6 +34,8 @@ static const char *const role_names[] = {
     [UV_FILE_META_TEMP] = "meta.tmp",
     [UV_FILE_NEXT_BOOT] = "next-boot",
     [UV_FILE_NEXT_BOOT_TEMP] = "next-boot.tmp",
+    [UV_FILE_RECORD] = "changes",
+    [UV_FILE_RECORD_OLD] = "changes.1",
     [UV_FILE_BEFORE_LOAD] = "before-load",
 };
 
@@ -57,6 +59,7 @@ static bool may_rename(UvFileRole from, UvFileRole to)
     return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
            (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
            (from == UV_FILE_NEXT_BOOT_TEMP && to == UV_FILE_NEXT_BOOT) ||
+           (from == UV_FILE_RECORD && to == UV_FILE_RECORD_OLD) ||
            (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);
 }
 

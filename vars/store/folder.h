@@ -29,6 +29,8 @@ typedef enum {
     UV_FILE_META_TEMP, /* .uefivarsfs/NAME.meta.tmp */
     UV_FILE_NEXT_BOOT, /* .uefivarsfs/NAME.next-boot: changes that wait for a cold start */
     UV_FILE_NEXT_BOOT_TEMP,
+    UV_FILE_RECORD,      /* .uefivarsfs/NAME.changes: who changed what */
+    UV_FILE_RECORD_OLD,  /* .uefivarsfs/NAME.changes.1 */
     UV_FILE_BEFORE_LOAD, /* .uefivarsfs/NAME.before-load */
 } UvFileRole;
 

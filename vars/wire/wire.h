@@ -94,6 +94,9 @@
 #define UV_HOST_VIEW_LIST 0x4bu
 #define UV_HOST_VIEW_READ 0x4cu
 #define UV_HOST_VIEW_ACT 0x4du
+/* Who asks for the next change on this connection: u32 uid, gid, pid, name of the program (UTF-8,
+ * at most 64 bytes). No reply. */
+#define UV_HOST_ACTOR 0x4eu
 #define UV_HOST_CHANGED                                                                            \
     0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
              name} */

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The record: who changed what, each door, hostile names, and an engine that is killed."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import struct
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvproto as p  # noqa: E402
+import uvsign as s  # noqa: E402
+from uvengine import EngineTest  # noqa: E402
+
+LIVES = 1000 if os.environ.get("UV_LONG") else 40
+WRITES = 12
+
+
+def file_name(name):
+    return f"{name}-{s.OWNER}"
+
+
+class Record(EngineTest):
+    def start(self, *options, **named):
+        self.e = self.engine(*options, **named)
+        self.h = self.host(self.e)
+
+    def path(self, suffix=""):
+        return os.path.join(self.folder, ".uefivarsfs", "vars.json.changes" + suffix)
+
+    def lines(self, door=None):
+        self.h.status()  # what has been answered is in the file
+        text = b""
+        for suffix in (".1", ""):
+            if os.path.exists(self.path(suffix)):
+                with open(self.path(suffix), "rb") as file:
+                    text += file.read()
+        self.assertTrue(text.endswith(b"\n") or not text)
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line for line in lines if door is None or line.get("door") == door]
+
+    def set(self, name, data, **named):
+        return self.h.set_variable(name, s.OWNER, data=data, **named)
+
+    def test_a_change(self):
+        self.start()
+        self.h.actor(1000, 100, 4711, "b\"as\\h\n".encode())
+        self.set("Greeting", b"hello")
+        self.set("Greeting", b"good bye")
+        self.h.delete(file_name("Greeting"))
+        first, second, third = self.lines("host")
+        self.assertRegex(first["time"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertEqual(first["who"], {"uid": 1000, "gid": 100, "pid": 4711, "comm": "b\"as\\h\n"})
+        self.assertEqual(first["variable"], file_name("Greeting"))
+        self.assertIsNone(first["attributes-before"])
+        self.assertEqual((first["attributes"], first["size"], first["status"]), (7, 5, 0))
+        self.assertEqual(first["sha256"], hashlib.sha256(b"hello").hexdigest())
+        self.assertNotIn("who", second)
+        self.assertEqual(second["sha256-before"], first["sha256"])
+        self.assertEqual(bytes.fromhex(second["old"]), b"hello")
+        self.assertEqual((third["attributes"], third["size"]), (None, None))
+        self.assertEqual(os.stat(self.path()).st_mode & 0o777, 0o600)
+
+    def test_what_changes_nothing(self):
+        self.start()
+        self.set("A", b"1")
+        self.set("A", b"1")
+        self.h.delete(file_name("None"))
+        self.assertEqual(len(self.lines()), 1)
+
+    def test_old_values(self):
+        self.start()
+        for size in (1024, 1025):
+            self.set("Big", bytes(size))
+            self.set("Big", b"x" * size)
+        olds = [line.get("old") for line in self.lines() if line["size-before"] is not None]
+        self.assertEqual(olds[0], "00" * 1024)
+        self.assertNotIn("00" * 1025, olds)
+
+    def test_doors(self):
+        self.start()
+        pk = s.Key("PK")
+        guest = self.guest(self.e, name="qemu-test")
+        self.assertEqual(guest.set("ByGuest", s.OWNER, 7, b"g"), 0)
+        self.set("ByHost", b"h")
+        self.assertEqual(self.h.view_act("next-boot", f"vars/{file_name('ByNext')}",
+                                         struct.pack("<I", 7) + b"n")[0], 0)
+        guest.reset()
+        guest.bye()
+        self.assertEqual(self.h.view_act("secure-boot", "PK/replace", pk.der)[0], 0)
+        with open(self.e.store) as file:
+            store = json.load(file)
+        store["variables"].append({"name": "ByHand", "guid": s.OWNER, "attr": 7, "data": "aa"})
+        with open(self.e.store, "w") as file:
+            json.dump(store, file)
+        self.h.check()
+        by = {line["variable"].split("-")[0]: line["door"] for line in self.lines()}
+        self.assertEqual({name: by[name] for name in
+                          ("ByGuest", "ByHost", "ByNext", "PK", "ByHand")},
+                         {"ByGuest": "guest", "ByHost": "host", "ByNext": "next-boot",
+                          "PK": "owner", "ByHand": "outside"})
+        line = next(line for line in self.lines("guest") if "ByGuest" in line["variable"])
+        self.assertEqual(line["who"]["client"], "qemu-test")
+        self.assertEqual(line["who"]["phase"], "boot")
+        self.assertRegex(line["who"]["session"], r"^[0-9a-f]{32}$")
+
+    def test_load(self):
+        self.start()
+        self.set("Moved", b"1")
+        source = self.guest(self.e)
+        blob = source.save()
+        source.bye()
+        self.set("Moved", b"2")
+        target = self.raw_guest(self.e)
+        target.hello(flags=p.HELLO_INCOMING)
+        target.load(blob)
+        line = self.lines("migration")[-1]
+        self.assertEqual(line["variable"], file_name("Moved"))
+        self.assertEqual(bytes.fromhex(line["old"]), b"2")
+
+    def test_refusals(self):
+        self.start()
+        self.h.set_variable("SetupMode", data=b"\0", attributes=6)
+        line = self.lines()[-1]
+        self.assertNotEqual(line["status"], 0)
+        self.assertRegex(line["rule"], r"^[12]\.\d")
+        self.assertTrue(line["reason"])
+        for _ in range(1000):
+            self.h.set_variable("SetupMode", data=b"\0", attributes=6)
+        self.assertLess(len(self.lines()), 300)
+
+    def test_hostile_names(self):
+        self.start()
+        guest = self.guest(self.e)
+        names = ["\"\\\"", "a\nb\rc\x01\x7f", "\ud800x", "%41", "ünïcödé\u2028", "{\"door\":1}"]
+        for name in names:
+            self.assertEqual(guest.set(name, s.OWNER, 7, b"x"), 0)
+        lines = [line for line in self.lines("guest") if line["variable"].endswith(s.OWNER)]
+        self.assertEqual(len(lines), len(names))
+        self.assertEqual(len({line["variable"] for line in lines}), len(names))
+
+    def test_size(self):
+        self.start("--record", "8192")
+        for i in range(200):
+            self.set("Counter", b"%d" % i)
+        sizes = [os.path.getsize(self.path(suffix)) for suffix in ("", ".1")]
+        self.assertLessEqual(sum(sizes), 8192)
+        self.assertGreater(sum(sizes), 3000)
+        numbers = [line["sha256"] for line in self.lines()]
+        self.assertEqual(numbers[-1], hashlib.sha256(b"199").hexdigest())
+
+    def test_none(self):
+        self.start("--record", "0")
+        self.set("A", b"1")
+        self.assertFalse(os.path.exists(self.path()))
+
+    def test_torn_line(self):
+        self.start()
+        self.set("A", b"1")
+        self.e.stop()
+        self.h.close()
+        with open(self.path(), "ab") as file:
+            file.write(b'{"time":"2026-')
+        self.e.start()
+        self.h = self.host(self.e)
+        self.set("A", b"2")
+        self.assertEqual(len(self.lines()), 2)
+
+    def test_killed(self):
+        """Every line parses; what was answered before the last request is there, and once."""
+        acknowledged, last = [], set()
+        for life in range(LIVES):
+            self.start()
+            for i in range(WRITES):
+                value = b"%d.%d" % (life, i)
+                if i == WRITES - 1 and life % 2:
+                    os.kill(self.e.process.pid, signal.SIGKILL)
+                try:
+                    if self.set("Counter", value)[0] == 0:
+                        acknowledged.append(hashlib.sha256(value).hexdigest())
+                except (p.Closed, OSError):
+                    break
+            self.e.kill()
+            self.h.close()
+            self.e.close_listeners()
+            last.add(acknowledged[-1])
+        self.start()
+        found = [line["sha256"] for line in self.lines() if line["size"]]
+        self.assertEqual(len(found), len(set(found)), "a change is there twice")
+        # The last of a life may be missing: nothing was asked for after it.
+        missing = {value for value in acknowledged if value not in set(found)}
+        self.assertLessEqual(missing, last)
+        kept = [value for value in acknowledged if value in set(found)]
+        self.assertEqual([value for value in found if value in set(kept)], kept)
+
+
+if __name__ == "__main__":
+    unittest.main()

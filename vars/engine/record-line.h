@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* One line of the record, appended to a text. */
+
+#include "record.h"
+
+void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeItem *item);
+void uv_record_line_refusal(GString *out, const UvActor *actor, const UvSetRequest *request,
+                            const UvVariable *before, EfiStatus status, const char *rule,
+                            const char *text);
+/* That lines were left out. */
+void uv_record_line_lost(GString *out, const UvActor *actor, unsigned count);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The record: who changed what, a JSON object a line, beside the store (UV_FILE_RECORD, and the
+ * older half in UV_FILE_RECORD_OLD).
+ *
+ * A line is made when a change is durable and applied, or refused, and kept in memory until its
+ * reply has left; it is in the file before the next request is looked at. So it costs a guest
+ * nothing but the arithmetic, and a killed engine loses at most the last line, whose change nobody
+ * has built on yet. It is synced when the store is made complete, never on its own. A line that a
+ * crash tore is cut off when the file is next opened.
+ *
+ * Lines have: time, door, who, variable, attributes and size and SHA-256 before and after, old
+ * (hex, where there was a value of at most 1 KiB), status; for refusals also rule and reason.
+ */
+
+#include "service.h"
+
+#define UV_RECORD_DEFAULT (1024u * 1024)
+
+/* By which way it came; the door of a request (gate.h) and what is no request. */
+typedef enum {
+    UV_RECORD_GUEST,
+    UV_RECORD_HOST,
+    UV_RECORD_OWNER,
+    UV_RECORD_NEXT_BOOT,
+    UV_RECORD_MIGRATION,
+    UV_RECORD_OUTSIDE, /* another program changed the store's file */
+    UV_RECORD_DOORS,
+} UvRecordDoor;
+
+#define UV_RECORD_COMM_MAX 64u
+
+/* Who acts just now. */
+typedef struct {
+    UvRecordDoor door;
+    /* host: the process that wrote to the mount; `known` false: the front did not say */
+    bool known;
+    uint32_t uid, gid, pid;
+    char comm[UV_RECORD_COMM_MAX + 1];
+    /* guest */
+    const char *client; /* borrowed */
+    const uint8_t *session_id;
+    size_t session_id_bytes;
+    UvPhase phase;
+} UvActor;
+
+typedef struct UvRecord UvRecord;
+
+/* `max_bytes` 0: nothing is recorded (and NULL is returned; all functions take NULL). Borrows the
+ * folder. */
+UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes);
+void uv_record_free(UvRecord *record); /* flushes */
+
+/* A line for each variable that the change changes. */
+void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change);
+/* `text` is the reason; `before` (nullable) what is there. */
+void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvSetRequest *request,
+                       const UvVariable *before, EfiStatus status, const char *rule,
+                       const char *text);
+/* Into the file, if there is anything. */
+void uv_record_flush(UvRecord *record);
+/* What is in the file is durable. */
+void uv_record_sync(UvRecord *record);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvRecord, uv_record_free)

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Who acts, told to the record: set when a frame is looked at, and for what is no frame. */
+
+#include <string.h>
+
+#include "server-internal.h"
+
+/* u32 uid, gid, pid, and a name. Of the next request of this connection that changes something. */
+void uv_actor_said(UvConn *conn, const UvFrame *frame)
+{
+    UvReader reader;
+    gsize size;
+    const void *data = g_bytes_get_data(frame->payload, &size);
+
+    uv_reader_init(&reader, data, size);
+    UvActor actor = {.door = UV_RECORD_HOST, .known = true};
+    actor.uid = uv_read_u32(&reader);
+    actor.gid = uv_read_u32(&reader);
+    actor.pid = uv_read_u32(&reader);
+    if (reader.failed)
+        return;
+    memcpy(actor.comm, reader.at, MIN(reader.left, UV_RECORD_COMM_MAX));
+    conn->actor = actor;
+}
+
+void uv_actor_of_frame(UvConn *conn)
+{
+    UvServer *server = conn->server;
+
+    if (conn->kind == UV_CONN_HOST) {
+        server->actor = conn->actor;
+        server->actor.door = UV_RECORD_HOST;
+        return;
+    }
+    server->actor = (UvActor){
+        .door = UV_RECORD_GUEST,
+        .client = server->session.name,
+        .session_id = server->session.id,
+        .session_id_bytes = sizeof server->session.id,
+        .phase = *uv_service_phase(server->service),
+    };
+}
+
+UvRecordDoor uv_actor_enter(UvServer *server, UvRecordDoor door)
+{
+    const UvRecordDoor before = server->actor.door;
+
+    server->actor.door = door;
+    return before;
+}
+
+void uv_actor_leave(UvServer *server, UvRecordDoor before)
+{
+    server->actor.door = before;
+}
+
+void uv_record_observed(UvServer *server, const UvChange *change)
+{
+    /* Volatile variables that a boot begins without, and those that are derived, nobody wrote. */
+    if (server->is_boot_work && !uv_change_touches_nv(change))
+        return;
+    uv_record_change(server->record, &server->actor, change);
+}
+
+void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
+                       const UvRefusal *refusal)
+{
+    const UvVariable *before =
+        request->name
+            ? uv_varset_lookup(uv_service_variables(server->service), &request->guid, request->name)
+            : NULL;
+
+    uv_record_refusal(server->record, &server->actor, request, before, status, refusal->rule,
+                      uv_service_refusal_text(server->service, refusal));
+}
