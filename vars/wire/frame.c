@@ -59,6 +59,8 @@ struct UvFrameIo {
     bool skipping;   /* there is no `payload`: what comes of it is dropped */
     int received_fd; /* came with the last read, or -1 */
     int64_t partial_since;
+    bool limited;
+    size_t allowed; /* to be read, where that is limited */
 
     GQueue out; /* of Outgoing */
     size_t queued;
@@ -184,6 +186,7 @@ static UvFrameResult fill_stash(UvFrameIo *io)
     if (n <= 0)
         return read_failed(io, n);
     io->end += n;
+    io->allowed -= MIN((size_t)n, io->allowed);
     return UV_FRAME_READY;
 }
 
@@ -193,6 +196,7 @@ static UvFrameResult fill_payload(UvFrameIo *io)
     if (n <= 0)
         return read_failed(io, n);
     io->filled += n;
+    io->allowed -= MIN((size_t)n, io->allowed);
     return UV_FRAME_READY;
 }
 
@@ -253,6 +257,12 @@ static UvFrameResult nothing_yet(UvFrameIo *io)
     return UV_FRAME_NONE;
 }
 
+void uv_frame_io_allow(UvFrameIo *io, size_t bytes)
+{
+    io->limited = true;
+    io->allowed = bytes;
+}
+
 UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
 {
     UvFrameResult result = UV_FRAME_READY;
@@ -270,7 +280,8 @@ UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame)
             if (io->filled == io->length)
                 return frame_is_whole(io, ret_frame);
         }
-        if (io->in_payload && io->skipping && reads++ == SKIP_READS)
+        if ((io->in_payload && io->skipping && reads++ == SKIP_READS) ||
+            (io->limited && io->allowed == 0))
             return nothing_yet(io);
         /* A long rest goes straight to its place; a short one may share a read with what follows.
          */

@@ -41,6 +41,9 @@ int uv_frame_io_fd(const UvFrameIo *io);
 void uv_frame_io_read_ahead(UvFrameIo *io, size_t bytes);
 /* Reads what is there and gives the next whole frame; call until it says UV_FRAME_NONE. */
 UvFrameResult uv_frame_io_receive(UvFrameIo *io, UvFrame *ret_frame);
+/* So many bytes (about) are read from now on; then there is UV_FRAME_NONE until more are allowed,
+ * and the socket stays ready. Without this there is no limit. */
+void uv_frame_io_allow(UvFrameIo *io, size_t bytes);
 /* Since when (monotonic microseconds) an unfinished frame is under way; 0: none is. */
 int64_t uv_frame_io_partial_since(const UvFrameIo *io);
 /* Queues a frame (payload may be NULL; fd -1 or a descriptor to pass, borrowed) and sends what
