@@ -46,11 +46,11 @@ struct Desc {
 /* Never NULL: what can't be used has `problem` set. By its text alone: no file is looked at. */
 Desc *desc_parse(const char *path, const char *text, size_t size);
 /* Looks at the files that it names; sets `problem` if it promises what they do not hold. */
-void desc_examine(Desc *desc, DescLook look);
+void desc_examine(Desc *desc, DescLook look, void *look_data);
 /* What was found in that file, if a usable descriptor of the set names it; else unknown. */
 DescImage desc_set_find_image(const DescSet *set, const char *filename);
 /* The DescLook that opens the file: regular ones only, never waiting. */
-bool desc_image_look(const char *path, DescImage *ret_image);
+bool desc_image_look(const char *path, DescImage *ret_image, void *data);
 void desc_free(Desc *desc);
 bool desc_has_interface(const Desc *desc, const char *interface);
 

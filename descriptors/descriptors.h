@@ -37,13 +37,15 @@ DescImage desc_image_parse(const uint8_t *head, size_t size, uint64_t file_bytes
 /* Of a regular file, by pread(2); false with errno (EINVAL: it is none). */
 bool desc_image_read(int fd, DescImage *ret_image);
 /* How the files that descriptors name are looked at; false with errno, and nothing written. */
-typedef bool (*DescLook)(const char *path, DescImage *ret_image);
+typedef bool (*DescLook)(const char *path, DescImage *ret_image, void *data);
 
 /* Directories from general to specific; NULL: the standard ones. `host_architecture` (QEMU's name)
  * is what a wish without one prefers; NULL: this host's. `look` NULL: by opening them, regular
  * files only. Never fails: what can't be read or used is told by each one's desc_problem(). */
-DescSet *desc_set_load(const char *const *search_path, const char *host_architecture,
-                       DescLook look);
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture, DescLook look,
+                       void *look_data);
+/* What NULL stands for; the caller's. */
+char **desc_standard_search_path(void);
 /* QEMU's name; NULL: none that QEMU knows. */
 const char *desc_set_host_architecture(const DescSet *set);
 void desc_set_free(DescSet *set);

@@ -34,11 +34,11 @@ static DescImageKind wanted_kind(const Desc *desc)
     return desc->template.format == DESC_FORMAT_QCOW2 ? DESC_IMAGE_QCOW2 : DESC_IMAGE_RAW;
 }
 
-static void examine_template(Desc *desc, DescLook look)
+static void examine_template(Desc *desc, DescLook look, void *look_data)
 {
     DescFile *template = &desc->template;
 
-    if (!look(template->filename, &template->image))
+    if (!look(template->filename, &template->image, look_data))
         set_problem(desc, desc->template_line, "the template %s: %s", template->filename,
                     errno == EINVAL ? "not a regular file" : g_strerror(errno));
     else if (template->image.kind != wanted_kind(desc))
@@ -47,17 +47,17 @@ static void examine_template(Desc *desc, DescLook look)
                     kind_name(wanted_kind(desc)));
 }
 
-void desc_examine(Desc *desc, DescLook look)
+void desc_examine(Desc *desc, DescLook look, void *look_data)
 {
     const unsigned promise = DESC_FEATURE_ENROLLED_KEYS | DESC_FEATURE_HOST_UEFI_VARS;
 
     if (desc->problem)
         return;
     if (desc->device == DESC_DEVICE_FLASH &&
-        !look(desc->executable.filename, &desc->executable.image))
+        !look(desc->executable.filename, &desc->executable.image, look_data))
         desc->executable.image = (DescImage){0}; /* QEMU will tell */
     if (desc->template.filename)
-        examine_template(desc, look);
+        examine_template(desc, look, look_data);
     else if (desc->device == DESC_DEVICE_MEMORY && (desc->features & promise) == promise)
         set_problem(desc, desc->features_line,
                     "features: enrolled-keys, but there is no template that has them");

@@ -65,7 +65,7 @@ bool desc_image_read(int fd, DescImage *ret_image)
     return true;
 }
 
-bool desc_image_look(const char *path, DescImage *ret_image)
+bool desc_image_look(const char *path, DescImage *ret_image, void *data)
 {
     uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 

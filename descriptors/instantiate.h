@@ -2,25 +2,20 @@
 #pragma once
 
 /*
- * Making a guest's store from a choice: a private copy of the template (split), of the executable
- * (combined), or a JSON text (host-uefi-vars), beside a pin that holds the choice.
+ * What a guest's store is made of: a private copy of the template (split), of the executable
+ * (combined), or a JSON text (host-uefi-vars), beside a pin that holds the choice. Here is only
+ * decided; whoever may write where the guest's store lies opens the template, and makes it.
  *
- * The copy is complete and synced under a temporary name before it gets the store's, which fails if
- * one is there; the pin is in place before. So a crash leaves no store or a whole one, and a pin
- * without a store means nothing. May take as long as copying 64 MiB: run it in a thread of its own.
  * An instantiation holds copies of all it needs and may outlive the choice and the set.
  */
 
 #include "descriptors.h"
 
-#include <sys/types.h>
-
 typedef struct DescInstantiation DescInstantiation;
 
 /*
  * `template_folders` (NULL-terminated) is where a wish's own template may lie; a descriptor's
- * template may lie anywhere. NULL with an error if the choice has no store, or its template is
- * outside.
+ * template may lie anywhere. NULL with an error if the choice has no store.
  */
 DescInstantiation *desc_instantiation_new(const DescChoice *choice,
                                           const char *const *template_folders, GError **error);
@@ -30,10 +25,15 @@ DescInstantiation *desc_instantiation_of_template(const char *path,
                                                   const char *const *template_folders,
                                                   GError **error);
 
-bool desc_instantiation_is_json(const DescInstantiation *instantiation);
-/* Makes `name` in the folder, and `name`.pin in that of the store's sidecars. G_FILE_ERROR_EXIST:
- * there is a store already. */
-bool desc_instantiation_run(const DescInstantiation *instantiation, int folder_fd, int sidecars_fd,
-                            const char *name, uid_t uid, gid_t gid, GError **error);
+/* Of the file to be copied; NULL: an empty JSON store is made. */
+const char *desc_instantiation_template(const DescInstantiation *instantiation);
+/* What the store is pinned with; NULL: nothing. */
+const char *desc_instantiation_pin(const DescInstantiation *instantiation);
+/*
+ * Whether the template that is open for reading as `fd` may be copied, what it is, and what the
+ * store is to be. -1: it can't be opened, for `reason`; then this only says so, in the right words.
+ */
+bool desc_instantiation_check(const DescInstantiation *instantiation, int fd, const char *reason,
+                              DescImageKind *ret_from, DescImageKind *ret_kind, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DescInstantiation, desc_instantiation_free)

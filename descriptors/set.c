@@ -26,6 +26,7 @@
 struct DescSet {
     const char *host_architecture;
     DescLook look;
+    void *look_data;
     char **search_path;       /* general to specific */
     GPtrArray *descs;         /* of Desc * */
     GArray *stamps;           /* of Stamp: the folders of the search path, then every file */
@@ -75,7 +76,7 @@ static bool is_as_before(const Stamp *before)
            now.bytes == before->bytes && now.mtime_ns == before->mtime_ns;
 }
 
-static char **standard_search_path(void)
+char **desc_standard_search_path(void)
 {
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     g_autofree char *user = g_build_filename(g_get_user_config_dir(), "qemu", "firmware", NULL);
@@ -141,7 +142,7 @@ static Desc *load_file(DescSet *set, const char *path)
         return NULL;
     desc = desc_parse(path, text, size);
     desc->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    desc_examine(desc, set->look);
+    desc_examine(desc, set->look, set->look_data);
     if (desc->executable.filename)
         remember(set, desc->executable.filename);
     if (desc->template.filename)
@@ -228,15 +229,17 @@ const char *desc_set_host_architecture(const DescSet *set)
     return set->host_architecture;
 }
 
-DescSet *desc_set_load(const char *const *search_path, const char *host_architecture, DescLook look)
+DescSet *desc_set_load(const char *const *search_path, const char *host_architecture, DescLook look,
+                       void *look_data)
 {
     DescSet *set = g_new0(DescSet, 1);
     g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GList *names;
 
     set->look = look ? look : desc_image_look;
+    set->look_data = look_data;
     set->host_architecture = host_architecture ? g_intern_string(host_architecture) : this_host();
-    set->search_path = search_path ? g_strdupv((char **)search_path) : standard_search_path();
+    set->search_path = search_path ? g_strdupv((char **)search_path) : desc_standard_search_path();
     set->descs = g_ptr_array_new_with_free_func((GDestroyNotify)desc_free);
     set->stamps = g_array_new(FALSE, FALSE, sizeof(Stamp));
     g_array_set_clear_func(set->stamps, stamp_clear);

@@ -1,55 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Shared by firmware.c (stores), kept-choice.c (what is chosen) and firmware-tree.c (how it shows).
- */
+/* Shared by firmware.c (what is chosen) and firmware-tree.c (how it shows). */
 
 #include "descriptors.h"
 #include "firmware.h"
 
 struct FsFirmware {
-    const FsOptions *options;
+    const FsFirmwareOptions *options;
     DescSet *set;      /* NULL: not loaded yet */
-    int64_t looked_at; /* when it was compared with the files; 0: do it again */
-    GHashTable *kept;  /* a guest's sequence -> FsKept, which borrow from `set`; NULL: none */
+    int64_t looked_at; /* when it was compared with the files */
+    FsFleet *fleet;
+    GHashTable *images;  /* path -> what is known of the images that descriptors name */
+    GPtrArray *unknown;  /* of those: to be asked for */
+    unsigned asked;      /* ... and not answered yet */
+    bool loading;        /* `set` is not complete */
+    GQueue waiters;      /* for the set */
+    GHashTable *choices; /* FsResolved of guests, whose choices borrow from `set` */
     FsVirtual guest_tree, top_tree;
 };
 
-/* Which file, and as it was when; all zeros: there is none. Compared by its bytes. */
+/* Of one guest, as long as what it was made of is the same. */
 typedef struct {
-    uint64_t device, inode, bytes;
-    int64_t mtime_ns, ctime_ns;
-} FsIdentity;
+    FsFirmware *firmware;
+    uint64_t texts_generation; /* of config.json, the pin, the store's head */
+    FsIdentity store;
+    bool has_store;
+    DescWish *wish; /* NULL: config.json is wrong */
+    char *mistake;  /* how */
+    DescChoice *choice;
+    DescImage image; /* what the guest's store is */
+} FsResolved;
 
-/* What a choice is made from, beside the descriptor set. */
-typedef struct {
-    FsIdentity config, pin, store;
-} FsBasis;
+/* What choices are made of: FsVirtual.needs. */
+#define FS_FIRMWARE_NEEDS (FS_NEED_CONFIG | FS_NEED_PIN | FS_NEED_HEAD)
 
-typedef struct {
-    uint64_t sequence; /* the guest's */
-    FsBasis basis;
-    int64_t looked_at;  /* when the basis was seen to be as it is; 0: look again */
-    DescChoice *choice; /* never NULL; one that only says why if config.json is wrong */
-    DescImage store;
-    char *store_path; /* as fs_guest_store_path() gave it */
-    int64_t mtime_ns; /* of what the choice was made from */
-} FsKept;
-
-/* As the files are now; loaded when somebody needs them first. Owned by `firmware`. */
+/* After fs_firmware_prepare(). Owned by `firmware`. */
 const DescSet *fs_firmware_descriptors(FsFirmware *firmware);
-/* config.json as it is now. */
-DescWish *fs_firmware_read_wish(const FsGuest *guest, GError **error);
+/* What is asked next is compared with the descriptors' files before it is answered. */
+void fs_firmware_refresh(FsFirmware *firmware);
+/* Its choice is never NULL; one that only says why if config.json is wrong. */
+const FsResolved *fs_firmware_resolve(FsFirmware *firmware, FsGuest *guest);
 
-/* kept-choice.c */
-/* Owned by `firmware`, until it is asked the next time. */
-const FsKept *fs_firmware_choice(FsFirmware *firmware, const FsGuest *guest);
-/* Of what the choice was made from, as of the last look: whoever asks for times looked before. */
-int64_t fs_firmware_mtime_ns(FsFirmware *firmware, const FsGuest *guest);
-/* What is asked next is compared with the files before it is answered; NULL: the descriptors only.
- */
-void fs_firmware_refresh(FsFirmware *firmware, const FsGuest *guest);
-void fs_kept_clear(FsFirmware *firmware);
+bool fs_firmware_is_prepared(const FsFirmware *firmware);
+/* Those borrow from the set. */
+void fs_firmware_forget_choices(FsFirmware *firmware);
 
 /* firmware-tree.c */
 FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware);

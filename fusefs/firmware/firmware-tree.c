@@ -37,7 +37,7 @@ static void add_files(const DescChoice *choice, const DescPlace *place, GStrvBui
     }
 }
 
-/* A guest's choice (borrowed) and where its things are; cleared by its owner. */
+/* A guest's choice and where its things are; cleared by its owner. */
 typedef struct {
     const DescChoice *choice;
     DescPlace place;
@@ -53,25 +53,25 @@ static void guest_view_clear(GuestView *view)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GuestView, guest_view_clear)
 
 /* Where the store is; for a guest without one, where the choice's will be. */
-static char *view_store_path(const FsKept *kept)
+static char *view_store_path(const FsGuest *guest, const GuestView *view)
 {
-    const char *path = kept->store_path;
+    g_autofree char *path = fs_guest_store_path(guest);
 
-    if (!kept->basis.store.inode && g_str_has_suffix(path, "/vars.json") &&
-        desc_choice_store_kind(kept->choice) == DESC_STORE_FLASH)
+    if (!view->place.has_store && g_str_has_suffix(path, "/vars.json") &&
+        desc_choice_store_kind(view->choice) == DESC_STORE_FLASH)
         return g_strdup_printf("%.*s/vars.fd", (int)(strlen(path) - strlen("/vars.json")), path);
-    return g_strdup(path);
+    return g_steal_pointer(&path);
 }
 
-static void guest_view_init(GuestView *view, FsFirmware *firmware, const FsGuest *guest)
+static void guest_view_init(GuestView *view, FsFirmware *firmware, FsGuest *guest)
 {
-    const FsKept *kept = fs_firmware_choice(firmware, guest);
+    const FsResolved *resolved = fs_firmware_resolve(firmware, guest);
 
-    view->choice = kept->choice;
-    view->store_path = view_store_path(kept);
+    view->choice = resolved->choice;
+    view->place.store = resolved->image;
+    view->place.has_store = fs_guest_has_store(guest);
+    view->store_path = view_store_path(guest, view);
     view->socket_path = fs_guest_socket_path(guest);
-    view->place.has_store = kept->basis.store.inode != 0;
-    view->place.store = kept->store;
     view->place.guest_name = fs_guest_name(guest);
     view->place.store_path = view->store_path;
     view->place.socket_path = view->socket_path;
@@ -113,12 +113,23 @@ static char *guest_read(void *data, FsGuest *guest, const char *path)
 /* Of what the choice was made from: the configuration and the descriptor. */
 static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
 {
-    return fs_firmware_mtime_ns(data, guest);
+    const FsResolved *resolved = fs_firmware_resolve(data, guest);
+    const Desc *desc = desc_choice_desc(resolved->choice);
+    int64_t mtime_ns;
+    int failure;
+
+    fs_guest_text(guest, FS_TEXT_CONFIG, &failure, &mtime_ns);
+    return desc ? MAX(mtime_ns, desc_mtime_ns(desc)) : mtime_ns;
 }
 
-static void refresh(void *data, FsGuest *guest)
+static void refresh(void *data)
 {
-    fs_firmware_refresh(data, guest);
+    fs_firmware_refresh(data);
+}
+
+static void prepare(void *data, void (*ready)(void *ready_data), void *ready_data)
+{
+    fs_firmware_prepare(data, ready, ready_data);
 }
 
 static void guest_write(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
@@ -138,12 +149,14 @@ FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
 {
     return (FsVirtual){
         .name = "firmware",
+        .needs = FS_FIRMWARE_NEEDS,
         .data = firmware,
         .look = guest_look,
         .list = guest_list,
         .read = guest_read,
         .mtime_ns = guest_mtime_ns,
         .refresh = refresh,
+        .prepare = prepare,
         .write = guest_write,
     };
 }
@@ -294,5 +307,6 @@ FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
         .read = top_read,
         .mtime_ns = top_mtime_ns,
         .refresh = refresh,
+        .prepare = prepare,
     };
 }

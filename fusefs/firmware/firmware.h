@@ -4,10 +4,9 @@
 /*
  * firmware/ of the mount and of each guest: the resolver (descriptors/) for the guests of a fleet.
  *
- * A choice is computed when somebody looks, from the guest's config.json, its pin, its store and
- * the descriptors as they are then, and kept as long as these are the same. Stores are made in a
- * thread of their own, by an explicit act only: a write to firmware/instantiate, or an engine that
- * starts for more than reading.
+ * A choice is made when somebody looks, from the guest's config.json, its pin, what its store is
+ * and the descriptors, and kept as long as all four are the same. Stores are made by an explicit
+ * act only: a write to firmware/instantiate, or an engine that starts for more than reading.
  */
 
 #include "fleet.h"
@@ -15,15 +14,28 @@
 
 typedef struct FsFirmware FsFirmware;
 
-FsFirmware *fs_firmware_new(const FsOptions *options);
+typedef struct {
+    char **descriptors; /* NULL: the standard search path */
+    char **templates;   /* NULL: the descriptors' own folders */
+} FsFirmwareOptions;
+
+/* What descriptors are read from: a front must be able to. The caller's. */
+char **fs_firmware_folders(const FsFirmwareOptions *options);
+FsFirmware *fs_firmware_new(const FsFirmwareOptions *options);
+/* Whose guests; before anything is asked of it. */
+void fs_firmware_attach(FsFirmware *firmware, FsFleet *fleet);
 void fs_firmware_free(FsFirmware *firmware);
+/* The descriptors are loaded, as they are now: `ready` is called at once, or when they are. */
+void fs_firmware_prepare(FsFirmware *firmware, void (*ready)(void *data), void *data);
 
 /* The generated subtrees, borrowed: of a guest, and of the top of the mount. */
 const FsVirtual *fs_firmware_guest_tree(const FsFirmware *firmware);
 const FsVirtual *fs_firmware_top_tree(const FsFirmware *firmware);
 
 /* FsFleetEvents.engine_starting, with the FsFirmware as its data. */
-bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
+bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                                  GError **error);
-/* Makes the guest's store from its choice now. */
+/* Makes the guest's store from its choice now; its needs (FsVirtual) are current. */
 void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go_on, void *data);
+/* Whether this may be a config.json; the error names the key. */
+bool fs_firmware_check_config(GBytes *text, GError **error);

@@ -16,6 +16,7 @@
 
 typedef struct FsVirtual {
     const char *name; /* of the subtree: "firmware" */
+    unsigned needs;   /* FsNeeds: current whenever a function here is called; 0 at the top */
     void *data;
     /* S_IFDIR, S_IFREG or S_IFLNK, with permission bits for a file (0444, 0600); 0: nothing. */
     mode_t (*look)(void *data, FsGuest *guest, const char *path);
@@ -26,16 +27,13 @@ typedef struct FsVirtual {
     /* Since when it is as it is, as well as that is known: what does not change by itself, nor by
      * mounting again, so that a backup copies nothing twice. NULL: since the mount. */
     int64_t (*mtime_ns)(void *data, FsGuest *guest, const char *path);
-    /* Before a directory is listed and a file opened, where nothing was found, and when the guest's
-     * config.json was written: what was kept of earlier answers may be old. NULL: nothing is kept.
-     */
-    void (*refresh)(void *data, FsGuest *guest);
+    /* Before a directory is listed and a file opened, and where nothing was found: what is kept of
+     * earlier answers, beside what the guest's look tells, may be old. NULL: nothing is. */
+    void (*refresh)(void *data);
+    /* Before any other function here: `ready` is called at once or later. NULL: always ready. */
+    void (*prepare)(void *data, void (*ready)(void *ready_data), void *ready_data);
     /* What one write() wrote, to a file with a write permission bit; ends with one call of `go_on`,
      * at once or later. NULL: never. */
     void (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
                   FsContinue go_on, void *go_on_data);
 } FsVirtual;
-
-/* Before the tree is made. Borrowed, for the life of the mount. */
-void fs_virtual_register_top(const FsVirtual *virtual);
-void fs_virtual_register_guest(const FsVirtual *virtual);

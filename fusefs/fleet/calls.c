@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Parked work: a guest's queue of what waits for its engine.
+ * Parked work: a guest's queue of what waits, for the source or for its engine.
  *
- * A call is made, then sent when the engine is ready (a call of type 0 is sent nothing: it waits
- * for the replica), then finished once, with a reply or an errno, and delivered from the main loop.
+ * A call is made; what it needs of the source is asked for (needs.c); then it is sent when the
+ * engine is ready (a call of type 0 is sent nothing: it waits for the replica), then finished once,
+ * with a reply or an errno, and delivered from the main loop.
  * When an engine dies under a call, the call is sent once more to the next one, unless doing it
  * twice would be something else than doing it once.
  */
@@ -22,7 +23,7 @@
 #define OUTPUT_MAX (8u * 1024 * 1024)
 #define NAME_BYTES_MAX UV_FILE_NAME_MAX
 
-static FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload)
+FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload)
 {
     FsCall *call = g_new0(FsCall, 1);
     call->guest = guest;
@@ -50,7 +51,7 @@ static bool call_park(FsCall *call)
 {
     FsLive *live = guest_live(call->guest);
 
-    if (call->guest->gone || live->calls.length >= CALLS_MAX)
+    if (call->guest->gone || (call->for_engine && live->n_sent >= CALLS_MAX))
         return false;
     /* One that let a request time out has no such credit until it answers again. */
     int64_t credit_us = call->type == UV_HOST_STATUS ? SILENT_US : CALL_DEADLINE_US;
@@ -59,6 +60,27 @@ static bool call_park(FsCall *call)
     g_queue_push_tail_link(&live->calls, &call->of_guest);
     g_queue_push_tail_link(deadline_queue(call), &call->by_deadline);
     fleet_due(call->guest->fleet, call->deadline);
+    if (call->for_engine)
+        live->n_sent++;
+    return true;
+}
+
+bool call_wants_engine(FsCall *call, bool lenient)
+{
+    FsLive *live = call->guest->live;
+
+    if (!call->own && live->n_sent >= CALLS_MAX)
+        return false;
+    call->for_engine = true;
+    live->n_sent++;
+    call->lenient = lenient;
+    if (lenient && !call->brief) {
+        g_queue_unlink(deadline_queue(call), &call->by_deadline);
+        call->brief = true;
+        call->deadline = g_get_monotonic_time() + BRIEF_DEADLINE_US;
+        g_queue_push_tail_link(deadline_queue(call), &call->by_deadline);
+        fleet_due(call->guest->fleet, call->deadline);
+    }
     return true;
 }
 
@@ -66,6 +88,8 @@ void call_finish(FsCall *call, int error, GBytes *reply)
 {
     FsFleet *fleet = call->guest->fleet;
 
+    if (call->for_engine)
+        call->guest->live->n_sent--;
     g_queue_unlink(&call->guest->live->calls, &call->of_guest);
     g_queue_unlink(deadline_queue(call), &call->by_deadline);
     call->error = error;
@@ -80,6 +104,18 @@ void guest_fail_calls(FsGuest *guest, int error)
         return;
     while (guest->live->calls.head)
         call_finish(guest->live->calls.head->data, error, NULL);
+}
+
+void guest_fail_engine_calls(FsGuest *guest, int error)
+{
+    if (!guest->live)
+        return;
+    for (GList *link = guest->live->calls.head, *next; link; link = next) {
+        FsCall *call = link->data;
+        next = link->next;
+        if (call->for_engine)
+            call_finish(call, error, NULL);
+    }
 }
 
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie)
@@ -116,42 +152,27 @@ void calls_expire(FsFleet *fleet, int64_t now)
     }
 }
 
-/* What the oldest unfinished call wants an engine for. */
-static FsStart calls_want(const FsLive *live)
+/* What the oldest unfinished call wants an engine for; false: none wants one. */
+static bool calls_want(const FsLive *live, FsStart *ret_why)
 {
+    bool any = false;
+
+    *ret_why = FS_START_READ;
     for (GList *link = live->calls.head; link; link = link->next) {
         const FsCall *call = link->data;
+        any = any || call->for_engine;
         if (call->type == UV_HOST_SET || call->type == UV_HOST_IMPORT)
-            return FS_START_WRITE;
+            *ret_why = FS_START_WRITE;
     }
-    return FS_START_READ;
+    return any;
 }
 
-void guest_pump(FsGuest *guest)
+static void send_calls(FsEngine *engine, FsLive *live)
 {
-    FsLive *live = guest->live;
-
-    if (!live || !live->calls.head)
-        return;
-    FsEngine *engine = live->engine;
-    if (!engine) {
-        engine_want(guest, calls_want(live));
-        return;
-    }
-    if (engine_is_foreign(engine)) {
-        guest_fail_calls(guest, EIO);
-        return;
-    }
-    if (engine->state != FS_ENGINE_READY || !engine->io)
-        return;
-    if (!engine->has_listener && calls_want(live) != FS_START_READ) {
-        engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
-        return;
-    }
     for (GList *link = live->calls.head, *next; link; link = next) {
         FsCall *call = link->data;
         next = link->next;
-        if (call->cookie)
+        if (call->cookie || !call->for_engine)
             continue;
         if (call->type == 0)
             call_finish(call, 0, NULL);
@@ -163,8 +184,36 @@ void guest_pump(FsGuest *guest)
     engine_used(engine);
 }
 
+void guest_pump(FsGuest *guest)
+{
+    FsLive *live = guest->live;
+    FsStart why;
+
+    if (!live || !live->calls.head)
+        return;
+    for (GList *link = live->calls.head, *next; link; link = next) {
+        next = link->next;
+        call_find_needs(link->data);
+    }
+    if (!calls_want(live, &why))
+        return;
+    FsEngine *engine = live->engine;
+    if (!engine)
+        engine_want(guest, why);
+    else if (engine_is_foreign(engine))
+        guest_fail_calls(guest, EIO);
+    else if (engine->state != FS_ENGINE_READY || !engine->io)
+        return;
+    else if (!engine->has_listener && why != FS_START_READ)
+        engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
+    else
+        send_calls(engine, live);
+}
+
 void fs_fleet_interrupt(FsFleet *fleet, void *request)
 {
+    if (searches_interrupt(fleet, request))
+        return;
     for (size_t i = 0; i < G_N_ELEMENTS(fleet->deadlines); i++)
         for (GList *link = fleet->deadlines[i].head; link; link = link->next) {
             FsCall *call = link->data;
@@ -177,7 +226,7 @@ void fs_fleet_interrupt(FsFleet *fleet, void *request)
 }
 
 /* Delivers one finished call. */
-static void deliver_continue(FsCall *call, FsGuest *guest)
+void deliver_continue(FsCall *call, FsGuest *guest)
 {
     ((FsContinue)call->go_on)(guest, call->error, call->data);
 }
@@ -208,7 +257,7 @@ void call_deliver(FsCall *call)
     call_free(call);
 }
 
-static void call_submit(FsCall *call)
+void call_submit(FsCall *call)
 {
     FsGuest *guest = call->guest;
 
@@ -221,44 +270,11 @@ static void call_submit(FsCall *call)
     guest_pump(guest);
 }
 
-void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data)
-{
-    FsLive *live = guest_live(guest);
-    uint16_t type = 0;
-
-    if (guest->gone) {
-        go_on(NULL, ENOENT, data);
-        return;
-    }
-    if (live->engine && live->engine->io &&
-        (!guest->fleet->quiet || uv_frame_io_has_buffered(live->engine->io)))
-        engine_receive(live->engine); /* what a guest was told is there is there */
-    const FsEngine *engine = live->engine;
-    bool starting = engine && engine->state == FS_ENGINE_STARTING;
-    bool valid = guest_replica_valid(guest);
-    if (valid && !starting) {
-        if (engine)
-            engine_used(live->engine);
-        else
-            replica_cold(guest);
-        go_on(guest, 0, data);
-        return;
-    }
-    /* One that starts may have served its guest already: it is heard first, but not for long. */
-    if (!valid && live->filled && !live->stale && engine && engine->state == FS_ENGINE_READY)
-        type = UV_HOST_CHECK;
-    FsCall *call = call_new(guest, request, type, NULL);
-    call->lenient = type == UV_HOST_CHECK || (valid && starting);
-    call->finish = deliver_continue;
-    call->go_on = (void (*)(void))go_on;
-    call->data = data;
-    call_submit(call);
-}
-
 void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload, FsReply go_on,
                    void *data)
 {
     FsCall *call = call_new(guest, request, type, payload);
+    call->for_engine = true;
     call->finish = deliver_reply;
     call->go_on = (void (*)(void))go_on;
     call->data = data;
@@ -275,6 +291,7 @@ static void submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWrite
         return;
     }
     FsCall *call = call_new(guest, request, type, payload);
+    call->for_engine = true;
     call->once = once;
     call->finish = deliver_outcome;
     call->go_on = (void (*)(void))go_on;

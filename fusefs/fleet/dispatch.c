@@ -70,8 +70,6 @@ static void deliver_added(FsFleet *fleet)
 {
     FsGuest *guest;
     while ((guest = g_queue_pop_head(&fleet->added))) {
-        if (guest->rule == FS_RULE_FOLDER)
-            follow_folder(fleet, guest->name);
         if (fleet->started)
             guest_listen(guest);
         if (fleet->events.guest_added)
@@ -85,7 +83,9 @@ static void deliver_retired(FsFleet *fleet)
     while ((guest = g_queue_pop_head(&fleet->retired))) {
         if (fleet->events.guest_removed)
             fleet->events.guest_removed(guest, fleet->events_data);
-        guest_free(guest);
+        guest->retired = true;
+        if (guest->asked == 0)
+            guest_free(guest);
     }
 }
 
@@ -117,6 +117,9 @@ static gboolean on_timer(void *data)
 
     g_source_set_ready_time(fleet->timer, -1);
     calls_expire(fleet, now);
+    searches_tick(fleet, now);
+    looks_tick(fleet, now);
+    listeners_tick(fleet, now);
     engines_tick(fleet, now);
     fleet_dispatch(fleet);
     return G_SOURCE_CONTINUE;

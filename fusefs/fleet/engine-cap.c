@@ -11,55 +11,52 @@
 #include "fleet-private.h"
 
 #include <errno.h>
-#include <gio/gio.h>
+#include <string.h>
 
-/* After a failed start nobody gets another one for this long. */
+/*
+ * After a failed start nobody gets another one for this long; with each failure on the same store
+ * twice as long, so that who connects again and again to a guest whose store can't be served costs
+ * little.
+ */
 #define FAILURE_US G_USEC_PER_SEC
+#define FAILURE_MAX_US (32 * G_USEC_PER_SEC)
 /* Engines unused for so long go early when the cap comes near; those asked to end have so long. */
 #define RECENT_US (100 * 1000)
+
+static bool same_failed_store(const FsGuest *guest)
+{
+    return memcmp(&guest->live->failed_store, &guest->look.store, sizeof(FsIdentity)) == 0;
+}
 
 void guest_start_failed(FsGuest *guest, const char *text)
 {
     FsLive *live = guest_live(guest);
+    bool again = live->failure_pause_us > 0 && same_failed_store(guest);
 
     /* A store as SOURCE that can't even be read once is the mount's failure, told there. */
     if (g_strcmp0(live->failure, text) != 0 && (*guest->name || live->filled))
-        g_warning("guest %s: no engine: %s", guest->name, text);
+        fs_guest_log(guest, "no engine: %s", text);
     char *kept = g_strdup(text);
     g_free(live->failure);
     live->failure = kept;
     live->failed_at = g_get_monotonic_time();
+    live->failed_store = guest->look.store;
+    live->failure_pause_us = again ? MIN(live->failure_pause_us * 2, FAILURE_MAX_US) : FAILURE_US;
     live->failures = 0;
     live->why = FS_START_READ;
     fs_guest_set_warning(guest, "engine", text);
-    guest_fail_calls(guest, EIO);
-    guest_refuse_connections(guest, text);
+    guest_fail_engine_calls(guest, EIO);
+    guest_refuse_connections(guest);
 }
 
-static void start_engine(FsGuest *guest)
+/* The last one failed a short time ago; a host that asks waits less than a guest that connects. */
+static bool failed_lately(const FsGuest *guest, FsStart why)
 {
-    FsLive *live = guest_live(guest);
-    g_autoptr(GError) error = NULL;
-    FsStart why = live->why;
-    pid_t pid;
-    bool has_listener;
+    const FsLive *live = guest->live;
+    int64_t pause_us = why == FS_START_GUEST ? live->failure_pause_us : FAILURE_US;
 
-    if (!engine_spawn(guest, why, &pid, &has_listener, &error)) {
-        live->preparing = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PENDING);
-        if (live->preparing)
-            guest_watch_listener(guest, false);
-        else
-            guest_start_failed(guest, error->message);
-        return;
-    }
-    live->why = FS_START_READ;
-    FsEngine *engine = engine_new(guest);
-    engine->has_listener = has_listener;
-    engine_attach_pid(engine, pid, true);
-    if (has_listener)
-        guest_watch_listener(guest, false);
-    if (!engine_connect(engine))
-        fleet_due(guest->fleet, engine->connected_at + RECONNECT_US);
+    return live->failure && g_get_monotonic_time() - live->failed_at < pause_us &&
+           (same_failed_store(guest) || why != FS_START_GUEST);
 }
 
 void fs_guest_prepared(FsGuest *guest, const GError *failure)
@@ -67,15 +64,13 @@ void fs_guest_prepared(FsGuest *guest, const GError *failure)
     FsLive *live = guest_live(guest);
 
     live->preparing = false;
-    fleet_review(guest->fleet, guest->name);
     if (guest->gone)
         return;
-    guest_watch_listener(guest, true);
     if (failure)
         guest_start_failed(guest, failure->message);
     else
         engine_want(guest, live->why);
-    fleet_dispatch(guest->fleet);
+    fleet_wake(guest->fleet);
 }
 
 static unsigned count_idle(const FsFleet *fleet, unsigned *ret_ending)
@@ -104,7 +99,7 @@ static void end_oldest(FsFleet *fleet, unsigned count, int64_t used_before)
         next = link->next;
         if (engine->last_used > used_before)
             break;
-        if (engine->guest->live->calls.head)
+        if (engine->guest->live->n_sent > 0)
             continue;
         engine_end(engine);
         count--;
@@ -120,9 +115,9 @@ void engines_make_room(FsFleet *fleet)
     while (fleet->wanting.head && alive < cap) {
         FsGuest *guest = g_queue_pop_head(&fleet->wanting);
         guest->live->queued = false;
-        if (guest->live->engine || !guest->live->calls.head)
+        if (guest->live->engine || guest->live->n_sent == 0)
             continue;
-        start_engine(guest);
+        guest_start_engine(guest);
         alive += guest->live->engine != NULL;
     }
     unsigned wanted = fleet->wanting.length;
@@ -148,17 +143,17 @@ void engine_want(FsGuest *guest, FsStart why)
             engine_end(live->engine);
         return;
     }
-    if (live->failure && g_get_monotonic_time() - live->failed_at < FAILURE_US) {
-        guest_fail_calls(guest, EIO);
-        guest_refuse_connections(guest, live->failure);
+    if (failed_lately(guest, why)) {
+        guest_fail_engine_calls(guest, EIO);
+        guest_refuse_connections(guest);
         return;
     }
-    if (fleet->stopping || guest->gone) {
-        guest_fail_calls(guest, EIO);
+    if (fleet->stopping || guest->gone || fleet->lost) {
+        guest_fail_engine_calls(guest, EIO);
         return;
     }
     if (live->why == FS_START_GUEST) { /* it will not be one without a guest */
-        start_engine(guest);
+        guest_start_engine(guest);
         return;
     }
     if (!live->queued)
@@ -178,7 +173,7 @@ static void end_idle(FsFleet *fleet, int64_t now)
             fleet_due(fleet, engine->last_used + idle_us);
             return;
         }
-        if (engine->guest->live->calls.head)
+        if (engine->guest->live->n_sent > 0)
             engine_used(engine);
         else
             engine_end(engine);

@@ -16,9 +16,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* Frames taken at a time: an engine that never stops sending does not keep the others waiting. */
-#define FRAMES_MAX 512
+/* Taken at a time: an engine that never stops sending does not keep the others waiting. */
+#define FRAMES_A_TURN 512
+#define BYTES_A_TURN (256u * 1024)
 /* Variables a store can hold: the largest storage over the smallest record. */
 #define ENTRIES_MAX (UV_STORAGE_MAX / EFI_VARIABLE_RECORD_BYTES)
 /* What one guest's variables can take here, with room for volatile ones. */
@@ -53,11 +56,8 @@ uint32_t host_frame_cap(uint16_t type, void *data)
 
 static void read_identity(UvReader *reader, FsIdentity *ret_identity)
 {
-    ret_identity->device = uv_read_u64(reader);
-    ret_identity->inode = uv_read_u64(reader);
-    ret_identity->size_bytes = uv_read_u64(reader);
-    ret_identity->mtime_ns = (int64_t)uv_read_u64(reader);
-    ret_identity->ctime_ns = (int64_t)uv_read_u64(reader);
+    for (size_t i = 0; i < G_N_ELEMENTS(ret_identity->word); i++)
+        ret_identity->word[i] = uv_read_u64(reader);
 }
 
 /* u32 state, usage, identity: what every report begins with. Written only if all of it is there. */
@@ -212,20 +212,18 @@ static bool take_hello(FsEngine *engine, UvReader *reader)
     g_free(engine->build);
     engine->build = g_utf8_make_valid(build, (gssize)build_bytes);
     engine->guest->live->state = state;
+    /* Of one that was started here more is known than what it says of itself. */
     if (engine->pid == 0 && pid > 1 && pid <= INT32_MAX)
-        engine_attach_pid(engine, (pid_t)pid, false);
+        engine_attach_process(engine, (int)syscall(SYS_pidfd_open, pid, 0), (pid_t)pid, false);
     return true;
 }
 
 static void take_listener(FsEngine *engine, UvFrame *frame)
 {
-    FsGuest *guest = engine->guest;
-
-    if (frame->fd < 0 || guest->listener_fd >= 0)
+    if (frame->fd < 0 || !engine->guest->away)
         return;
-    guest->listener_fd = frame->fd;
+    guest_take_listener(engine->guest, frame->fd);
     frame->fd = -1;
-    guest->away = false;
 }
 
 static bool take_end(FsEngine *engine, UvReader *reader)
@@ -323,7 +321,8 @@ bool engine_receive(FsEngine *engine)
     UvFrameResult result = UV_FRAME_NONE;
     bool any = false;
 
-    for (int i = 0; i < FRAMES_MAX && engine->io; i++) {
+    uv_frame_io_allow(engine->io, BYTES_A_TURN);
+    for (int i = 0; i < FRAMES_A_TURN && engine->io; i++) {
         g_auto(UvFrame) frame = {.fd = -1};
         result = uv_frame_io_receive(engine->io, &frame);
         if (result != UV_FRAME_READY)
@@ -331,8 +330,9 @@ bool engine_receive(FsEngine *engine)
         any = true;
         if (!take_frame(engine, &frame)) {
             if (!engine->failure)
-                g_warning("guest %s: its engine sent a frame that can't be (type %#x): cut off",
-                          engine->guest->name, frame.type);
+                fs_guest_log(engine->guest,
+                             "its engine sent a frame that can't be (type %#x): cut off",
+                             frame.type);
             result = UV_FRAME_MALFORMED;
             break;
         }

@@ -3,21 +3,20 @@
 /*
  * An engine's life as the front sees it.
  *
- * STARTING: spawned or found in the sockdir, HELLO and SNAPSHOT are sent. READY: the replica is
- * filled and follows. ENDING: END is sent; it answers no, and is READY again, or goes. An engine
- * whose connection is lost while the process lives has cut us off (we did not read): we connect
- * again and take a new snapshot. It is gone when its process is.
+ * STARTING: asked for or found running; when it is connected, HELLO and SNAPSHOT are sent. READY:
+ * the replica is filled and follows. ENDING: END is sent; it answers no, and is READY again, or
+ * goes. An engine whose connection is lost while the process lives has cut us off (we did not
+ * read): we connect again and take a new snapshot. It is gone when its process is.
  */
 
 #include "fleet-private.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* An engine of another version is asked that often whether it is still there. */
@@ -31,6 +30,7 @@ FsEngine *engine_new(FsGuest *guest)
     FsEngine *engine = g_new0(FsEngine, 1);
     engine->fleet = guest->fleet;
     engine->guest = guest;
+    engine->name = g_strdup(guest->name);
     engine->pidfd = -1;
     engine->in_fleet.data = engine->in_lru.data = engine;
     engine->last_used = g_get_monotonic_time();
@@ -72,19 +72,17 @@ static void on_engine_ready(void *data, uint32_t events)
     fleet_dispatch(fleet);
 }
 
-bool engine_connect(FsEngine *engine)
+void engine_connected(FsEngine *engine, int fd)
 {
-    FsFleet *fleet = engine->fleet;
     g_auto(UvWriter) writer = {0};
 
     engine->connected_at = g_get_monotonic_time();
-    int fd = fs_sockdir_connect_host(fleet->sockdir, guest_hash(engine->guest));
-    if (fd < 0)
-        return false;
     engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
-    if (fs_watch_add(&engine->watch, fleet->poll, fd, EPOLLIN, on_engine_ready, engine) < 0) {
+    if (fs_watch_add(&engine->watch, engine->fleet->poll, fd, EPOLLIN, on_engine_ready, engine) <
+        0) {
         g_clear_pointer(&engine->io, uv_frame_io_free);
-        return false;
+        fleet_due(engine->fleet, engine->connected_at + RECONNECT_US);
+        return;
     }
     engine->watching_output = false;
     engine->state = FS_ENGINE_STARTING;
@@ -95,9 +93,51 @@ bool engine_connect(FsEngine *engine)
     g_autoptr(GBytes) hello = uv_writer_steal(&writer);
     engine_send(engine, UV_HOST_HELLO, hello);
     engine_send(engine, UV_HOST_SNAPSHOT, NULL);
-    if (engine->guest->listener_fd < 0)
+    if (engine->guest->away)
         engine_send(engine, UV_HOST_LISTENER, NULL);
-    return true;
+    if (engine->silent_since)
+        engine->waiting_since = engine->silent_since;
+    engine->silent_since = 0;
+}
+
+bool engine_answered(FsEngine *engine)
+{
+    engine->asked = false;
+    if (!engine->freed)
+        return true;
+    g_free(engine->name);
+    g_free(engine);
+    return false;
+}
+
+static void on_connected(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsEngine *engine = data;
+
+    if (!engine_answered(engine) || answer->error == -ECANCELED)
+        return;
+    if (!engine->guest) {
+        if (engine->pidfd < 0)
+            engine_gone(engine);
+        return;
+    }
+    if (engine->pidfd < 0 && fds[1] >= 0)
+        engine_attach_process(engine, uv_fd_steal(&fds[1]), (pid_t)answer->number, true);
+    if (answer->error == 0 && fds[0] >= 0)
+        engine_connected(engine, uv_fd_steal(&fds[0]));
+    else if (engine->pidfd < 0)
+        engine_gone(engine);
+    else
+        fleet_due(engine->fleet, g_get_monotonic_time() + RECONNECT_US);
+}
+
+void engine_connect(FsEngine *engine)
+{
+    FsQuestion question = fs_question(FS_ASK_CONNECT, engine->guest->name);
+
+    engine->connected_at = g_get_monotonic_time();
+    engine->asked = true;
+    fs_source_ask(engine->fleet->source, &question, NULL, 0, on_connected, engine);
 }
 
 static bool process_gone(const FsEngine *engine)
@@ -120,14 +160,14 @@ static void on_process_gone(void *data, uint32_t events)
     fleet_dispatch(fleet);
 }
 
-void engine_attach_pid(FsEngine *engine, pid_t pid, bool child)
+void engine_attach_process(FsEngine *engine, int pidfd, pid_t pid, bool child)
 {
     engine->pid = pid;
     engine->child = child;
-    engine->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (engine->pidfd >= 0)
-        fs_watch_add(&engine->pid_watch, engine->fleet->poll, engine->pidfd, EPOLLIN,
-                     on_process_gone, engine);
+    engine->pidfd = pidfd;
+    if (pidfd >= 0)
+        fs_watch_add(&engine->pid_watch, engine->fleet->poll, pidfd, EPOLLIN, on_process_gone,
+                     engine);
 }
 
 void engine_relist(FsEngine *engine)
@@ -167,9 +207,11 @@ void engine_end(FsEngine *engine)
 
 void engine_kill(FsEngine *engine)
 {
-    /* An adopted one told us its process id itself: we do not shoot where a stranger points. */
-    if (engine->child && engine->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, engine->pidfd, SIGKILL, NULL, 0);
+    FsQuestion question = fs_question(FS_ASK_KILL, engine->name);
+
+    /* An adopted one is not ours to shoot. */
+    if (engine->child && !engine->fleet->lost)
+        fs_source_ask(engine->fleet->source, &question, NULL, 0, NULL, NULL);
 }
 
 /* What was sent and not answered is sent once more, if that is the same as once. */
@@ -199,21 +241,21 @@ static void drop_connection(FsEngine *engine)
 
 int64_t engine_silent_us(const FsEngine *engine)
 {
-    return engine->waiting_since ? g_get_monotonic_time() - engine->waiting_since : 0;
+    int64_t since = engine->waiting_since ? engine->waiting_since : engine->silent_since;
+
+    return since ? g_get_monotonic_time() - since : 0;
 }
 
 void engine_cut(FsEngine *engine)
 {
     int64_t silent_since = engine->waiting_since;
-    FsFleet *fleet = engine->fleet;
 
     /* What it has told already is heard, so the replica is good until it tells more. */
     if (engine->state != FS_ENGINE_READY || !engine->io || !engine_receive(engine))
         return;
     drop_connection(engine);
-    if (!engine_connect(engine))
-        fleet_due(fleet, engine->connected_at + RECONNECT_US);
-    engine->waiting_since = silent_since;
+    engine->silent_since = silent_since;
+    engine_connect(engine);
 }
 
 bool engine_is_foreign(const FsEngine *engine)
@@ -226,12 +268,12 @@ static void tell_of_foreign(FsEngine *engine)
     FsGuest *guest = engine->guest;
 
     if (g_strcmp0(guest->live->failure, engine->failure) != 0) {
-        g_warning("guest %s: %s: it is left alone", guest->name, engine->failure);
+        fs_guest_log(guest, "%s: it is left alone", engine->failure);
         g_free(guest->live->failure);
         guest->live->failure = g_strdup(engine->failure);
     }
     fs_guest_set_warning(guest, "engine", engine->failure);
-    guest_fail_calls(guest, EIO);
+    guest_fail_engine_calls(guest, EIO);
 }
 
 void engine_lost_connection(FsEngine *engine)
@@ -250,38 +292,16 @@ void engine_lost_connection(FsEngine *engine)
     }
     if (engine_is_foreign(engine))
         tell_of_foreign(engine);
-    if (!ends && !soon && engine_connect(engine))
-        return;
-    if (engine->pidfd < 0 && (ends || !soon))
+    if (!ends && !soon)
+        engine_connect(engine);
+    else if (engine->pidfd < 0 && ends)
         engine_gone(engine);
     else
         fleet_due(engine->fleet, now + RECONNECT_US);
 }
 
-/* Reaps it; a death that nobody asked for is told of, not too often. */
-static void note_death(const FsEngine *engine)
-{
-    FsLive *live = engine->guest ? engine->guest->live : NULL;
-    int64_t now = g_get_monotonic_time();
-    int status;
-
-    if (!engine->child || waitpid(engine->pid, &status, WNOHANG) != engine->pid)
-        return;
-    if (!live || engine->ended || engine->state == FS_ENGINE_STARTING || engine->fleet->stopping ||
-        (live->death_told_at && now - live->death_told_at < DEATHS_US))
-        return;
-    live->death_told_at = now;
-    if (WIFSIGNALED(status))
-        g_message("guest %s: its engine was killed by signal %d (%s)", engine->guest->name,
-                  WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        g_message("guest %s: its engine ended by itself with status %d", engine->guest->name,
-                  WEXITSTATUS(status));
-}
-
 void engine_free(FsEngine *engine)
 {
-    note_death(engine);
     fs_watch_remove(&engine->watch);
     fs_watch_remove(&engine->pid_watch);
     g_clear_pointer(&engine->io, uv_frame_io_free);
@@ -290,14 +310,49 @@ void engine_free(FsEngine *engine)
     g_queue_unlink(&engine->fleet->engines, &engine->in_fleet);
     g_free(engine->build);
     g_free(engine->failure);
-    g_free(engine);
+    engine->freed = true;
+    if (!engine->asked)
+        engine_answered(engine);
+}
+
+/* A death that nobody asked for is told of, not too often. */
+static void on_cleaned(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsGuest *guest = data;
+    int64_t now = g_get_monotonic_time();
+
+    if (answer->error == 0 && *answer->text && !guest->gone && !guest->fleet->stopping &&
+        guest->live->tell_death &&
+        (!guest->live->death_told_at || now - guest->live->death_told_at >= DEATHS_US)) {
+        guest->live->death_told_at = now;
+        g_message("guest %s: its engine %s", guest->name, answer->text);
+    }
+    guest_answered(guest);
 }
 
 static void clean_up_after(FsGuest *guest, bool ended)
 {
-    fs_sockdir_unlink(guest->fleet->sockdir, guest_hash(guest), ".host");
-    if (ended || fs_sockdir_session_is_empty(guest->fleet->sockdir, guest_hash(guest)))
-        fs_sockdir_unlink(guest->fleet->sockdir, guest_hash(guest), ".session");
+    FsQuestion question = fs_question(FS_ASK_CLEAN, guest->name);
+
+    if (guest->fleet->lost)
+        return;
+    question.flags = ended ? FS_CLEAN_SESSION : 0;
+    guest_ask(guest, &question, NULL, 0, on_cleaned);
+}
+
+static void guest_after_engine(FsGuest *guest, bool started, bool child, const char *failure)
+{
+    FsLive *live = guest->live;
+
+    if (!child)
+        g_clear_pointer(&live->failure, g_free);
+    else if (failure)
+        guest_start_failed(guest, failure);
+    else if (!started && ++live->failures >= STARTS_MAX)
+        guest_start_failed(guest, "the engine died while it was starting");
+    guest_look_again(guest); /* while it was there nothing could end the guest */
+    guest_watch_listener(guest);
+    guest_pump(guest);
 }
 
 void engine_gone(FsEngine *engine)
@@ -314,24 +369,14 @@ void engine_gone(FsEngine *engine)
         engines_make_room(fleet);
         return;
     }
-    FsLive *live = guest->live;
-    live->engine = NULL;
-    live->state = 0;
-    live->stale = live->stale || !ended;
+    guest->live->engine = NULL;
+    guest->live->state = 0;
+    guest->live->stale = guest->live->stale || !ended;
+    guest->live->tell_death = child && started && !ended;
     guest->away = false;
     clean_up_after(guest, ended);
     replica_cold(guest);
-    if (!child)
-        g_clear_pointer(&live->failure, g_free);
-    else if (failure)
-        guest_start_failed(guest, failure);
-    else if (!started && ++live->failures >= STARTS_MAX)
-        guest_start_failed(guest, "the engine died while it was starting");
-    fleet_review(fleet, guest->name);
-    if (!guest->gone) {
-        guest_watch_listener(guest, true);
-        guest_pump(guest);
-    }
+    guest_after_engine(guest, started, child, failure);
     engines_make_room(fleet);
 }
 
@@ -340,19 +385,15 @@ void engines_reconnect(FsFleet *fleet, int64_t now)
     for (GList *link = fleet->engines.head, *next; link; link = next) {
         FsEngine *engine = link->data;
         next = link->next;
-        if (engine->io || !engine->guest)
+        if (engine->io || !engine->guest || engine->asked || !engine->connected_at)
             continue;
         if (engine->ended || (engine->child && engine->failure))
             continue; /* its process is on its way out */
         int64_t pause = engine_is_foreign(engine) ? FOREIGN_US : RECONNECT_US;
         if (now - engine->connected_at < pause)
             fleet_due(fleet, engine->connected_at + pause);
-        else if (engine_connect(engine))
-            continue;
-        else if (engine->pidfd < 0)
-            engine_gone(engine);
         else
-            fleet_due(fleet, now + RECONNECT_US);
+            engine_connect(engine);
     }
 }
 

@@ -13,29 +13,28 @@
  */
 
 #include "fleet.h"
-#include "local.h"
-#include "poll-set.h"
-#include "sockets.h"
 
 #include "frame.h"
 
 typedef struct FsEngine FsEngine;
 typedef struct FsCall FsCall;
 
-/* As reported by engines (wire.h, "identity"). All zero: no file. */
+/* One of the texts beside a store, as it was read. */
 typedef struct {
-    uint64_t device, inode, size_bytes;
-    int64_t mtime_ns, ctime_ns;
-} FsIdentity;
+    FsIdentity identity; /* of the file that it was read from; all zero: there was none */
+    GBytes *bytes;       /* NULL: none, or `error` */
+    int error;
+    int64_t mtime_ns;
+    uint32_t asked, done; /* how often it was asked for, and answered */
+} FsCachedText;
 
 typedef struct {
     FsReplica *replica;
-    FsIdentity identity; /* of the store that the replica is of */
-    char *quick_path;    /* where it was seen last, and its journal would be; NULL: see source.h */
-    char *quick_journal;
-    uint64_t seen_epoch; /* fleet->epoch when the file was last looked at, and ... */
-    int64_t seen_at;     /* ... the time */
-    bool seen_watched;   /* a change of it would have been told by inotify */
+    FsIdentity identity; /* of the store that the replica is of, as its engine reported it */
+    FsCachedText texts[FS_TEXTS];
+    uint64_t texts_generation;
+    uint32_t status_asked, status_done; /* FS_NEED_STATUS */
+    char *holder;
     FsUsage usage;
     uint32_t state; /* UV_HOST_STATE_* as last told; 0 without an engine */
     bool filled;    /* the replica was, once */
@@ -44,34 +43,57 @@ typedef struct {
     bool cold;  /* no engine follows the replica */
     bool stale; /* an engine died over it: valid no more */
     FsEngine *engine;
-    GQueue calls; /* FsCall.of_guest: all that is not finished */
+    GQueue calls;    /* FsCall.of_guest: all that is not finished */
+    unsigned n_sent; /* of those: wait for an engine */
     GHashTable *warnings;
     char *last_reason;
     char **shadowed;
-    bool shadowed_known;
     /* Engines that could not start. */
     char *failure;
-    int64_t failed_at;
+    FsIdentity failed_store; /* what it could not start on */
+    int64_t failed_at, failure_pause_us;
     int64_t death_told_at;
+    bool tell_death; /* of the last engine: nobody asked for it */
     unsigned failures;
+    /* Connections that are refused. */
+    bool refusing;
+    unsigned refused;  /* since the socket was watched last */
+    int64_t watch_at;  /* when it is watched again; 0: it is not waited for */
+    int64_t log_until; /* what the log has room for is told by how far this is ahead */
+    unsigned log_left_out;
     bool queued;    /* in fleet->wanting */
     bool preparing; /* engine_starting left it pending */
     FsStart why;    /* the most that is wanted of the next engine */
 } FsLive;
 
+/* A guest's listening socket, which the monitor has. */
+typedef enum {
+    FS_LISTENER_NONE,
+    FS_LISTENER_ASKED,
+    FS_LISTENER_QUIET,   /* there, and nobody tells of connections */
+    FS_LISTENER_WATCHED, /* a connection is told (FS_TELL_KNOCK) */
+} FsListener;
+
 struct FsGuest {
     FsFleet *fleet;
     char *name;
     uint64_t sequence;
-    uint64_t hash; /* of the name, see sockets.h; 0: not computed yet */
     FsLive *live;
-    void *tree;
-    GDestroyNotify tree_destroy;
-    FsWatch listener;
-    int listener_fd; /* -1: not made yet */
-    uint8_t rule;
-    bool gone; /* not among the fleet's guests any more, freed soon */
-    bool away; /* an adopted engine has the listener and was asked for it */
+    void *data[FS_ROOMS];
+    GDestroyNotify destroy[FS_ROOMS];
+    FsGuestLook look;
+    char *file;                     /* in SOURCE: by which it is a guest; a key of fleet->by_file */
+    char *store_name;               /* in its folder */
+    int64_t looked_at;              /* monotonic, when that was asked for; 0: never */
+    uint32_t look_asked, look_done; /* counted; unequal: one is under way */
+    uint32_t list_number;           /* of the last list that named it */
+    unsigned asked;                 /* questions that will find it here: not freed before */
+    uint8_t listener;               /* FsListener */
+    bool look_stale;                /* something happened to it since the last look was asked for */
+    bool look_again;                /* in fleet->again */
+    bool gone;                      /* not among the fleet's guests any more, freed soon */
+    bool retired;                   /* and that was delivered */
+    bool away;                      /* an adopted engine has the listener and was asked for it */
 };
 
 typedef enum {
@@ -82,20 +104,25 @@ typedef enum {
 
 struct FsEngine {
     FsFleet *fleet;
-    FsGuest *guest;
+    FsGuest *guest; /* NULL: it is gone, the engine is on its way out */
+    char *name;     /* the guest's */
     FsEngineState state;
     UvFrameIo *io; /* NULL: the connection is lost, the process may be alive */
     FsWatch watch;
     bool watching_output;
-    pid_t pid; /* 0: adopted, not told yet */
-    bool child;
-    int pidfd; /* -1: none */
+    bool asked; /* START or CONNECT is under way */
+    bool freed; /* its memory is there for that answer only */
+    pid_t pid;  /* 0: not told yet; only shown */
+    bool child; /* started for this mount, not adopted */
+    int pidfd;  /* -1: none */
     FsWatch pid_watch;
+    bool wants_listener;
     bool has_listener; /* the guest's listening socket, not a dummy */
     bool ended;        /* END was granted: the replica stays good */
     uint64_t next_cookie;
     int64_t connected_at, last_used, asked_to_end_at;
     int64_t waiting_since; /* of the oldest unanswered frame; 0: none */
+    int64_t silent_since;  /* the same of the connection before */
     char *build;
     char *failure;  /* an ERROR reply's text while it was starting */
     GList in_fleet; /* in fleet->engines */
@@ -103,22 +130,21 @@ struct FsEngine {
     bool listed;
 };
 
+/* Somebody waits for what is in SOURCE: for one name, or (`name` NULL) for all of it. */
+typedef struct FsSearch FsSearch;
+
 struct FsFleet {
-    FsOptions const *options;
+    const FsFleetOptions *options;
     GMainContext *context;
-    FsLocal *source;
-    FsSockdir *sockdir;
+    FsSource *source;
     FsPoll *poll;
     FsFleetEvents events;
     void *events_data;
     GPtrArray *guests;   /* by sequence */
     GHashTable *by_name; /* FsGuest.name -> FsGuest */
-    GHashTable *by_hash; /* &FsGuest.hash -> FsGuest; those whose hash is known */
+    GHashTable *by_file; /* FsGuest.file -> FsGuest */
     uint64_t last_sequence;
-    uid_t engine_uid; /* (uid_t)-1: the store's owner */
-    gid_t engine_gid;
-    char *program; /* uefivarsd's path */
-    bool started, stopping;
+    bool started, stopping, lost;
 
     GQueue engines; /* FsEngine.in_fleet */
     GQueue lru;     /* FsEngine.in_lru: ready and without a guest, least recently used first */
@@ -130,21 +156,33 @@ struct FsFleet {
     GQueue done;           /* FsCall */
     GQueue changes;        /* FsEntryChange */
     GQueue added, retired; /* FsGuest */
+    GQueue unwatched;      /* FsGuest: live->watch_at is set */
+    GQueue again;          /* FsGuest: to be looked at when some time has passed */
     GSource *dispatcher;   /* ready when a queue above is not empty */
     GSource *timer;        /* ready at the next deadline */
-    GSource *background;   /* makes sockets and watches, a batch at a time */
-    guint background_at;
-    bool no_more_fds;
+    guint background_at;   /* sockets were asked for of the guests before */
+    unsigned background_asked;
+    bool no_more_sockets;
 
+    /* Changes of SOURCE. */
     int inotify_fd;
     FsWatch inotify;
-    int source_wd;
-    GHashTable *folders; /* wd -> name, of subfolders */
-    GQueue unwatched;    /* char *: subfolders that get their watch in the background */
-    bool rescan, no_watches;
-    uint64_t epoch; /* of SOURCE: counts what inotify tells */
-    bool quiet;     /* see fs_fleet_set_quiet() */
+    GHashTable *folders; /* watch -> name of the guest, "" for SOURCE */
+    GHashTable *files;   /* FsFileReview.name -> FsFileReview: what was asked about */
+    GQueue files_asked;  /* FsFileReview, by number */
+    uint64_t last_file;  /* FsFileReview.number */
+    GQueue searches;     /* FsSearch */
+    uint32_t leaves_asked, leaves_done; /* of guests that went away: what they left is kept */
+    uint32_t list_number;               /* of the list that was asked for last */
+    bool listing;                       /* ... and is not complete yet */
+    bool listed;                        /* one was complete */
+    bool list_stale;                    /* events were lost since it was asked for */
+    int64_t listed_at;                  /* when it was asked for */
+    bool quiet;                         /* see fs_fleet_set_quiet() */
 };
+
+/* Of the text FS_TEXT_STORE: what says what a store is. */
+#define FS_STORE_HEAD_BYTES 4096u
 
 #define CALL_DEADLINE_US (10 * G_USEC_PER_SEC)
 #define BRIEF_DEADLINE_US (1 * G_USEC_PER_SEC)
@@ -154,16 +192,46 @@ struct FsFleet {
 #define RECONNECT_US (G_USEC_PER_SEC / 10)
 
 /* registry.c */
-bool fleet_scan(FsFleet *fleet, GError **error);
-/* Looks at SOURCE again for this name: adds, changes or retires the guest. */
-void fleet_review(FsFleet *fleet, const char *name);
+/* A look of the source at `name`: adds, changes or retires the guest. NULL: it is none now. */
+FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look);
+FsGuest *fleet_guest(const FsFleet *fleet, const char *name);
 void fleet_retire(FsGuest *guest);
-void fleet_rescan(FsFleet *fleet);
-FsGuest *fleet_by_hash(FsFleet *fleet, uint64_t hash);
 /* A guest's session is alive in its engine. */
 bool guest_connected(const FsGuest *guest);
 
-/* deliver.c */
+/* looks.c */
+/* Known well enough for `needs`, without asking. */
+bool guest_look_current(const FsGuest *guest, unsigned needs);
+void guest_ask_look(FsGuest *guest);
+/* Something happened that may make or end the guest. */
+void guest_look_again(FsGuest *guest);
+void looks_tick(FsFleet *fleet, int64_t now);
+/* The number that look_done must reach so that the look is not older than now. */
+uint32_t guest_next_look(FsGuest *guest);
+bool guest_text_current(const FsGuest *guest, FsText text);
+void guest_ask_text(FsGuest *guest, FsText text);
+uint32_t guest_next_text(FsGuest *guest, FsText text); /* as guest_next_look() */
+void guest_ask_status(FsGuest *guest);
+void guest_texts_clear(FsLive *live);
+/* A question about the guest; `answered` gets it as its data, and it lives until then. */
+void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
+               FsAnswered answered);
+/* At the end of each such `answered`: the guest may be freed by it. */
+void guest_answered(FsGuest *guest);
+
+/* search.c */
+void fleet_ask_list(FsFleet *fleet);
+void fleet_ask_file(FsFleet *fleet, const char *file);
+/* Events were lost: nothing is known for sure. */
+void fleet_list_is_stale(FsFleet *fleet);
+void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell);
+/* Those go on that have what they wait for. */
+void searches_go_on(FsFleet *fleet);
+void searches_tick(FsFleet *fleet, int64_t now);
+bool searches_interrupt(FsFleet *fleet, const void *request);
+void searches_stop(FsFleet *fleet);
+
+/* dispatch.c */
 void deliver_start(FsFleet *fleet);
 void deliver_stop(FsFleet *fleet); /* what is queued and finished is delivered still */
 /* Delivers what is queued; main loop only. */
@@ -174,13 +242,12 @@ void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event);
 
 /* guest.c */
 FsLive *guest_live(FsGuest *guest);
-uint64_t guest_hash(FsGuest *guest);
 void guest_free(FsGuest *guest);
-/* The store's file is what the replica is of. With an engine a journal is nothing unusual. */
-bool guest_replica_valid(FsGuest *guest);
-bool guest_has_store(const FsGuest *guest);
+/* The store's file is what the replica is of, as of the last look. With an engine a journal is
+ * nothing unusual. */
+bool guest_replica_valid(const FsGuest *guest);
 
-/* memory.c: what replicas without an engine may take, all together */
+/* replica-cache.c: what replicas without an engine may take, all together */
 void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
 void replica_warm(FsGuest *guest);
 
@@ -188,7 +255,12 @@ void replica_warm(FsGuest *guest);
 struct FsCall {
     FsGuest *guest;
     void *request;
-    uint16_t type; /* 0: waits for the replica only */
+    unsigned needs;  /* FsNeeds that are not there yet */
+    bool for_engine; /* waits for an engine, and for nothing else */
+    bool socket_asked;
+    uint32_t look_number;                           /* see guest_next_look() */
+    uint32_t text_numbers[FS_TEXTS], status_number; /* what must be answered; 0: not asked yet */
+    uint16_t type;                                  /* 0: waits for the replica only */
     GBytes *payload;
     void (*finish)(FsCall *call, FsGuest *guest); /* guest NULL: gone */
     void (*go_on)(void);                          /* FsContinue or FsReply, as finish knows */
@@ -198,20 +270,32 @@ struct FsCall {
     bool retried;
     bool lenient; /* at the deadline the replica serves as it is */
     bool brief;   /* has the shorter deadline */
+    bool own;     /* the fleet's: not counted among the 64 */
     int64_t deadline;
     int error;
     GBytes *reply;
     GList of_guest, by_deadline, in_done;
 };
+FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload);
+void call_submit(FsCall *call);
+void deliver_continue(FsCall *call, FsGuest *guest);
+/* It needs nothing more of the source; false: too many wait already. `lenient`: see there. */
+bool call_wants_engine(FsCall *call, bool lenient);
 void call_finish(FsCall *call, int error, GBytes *reply /* nullable, a new reference is taken */);
 void call_deliver(FsCall *call); /* and frees it */
 void guest_fail_calls(FsGuest *guest, int error);
-/* Sends what waits, or completes it, or gets an engine for it. */
+void guest_fail_engine_calls(FsGuest *guest, int error); /* those that wait for nothing else */
+/* Asks for what is needed, sends what waits, or completes it, or gets an engine for it. */
 void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);
 void calls_expire(FsFleet *fleet, int64_t now);
 
-/* supply.c */
+/* needs.c */
+void call_find_needs(FsCall *call);
+/* fs_guest_need() of the fleet itself. */
+void guest_need_own(FsGuest *guest, unsigned needs, FsContinue go_on, void *data);
+
+/* engine-cap.c */
 /* Makes sure that an engine is there or on its way. */
 void engine_want(FsGuest *guest, FsStart why);
 void engines_tick(FsFleet *fleet, int64_t now);
@@ -219,8 +303,13 @@ void engines_make_room(FsFleet *fleet);
 void guest_start_failed(FsGuest *guest, const char *text);
 
 /* engine.c */
-bool engine_connect(FsEngine *engine);
-void engine_attach_pid(FsEngine *engine, pid_t pid, bool child);
+/* Begins to speak on a connection (taken). */
+void engine_connected(FsEngine *engine, int fd);
+/* The answer to START or CONNECT is here; false: nobody wants it any more, the engine is freed. */
+bool engine_answered(FsEngine *engine);
+/* Asks for a connection to it. */
+void engine_connect(FsEngine *engine);
+void engine_attach_process(FsEngine *engine, int pidfd /* taken */, pid_t pid, bool child);
 uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload);
 void engine_used(FsEngine *engine);
 /* One that we found and can't speak with: its guest is left alone, and not served here. */
@@ -241,30 +330,31 @@ void engines_receive_buffered(FsFleet *fleet);
 FsEngine *engine_new(FsGuest *guest);
 void engine_free(FsEngine *engine);
 
-/* frames.c: what comes from an engine */
+/* engine-receive.c: what comes from an engine */
 /* Takes what is there; true while the connection is good. Queues, delivers nothing. */
 bool engine_receive(FsEngine *engine);
 uint32_t host_frame_cap(uint16_t type, void *data);
 
-/* spawn.c */
-bool engine_spawn(FsGuest *guest, FsStart why, pid_t *ret_pid, bool *ret_has_listener,
-                  GError **error);
-char *engine_find_program(void);
+/* engine-start.c */
+void guest_start_engine(FsGuest *guest);
+void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS]);
 
 /* listen.c */
-/* 0 or -errno; at once. */
-int guest_listen(FsGuest *guest);
-void guest_watch_listener(FsGuest *guest, bool watch);
-/* Tells who waits on the listener why there is no engine. */
-void guest_refuse_connections(FsGuest *guest, const char *text);
-void listen_raise_limit(FsFleet *fleet);
+void guest_listen(FsGuest *guest);
+void guest_watch_listener(FsGuest *guest);
+/* A connection came: the socket is not watched any more. */
+void guest_knocked(FsGuest *guest);
+/* The engine had the socket, and has given it back (taken). */
+void guest_take_listener(FsGuest *guest, int fd);
+/* Tells who waits on the socket why there is no engine. */
+void guest_refuse_connections(FsGuest *guest);
+void listeners_tick(FsFleet *fleet, int64_t now);
+void listen_in_background(FsFleet *fleet);
 
-/* follow.c */
-bool follow_start(FsFleet *fleet, GError **error);
-void follow_folder(FsFleet *fleet, const char *name);
-/* Reads what inotify has queued: the registry is as SOURCE is. */
+/* source-watch.c */
+void follow_start(FsFleet *fleet);
+/* Which folder a watch stands for. */
+void follow_folder(FsFleet *fleet, const FsAnswer *tell);
+/* Takes what inotify has queued by now: what has changed is marked, and asked about. */
 void follow_drain(FsFleet *fleet);
 void follow_stop(FsFleet *fleet);
-
-/* adopt.c */
-void adopt_engines(FsFleet *fleet);

@@ -4,88 +4,93 @@
 
 #include "fleet-private.h"
 
-#include <errno.h>
-#include <pwd.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "hash.h"
 
-/* Sockets and watches made per turn of the background work: about half a millisecond. */
-#define BACKGROUND_BATCH 16
+#include <errno.h>
+
 #define STOP_ASK_US (5 * G_USEC_PER_SEC)
 /* An engine may refuse: somebody connected who may be a guest. */
 #define STOP_AGAIN_US (200 * 1000)
 
-static gboolean on_background(void *data)
+static void on_told(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsFleet *fleet = data;
+    FsGuest *guest = fleet_guest(fleet, tell->guest);
+
+    switch (tell->kind) {
+    case FS_TELL_GUEST:
+        fleet_list_guest(fleet, tell);
+        break;
+    case FS_TELL_KNOCK:
+        if (guest)
+            guest_knocked(guest);
+        break;
+    case FS_TELL_WATCH:
+        follow_folder(fleet, tell);
+        break;
+    case FS_TELL_FOUND:
+        fleet_adopt(fleet, tell, fds);
+        break;
+    case FS_TELL_STOP:
+        if (fleet->events.stopped)
+            fleet->events.stopped(fleet->events_data);
+        break;
+    }
+    fleet_wake(fleet);
+}
+
+static void on_lost(void *data)
 {
     FsFleet *fleet = data;
 
-    for (int i = 0; i < BACKGROUND_BATCH && fleet->background_at < fleet->guests->len; i++) {
-        FsGuest *guest = fleet->guests->pdata[fleet->background_at++];
-        int result = fleet->no_more_fds ? 0 : guest_listen(guest);
-        if (result == -EMFILE || result == -ENFILE)
-            fleet->no_more_fds = true;
-        else if (result < 0 && result != -EAGAIN)
-            g_warning("guest %s: no socket: %s", guest->name, g_strerror(-result));
-        if (guest->rule == FS_RULE_FOLDER)
-            follow_folder(fleet, guest->name);
-    }
-    g_autofree char *folder = g_queue_pop_head(&fleet->unwatched);
-    if (folder)
-        follow_folder(fleet, folder);
-    if (folder || fleet->background_at < fleet->guests->len)
-        return G_SOURCE_CONTINUE;
-    g_clear_pointer(&fleet->background, g_source_unref);
-    follow_drain(fleet);
-    return G_SOURCE_REMOVE;
+    fleet->lost = true;
+    searches_stop(fleet);
+    if (fleet->events.stopped)
+        fleet->events.stopped(fleet->events_data);
 }
 
-static bool lookup_engine_user(FsFleet *fleet, const char *name, GError **error)
-{
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-    const struct passwd *user =
-        end != name && *end == '\0' ? getpwuid((uid_t)number) : getpwnam(name);
-
-    if (!user) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "engine-user=%s: no such user", name);
-        return false;
-    }
-    fleet->engine_uid = user->pw_uid;
-    fleet->engine_gid = user->pw_gid;
-    return true;
-}
-
-static FsFleet *fleet_alloc(const FsOptions *options, GMainContext *context)
+static FsFleet *fleet_alloc(FsSource *source, const FsFleetOptions *options, GMainContext *context)
 {
     FsFleet *fleet = g_new0(FsFleet, 1);
+
+    fleet->source = source;
     fleet->options = options;
     fleet->context = context ? g_main_context_ref(context) : NULL;
     fleet->guests = g_ptr_array_new();
-    fleet->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-    fleet->by_hash = g_hash_table_new(g_int64_hash, g_int64_equal);
+    fleet->by_name = g_hash_table_new(uv_hash_text, g_str_equal);
+    fleet->by_file = g_hash_table_new(uv_hash_text, g_str_equal);
     fleet->folders = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    fleet->engine_uid = (uid_t)-1;
+    fleet->files = g_hash_table_new(uv_hash_text, g_str_equal);
     fleet->inotify_fd = -1;
-    fleet->source_wd = -1;
-    fleet->program = options->engine_path ? g_strdup(options->engine_path) : engine_find_program();
     deliver_start(fleet);
     return fleet;
 }
 
-FsFleet *fs_fleet_new(const FsOptions *options, GMainContext *context, GError **error)
+FsFleet *fs_fleet_new(FsSource *source, const FsFleetOptions *options, GMainContext *context,
+                      GError **error)
 {
-    g_autoptr(FsFleet) fleet = fleet_alloc(options, context);
+    static const FsSourceEvents events = {.told = on_told, .lost = on_lost};
+    g_autoptr(FsFleet) fleet = fleet_alloc(source, options, context);
+    int result;
 
-    fleet->source = fs_local_open(options->source, error);
-    if (!fleet->source ||
-        (options->mountpoint &&
-         !fs_local_check_mountpoint(fleet->source, options->mountpoint, error)) ||
-        (options->engine_user && !lookup_engine_user(fleet, options->engine_user, error)))
+    fleet->poll = fs_poll_new(context, error);
+    if (!fleet->poll)
         return NULL;
-    fleet->sockdir = fs_sockdir_open(fleet->source, options, error);
-    fleet->poll = fleet->sockdir ? fs_poll_new(context, error) : NULL;
-    if (!fleet->poll || !fleet_scan(fleet, error))
+    result = fs_source_start(source, fleet->poll, &events, fleet);
+    if (result < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-result), "%s: %s",
+                    source->facts.path, g_strerror(-result));
         return NULL;
+    }
+    follow_start(fleet);
+    fleet_ask_list(fleet);
+    while (source->facts.is_store && !fleet->listed && !fleet->lost)
+        g_main_context_iteration(context, TRUE);
+    if (source->facts.is_store && fleet->guests->len == 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: %s", source->facts.path,
+                    g_strerror(ENOENT));
+        return NULL;
+    }
     return g_steal_pointer(&fleet);
 }
 
@@ -95,18 +100,20 @@ void fs_fleet_set_events(FsFleet *fleet, const FsFleetEvents *events, void *data
     fleet->events_data = data;
 }
 
-bool fs_fleet_start(FsFleet *fleet, GError **error)
+/* A host with few guests has their sockets when the mount is usable; many are not waited for. */
+#define SETTLE_US (500 * 1000)
+#define SETTLE_GUESTS 64
+
+void fs_fleet_start(FsFleet *fleet)
 {
-    listen_raise_limit(fleet);
-    if (!follow_start(fleet, error))
-        return false;
-    adopt_engines(fleet);
+    int64_t deadline = g_get_monotonic_time() + SETTLE_US;
+
     fleet->started = true;
-    fleet->background = g_idle_source_new();
-    g_source_set_priority(fleet->background, G_PRIORITY_LOW);
-    g_source_set_callback(fleet->background, on_background, fleet, NULL);
-    g_source_attach(fleet->background, fleet->context);
-    return true;
+    listen_in_background(fleet);
+    fleet_due(fleet, deadline);
+    while (!fleet->lost && g_get_monotonic_time() < deadline &&
+           fleet->guests->len <= SETTLE_GUESTS && (!fleet->listed || fleet->background_asked > 0))
+        g_main_context_iteration(fleet->context, TRUE);
 }
 
 /* Asks every engine without a guest to end. Returns how many of those are left. */
@@ -143,21 +150,15 @@ void fs_fleet_stop(FsFleet *fleet)
     int64_t deadline = g_get_monotonic_time() + STOP_ASK_US;
 
     fleet->stopping = true;
-    for (guint i = 0; i < fleet->guests->len; i++)
-        guest_watch_listener(fleet->guests->pdata[i], false);
-    while (end_all(fleet) > 0 && g_get_monotonic_time() < deadline) {
+    while (!fleet->lost && end_all(fleet) > 0 && g_get_monotonic_time() < deadline) {
         fleet_due(fleet, MIN(deadline, g_get_monotonic_time() + G_USEC_PER_SEC / 4));
         g_main_context_iteration(fleet->context, TRUE);
     }
     warn_of_left(fleet);
-    for (guint i = 0; i < fleet->guests->len; i++) {
-        FsGuest *guest = fleet->guests->pdata[i];
-        guest_fail_calls(guest, EIO);
-        if (guest->listener_fd >= 0 && !(guest->live && guest->live->engine))
-            fs_sockdir_unlink(fleet->sockdir, guest_hash(guest), ".sock");
-    }
+    for (guint i = 0; i < fleet->guests->len; i++)
+        guest_fail_calls(fleet->guests->pdata[i], EIO);
+    searches_stop(fleet);
     fleet_dispatch(fleet);
-    fs_sockdir_remove(fleet->sockdir);
 }
 
 static void free_queues(FsFleet *fleet)
@@ -168,7 +169,8 @@ static void free_queues(FsFleet *fleet)
     while (fleet->engines.head)
         engine_free(fleet->engines.head->data);
     g_queue_clear(&fleet->wanting);
-    g_queue_clear_full(&fleet->unwatched, g_free);
+    g_queue_clear(&fleet->unwatched);
+    g_queue_clear(&fleet->again);
     deliver_stop(fleet);
 }
 
@@ -184,8 +186,12 @@ void fs_fleet_free(FsFleet *fleet)
 {
     if (!fleet)
         return;
+    fleet->lost = true; /* nothing more is asked */
     for (guint i = 0; i < fleet->guests->len; i++)
         guest_fail_calls(fleet->guests->pdata[i], EIO);
+    searches_stop(fleet);
+    fs_source_free(fleet->source);
+    fleet->source = NULL;
     free_queues(fleet);
     follow_stop(fleet);
     g_queue_clear_full(&fleet->retired, (GDestroyNotify)guest_free);
@@ -193,15 +199,13 @@ void fs_fleet_free(FsFleet *fleet)
         guest_free(fleet->guests->pdata[i]);
     g_ptr_array_unref(fleet->guests);
     g_hash_table_unref(fleet->by_name);
-    g_hash_table_unref(fleet->by_hash);
+    g_hash_table_unref(fleet->by_file);
     g_hash_table_unref(fleet->folders);
+    g_hash_table_unref(fleet->files);
     free_source(&fleet->dispatcher);
     free_source(&fleet->timer);
-    free_source(&fleet->background);
-    fs_poll_free(fleet->poll);
-    fs_sockdir_free(fleet->sockdir);
-    fs_local_free(fleet->source);
-    g_free(fleet->program);
+    if (fleet->poll)
+        fs_poll_free(fleet->poll);
     if (fleet->context)
         g_main_context_unref(fleet->context);
     g_free(fleet);
@@ -209,10 +213,24 @@ void fs_fleet_free(FsFleet *fleet)
 
 bool fs_fleet_is_file(const FsFleet *fleet)
 {
-    return fleet->source->store != NULL;
+    return fleet->source->facts.is_store;
 }
 
-const char *fs_fleet_source(const FsFleet *fleet)
+const FsSourceFacts *fs_fleet_source(const FsFleet *fleet)
 {
-    return fleet->source->path;
+    return &fleet->source->facts;
+}
+
+void fs_fleet_unmount(FsFleet *fleet)
+{
+    FsQuestion question = fs_question(FS_ASK_UNMOUNT, NULL);
+
+    fs_source_ask(fleet->source, &question, NULL, 0, NULL, NULL);
+}
+
+void fs_fleet_ready(FsFleet *fleet)
+{
+    FsQuestion question = fs_question(FS_ASK_READY, NULL);
+
+    fs_source_ask(fleet->source, &question, NULL, 0, NULL, NULL);
 }

@@ -4,29 +4,40 @@
 /*
  * The guests of one SOURCE, and their engines.
  *
- * Theory of operation. uefivarsfs has one thread that does everything, in one GMainContext: FUSE
- * requests, engines' sockets, listening sockets, timers, inotify. Nothing in it ever waits: what
- * needs an engine is parked in that guest's queue with a continuation and goes on when the reply is
- * there, when the kernel interrupts it, or when its deadline passes. So there are no locks, and a
- * stopped engine stalls nothing but its own guest's requests. (Directory entries are invalidated
- * from one more thread that touches nothing here: notify.h.)
+ * Theory of operation. The front has one thread that does everything, in one GMainContext: FUSE
+ * requests, engines' sockets, the source's answers, timers, inotify. Nothing in it ever waits: what
+ * needs an engine or an answer of the source is parked in that guest's queue with a continuation
+ * and goes on when the reply is there, when the kernel interrupts it, or when its deadline passes.
+ * So there are no locks, and a stopped engine stalls nothing but its own guest's requests.
+ * (Directory entries are invalidated from one more thread that touches nothing here: notify.h.)
  *
- * The fleet knows files, sockets and processes; it knows no FUSE but the opaque request pointer of
- * a parked call. Variable contents pass through it unread.
+ * The fleet reaches no file, makes no socket and starts no process: it asks its source (source.h).
+ * It knows no FUSE but the opaque request pointer of a parked call. Variable contents pass through
+ * it unread.
  */
 
-#include "options.h"
 #include "replica.h"
-
-#include <sys/stat.h>
+#include "source.h"
 
 typedef struct FsFleet FsFleet;
 typedef struct FsGuest FsGuest;
 
-typedef enum {
-    FS_STORE_NONE, /* a guest with only a config.json or an empty folder */
-    FS_STORE_FILE,
-} FsStoreKind;
+typedef struct {
+    bool read_only;
+    unsigned engines; /* most engines without a guest alive at once */
+    unsigned idle_s;  /* when an engine without a guest ends */
+} FsFleetOptions;
+
+/* What is known of a guest's files, as of the last look. */
+typedef struct {
+    uint32_t flags; /* FsLookFlags */
+    uint32_t uid, gid;
+    uint32_t mode, folder_mode;
+    FsFormat format; /* by the store's name */
+    uint64_t size_bytes;
+    int64_t mtime_ns; /* of the store, else of what stands for it */
+    FsIdentity store, config, pin, hint;
+} FsGuestLook;
 
 typedef struct {
     uint64_t total_bytes, remaining_bytes, largest_bytes;
@@ -53,25 +64,30 @@ typedef struct {
     /* Of one entry of vars/; the replica is up to date already. */
     void (*entry_changed)(FsGuest *guest, const char *name, FsEntryEvent event, void *data);
     /*
-     * An engine is about to be started (this one may be called from inside a call into the fleet).
-     * Appends the options that the guest's config.json asks for (`arguments` owns its strings:
-     * --size, --force-secure-boot, --disable-custom-mode); for a guest without a store and more
-     * than reading, may make the store first (template). false: the guest can't have an engine now;
-     * with G_IO_ERROR_PENDING it can when fs_guest_prepared() is called.
+     * An engine is about to be started (this one may be called from inside a call into the fleet;
+     * the guest's look, config.json and pin are current). Fills in what the guest's config.json
+     * asks for; for a guest without a store and more than reading, may make the store first
+     * (template). false: the guest can't have an engine now; with G_IO_ERROR_PENDING it can when
+     * fs_guest_prepared() is called.
      */
-    bool (*engine_starting)(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
+    bool (*engine_starting)(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                             GError **error);
+    void (*stopped)(void *data); /* the monitor was told to end, or is gone: finish */
 } FsFleetEvents;
 
 /*
- * SOURCE is opened, checked (second mount, MOUNTPOINT below it), scanned; sockets follow in the
- * background from `context`. For a file SOURCE there is one guest, whose name is "".
+ * A fleet over `source` (taken, also on failure), whose guests are asked for at once; for a store
+ * as SOURCE there is one guest, whose name is "", and it is waited for. `options` is borrowed.
  */
-FsFleet *fs_fleet_new(const FsOptions *options, GMainContext *context, GError **error);
+FsFleet *fs_fleet_new(FsSource *source, const FsFleetOptions *options, GMainContext *context,
+                      GError **error);
 void fs_fleet_set_events(FsFleet *fleet, const FsFleetEvents *events, void *data);
-/* After daemonizing and mounting: watches, sockets, adoption of engines that outlived an earlier
- * front. */
-bool fs_fleet_start(FsFleet *fleet, GError **error);
+/* Guests' sockets are made, from now on in the background. */
+void fs_fleet_start(FsFleet *fleet);
+/* Who waits for the mount is told that it is usable. */
+void fs_fleet_ready(FsFleet *fleet);
+/* The mount goes, so that nothing new comes. */
+void fs_fleet_unmount(FsFleet *fleet);
 /* A clean unmount: ends the engines without a guest, their stores complete; iterates the context
  * for it. */
 void fs_fleet_stop(FsFleet *fleet);
@@ -86,53 +102,69 @@ int64_t fs_fleet_next_turn(const FsFleet *fleet);
  */
 void fs_fleet_set_quiet(FsFleet *fleet, bool quiet);
 bool fs_fleet_is_file(const FsFleet *fleet);
-const char *fs_fleet_source(const FsFleet *fleet);
+const FsSourceFacts *fs_fleet_source(const FsFleet *fleet);
 
-/* Guests in a stable order: `after` is a guest's sequence (0: from the start). Starts no engine. */
+/* Guests in a stable order: `after` is a guest's sequence (0: from the start), as they are known.
+ */
 FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after);
-FsGuest *fs_fleet_lookup(FsFleet *fleet, const char *name); /* also makes its socket now */
-/* 0 or an errno. mkdir: SOURCE/NAME/; rmdir: ENOTEMPTY (through the continuation) while NV
- * variables are there. */
-int fs_fleet_make_guest(FsFleet *fleet, const char *name, FsGuest **ret_guest);
-
-FsFleet *fs_guest_fleet(const FsGuest *guest);
-const char *fs_guest_name(const FsGuest *guest);
-uint64_t fs_guest_sequence(const FsGuest *guest);
-FsStoreKind fs_guest_store_kind(const FsGuest *guest);
-/* As people would type it; where it will be if absent. */
-char *fs_guest_store_path(const FsGuest *guest);
-/* G/config.json or G.config.json, there or not; not for a store as SOURCE, which has none. */
-char *fs_guest_config_path(const FsGuest *guest);
-char *fs_guest_socket_path(const FsGuest *guest);
-/* The pin of the firmware that the store was made from; NULL: none, or no store. */
-char *fs_guest_read_pin(const FsGuest *guest);
-/* The folder of the store (to be closed; -errno), and the store's name in it, there or not. */
-int fs_guest_open_folder(const FsGuest *guest, char **ret_store);
-/* The guest that had this name and sequence, if it is still the same one; NULL otherwise. */
-FsGuest *fs_fleet_find(FsFleet *fleet, const char *name, uint64_t sequence);
-/* Of the store, else of what stands for it (the guest's folder, SOURCE). */
-void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat);
-void fs_guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid);
-/* Losers of the naming rules, for status.json: paths, NULL terminated; borrowed. */
-const char *const *fs_guest_shadowed(const FsGuest *guest);
-/* A per-guest place for the tree's own state (nodes, staging files); freed with the guest. */
-void fs_guest_set_tree(FsGuest *guest, void *tree, GDestroyNotify destroy);
-void *fs_guest_tree(const FsGuest *guest);
-/* A line for status.json's warnings, kept until the next of the same `topic`; NULL clears it. */
-void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text);
-/* Appends the front's own members of status.json (a JSON object text, no trailing newline). */
-char *fs_guest_status_object(FsGuest *guest);
 
 /*
  * Parked work. The continuation is called exactly once: at once (before the function returns) when
  * nothing has to be waited for, else from the main loop, with 0 or an errno: EIO (deadline, or the
  * engine died twice), EINTR (interrupted), EAGAIN never. `guest` is NULL if it went away meanwhile
- * (errno ENOENT). `request` is the fuse_req_t, for interrupts; NULL for none. At most 64 are parked
- * for a guest: EBUSY.
+ * (errno ENOENT). `request` is the fuse_req_t, for interrupts; NULL for none. At most 64 wait for
+ * an engine of a guest: EBUSY.
  */
 typedef void (*FsContinue)(FsGuest *guest, int error, void *data);
-/* Until the replica is what the store holds: drains the engine's socket, starts an engine if need
- * be. */
+
+/* The guest of that name (NULL, ENOENT), its look current and its socket there. */
+void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue go_on, void *data);
+/* Until fs_fleet_next() tells what is in SOURCE; the guest is always NULL. */
+void fs_fleet_need_list(FsFleet *fleet, void *request, FsContinue go_on, void *data);
+/* mkdir guests/NAME: EEXIST, EINVAL, ENAMETOOLONG, EPERM, EROFS, ... */
+void fs_fleet_make_guest(FsFleet *fleet, const char *name, FsContinue go_on, void *data);
+
+FsFleet *fs_guest_fleet(const FsGuest *guest);
+const char *fs_guest_name(const FsGuest *guest);
+uint64_t fs_guest_sequence(const FsGuest *guest);
+/* Inside a continuation of a need that included it; older elsewhere. */
+const FsGuestLook *fs_guest_look(const FsGuest *guest);
+bool fs_guest_has_store(const FsGuest *guest);
+/* As people would type it; where it will be if absent. */
+char *fs_guest_store_path(const FsGuest *guest);
+char *fs_guest_socket_path(const FsGuest *guest);
+/* The guest that had this name and sequence, if it is still the same one; NULL otherwise. */
+FsGuest *fs_fleet_same(FsFleet *fleet, const char *name, uint64_t sequence);
+/* What other rooms keep of a guest (nodes, staging files; a resolved choice); freed with it. */
+typedef enum {
+    FS_ROOM_TREE,
+    FS_ROOM_FIRMWARE,
+    FS_ROOMS,
+} FsRoom;
+void fs_guest_set_data(FsGuest *guest, FsRoom room, void *data, GDestroyNotify destroy);
+void *fs_guest_data(const FsGuest *guest, FsRoom room);
+/* The look can be shown in a listing: nothing says that it is no more so. */
+bool fs_guest_look_serves(const FsGuest *guest);
+/* A line for status.json's warnings, kept until the next of the same `topic`; NULL clears it. */
+void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text);
+/* A line about the guest for the log; one that somebody can cause often is left out then. */
+void fs_guest_log(FsGuest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* The front's own members of status.json (a JSON object text, no trailing newline). */
+char *fs_guest_status_object(FsGuest *guest);
+
+/* What a continuation wants to find current. */
+typedef enum {
+    FS_NEED_LOOK = 1 << 0,
+    FS_NEED_CONFIG = 1 << 1, /* texts (fs_guest_text()), with their look */
+    FS_NEED_PIN = 1 << 2,
+    FS_NEED_HINT = 1 << 3,
+    FS_NEED_HEAD = 1 << 7,    /* the store's first bytes, as the text FS_TEXT_STORE */
+    FS_NEED_SOCKET = 1 << 4,  /* the guest's socket is there, if one can be made */
+    FS_NEED_STATUS = 1 << 5,  /* who lost by the naming rules, who holds the store */
+    FS_NEED_REPLICA = 1 << 6, /* drains the engine's socket, starts an engine if need be */
+} FsNeeds;
+void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
+/* fs_guest_need() with FS_NEED_REPLICA. */
 void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data);
 FsReplica *fs_guest_replica(const FsGuest *guest); /* valid inside that continuation */
 const FsUsage *fs_guest_usage(const FsGuest *guest);
@@ -155,11 +187,43 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
                     FsContinue go_on, void *data);
 /* store.json: replaces the whole store. */
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data);
+
+/* A text beside the store. NULL and `ret_error` 0: there is none; else an errno (EFBIG: too large).
+ * Borrowed, valid until the main loop goes on. `ret_mtime_ns` may be NULL. */
+GBytes *fs_guest_text(const FsGuest *guest, FsText text, int *ret_error, int64_t *ret_mtime_ns);
+/* Grows with each text that is read anew: what was made of them holds while it is the same. */
+uint64_t fs_guest_texts_generation(const FsGuest *guest);
+/* Replaces the text; `go_on` may be NULL. */
+void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue go_on, void *data);
+
+/* What the open template is, and what the store is to be (the same: a copy as it is). `fd` is -1 if
+ * it could not be opened, for `reason`. */
+typedef bool (*FsTemplateCheck)(int fd, const char *reason, uint32_t *ret_from,
+                                uint32_t *ret_format, void *data, GError **error);
+/* `fd` is the callee's (-1: it can't be opened, for `error`, an errno, and `reason`). */
+typedef void (*FsImageOpened)(int fd, int error, const char *reason, void *data);
+/* An image or template outside of SOURCE, for reading, with an ordinary user's rights. */
+void fs_fleet_open_image(FsFleet *fleet, const char *path, FsImageOpened opened, void *data);
+
+/* How a store is made; `check` gets the data of the whole. */
+typedef struct {
+    const char *path; /* of the template; NULL: an empty JSON store */
+    const char *pin;  /* NULL: nothing to pin */
+    FsTemplateCheck check;
+    FsFormat format; /* of a store without a template */
+} FsMaking;
+/* `error` NULL: it is made. guest NULL: it is gone. */
+typedef void (*FsMade)(FsGuest *guest, const GError *error, void *data);
+/* The template is opened, then the store is made. */
+void fs_guest_instantiate(FsGuest *guest, const FsMaking *making, FsMade made, void *data);
+
 /* What engine_starting left pending is done, or failed for that reason: the engine is wanted again.
  */
 void fs_guest_prepared(FsGuest *guest, const GError *failure);
 /* The store was made or replaced from here (instantiate, a template): an engine looks again. */
 void fs_guest_store_changed(FsGuest *guest);
+/* What is known of its files is older than that: a look before the next need. */
+void fs_guest_files_changed(FsGuest *guest);
 /* rmdir: ENOTEMPTY, EBUSY (a guest is connected), or the guest is gone. */
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* Something was refused here, before an engine was asked. */

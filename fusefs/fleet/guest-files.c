@@ -1,81 +1,151 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What lies beside a guest's store: the pin of its firmware, the folder itself. */
+/* What is written beside a guest's store, and the store itself where it is made from here. */
 
 #include "fleet-private.h"
 
-#include "sidecars.h"
+#include "fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
+#include <string.h>
 
-/* A larger pin is none. */
-#define TEXT_MAX (1024 * 1024)
+/* Whose question it is, as long as the guest is the same one. */
+typedef struct {
+    FsFleet *fleet;
+    char *name;
+    uint64_t sequence;
+    FsQuestion question;
+    int pin_fd;
+    FsContinue go_on;
+    FsMade made;
+    FsTemplateCheck check;
+    void *data;
+} Asking;
 
-static char *read_text(int fd, size_t *ret_size)
+static Asking *asking_new(FsGuest *guest, FsAsk kind, void *data)
 {
-    g_autofree char *text = NULL;
-    struct stat st;
-    size_t size = 0;
+    Asking *asking = g_new0(Asking, 1);
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > TEXT_MAX) {
-        close(fd);
-        return NULL;
+    asking->fleet = guest->fleet;
+    asking->name = g_strdup(guest->name);
+    asking->sequence = guest->sequence;
+    asking->question = fs_question(kind, guest->name);
+    asking->pin_fd = -1;
+    asking->data = data;
+    return asking;
+}
+
+static void asking_free(Asking *asking)
+{
+    uv_fd_clear(&asking->pin_fd);
+    g_free(asking->name);
+    g_free(asking);
+}
+
+static FsGuest *asking_guest(const Asking *asking)
+{
+    return fs_fleet_same(asking->fleet, asking->name, asking->sequence);
+}
+
+/* Texts */
+
+static void on_written(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    Asking *asking = data;
+    FsGuest *guest = asking_guest(asking);
+
+    if (guest)
+        guest->look_stale = true;
+    if (asking->go_on)
+        asking->go_on(guest, guest || answer->error ? -answer->error : ENOENT, asking->data);
+    asking_free(asking);
+}
+
+void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue go_on, void *data)
+{
+    gsize size;
+    const void *content = g_bytes_get_data(bytes, &size);
+    int fd = fs_source_memfd(content, size);
+    Asking *asking;
+
+    if (fd < 0) {
+        if (go_on)
+            go_on(guest, -fd, data);
+        return;
     }
-    text = g_malloc((size_t)st.st_size + 1);
-    while (size < (size_t)st.st_size) {
-        ssize_t n = read(fd, text + size, (size_t)st.st_size - size);
-
-        if (n <= 0)
-            break;
-        size += (size_t)n;
-    }
-    close(fd);
-    text[size] = '\0';
-    *ret_size = size;
-    return g_steal_pointer(&text);
+    asking = asking_new(guest, FS_ASK_WRITE, data);
+    asking->question.text = text;
+    asking->go_on = go_on;
+    fs_source_ask(guest->fleet->source, &asking->question, &fd, 1, on_written, asking);
 }
 
-int fs_guest_open_folder(const FsGuest *guest, char **ret_store)
-{
-    g_autofree char *store = NULL;
-    int path_fd = fs_local_place(guest->fleet->source, guest->rule, guest->name, &store);
-    int fd;
+/* Stores */
 
-    if (path_fd < 0)
-        return path_fd;
-    fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        fd = -errno;
-    close(path_fd);
-    if (fd >= 0 && ret_store)
-        *ret_store = g_steal_pointer(&store);
-    return fd;
+static void made(Asking *asking, const GError *error)
+{
+    FsGuest *guest = asking_guest(asking);
+
+    if (guest)
+        guest->look_stale = true;
+    asking->made(guest, error, asking->data);
+    asking_free(asking);
 }
 
-char *fs_guest_read_pin(const FsGuest *guest)
+static void on_instantiated(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    g_autofree char *store = NULL, *pin = NULL;
-    int folder = guest_has_store(guest) ? fs_guest_open_folder(guest, &store) : -1;
-    size_t size;
-    int fd, sidecars;
+    g_autoptr(GError) error = NULL;
 
-    if (folder < 0)
-        return NULL;
-    sidecars = uv_sidecars_open(folder, store);
-    close(folder);
-    if (sidecars < 0)
-        return NULL;
-    pin = uv_sidecar_name(store, "pin");
-    fd = openat(sidecars, pin, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    close(sidecars);
-    return fd < 0 ? NULL : read_text(fd, &size);
+    if (answer->error < 0)
+        g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(-answer->error), "%s",
+                    *answer->text ? answer->text : g_strerror(-answer->error));
+    made(data, error);
 }
 
-FsGuest *fs_fleet_find(FsFleet *fleet, const char *name, uint64_t sequence)
+static void instantiate(Asking *asking, int *template_fd)
 {
-    FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
+    int fds[2] = {-1, -1};
+    size_t n_fds = 0;
 
-    return guest && guest->sequence == sequence ? guest : NULL;
+    if (*template_fd >= 0)
+        fds[n_fds++] = uv_fd_steal(template_fd);
+    else
+        asking->question.flags |= FS_MAKE_EMPTY;
+    if (asking->pin_fd >= 0)
+        fds[n_fds++] = uv_fd_steal(&asking->pin_fd);
+    fs_source_ask(asking->fleet->source, &asking->question, fds, n_fds, on_instantiated, asking);
+}
+
+static void on_template(int fd, int error, const char *reason, void *data)
+{
+    Asking *asking = data;
+    g_autoptr(GError) wrong = NULL;
+
+    if (asking->check(fd, reason, &asking->question.from, &asking->question.format, asking->data,
+                      &wrong))
+        instantiate(asking, &fd);
+    else
+        made(asking, wrong);
+    uv_fd_clear(&fd);
+}
+
+void fs_guest_instantiate(FsGuest *guest, const FsMaking *making, FsMade go_on, void *data)
+{
+    Asking *asking = asking_new(guest, FS_ASK_INSTANTIATE, data);
+    g_autoptr(GError) error = NULL;
+    int none = -1;
+
+    asking->made = go_on;
+    asking->check = making->check;
+    asking->question.from = asking->question.format = making->format;
+    if (making->pin)
+        asking->pin_fd = fs_source_memfd(making->pin, strlen(making->pin));
+    if (making->pin && asking->pin_fd < 0)
+        g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(-asking->pin_fd), "the pin: %s",
+                    g_strerror(-asking->pin_fd));
+    if (error)
+        made(asking, error);
+    else if (making->path)
+        fs_fleet_open_image(guest->fleet, making->path, on_template, asking);
+    else
+        instantiate(asking, &none);
 }

@@ -4,14 +4,8 @@
 
 #include "fleet-private.h"
 
-#include "filelock.h"
-#include "sidecars.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
-#include <unistd.h>
 
 FsLive *guest_live(FsGuest *guest)
 {
@@ -23,21 +17,12 @@ FsLive *guest_live(FsGuest *guest)
     return guest->live;
 }
 
-uint64_t guest_hash(FsGuest *guest)
-{
-    if (guest->hash == 0) {
-        guest->hash = fs_sockdir_hash(guest->name);
-        g_hash_table_insert(guest->fleet->by_hash, &guest->hash, guest);
-    }
-    return guest->hash;
-}
-
 static void live_free(FsLive *live)
 {
     fs_replica_free(live->replica);
     g_clear_pointer(&live->warnings, g_hash_table_unref);
-    g_free(live->quick_path);
-    g_free(live->quick_journal);
+    guest_texts_clear(live);
+    g_free(live->holder);
     g_free(live->last_reason);
     g_free(live->failure);
     g_strfreev(live->shadowed);
@@ -46,112 +31,15 @@ static void live_free(FsLive *live)
 
 void guest_free(FsGuest *guest)
 {
-    if (guest->tree && guest->tree_destroy)
-        guest->tree_destroy(guest->tree);
-    guest_watch_listener(guest, false);
+    for (FsRoom room = 0; room < FS_ROOMS; room++)
+        if (guest->data[room] && guest->destroy[room])
+            guest->destroy[room](guest->data[room]);
     replica_warm(guest);
-    if (guest->listener_fd >= 0)
-        close(guest->listener_fd);
     g_clear_pointer(&guest->live, live_free);
+    g_free(guest->file);
+    g_free(guest->store_name);
     g_free(guest->name);
     g_free(guest);
-}
-
-static int64_t nanoseconds(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
-}
-
-/* Changes that inotify does not tell (of another host, through a hard link) show that late. */
-#define UNWATCHED_US (G_USEC_PER_SEC / 10)
-
-static bool same_file(const FsIdentity *identity, const struct stat *st)
-{
-    return identity->device == st->st_dev && identity->inode == st->st_ino &&
-           identity->size_bytes == (uint64_t)st->st_size &&
-           identity->mtime_ns == nanoseconds(&st->st_mtim) &&
-           identity->ctime_ns == nanoseconds(&st->st_ctim);
-}
-
-/*
- * Nothing is opened or allocated where the store is still the same file at the same place, which is
- * nearly always. Links do not matter: it is compared, and not read.
- */
-static bool is_still_there(FsGuest *guest)
-{
-    FsLive *live = guest->live;
-    bool engine = live->engine != NULL;
-    const FsFleet *fleet = guest->fleet;
-    int64_t now = g_get_monotonic_time();
-    struct stat st;
-
-    if (engine && fleet->quiet && live->seen_watched && live->seen_epoch == fleet->epoch &&
-        now - live->seen_at < UNWATCHED_US)
-        return true;
-    live->seen_epoch = fleet->epoch;
-    live->seen_at = now;
-    return live->quick_path && stat(live->quick_path, &st) == 0 &&
-           same_file(&live->identity, &st) &&
-           (engine || faccessat(AT_FDCWD, live->quick_journal, F_OK, AT_SYMLINK_NOFOLLOW) < 0);
-}
-
-static char *journal_path(const char *folder, const char *store)
-{
-    g_autofree char *sidecars = NULL, *journal = uv_sidecar_name(store, "journal");
-    int fd = uv_open_dir(AT_FDCWD, folder, 0);
-
-    sidecars = uv_sidecars_path(fd, store);
-    if (fd >= 0)
-        close(fd);
-    return g_build_filename(folder, sidecars, journal, NULL);
-}
-
-static void remember_place(FsGuest *guest)
-{
-    FsLive *live = guest->live;
-    struct stat st;
-    g_autofree char *path = fs_guest_store_path(guest);
-
-    g_clear_pointer(&live->quick_path, g_free);
-    g_clear_pointer(&live->quick_journal, g_free);
-    live->seen_watched = false;
-    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-        g_autofree char *folder = g_path_get_dirname(path);
-        g_autofree char *name = g_path_get_basename(path);
-        live->quick_path = g_steal_pointer(&path);
-        live->seen_watched = guest->fleet->inotify_fd >= 0 && guest->rule != FS_RULE_FOLDER &&
-                             guest->rule != FS_RULE_SOURCE;
-        live->quick_journal = journal_path(folder, name);
-    }
-}
-
-bool guest_replica_valid(FsGuest *guest)
-{
-    static const FsIdentity no_file;
-    const FsLive *live = guest->live;
-    struct stat st;
-    bool journal;
-
-    if (!live || !live->filled || live->stale)
-        return false;
-    if (is_still_there(guest))
-        return true;
-    int result = fs_local_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal);
-    if (result == -ENOENT)
-        return memcmp(&live->identity, &no_file, sizeof(no_file)) == 0;
-    if (result < 0)
-        return true; /* it can't be looked at now: what is known serves */
-    if (!same_file(&live->identity, &st) || (!live->engine && journal))
-        return false;
-    remember_place(guest);
-    return true;
-}
-
-bool guest_has_store(const FsGuest *guest)
-{
-    struct stat st;
-    bool journal;
-    return fs_local_stat(guest->fleet->source, guest->rule, guest->name, &st, &journal) == 0;
 }
 
 FsFleet *fs_guest_fleet(const FsGuest *guest)
@@ -169,75 +57,45 @@ uint64_t fs_guest_sequence(const FsGuest *guest)
     return guest->sequence;
 }
 
-FsStoreKind fs_guest_store_kind(const FsGuest *guest)
+const FsGuestLook *fs_guest_look(const FsGuest *guest)
 {
-    return guest_has_store(guest) ? FS_STORE_FILE : FS_STORE_NONE;
+    return &guest->look;
+}
+
+bool fs_guest_has_store(const FsGuest *guest)
+{
+    return guest->look.flags & FS_LOOK_STORE;
 }
 
 char *fs_guest_store_path(const FsGuest *guest)
 {
-    const FsLocal *source = guest->fleet->source;
+    const char *source = guest->fleet->source->facts.path;
 
-    if (guest->rule == FS_RULE_SOURCE)
-        return g_strdup(source->path);
-    g_autofree char *file = NULL;
-    if (guest->rule != FS_RULE_FOLDER) {
-        file = fs_local_file(source, guest->rule, guest->name);
-        return g_build_filename(source->path, file, NULL);
-    }
-    int fd = fs_local_place(source, guest->rule, guest->name, &file);
-    if (fd >= 0)
-        close(fd);
-    return g_build_filename(source->path, guest->name, file ? file : "vars.json", NULL);
+    if (guest->look.flags & FS_LOOK_SOURCE)
+        return g_strdup(source);
+    if (guest->look.flags & FS_LOOK_FOLDER)
+        return g_build_filename(source, guest->file,
+                                *guest->store_name ? guest->store_name : "vars.json", NULL);
+    return g_build_filename(source, guest->file, NULL);
 }
 
-char *fs_guest_config_path(const FsGuest *guest)
-{
-    g_autofree char *file = fs_local_config(guest->rule, guest->name);
-
-    return g_build_filename(guest->fleet->source->path, file, NULL);
-}
-
+/* By the first 16 hex digits of the SHA-256 of its name: socket paths are short. */
 char *fs_guest_socket_path(const FsGuest *guest)
 {
-    return fs_sockdir_file(guest->fleet->sockdir, guest_hash((FsGuest *)guest), ".sock");
+    g_autofree char *hex = g_compute_checksum_for_string(G_CHECKSUM_SHA256, guest->name, -1);
+
+    return g_strdup_printf("%s/%.16s.sock", guest->fleet->source->facts.sockdir, hex);
 }
 
-void fs_guest_stat(const FsGuest *guest, struct stat *ret_stat)
+void fs_guest_set_data(FsGuest *guest, FsRoom room, void *data, GDestroyNotify destroy)
 {
-    fs_local_stat_owner(guest->fleet->source, guest->rule, guest->name, ret_stat);
+    guest->data[room] = data;
+    guest->destroy[room] = destroy;
 }
 
-void fs_guest_owner(const FsGuest *guest, uid_t *ret_uid, gid_t *ret_gid)
+void *fs_guest_data(const FsGuest *guest, FsRoom room)
 {
-    struct stat st;
-
-    fs_guest_stat(guest, &st);
-    *ret_uid = st.st_uid;
-    *ret_gid = st.st_gid;
-}
-
-const char *const *fs_guest_shadowed(const FsGuest *guest)
-{
-    static const char *const none[] = {NULL};
-    FsLive *live = guest_live((FsGuest *)guest);
-    FsRule rule;
-
-    if (!live->shadowed_known)
-        fs_local_find(guest->fleet->source, guest->name, &rule, &live->shadowed);
-    live->shadowed_known = true;
-    return live->shadowed ? (const char *const *)live->shadowed : none;
-}
-
-void fs_guest_set_tree(FsGuest *guest, void *tree, GDestroyNotify destroy)
-{
-    guest->tree = tree;
-    guest->tree_destroy = destroy;
-}
-
-void *fs_guest_tree(const FsGuest *guest)
-{
-    return guest->tree;
+    return guest->data[room];
 }
 
 void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text)
@@ -252,6 +110,30 @@ void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text)
     if (!live->warnings)
         live->warnings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_hash_table_insert(live->warnings, g_strdup(topic), g_utf8_make_valid(text, -1));
+}
+
+/* For the log: so many lines at once, then one a second. */
+#define LOG_BURST 10
+
+void fs_guest_log(FsGuest *guest, const char *format, ...)
+{
+    FsLive *live = guest_live(guest);
+    int64_t now = g_get_monotonic_time();
+    g_autofree char *text = NULL, *left_out = NULL;
+    va_list arguments;
+
+    if (live->log_until > now + (LOG_BURST - 1) * G_USEC_PER_SEC) {
+        live->log_left_out++;
+        return;
+    }
+    live->log_until = MAX(live->log_until, now) + G_USEC_PER_SEC;
+    va_start(arguments, format);
+    text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    if (live->log_left_out > 0)
+        left_out = g_strdup_printf(" (%u lines were left out)", live->log_left_out);
+    live->log_left_out = 0;
+    g_warning("guest %s: %s%s", guest->name, text, left_out ? left_out : "");
 }
 
 FsReplica *fs_guest_replica(const FsGuest *guest)
@@ -340,22 +222,27 @@ static void add_warnings(JsonBuilder *builder, const FsLive *live)
     json_builder_end_array(builder);
 }
 
-/* A confined engine sees no other process. */
 static void add_store(JsonBuilder *builder, const FsGuest *guest)
 {
-    g_autofree char *path = fs_guest_store_path(guest), *real = NULL, *users = NULL;
-    const FsEngine *engine = guest->live->engine;
+    g_autofree char *path = fs_guest_store_path(guest);
 
-    if (engine && (guest->live->state & UV_HOST_STATE_READ_ONLY))
-        real = realpath(path, NULL);
-    if (real)
-        users = uv_filelock_who(real, engine->pid);
     json_builder_set_member_name(builder, "store");
     json_builder_begin_object(builder);
     add_text(builder, "path", path);
-    if (users)
-        add_text(builder, "opened-by", users);
+    if (guest->live->holder)
+        add_text(builder, "opened-by", guest->live->holder);
     json_builder_end_object(builder);
+}
+
+static void add_shadowed(JsonBuilder *builder, const FsLive *live)
+{
+    json_builder_set_member_name(builder, "shadowed");
+    json_builder_begin_array(builder);
+    for (char **name = live->shadowed; name && *name; name++) {
+        g_autofree char *valid = g_utf8_make_valid(*name, -1);
+        json_builder_add_string_value(builder, valid);
+    }
+    json_builder_end_array(builder);
 }
 
 char *fs_guest_status_object(FsGuest *guest)
@@ -363,20 +250,13 @@ char *fs_guest_status_object(FsGuest *guest)
     const FsLive *live = guest_live(guest);
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autofree char *socket = fs_guest_socket_path(guest);
-    const char *const *shadowed = fs_guest_shadowed(guest);
 
     json_builder_begin_object(builder);
     add_text(builder, "guest", guest->name);
     add_store(builder, guest);
     add_text(builder, "socket", socket);
     add_engine(builder, live->engine);
-    json_builder_set_member_name(builder, "shadowed");
-    json_builder_begin_array(builder);
-    for (; *shadowed; shadowed++) {
-        g_autofree char *valid = g_utf8_make_valid(*shadowed, -1);
-        json_builder_add_string_value(builder, valid);
-    }
-    json_builder_end_array(builder);
+    add_shadowed(builder, live);
     add_warnings(builder, live);
     if (live->last_reason)
         add_text(builder, "last-refusal", live->last_reason);

@@ -1,108 +1,201 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The guests' sockets. A guest's listening socket is made once and kept by the front, whoever
- * accepts from it: while an engine lives the front just does not watch it, and what connects in
- * between, or while an engine is being replaced, waits in the backlog.
+ * Guests' sockets, which the monitor has: when they are made, when a connection is told of, and
+ * what somebody is told who connects to a guest that can't have an engine. They are made in the
+ * background, and at once when a guest is looked at.
+ *
+ * A refusal takes one connection at a time; after some the socket is left alone for a while, longer
+ * each time, so that who connects again and again costs no more than that.
  */
 
 #include "fleet-private.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-/* Beside one descriptor a guest: connections and process handles of engines, files under way. */
-#define OTHER_FDS 8192
+/* Sockets that are asked for at the same time in the background. */
+#define BACKGROUND_MAX 8
+/* Connections refused before there is a pause, and how long that may become. */
+#define REFUSALS_MAX 16
+#define PAUSE_US (100 * 1000)
+#define PAUSE_MAX_US (2 * G_USEC_PER_SEC)
+#define REASON_MAX 1024
 
-void listen_raise_limit(FsFleet *fleet)
-{
-    struct rlimit limit;
-    rlim_t need = fleet->guests->len + OTHER_FDS;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return;
-    struct rlimit raised = {.rlim_cur = MAX(need, limit.rlim_max),
-                            .rlim_max = MAX(need, limit.rlim_max)};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < need)
-        g_warning("%u guests need %" G_GUINT64_FORMAT " open files, the limit is %" G_GUINT64_FORMAT
-                  ": the last ones get their socket when they are looked at",
-                  fleet->guests->len, (guint64)need, (guint64)limit.rlim_cur);
-}
-
-static void on_connection(void *data, uint32_t events)
+static void on_listening(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     FsGuest *guest = data;
     FsFleet *fleet = guest->fleet;
 
-    guest_watch_listener(guest, false);
+    guest->listener = answer->error == 0 ? FS_LISTENER_WATCHED : FS_LISTENER_NONE;
+    if (answer->error == -EMFILE || answer->error == -ENFILE)
+        fleet->no_more_sockets = true;
+    else if (answer->error < 0 && answer->error != -EAGAIN && answer->error != -ENOENT &&
+             answer->error != -ECANCELED)
+        fs_guest_log(guest, "no socket: %s",
+                     *answer->text ? answer->text : g_strerror(-answer->error));
+    if (!guest->gone)
+        guest_pump(guest);
+    guest_answered(guest);
+}
+
+void guest_listen(FsGuest *guest)
+{
+    FsQuestion question = fs_question(FS_ASK_LISTEN, guest->name);
+
+    if (guest->listener != FS_LISTENER_NONE || guest->away || guest->fleet->lost)
+        return;
+    guest->listener = FS_LISTENER_ASKED;
+    guest_ask(guest, &question, NULL, 0, on_listening);
+}
+
+static void on_listening_in_background(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsFleet *fleet = ((FsGuest *)data)->fleet;
+
+    fleet->background_asked--;
+    on_listening(answer, fds, data);
+    if (answer->error != -ECANCELED)
+        listen_in_background(fleet);
+}
+
+void listen_in_background(FsFleet *fleet)
+{
+    if (!fleet->started || !fleet->listed || fleet->stopping || fleet->lost)
+        return;
+    while (fleet->background_asked < BACKGROUND_MAX && !fleet->no_more_sockets &&
+           fleet->background_at < fleet->guests->len) {
+        FsGuest *guest = fleet->guests->pdata[fleet->background_at++];
+        FsQuestion question = fs_question(FS_ASK_LISTEN, guest->name);
+
+        if (guest->listener != FS_LISTENER_NONE || guest->away)
+            continue;
+        guest->listener = FS_LISTENER_ASKED;
+        fleet->background_asked++;
+        guest_ask(guest, &question, NULL, 0, on_listening_in_background);
+    }
+}
+
+void guest_watch_listener(FsGuest *guest)
+{
+    FsQuestion question = fs_question(FS_ASK_WATCH, guest->name);
+    const FsEngine *engine = guest->live ? guest->live->engine : NULL;
+
+    if (guest->gone || guest->fleet->stopping || guest->fleet->lost ||
+        (engine && (engine->has_listener || engine->wants_listener)))
+        return;
+    if (guest->listener == FS_LISTENER_NONE) {
+        guest_listen(guest);
+        return;
+    }
+    if (guest->listener != FS_LISTENER_QUIET)
+        return;
+    guest->listener = FS_LISTENER_WATCHED;
+    fs_source_ask(guest->fleet->source, &question, NULL, 0, NULL, NULL);
+}
+
+void guest_knocked(FsGuest *guest)
+{
+    if (guest->listener == FS_LISTENER_WATCHED)
+        guest->listener = FS_LISTENER_QUIET;
+    if (guest->fleet->stopping || (guest->live && guest->live->refusing))
+        return;
     engine_want(guest, FS_START_GUEST);
-    fleet_dispatch(fleet);
 }
 
-void guest_watch_listener(FsGuest *guest, bool watch)
+void guest_take_listener(FsGuest *guest, int fd)
 {
-    if (!watch)
-        fs_watch_remove(&guest->listener);
-    else if (guest->listener_fd >= 0 && !guest->listener.poll && !guest->fleet->stopping)
-        fs_watch_add(&guest->listener, guest->fleet->poll, guest->listener_fd, EPOLLIN,
-                     on_connection, guest);
+    FsQuestion question = fs_question(FS_ASK_LISTENER, guest->name);
+
+    guest->away = false;
+    guest->listener = FS_LISTENER_QUIET; /* its engine serves it */
+    fs_source_ask(guest->fleet->source, &question, &fd, 1, NULL, NULL);
 }
 
-int guest_listen(FsGuest *guest)
-{
-    const FsFleet *fleet = guest->fleet;
-    uid_t uid;
-    gid_t gid;
+/* Refusals */
 
-    if (guest->listener_fd >= 0)
-        return 0;
-    if (guest->away)
-        return -EAGAIN; /* an engine has it, and will hand it back */
-    fs_guest_owner(guest, &uid, &gid);
-    int fd = fs_sockdir_listen_guest(fleet->sockdir, guest_hash(guest), uid, gid);
-    if (fd < 0)
-        return fd;
-    guest->listener_fd = fd;
-    if (!guest->live || !guest->live->engine || !guest->live->engine->has_listener)
-        guest_watch_listener(guest, true);
-    return 0;
-}
-
-static GBytes *error_frame(const char *text)
+static void send_refusal(int fd, const char *text)
 {
     g_auto(UvWriter) writer = {0};
-    size_t size = MIN(strlen(text), 1024);
+    size_t size = MIN(strlen(text), REASON_MAX);
 
-    uv_writer_init(&writer, 2048);
+    uv_writer_init(&writer, 2 * REASON_MAX);
     uv_write_u32(&writer, (uint32_t)(4 + size));
     uv_write_u16(&writer, UV_WIRE_REPLY | UV_WIRE_ERROR);
     uv_write_u16(&writer, 0);
     uv_write_u64(&writer, 0);
     uv_write_u32(&writer, UV_WIRE_E_STORE);
     uv_write_bytes(&writer, text, size);
-    return uv_writer_steal(&writer);
+    g_autoptr(GBytes) frame = uv_writer_steal(&writer);
+    if (frame && send(fd, g_bytes_get_data(frame, NULL), g_bytes_get_size(frame),
+                      MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return; /* who does not listen is not told */
 }
 
-void guest_refuse_connections(FsGuest *guest, const char *text)
+static void watch_later(FsGuest *guest)
 {
-    g_autoptr(GBytes) frame = error_frame(text);
-    gsize size;
-    const void *bytes = g_bytes_get_data(frame, &size);
+    FsLive *live = guest->live;
+    int64_t pause_us = live->refused < REFUSALS_MAX ? 0 : PAUSE_US * (live->refused / REFUSALS_MAX);
 
-    if (guest->listener_fd < 0)
+    if (pause_us == 0) {
+        guest_watch_listener(guest);
         return;
-    /* The backlog's length bounds this. */
-    for (int fd; (fd = accept4(guest->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;
-         close(fd))
-        if (send(fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    }
+    live->watch_at = g_get_monotonic_time() + MIN(pause_us, PAUSE_MAX_US);
+    g_queue_push_tail(&guest->fleet->unwatched, guest);
+    fleet_due(guest->fleet, live->watch_at);
+}
+
+static void ask_accept(FsGuest *guest);
+
+static void on_accepted(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsGuest *guest = data;
+    FsLive *live = guest->live;
+
+    live->refusing = false;
+    if (answer->error == 0 && fds[0] >= 0) {
+        send_refusal(fds[0], live->failure ? live->failure : "it has no engine now");
+        live->refused++;
+    }
+    if (!guest->gone && !live->engine && answer->error != -ECANCELED) {
+        if (answer->error == 0 && live->refused % REFUSALS_MAX != 0)
+            ask_accept(guest);
+        else if (!live->watch_at)
+            watch_later(guest);
+    }
+    guest_answered(guest);
+}
+
+static void ask_accept(FsGuest *guest)
+{
+    FsQuestion question = fs_question(FS_ASK_ACCEPT, guest->name);
+
+    guest->live->refusing = true;
+    guest_ask(guest, &question, NULL, 0, on_accepted);
+}
+
+void guest_refuse_connections(FsGuest *guest)
+{
+    if (guest->listener == FS_LISTENER_QUIET && !guest->live->refusing && !guest->live->watch_at &&
+        !guest->fleet->lost)
+        ask_accept(guest);
+}
+
+void listeners_tick(FsFleet *fleet, int64_t now)
+{
+    for (GList *link = fleet->unwatched.head, *next; link; link = next) {
+        FsGuest *guest = link->data;
+        next = link->next;
+        if (guest->live->watch_at > now) {
+            fleet_due(fleet, guest->live->watch_at);
             continue;
-    guest_watch_listener(guest, true);
+        }
+        guest->live->watch_at = 0;
+        g_queue_delete_link(&fleet->unwatched, link);
+        guest_watch_listener(guest);
+    }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Which guests there are. A guest is added when SOURCE is scanned, or when something happens to its
- * name; it is retired when nothing in SOURCE makes it a guest any more, and freed when that was
- * delivered.
+ * Which guests there are. A guest is added when the source tells of it, or when something happens
+ * to its name; it is retired when nothing in SOURCE makes it a guest any more, and freed when that
+ * was delivered and nobody asks about it.
  */
 
 #include "fleet-private.h"
@@ -13,24 +13,63 @@
 #include <errno.h>
 #include <string.h>
 
-static FsGuest *add_guest(FsFleet *fleet, const char *name, FsRule rule)
+static void set_file(FsGuest *guest, const char *file)
 {
-    FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
+    GHashTable *by_file = guest->fleet->by_file;
 
-    if (guest) {
-        if (rule < guest->rule)
-            guest->rule = (uint8_t)rule;
-        return guest;
+    if (g_strcmp0(guest->file, file) == 0)
+        return;
+    if (guest->file && g_hash_table_lookup(by_file, guest->file) == guest)
+        g_hash_table_remove(by_file, guest->file);
+    g_free(guest->file);
+    guest->file = g_strdup(file);
+    g_hash_table_replace(by_file, guest->file, guest);
+}
+
+static void set_look(FsGuest *guest, const FsLook *look)
+{
+    guest->look = (FsGuestLook){
+        .flags = look->flags,
+        .uid = look->uid,
+        .gid = look->gid,
+        .mode = look->mode,
+        .folder_mode = look->folder_mode,
+        .format = look->format,
+        .size_bytes = look->size_bytes,
+        .mtime_ns = look->mtime_ns,
+        .store = look->store,
+        .config = look->config,
+        .pin = look->pin,
+        .hint = look->hint,
+    };
+    if (g_strcmp0(guest->store_name, look->store_name) != 0) {
+        g_free(guest->store_name);
+        guest->store_name = g_strdup(look->store_name);
     }
-    guest = g_new0(FsGuest, 1);
+}
+
+static FsGuest *add_guest(FsFleet *fleet, const char *name, const FsLook *look)
+{
+    FsGuest *guest = g_new0(FsGuest, 1);
+
     guest->fleet = fleet;
     guest->name = g_strdup(name);
     guest->sequence = ++fleet->last_sequence;
-    guest->rule = (uint8_t)rule;
-    guest->listener_fd = -1;
+    guest->list_number = fleet->list_number;
     g_ptr_array_add(fleet->guests, guest);
     g_hash_table_insert(fleet->by_name, guest->name, guest);
+    set_file(guest, look->file);
+    set_look(guest, look);
+    if (fleet->listed) {
+        g_queue_push_tail(&fleet->added, guest);
+        fleet_wake(fleet);
+    }
     return guest;
+}
+
+FsGuest *fleet_guest(const FsFleet *fleet, const char *name)
+{
+    return g_hash_table_lookup(fleet->by_name, name);
 }
 
 /* The index of the first guest with a sequence above `after`. */
@@ -61,21 +100,40 @@ static void detach_engine(FsGuest *guest)
     fs_watch_remove(&engine->watch);
     g_clear_pointer(&engine->io, uv_frame_io_free);
     engine_relist(engine);
-    if (engine->pidfd < 0)
+    if (engine->pidfd < 0 && !engine->asked)
         engine_gone(engine);
 }
 
-/* Its engine is gone with it, so what it had not put into the store yet stays in the journal. */
-static void set_aside_journal(const FsGuest *guest)
+static void on_set_aside(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    if (guest->fleet->options->read_only)
-        return;
-    g_autofree char *path =
-        fs_local_set_aside_journal(guest->fleet->source, guest->rule, guest->name);
-    if (path)
+    FsFleet *fleet = ((FsGuest *)data)->fleet;
+
+    fleet->leaves_done++;
+    if (answer->error == 0)
         g_warning("guest %s: its store was removed or renamed before it had every change: the "
                   "others are kept in %s",
-                  guest->name, path);
+                  ((FsGuest *)data)->name, answer->text);
+    guest_answered(data);
+    if (answer->error != -ECANCELED)
+        searches_go_on(fleet);
+}
+
+/* Its engine is gone with it, so what it had not put into the store yet stays in the journal. */
+static void leave_source(FsGuest *guest)
+{
+    FsQuestion set_aside = fs_question(FS_ASK_SET_ASIDE, guest->name);
+    FsQuestion clean = fs_question(FS_ASK_CLEAN, guest->name);
+
+    if (guest->fleet->lost)
+        return;
+    g_strlcpy(set_aside.to, guest->file, sizeof(set_aside.to));
+    if (!guest->fleet->options->read_only) {
+        guest->fleet->leaves_asked++;
+        guest_ask(guest, &set_aside, NULL, 0, on_set_aside);
+    }
+    clean.flags = FS_CLEAN_SESSION;
+    if (guest->listener != FS_LISTENER_NONE || guest->live)
+        fs_source_ask(guest->fleet->source, &clean, NULL, 0, NULL, NULL);
 }
 
 void fleet_retire(FsGuest *guest)
@@ -89,19 +147,15 @@ void fleet_retire(FsGuest *guest)
     if (index < fleet->background_at)
         fleet->background_at--;
     g_hash_table_remove(fleet->by_name, guest->name);
+    if (g_hash_table_lookup(fleet->by_file, guest->file) == guest)
+        g_hash_table_remove(fleet->by_file, guest->file);
     guest_fail_calls(guest, ENOENT);
     detach_engine(guest);
-    set_aside_journal(guest);
-    guest_watch_listener(guest, false);
+    leave_source(guest);
     g_queue_remove(&fleet->wanting, guest);
     g_queue_remove(&fleet->added, guest);
-    if (guest->listener_fd >= 0 || (guest->live && guest->hash)) {
-        fs_sockdir_unlink(fleet->sockdir, guest_hash(guest), ".sock");
-        fs_sockdir_unlink(fleet->sockdir, guest_hash(guest), ".host");
-        fs_sockdir_unlink(fleet->sockdir, guest_hash(guest), ".session");
-    }
-    if (guest->hash)
-        g_hash_table_remove(fleet->by_hash, &guest->hash);
+    g_queue_remove(&fleet->unwatched, guest);
+    g_queue_remove(&fleet->again, guest);
     guest->gone = true;
     g_queue_push_tail(&fleet->retired, guest);
     fleet_wake(fleet);
@@ -124,138 +178,53 @@ static bool guest_may_be_connected(const FsGuest *guest)
            (engine && engine->state == FS_ENGINE_STARTING && engine->has_listener);
 }
 
-static void guest_shadowed_again(FsGuest *guest)
+/* Nothing makes it a guest any more; while its engine has a guest, that goes on. */
+static FsGuest *take_absence(FsGuest *guest)
 {
-    if (!guest->live)
-        return;
-    g_clear_pointer(&guest->live->shadowed, g_strfreev);
-    guest->live->shadowed_known = false;
+    if (!guest)
+        return NULL;
+    guest->look.flags &= ~(uint32_t)(FS_LOOK_STORE | FS_LOOK_JOURNAL);
+    guest->look.store = (FsIdentity){0};
+    if (guest_may_be_connected(guest))
+        return guest;
+    fleet_retire(guest);
+    return NULL;
 }
 
-void fleet_review(FsFleet *fleet, const char *name)
+FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look)
 {
-    FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
-    FsRule rule;
+    FsGuest *guest = fleet_guest(fleet, name);
 
-    if (!fs_local_find(fleet->source, name, &rule, NULL)) {
-        if (!guest)
-            return;
-        if (!guest_may_be_connected(guest))
-            fleet_retire(guest);
-        return;
-    }
-    if (!guest) {
-        guest = add_guest(fleet, name, rule);
-        g_queue_push_tail(&fleet->added, guest);
-        fleet_wake(fleet);
-        return;
-    }
-    guest_shadowed_again(guest);
+    if (error == -ENOENT)
+        return take_absence(guest);
+    if (error < 0)
+        return guest; /* it can't be looked at now: what is known serves */
+    if (!guest)
+        return add_guest(fleet, name, look);
     if (guest->live)
         fs_guest_set_warning(guest, "store", NULL);
-    if (guest->rule == rule)
-        return;
+    if (strcmp(guest->file, look->file) == 0) {
+        set_look(guest, look);
+        return guest;
+    }
     /* Another file is its store now. */
     if (guest_may_be_connected(guest)) {
         fs_guest_set_warning(guest, "store", "another file of this name takes precedence now");
-        return;
+        return guest;
     }
     fleet_retire(guest);
-    fleet_review(fleet, name);
-}
-
-FsGuest *fleet_by_hash(FsFleet *fleet, uint64_t hash)
-{
-    if (g_hash_table_size(fleet->by_hash) < fleet->guests->len)
-        for (guint i = 0; i < fleet->guests->len; i++)
-            guest_hash(fleet->guests->pdata[i]);
-    return g_hash_table_lookup(fleet->by_hash, &hash);
-}
-
-static void scan_visit(const char *name, FsRule rule, void *data)
-{
-    add_guest(data, name, rule);
-}
-
-static void scan_other(const char *folder, void *data)
-{
-    g_queue_push_tail(&((FsFleet *)data)->unwatched, g_strdup(folder));
-}
-
-static void rescan_visit(const char *name, FsRule rule, void *data)
-{
-    GHashTable *seen = data;
-    g_hash_table_add(seen, g_strdup(name));
-}
-
-static void rescan_other(const char *folder, void *data)
-{
-}
-
-void fleet_rescan(FsFleet *fleet)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) gone = g_ptr_array_new();
-    g_autoptr(GError) error = NULL;
-    GHashTableIter iter;
-    void *name;
-
-    if (!fs_local_scan(fleet->source, rescan_visit, rescan_other, seen, &error)) {
-        g_warning("%s", error->message);
-        return;
-    }
-    g_hash_table_iter_init(&iter, seen);
-    while (g_hash_table_iter_next(&iter, &name, NULL))
-        if (!g_hash_table_contains(fleet->by_name, name))
-            fleet_review(fleet, name);
-    for (guint i = 0; i < fleet->guests->len; i++)
-        if (!g_hash_table_contains(seen, ((FsGuest *)fleet->guests->pdata[i])->name))
-            g_ptr_array_add(gone, g_strdup(((FsGuest *)fleet->guests->pdata[i])->name));
-    for (guint i = 0; i < gone->len; i++) {
-        fleet_review(fleet, gone->pdata[i]);
-        g_free(gone->pdata[i]);
-    }
-}
-
-bool fleet_scan(FsFleet *fleet, GError **error)
-{
-    return fs_local_scan(fleet->source, scan_visit, scan_other, fleet, error);
+    return add_guest(fleet, name, look);
 }
 
 FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after)
 {
-    if (after == 0)
-        follow_drain(fleet);
     guint i = guest_index_after(fleet, after);
     return i < fleet->guests->len ? fleet->guests->pdata[i] : NULL;
 }
 
-FsGuest *fs_fleet_lookup(FsFleet *fleet, const char *name)
+FsGuest *fs_fleet_same(FsFleet *fleet, const char *name, uint64_t sequence)
 {
-    follow_drain(fleet);
-    FsGuest *guest = g_hash_table_lookup(fleet->by_name, name);
-    if (!guest || (fleet->no_watches && guest->rule == FS_RULE_FOLDER)) {
-        fleet_review(fleet, name);
-        guest = g_hash_table_lookup(fleet->by_name, name);
-    }
-    if (guest && fleet->started)
-        guest_listen(guest);
-    return guest;
-}
+    FsGuest *guest = fleet_guest(fleet, name);
 
-int fs_fleet_make_guest(FsFleet *fleet, const char *name, FsGuest **ret_guest)
-{
-    if (fleet->source->store || fleet->options->read_only)
-        return fleet->source->store ? EPERM : EROFS;
-    if (strlen(name) > UV_GUEST_NAME_MAX)
-        return ENAMETOOLONG;
-    if (!fs_local_valid_name(name))
-        return EINVAL;
-    if (fs_fleet_lookup(fleet, name))
-        return EEXIST;
-    int result = fs_local_make(fleet->source, name);
-    if (result < 0)
-        return -result;
-    *ret_guest = fs_fleet_lookup(fleet, name);
-    return *ret_guest ? 0 : EIO;
+    return guest && guest->sequence == sequence ? guest : NULL;
 }

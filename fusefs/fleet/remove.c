@@ -13,23 +13,37 @@
 
 typedef struct {
     FsContinue go_on;
-    void *data;
+    void *data, *request;
+    FsFleet *fleet;
+    char *name; /* NULL: not asked for yet */
+    uint64_t sequence;
 } Removal;
 
 static void removal_done(Removal *removal, FsGuest *guest, int error)
 {
     removal->go_on(guest, error, removal->data);
+    g_free(removal->name);
     g_free(removal);
+}
+
+static void on_removed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    Removal *removal = data;
+    FsGuest *guest = fs_fleet_same(removal->fleet, removal->name, removal->sequence);
+
+    if (answer->error == 0 && guest)
+        fleet_retire(guest);
+    removal_done(removal, answer->error == 0 ? NULL : guest, -answer->error);
 }
 
 static void remove_files(FsGuest *guest, Removal *removal)
 {
-    FsFleet *fleet = guest->fleet;
-    int result = fs_local_remove(fleet->source, guest->rule, guest->name);
+    FsQuestion question = fs_question(FS_ASK_REMOVE, guest->name);
 
-    if (result == 0)
-        fleet_retire(guest);
-    removal_done(removal, result == 0 ? NULL : guest, -result);
+    removal->fleet = guest->fleet;
+    removal->name = g_strdup(guest->name);
+    removal->sequence = guest->sequence;
+    fs_source_ask(guest->fleet->source, &question, NULL, 0, on_removed, removal);
 }
 
 static void on_replica(FsGuest *guest, int error, void *data)
@@ -56,17 +70,30 @@ static void on_replica(FsGuest *guest, int error, void *data)
     remove_files(guest, removal);
 }
 
-void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data)
+static void on_look(FsGuest *guest, int error, void *data)
 {
-    if (guest->fleet->options->read_only || guest->rule == FS_RULE_SOURCE) {
-        go_on(guest, guest->rule == FS_RULE_SOURCE ? EPERM : EROFS, data);
-        return;
-    }
-    Removal *removal = g_new0(Removal, 1);
-    removal->go_on = go_on;
-    removal->data = data;
-    if (!guest_has_store(guest) && !(guest->live && guest->live->engine))
+    Removal *removal = data;
+
+    if (error)
+        removal_done(removal, guest, error);
+    else if (!fs_guest_has_store(guest) && !(guest->live && guest->live->engine))
         remove_files(guest, removal);
     else
-        fs_guest_need_replica(guest, request, on_replica, removal);
+        fs_guest_need_replica(guest, removal->request, on_replica, removal);
+}
+
+void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data)
+{
+    bool is_store = guest->fleet->source->facts.is_store;
+    Removal *removal;
+
+    if (guest->fleet->options->read_only || is_store) {
+        go_on(guest, is_store ? EPERM : EROFS, data);
+        return;
+    }
+    removal = g_new0(Removal, 1);
+    removal->go_on = go_on;
+    removal->data = data;
+    removal->request = request;
+    fs_guest_need(guest, FS_NEED_LOOK, request, on_look, removal);
 }

@@ -1,81 +1,95 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * SOURCE by inotify: guests that appear and go away. Whatever happens to a name, the guest that the
- * name means is looked at again; nothing is concluded from the kind of event. Subfolders are
- * watched too, those that are guests and those that may become one. When the kernel lost events, or
- * has no watches left, SOURCE is read anew, or looked at on each lookup.
+ * SOURCE by inotify: the source gives the descriptor and says which folder each watch stands for;
+ * its events are the kernel's, and read here. Whatever happens to a name, what the name means is
+ * asked anew; nothing is concluded from the kind of event, but that a change of content makes or
+ * ends no guest. When the kernel lost events, everything is looked at again.
+ *
+ * A turn takes what can have been queued when it began (fs.inotify.max_queued_events), and no more.
  */
 
 #include "fleet-private.h"
 
+#include "fd.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_DONT_FOLLOW)
-/* Of the files in SOURCE itself: a store is not what it was. */
-#define CONTENT_EVENTS (IN_MODIFY | IN_ATTRIB)
+#define BYTES_A_TURN (1024u * 1024)
+#define CONTENT_EVENTS (IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE)
 
-static void review_file(FsFleet *fleet, const char *file, bool folder)
+static void file_changed(FsFleet *fleet, const char *file, bool content)
 {
-    char guest[256];
-    size_t size;
-    FsRule rule;
+    FsGuest *guest = g_hash_table_lookup(fleet->by_file, file);
 
-    if (!fs_local_classify(file, folder, &rule, &size) || size >= sizeof(guest))
-        return;
-    memcpy(guest, file, size);
-    guest[size] = '\0';
-    fleet_review(fleet, guest);
+    if (file[0] == '.')
+        return; /* never a guest's, and other programs' temporary files mostly */
+    if (guest)
+        guest->look_stale = true;
+    if (!guest || !content)
+        fleet_ask_file(fleet, file);
+}
+
+static void folder_changed(FsFleet *fleet, const char *name, bool content)
+{
+    FsGuest *guest = fleet_guest(fleet, name);
+
+    if (!guest)
+        fleet_ask_file(fleet, name); /* a folder that may have become one */
+    else if (content)
+        guest->look_stale = true;
+    else
+        guest_look_again(guest);
 }
 
 static void handle_event(FsFleet *fleet, const struct inotify_event *event)
 {
-    fleet->epoch++;
-    if (event->mask & CONTENT_EVENTS)
-        return;
+    bool content = !(event->mask & ~(uint32_t)(CONTENT_EVENTS | IN_ISDIR));
+    const char *name;
+
     if (event->mask & IN_Q_OVERFLOW) {
-        fleet->rescan = true;
+        fleet_list_is_stale(fleet);
         return;
     }
-    if (event->wd != fleet->source_wd) {
-        const char *folder = g_hash_table_lookup(fleet->folders, GINT_TO_POINTER(event->wd));
-        g_autofree char *name = g_strdup(folder);
-        if (event->mask & IN_IGNORED)
-            g_hash_table_remove(fleet->folders, GINT_TO_POINTER(event->wd));
-        if (name)
-            fleet_review(fleet, name);
-        return;
+    name = g_hash_table_lookup(fleet->folders, GINT_TO_POINTER(event->wd));
+    if (!name)
+        return; /* its watch is not told yet: who tells it looks after that */
+    if (*name)
+        folder_changed(fleet, name, content);
+    else if (event->len > 0)
+        file_changed(fleet, event->name, content);
+    if (event->mask & IN_IGNORED)
+        g_hash_table_remove(fleet->folders, GINT_TO_POINTER(event->wd));
+}
+
+static void handle_events(FsFleet *fleet, const char *bytes, size_t size)
+{
+    size_t at = 0;
+
+    while (size - at >= sizeof(struct inotify_event)) {
+        const struct inotify_event *event = (const void *)(bytes + at);
+
+        if (event->len > size - at - sizeof(*event))
+            return;
+        handle_event(fleet, event);
+        at += sizeof(*event) + event->len;
     }
-    if (event->len == 0 || event->name[0] == '.')
-        return;
-    if ((event->mask & IN_ISDIR) && (event->mask & (IN_CREATE | IN_MOVED_TO)))
-        follow_folder(fleet, event->name);
-    review_file(fleet, event->name, event->mask & IN_ISDIR);
-    /* A link may mean a folder, and its event does not say so. */
-    if (!(event->mask & IN_ISDIR) && fs_local_valid_name(event->name))
-        fleet_review(fleet, event->name);
 }
 
 void follow_drain(FsFleet *fleet)
 {
     char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+    size_t taken = 0;
     ssize_t size;
 
-    while (fleet->inotify_fd >= 0 && (size = read(fleet->inotify_fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + size;) {
-            const struct inotify_event *event = (const void *)at;
-            at += sizeof(*event) + event->len;
-            handle_event(fleet, event);
-        }
-    }
-    if (fleet->rescan) {
-        fleet->rescan = false;
-        fleet_rescan(fleet);
+    while (fleet->inotify_fd >= 0 && taken < BYTES_A_TURN &&
+           (size = read(fleet->inotify_fd, buffer, sizeof(buffer))) > 0) {
+        handle_events(fleet, buffer, (size_t)size);
+        taken += (size_t)size;
     }
 }
 
@@ -85,54 +99,45 @@ static void on_inotify(void *data, uint32_t events)
     fleet_dispatch(data);
 }
 
-void follow_folder(FsFleet *fleet, const char *name)
+static void on_follow(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    char path[64];
+    FsFleet *fleet = data;
 
-    if (fleet->inotify_fd < 0 || fleet->no_watches)
+    if (answer->error == -ECANCELED || answer->error == -EOPNOTSUPP)
         return;
-    int fd = fs_local_openat(fleet->source, name, O_PATH | O_DIRECTORY, 0);
-    if (fd < 0)
-        return;
-    g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int wd = inotify_add_watch(fleet->inotify_fd, path, EVENTS & ~(uint32_t)IN_DONT_FOLLOW);
-    int saved = errno;
-    close(fd);
-    if (wd >= 0) {
-        g_hash_table_insert(fleet->folders, GINT_TO_POINTER(wd), g_strdup(name));
+    if (answer->error < 0 || fds[0] < 0) {
+        g_warning("%s: changes are not told, and show when they are looked at: %s",
+                  fleet->source->facts.path,
+                  *answer->text ? answer->text : g_strerror(-answer->error));
         return;
     }
-    if (saved == ENOSPC) {
-        fleet->no_watches = true;
-        g_warning("%s: no more inotify watches (fs.inotify.max_user_watches): changes inside "
-                  "subfolders show when they are looked up",
-                  fleet->source->path);
-    }
+    fleet->inotify_fd = uv_fd_steal(&fds[0]);
+    fs_watch_add(&fleet->inotify, fleet->poll, fleet->inotify_fd, EPOLLIN, on_inotify, fleet);
 }
 
-bool follow_start(FsFleet *fleet, GError **error)
+void follow_start(FsFleet *fleet)
 {
-    if (fleet->source->store)
-        return true;
-    fleet->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fleet->source->fd);
-    if (fleet->inotify_fd >= 0)
-        fleet->source_wd = inotify_add_watch(fleet->inotify_fd, path,
-                                             (EVENTS | CONTENT_EVENTS) & ~(uint32_t)IN_DONT_FOLLOW);
-    if (fleet->inotify_fd < 0 || fleet->source_wd < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: can't watch it: %s",
-                    fleet->source->path, g_strerror(errno));
-        return false;
-    }
-    fs_watch_add(&fleet->inotify, fleet->poll, fleet->inotify_fd, EPOLLIN, on_inotify, fleet);
-    fleet->rescan = true; /* what came between the scan and the watch */
-    return true;
+    FsQuestion question = fs_question(FS_ASK_FOLLOW, NULL);
+
+    fs_source_ask(fleet->source, &question, NULL, 0, on_follow, fleet);
+}
+
+void follow_folder(FsFleet *fleet, const FsAnswer *tell)
+{
+    FsGuest *guest = fleet_guest(fleet, tell->guest);
+    void *watch = GINT_TO_POINTER((int)tell->number);
+    bool known = g_strcmp0(g_hash_table_lookup(fleet->folders, watch), tell->guest) == 0;
+
+    g_hash_table_insert(fleet->folders, watch, g_strdup(tell->guest));
+    /* What happened before the watch, or before it was told, was not seen. */
+    if (guest)
+        guest->look_stale = true;
+    else if (*tell->guest && !known)
+        fleet_ask_file(fleet, tell->guest);
 }
 
 void follow_stop(FsFleet *fleet)
 {
     fs_watch_remove(&fleet->inotify);
-    if (fleet->inotify_fd >= 0)
-        close(fleet->inotify_fd);
-    fleet->inotify_fd = -1;
+    uv_fd_clear(&fleet->inotify_fd);
 }

@@ -19,7 +19,7 @@
 #include <sys/inotify.h>
 
 #define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
-/* Of the files in SOURCE itself: a store is not what it was. */
+/* A store or a configuration is not what it was. */
 #define CONTENT_EVENTS (IN_MODIFY | IN_ATTRIB)
 #define FOLDERS_A_TURN 16
 
@@ -51,7 +51,7 @@ void monitor_watch_folder(FsMonitor *monitor, const char *folder)
         !fs_local_valid_name(folder))
         return;
     uv_autofd int fd = fs_beneath_open(monitor->source->fd, folder, O_PATH | O_DIRECTORY, 0);
-    int number = fd < 0 ? fd : add_watch(monitor, fd, EVENTS);
+    int number = fd < 0 ? fd : add_watch(monitor, fd, EVENTS | CONTENT_EVENTS);
     if (number == -ENOSPC)
         g_warning("%s: no more inotify watches (fs.inotify.max_user_watches): changes inside "
                   "subfolders show when they are looked up",
@@ -61,6 +61,15 @@ void monitor_watch_folder(FsMonitor *monitor, const char *folder)
     g_hash_table_insert(monitor->watched, g_strdup(folder), GINT_TO_POINTER(number));
     if (number >= 0)
         tell(monitor, folder, number);
+}
+
+bool monitor_watches(const FsMonitor *monitor, const char *folder)
+{
+    void *number;
+
+    return monitor->inotify_fd >= 0 &&
+           (!folder || (g_hash_table_lookup_extended(monitor->watched, folder, NULL, &number) &&
+                        GPOINTER_TO_INT(number) >= 0));
 }
 
 static gboolean on_background(void *data)

@@ -142,15 +142,20 @@ static int follow_owner(FsGuestState *guest, const FsPlace *place, const FsLook 
     return result;
 }
 
+int monitor_listen_for(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+{
+    if (guest->lent)
+        return -EAGAIN;
+    return guest->listener_fd >= 0 ? follow_owner(guest, place, look)
+                                   : make_listener(guest, place, look);
+}
+
 int monitor_listen(FsGuestState *guest, const FsPlace *place)
 {
     FsLook look;
 
-    if (guest->lent)
-        return -EAGAIN;
     fs_place_look(guest->monitor->source, place, guest->name, false, &look);
-    return guest->listener_fd >= 0 ? follow_owner(guest, place, &look)
-                                   : make_listener(guest, place, &look);
+    return monitor_listen_for(guest, place, &look);
 }
 
 int monitor_accept(FsGuestState *guest)

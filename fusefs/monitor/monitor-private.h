@@ -68,6 +68,8 @@ FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name);
 /* Makes the guest's socket if there is none, and gives it to whom the store belongs now. 0, -EAGAIN
  * (an engine of an earlier monitor has it), -EMFILE, or another -errno. */
 int monitor_listen(FsGuestState *guest, const FsPlace *place);
+/* The same, after this look. */
+int monitor_listen_for(FsGuestState *guest, const FsPlace *place, const FsLook *look);
 void monitor_watch(FsGuestState *guest, bool watch);
 int monitor_accept(FsGuestState *guest);
 int monitor_take_listener(FsGuestState *guest, int fd);
@@ -123,6 +125,8 @@ void monitor_free_listing(FsListing *listing);
 int monitor_follow(FsMonitor *monitor); /* a descriptor to hand over, or -errno */
 /* Watches this folder in SOURCE and tells so, unless it is watched. */
 void monitor_watch_folder(FsMonitor *monitor, const char *folder);
+/* Changes in this folder in SOURCE, or (NULL) in SOURCE itself, are told. */
+bool monitor_watches(const FsMonitor *monitor, const char *folder);
 /* The folder was told of by inotify: it may be another one now. */
 void monitor_forget_folder(FsMonitor *monitor, const char *folder);
 /* ... in the background. */

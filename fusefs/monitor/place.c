@@ -183,7 +183,7 @@ void fs_place_look(const FsLocal *source, const FsPlace *place, const char *gues
         if (identify(place->base_fd, place->config, &look.config))
             look.flags |= FS_LOOK_CONFIG;
     }
-    if (watched && !place->linked && place->rule < FS_RULES && place->rule != FS_RULE_FOLDER)
+    if (watched && !place->linked && place->rule < FS_RULES)
         look.flags |= FS_LOOK_WATCHED;
     look_beside(place, &look);
     *ret_look = look;

@@ -30,7 +30,7 @@ void fs_place_clear(FsPlace *place);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsPlace, fs_place_clear)
 
 void fs_identity_of(const struct stat *st, FsIdentity *ret_identity);
-/* What its files are now; `watched`: SOURCE is (FS_LOOK_WATCHED). */
+/* What its files are now; `watched`: the folder of its file is (FS_LOOK_WATCHED). */
 void fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
                    FsLook *ret_look);
 /* Of a list: what one look at the file or folder itself tells. 0 or -errno. */

@@ -32,7 +32,8 @@ static int open_place(const Asked *asked, FsPlace *ret_place)
 
 static void fill_look(Asked *asked, const FsPlace *place, const char *guest)
 {
-    fs_place_look(asked->monitor->source, place, guest, asked->monitor->inotify_fd >= 0,
+    fs_place_look(asked->monitor->source, place, guest,
+                  monitor_watches(asked->monitor, place->rule == FS_RULE_FOLDER ? guest : NULL),
                   &asked->answer.look);
 }
 
@@ -69,7 +70,7 @@ static int look_at(Asked *asked, const char *guest)
     fill_look(asked, &place, guest);
     FsGuestState *state = monitor_find_guest(monitor, guest);
     if (state && state->listener_fd >= 0)
-        (void)monitor_listen(state, &place); /* whom the socket belongs to */
+        (void)monitor_listen_for(state, &place, &asked->answer.look); /* whom the socket belongs to */
     if (asked->question->flags & FS_LOOK_SHADOWED)
         add_shadowed(asked, guest);
     return 0;
@@ -272,8 +273,11 @@ static int start_with(Asked *asked, FsGuestState *guest, const FsPlace *place,
     const FsSpawn spawn = {place, file, &asked->question->start,
                            own_listener ? guest->listener_fd : -1};
     result = monitor_spawn(guest, &spawn, &pid, &pidfd);
-    if (result < 0)
-        return refuse_start(asked, result, NULL);
+    if (result < 0) {
+        const char *engine = asked->monitor->options->engine;
+        g_autofree char *why = g_strdup_printf("%s: %s", engine, g_strerror(-result));
+        return refuse_start(asked, result, why);
+    }
     monitor_engine_started(guest, pid, pidfd);
     uv_fd_clear(&pidfd);
     if (own_listener)

@@ -29,7 +29,7 @@ struct FsSession {
     GMainContext *context;
     GSource *signals;
     struct fuse_buf buffer;
-    bool mounted, ended;
+    bool ended;
 };
 
 static char *last_log_line;
@@ -51,6 +51,11 @@ static void log_fuse(enum fuse_log_level level, const char *format, va_list argu
     }
     g_free(last_log_line);
     last_log_line = g_steal_pointer(&line);
+}
+
+static bool session_ended(const FsSession *session)
+{
+    return session->ended || session->tree->stopped;
 }
 
 /* One request, or the end. */
@@ -111,7 +116,7 @@ static void wait_and_serve(FsSession *session, Turn *turn)
         fs_fleet_set_quiet(session->tree->fleet, n == 1);
         serve_request(session);
         fs_fleet_set_quiet(session->tree->fleet, false);
-    } while (n == 1 && !session->ended && !session->tree->context_changed &&
+    } while (n == 1 && !session_ended(session) && !session->tree->context_changed &&
              fs_fleet_next_turn(session->tree->fleet) == turn_at);
 }
 
@@ -125,42 +130,10 @@ static void serve_turn(FsSession *session)
     g_main_context_dispatch(session->context);
 }
 
-static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
-{
-    struct signalfd_siginfo info;
-
-    if (read(fd, &info, sizeof(info)) == sizeof(info)) {
-        ((FsSession *)data)->ended = true;
-    }
-    return G_SOURCE_CONTINUE;
-}
-
-static bool watch_signals(FsSession *session, GError **error)
-{
-    sigset_t set;
-    int fd;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0) {
-        g_set_error(error, G_UNIX_ERROR, 0, "signalfd: %s", g_strerror(errno));
-        return false;
-    }
-    session->signals = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(session->signals, G_SOURCE_FUNC(on_signal), session, NULL);
-    g_source_attach(session->signals, session->context);
-    return true;
-}
-
-static bool mount_it(FsSession *session, struct fuse_args *arguments, GError **error)
+static bool mount_it(FsSession *session, struct fuse_args *arguments, const char *mountpoint,
+                     GError **error)
 {
     FsTree *tree = session->tree;
-    const char *mountpoint = tree->options->mountpoint;
     g_autofree char *said = NULL;
     int token;
     int result = -1;
@@ -176,22 +149,22 @@ static bool mount_it(FsSession *session, struct fuse_args *arguments, GError **e
         g_set_error(error, G_UNIX_ERROR, 0, "%s: %s", mountpoint, reason);
         return false;
     }
-    session->mounted = running = true;
+    running = true;
     tree->session = session->fuse;
     tree->notify = fs_notify_new(session->fuse);
     return true;
 }
 
-FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, GError **error)
+FsSession *fs_session_new(FsTree *tree, void *fuse_args, const char *mountpoint, GError **error)
 {
     FsSession *session = g_new0(FsSession, 1);
     int fd;
 
     session->tree = tree;
-    session->context = context ? context : g_main_context_default();
+    session->context = g_main_context_default();
     g_main_context_acquire(session->context);
     fuse_set_log_func(log_fuse);
-    if (!watch_signals(session, error) || !mount_it(session, fuse_args, error)) {
+    if (!mount_it(session, fuse_args, mountpoint, error)) {
         fs_session_free(session);
         return NULL;
     }
@@ -200,9 +173,44 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, 
     return session;
 }
 
+static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
+{
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        ((FsSession *)data)->ended = true;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+bool fs_session_watch_signals(FsSession *session, GError **error)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGTERM, SIG_DFL);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        g_set_error(error, G_UNIX_ERROR, 0, "signalfd: %s", g_strerror(errno));
+        return false;
+    }
+    session->signals = g_unix_fd_source_new(fd, G_IO_IN);
+    g_source_set_callback(session->signals, G_SOURCE_FUNC(on_signal), session, NULL);
+    g_source_attach(session->signals, session->context);
+    return true;
+}
+
+int fs_session_fd(const FsSession *session)
+{
+    return fuse_session_fd(session->fuse);
+}
+
 bool fs_session_wait_usable(FsSession *session)
 {
-    while (!session->ended && !session->tree->usable) {
+    while (!session_ended(session) && !session->tree->usable) {
         serve_turn(session);
     }
     return session->tree->usable;
@@ -210,22 +218,13 @@ bool fs_session_wait_usable(FsSession *session)
 
 void fs_session_run(FsSession *session)
 {
-    while (!session->ended) {
+    while (!session_ended(session)) {
         serve_turn(session);
-    }
-}
-
-void fs_session_unmount(FsSession *session)
-{
-    if (session->mounted) {
-        session->mounted = false;
-        fuse_session_unmount(session->fuse);
     }
 }
 
 void fs_session_free(FsSession *session)
 {
-    fs_session_unmount(session);
     g_main_context_release(session->context);
     if (session->signals) {
         g_source_destroy(session->signals);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The FUSE session as a source of the main context, and the signals that end it. */
+/* The FUSE session and the main context, served in one loop. */
 
 #include <stdbool.h>
 
@@ -10,10 +10,13 @@
 typedef struct FsSession FsSession;
 
 /* Mounts. NULL with an error that names the mount point. */
-FsSession *fs_session_new(FsTree *tree, void *fuse_args, GMainContext *context, GError **error);
+FsSession *fs_session_new(FsTree *tree, void *fuse_args, const char *mountpoint, GError **error);
 /* Serves until the kernel has shaken hands; false: it went away before. */
 bool fs_session_wait_usable(FsSession *session);
-/* Serves until it is unmounted or a signal asks for the end. */
+/* Serves until it is unmounted or the monitor asks for the end. */
 void fs_session_run(FsSession *session);
-void fs_session_unmount(FsSession *session);
+/* In the front, which a SIGTERM of its own ends as one of its monitor's does. */
+bool fs_session_watch_signals(FsSession *session, GError **error);
+int fs_session_fd(const FsSession *session);
+/* The mount itself is ended by the monitor. */
 void fs_session_free(FsSession *session);

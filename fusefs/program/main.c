@@ -10,9 +10,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "confine-front.h"
 #include "daemon.h"
 #include "fuse-session.h"
+#include "split.h"
+
+#define NOBODY 65534u
 
 static G_NORETURN void fail(const GError *error)
 {
@@ -55,16 +60,14 @@ static bool read_store(FsFleet *fleet, GError **error)
         const char *why = fs_guest_failure(guest);
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reading.error), "%s",
                     why ? why : g_strerror(reading.error));
-        prefix_with_path(error, fs_fleet_source(fleet));
+        prefix_with_path(error, fs_fleet_source(fleet)->path);
     }
     return !reading.error;
 }
 
 static bool make_usable(FsSession *session, FsFleet *fleet, GError **error)
 {
-    if (!fs_fleet_start(fleet, error)) {
-        return false;
-    }
+    fs_fleet_start(fleet);
     if (!fs_session_wait_usable(session)) {
         g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
                             "unmounted before it was usable");
@@ -73,32 +76,143 @@ static bool make_usable(FsSession *session, FsFleet *fleet, GError **error)
     return !fs_fleet_is_file(fleet) || read_store(fleet, error);
 }
 
-/* Whatever became of it, nothing is left behind. */
-static void serve(const FsOptions *options, struct fuse_args *fuse_args)
+static FsFleetOptions fleet_options(const FsOptions *options)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(FsFleet) fleet = fs_fleet_new(options, NULL, &error);
+    return (FsFleetOptions){
+        .read_only = options->read_only,
+        .engines = options->engines,
+        .idle_s = options->idle_s,
+    };
+}
+
+static FsTreeOptions tree_options(const FsOptions *options)
+{
+    return (FsTreeOptions){
+        .read_only = options->read_only,
+        .immutable_kernel = options->immutable_kernel,
+        .guest_view = options->view == FS_VIEW_GUEST,
+        .uid = options->uid,
+        .gid = options->gid,
+        .umask = options->umask,
+        .umask_set = options->umask_set,
+        .firmware = {.descriptors = options->firmware, .templates = options->templates},
+    };
+}
+
+/* What the two processes are made of: given up piece by piece as they part. */
+typedef struct {
+    const FsOptions *options;
+    FsFleetOptions fleet_options;
+    FsTreeOptions tree_options;
+    FsFrontUser user;
     FsTree *tree;
     FsSession *session;
+} Front;
 
-    if (!fleet) {
-        fail(error);
+/* The front: serves the mount until it ends. */
+static void serve(Front *front, FsSource *source)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(FsFleet) fleet = fs_fleet_new(source, &front->fleet_options, NULL, &error);
+
+    if (fleet) {
+        fs_tree_attach(front->tree, fleet);
+        if (make_usable(front->session, fleet, &error)) {
+            fs_fleet_ready(fleet);
+            fs_session_run(front->session);
+        }
+        fs_fleet_unmount(fleet);
+        fs_fleet_stop(fleet);
     }
-    tree = fs_tree_new(fleet, options);
-    session = fs_session_new(tree, fuse_args, NULL, &error);
-    if (session && make_usable(session, fleet, &error)) {
-        fs_daemon_ready();
-        fs_session_run(session);
-    }
-    if (session) {
-        fs_session_unmount(session);
-    }
-    fs_fleet_stop(fleet);
     if (error) {
         fail(error);
     }
-    fs_session_free(session);
-    fs_tree_free(tree);
+    fs_session_free(front->session);
+    fs_tree_free(front->tree);
+}
+
+static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockdir)
+{
+    const FsSourceFacts facts = {
+        .path = local->path,
+        .is_store = local->store != NULL,
+        .uid = local->st.st_uid,
+        .gid = local->st.st_gid,
+        .mtime_ns = (int64_t)local->st.st_mtim.tv_sec * 1000000000 + local->st.st_mtim.tv_nsec,
+        .sockdir = sockdir->path,
+    };
+
+    return fs_source_monitor_new(fd, &facts);
+}
+
+/* Parts from the monitor, and gives up what the front has no use for. */
+static FsSource *part(Front *front, FsSplit *split, GError **error)
+{
+    g_auto(GStrv) folders = fs_firmware_folders(&front->tree_options.firmware);
+    FsConfinement confinement = {0};
+    FsSource *source;
+    int link = fs_split(split, error);
+
+    if (link < 0) {
+        return NULL;
+    }
+    fs_daemon_join();
+    source = new_source(link, split->local, split->sockdir);
+    if (!fs_session_watch_signals(front->session, error) ||
+        !fs_front_confine(&front->user, (const char *const *)folders,
+                          front->options->sandbox_strict, &confinement, error)) {
+        g_clear_pointer(&source, fs_source_free);
+    }
+    fs_confinement_clear(&confinement);
+    return source;
+}
+
+/* Who reads images: never root. */
+static uint32_t reader(bool become, uint32_t user, uint32_t own)
+{
+    return become ? user : own == 0 ? NOBODY : own;
+}
+
+/* Whatever became of it, nothing is left behind. */
+static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_args)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(FsLocal) local = fs_local_open(options->source, &error);
+    g_autoptr(FsSockdir) sockdir = NULL;
+    Front front = {
+        .options = options,
+        .fleet_options = fleet_options(options),
+        .tree_options = tree_options(options),
+    };
+    FsSplit split = {.options = options, .engine_uid = (uid_t)-1, .engine_gid = (gid_t)-1};
+    FsSource *source = NULL;
+
+    if (!local || !fs_local_check_mountpoint(local, options->mountpoint, &error) ||
+        !fs_split_find_engine_user(&split, &error) ||
+        !fs_front_user_find(options, &front.user, &error)) {
+        fail(error);
+    }
+    sockdir = fs_sockdir_open(local, options, &error);
+    if (!sockdir) {
+        fail(error);
+    }
+    front.tree = fs_tree_new(&front.tree_options);
+    split.mount = fs_mount_new(options->mountpoint);
+    front.session = fs_session_new(front.tree, fuse_args, options->mountpoint, &error);
+    if (front.session) {
+        fs_mount_note(split.mount);
+        split.local = local;
+        split.sockdir = sockdir;
+        split.fuse_fd = fs_session_fd(front.session);
+        split.front_uid = reader(front.user.become, front.user.uid, geteuid());
+        split.front_gid = reader(front.user.become, front.user.gid, getegid());
+        source = part(&front, &split, &error);
+    }
+    if (!source) {
+        fail(error);
+    }
+    serve(&front, source);
+    fs_mount_free(split.mount);
 }
 
 int main(int argc, char **argv)
@@ -120,7 +234,7 @@ int main(int argc, char **argv)
         if (!options->foreground) {
             fs_daemon_start();
         }
-        serve(options, &fuse_args);
+        mount_and_serve(options, &fuse_args);
     }
     fuse_opt_free_args(&fuse_args);
     return EXIT_SUCCESS;

@@ -12,7 +12,7 @@
 void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
-    int64_t mtime_ns = fs_tree_guest_mtime_ns(tree, guest);
+    int64_t mtime_ns = fs_tree_guest_mtime_ns(guest);
     struct stat source;
 
     if (guest_tree->times_taken[folder]) {

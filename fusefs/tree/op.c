@@ -7,16 +7,45 @@
 #include <linux/fs.h>
 #include <string.h>
 
-static FsOp *free_ops;
-static FsHandle *free_handles;
-static uint64_t last_serial;
+#define DIRECTORY_BYTES_MAX (64 * 1024)
+
+/* What is reused: of one tree. */
+struct FsOpPool {
+    FsOp *ops;
+    FsHandle *handles;
+    uint64_t last_serial;
+    char *directory; /* one is filled at a time, within one step */
+    size_t directory_used;
+};
+
+FsOpPool *fs_op_pool_new(void)
+{
+    FsOpPool *pool = g_new0(FsOpPool, 1);
+
+    pool->directory = g_malloc(DIRECTORY_BYTES_MAX);
+    return pool;
+}
+
+void fs_op_pool_free(FsOpPool *pool)
+{
+    for (FsOp *op = pool->ops, *next; op; op = next) {
+        next = op->next_free;
+        g_free(op);
+    }
+    for (FsHandle *handle = pool->handles, *next; handle; handle = next) {
+        next = handle->next_free;
+        g_free(handle);
+    }
+    g_free(pool->directory);
+    g_free(pool);
+}
 
 FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
 {
-    FsOp *op = free_ops;
+    FsOp *op = tree->pool->ops;
 
     if (op) {
-        free_ops = op->next_free;
+        tree->pool->ops = op->next_free;
     } else {
         op = g_new(FsOp, 1);
     }
@@ -34,8 +63,9 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->plus = false;
     op->waiting = false;
     op->as_entry = false;
+    op->looked_again = false;
     op->or_else = NULL;
-    op->serial = ++last_serial;
+    op->serial = ++tree->pool->last_serial;
     fs_node_hold(node);
     return op;
 }
@@ -48,16 +78,16 @@ static void op_end(FsOp *op)
     }
     fs_nodes_drop(op->tree->nodes, op->node);
     op->serial = 0;
-    op->next_free = free_ops;
-    free_ops = op;
+    op->next_free = op->tree->pool->ops;
+    op->tree->pool->ops = op;
 }
 
-FsHandle *fs_handle_new(FsNode *node)
+FsHandle *fs_handle_new(FsTree *tree, FsNode *node)
 {
-    FsHandle *handle = free_handles;
+    FsHandle *handle = tree->pool->handles;
 
     if (handle) {
-        free_handles = handle->next_free;
+        tree->pool->handles = handle->next_free;
     } else {
         handle = g_new(FsHandle, 1);
     }
@@ -73,8 +103,8 @@ void fs_handle_free(FsTree *tree, FsHandle *handle)
     g_clear_pointer(&handle->deletion, g_bytes_unref);
     handle->node->opens--;
     fs_nodes_drop(tree->nodes, handle->node);
-    handle->next_free = free_handles;
-    free_handles = handle;
+    handle->next_free = tree->pool->handles;
+    tree->pool->handles = handle;
 }
 
 /* Waiting */
@@ -132,6 +162,66 @@ void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else)
     park(op, serial);
 }
 
+void fs_op_need(FsOp *op, unsigned needs, FsStep step)
+{
+    uint64_t serial;
+
+    if (!op->node->guest) {
+        step(op);
+        return;
+    }
+    serial = wait_with(op, step, NULL);
+    fs_guest_need(op->node->guest, needs, op->req, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, step);
+    fs_guest_need(op->node->guest, needs, op->req, go_on, op);
+    park(op, serial);
+}
+
+/* A guest is no condition, or it is what was looked for. */
+static void found(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    op->found = guest;
+    if (error) {
+        fs_op_error(op, error);
+    } else {
+        op->step(op);
+    }
+}
+
+void fs_op_need_list(FsOp *op, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_fleet_need_list(op->tree->fleet, op->req, found, op);
+    park(op, serial);
+}
+
+void fs_op_find_guest(FsOp *op, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_fleet_find(op->tree->fleet, op->name, op->req, found, op);
+    park(op, serial);
+}
+
+void fs_op_make_guest(FsOp *op, FsStep step)
+{
+    wait_with(op, step, NULL);
+    fs_fleet_make_guest(op->tree->fleet, op->name, found, op);
+}
+
+void fs_op_write_text(FsOp *op, FsText text, GBytes *bytes, FsStep step, FsStep or_else)
+{
+    wait_with(op, step, or_else);
+    fs_guest_write_text(op->node->guest, text, bytes, go_on, op);
+}
+
 void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
                FsStep step, FsStep or_else)
 {
@@ -153,6 +243,30 @@ void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else)
     uint64_t serial = wait_with(op, step, or_else);
     fs_guest_import(op->node->guest, op->req, json, go_on, op);
     park(op, serial);
+}
+
+/* The guest can have gone meanwhile. */
+static void virtual_ready(void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (op->node->gone) {
+        fs_op_error(op, ESTALE);
+    } else {
+        fs_op_need(op, op->needs, op->step);
+    }
+}
+
+void fs_op_need_virtual(FsOp *op, const FsVirtual *virtual, FsStep step)
+{
+    op->needs = virtual->needs;
+    wait_with(op, step, NULL);
+    if (virtual->prepare) {
+        virtual->prepare(virtual->data, virtual_ready, op);
+    } else {
+        virtual_ready(op);
+    }
 }
 
 void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, FsStep step)
@@ -338,21 +452,18 @@ void fs_op_refuse_flags(FsOp *op)
 
 /* Directories */
 
-#define DIRECTORY_BYTES_MAX (64 * 1024)
-static char directory[DIRECTORY_BYTES_MAX]; /* one is filled at a time, within one step */
-static size_t directory_used;
-
 void fs_op_begin_directory(FsOp *op)
 {
-    directory_used = 0;
-    op->size = MIN(op->size, sizeof(directory));
+    op->tree->pool->directory_used = 0;
+    op->size = MIN(op->size, DIRECTORY_BYTES_MAX);
 }
 
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
                FsNode *child, double timeout_s)
 {
-    char *place = directory + directory_used;
-    size_t room = op->size - directory_used;
+    FsOpPool *pool = op->tree->pool;
+    char *place = pool->directory + pool->directory_used;
+    size_t room = op->size - pool->directory_used;
     struct fuse_entry_param entry = {.attr = *attr};
     size_t needed;
 
@@ -367,7 +478,7 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
     if (needed > room) {
         return false;
     }
-    directory_used += needed;
+    pool->directory_used += needed;
     if (op->plus && child) {
         child->lookups++;
     }
@@ -388,6 +499,6 @@ bool fs_op_add_dots(FsOp *op)
 
 void fs_op_reply_directory(FsOp *op)
 {
-    fuse_reply_buf(op->req, directory, directory_used);
+    fuse_reply_buf(op->req, op->tree->pool->directory, op->tree->pool->directory_used);
     op_end(op);
 }

@@ -6,7 +6,8 @@
  *
  * ops.c makes an FsOp of a request (copied: what libfuse passes ends with the callback) and hands
  * it to the node's class. The class ends it with exactly one fs_op_reply_*(), at once or in the
- * step that it gave when it had to wait. Ops come from a pool, so a request costs no allocation.
+ * step that it gave when it had to wait. Ops come from the tree's pool, so a request costs no
+ * allocation.
  */
 
 #include "tree.h"
@@ -15,7 +16,7 @@
 typedef struct FsHandle {
     FsNode *node;     /* held */
     GBytes *snapshot; /* what is being read; NULL: nothing yet */
-    void *text;       /* FsText: what is being written to a control file */
+    void *text;       /* FsTextFile: what is being written to a control file */
     off_t write_end;  /* where the last write ended; -1: none yet */
     GBytes *deletion; /* attributes that were written alone, and what they do not yet */
     pid_t opener;     /* who opened it, as the kernel tells */
@@ -31,6 +32,7 @@ struct FsOp {
     FsNode *node;     /* what it is about, or the directory of `name`; held */
     FsHandle *handle; /* NULL: none is known */
     FsNode *child;    /* held between two steps; NULL: none */
+    FsGuest *found;   /* in the step after fs_op_find_guest() and fs_op_make_guest() */
     uint64_t offset;  /* also the ioctl's command */
     size_t size;      /* also the bytes of `content` */
     uint32_t flags;   /* of open, rename, or to_set of setattr */
@@ -44,9 +46,11 @@ struct FsOp {
     char new_name[NAME_MAX + 1];
 
     FsStep step, or_else;
+    unsigned needs;  /* FsNeeds, of a generated file */
     uint64_t serial; /* changes with each use of the memory */
     bool waiting;
-    bool as_entry; /* a lookup that its child's getattr answers */
+    bool looked_again; /* a generated file, nothing was found at first */
+    bool as_entry;     /* a lookup that its child's getattr answers */
     FsOp *next_free;
 };
 
@@ -72,12 +76,24 @@ struct FsNodeClass {
     FsStep statfs;
 };
 
+FsOpPool *fs_op_pool_new(void);
+void fs_op_pool_free(FsOpPool *pool);
 FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node);
-FsHandle *fs_handle_new(FsNode *node);
+FsHandle *fs_handle_new(FsTree *tree, FsNode *node);
 void fs_handle_free(FsTree *tree, FsHandle *handle);
 
 /* Waits, and goes on with `step` or replies the error. Nothing of the op may be used afterwards. */
 void fs_op_need_replica(FsOp *op, FsStep step);
+/* FsNeeds of the node's guest; for a node of none there is nothing to wait for. */
+void fs_op_need(FsOp *op, unsigned needs, FsStep step);
+/* The same, and an error of it hinders nothing. */
+void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step);
+void fs_op_need_list(FsOp *op, FsStep step); /* of the guests */
+/* The guest op->name. */
+void fs_op_find_guest(FsOp *op, FsStep step);
+void fs_op_make_guest(FsOp *op, FsStep step);
+/* A text beside the store. */
+void fs_op_write_text(FsOp *op, FsText text, GBytes *bytes, FsStep step, FsStep or_else);
 /* An error leads to `or_else`, in op->error, instead of to the kernel. */
 void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else);
 void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
@@ -86,6 +102,8 @@ void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsSt
 void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else);
 /* op->content goes to a generated file. */
 struct FsVirtual;
+/* What it shows is ready, and its node's guest as it needs it. */
+void fs_op_need_virtual(FsOp *op, const struct FsVirtual *virtual, FsStep step);
 void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *path, FsStep step);
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
 /* `step` finds the reply in op->content. */

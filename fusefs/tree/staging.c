@@ -47,7 +47,7 @@ static void use(FsTree *tree, FsStaging *staging)
 static void release(FsTree *tree, FsNode *node)
 {
     FsStaging *staging = staging_of(node);
-    FsGuestTree *guest_tree = node->guest ? fs_guest_tree(node->guest) : NULL;
+    FsGuestTree *guest_tree = node->guest ? fs_guest_data(node->guest, FS_ROOM_TREE) : NULL;
 
     if (guest_tree) {
         guest_tree->staging_files--;
@@ -159,7 +159,7 @@ void fs_staging_create(FsOp *op)
     if (!node) {
         node = staging_new(op->tree, op->node, op->name, op->attr.st_mode);
     }
-    handle = fs_handle_new(node);
+    handle = fs_handle_new(op->tree, node);
     fs_staging_fill(op->tree, node, &attr);
     fs_op_reply_create(op, node, &attr, handle);
 }
@@ -193,7 +193,7 @@ int64_t fs_staging_mtime(const FsNode *node)
 static int resize(FsNode *node, size_t size)
 {
     FsStaging *staging = staging_of(node);
-    FsGuestTree *guest_tree = fs_guest_tree(node->guest);
+    FsGuestTree *guest_tree = fs_guest_data(node->guest, FS_ROOM_TREE);
     size_t old = staging->bytes->len;
 
     if (size > staging->max_bytes) {
@@ -245,7 +245,7 @@ static void staging_setattr(FsOp *op)
 
 static void staging_open(FsOp *op)
 {
-    FsHandle *handle = fs_handle_new(op->node);
+    FsHandle *handle = fs_handle_new(op->tree, op->node);
 
     use(op->tree, staging_of(op->node));
     if (op->file.flags & O_TRUNC) {

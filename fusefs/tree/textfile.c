@@ -8,7 +8,7 @@
  * whoever writes a byte of it again and again. */
 #define LOOKS_MAX 4
 
-struct FsText {
+struct FsTextFile {
     GByteArray *bytes;
     size_t max_bytes;
     UvJsonGate *gate;
@@ -17,23 +17,23 @@ struct FsText {
     UvJsonState state;
 };
 
-FsText *fs_text_new(const UvJsonRules *rules, size_t max_bytes)
+FsTextFile *fs_textfile_new(const UvJsonRules *rules, size_t max_bytes)
 {
-    FsText *text = g_new0(FsText, 1);
+    FsTextFile *text = g_new0(FsTextFile, 1);
     text->bytes = g_byte_array_new();
     text->max_bytes = max_bytes;
     text->gate = uv_json_gate_new(rules);
     return text;
 }
 
-void fs_text_free(FsText *text)
+void fs_textfile_free(FsTextFile *text)
 {
     g_byte_array_unref(text->bytes);
     uv_json_gate_free(text->gate);
     g_free(text);
 }
 
-static void start_over(FsText *text)
+static void start_over(FsTextFile *text)
 {
     text->looked_again += text->followed;
     text->followed = 0;
@@ -41,7 +41,7 @@ static void start_over(FsText *text)
     uv_json_gate_restart(text->gate);
 }
 
-void fs_text_truncate(FsText *text, size_t size)
+void fs_textfile_truncate(FsTextFile *text, size_t size)
 {
     if (size < text->bytes->len) {
         g_byte_array_set_size(text->bytes, size);
@@ -50,7 +50,7 @@ void fs_text_truncate(FsText *text, size_t size)
 }
 
 /* Puts the piece where it belongs. */
-static void put(FsText *text, const void *bytes, size_t size, size_t offset)
+static void put(FsTextFile *text, const void *bytes, size_t size, size_t offset)
 {
     size_t kept = MIN(size, text->bytes->len - offset);
 
@@ -60,27 +60,28 @@ static void put(FsText *text, const void *bytes, size_t size, size_t offset)
     g_byte_array_append(text->bytes, (const guint8 *)bytes + kept, size - kept);
 }
 
-FsTextState fs_text_write(FsText *text, const void *bytes, size_t size, size_t offset, bool append)
+FsTextFileState fs_textfile_write(FsTextFile *text, const void *bytes, size_t size, size_t offset,
+                                  bool append)
 {
     bool was_complete;
 
     if (append) {
         offset = text->bytes->len;
     } else if (offset == 0 && text->state != UV_JSON_OPEN) {
-        fs_text_truncate(text, 0);
+        fs_textfile_truncate(text, 0);
         text->looked_again = 0;
     }
     if (offset > text->bytes->len) {
-        return FS_TEXT_GAP;
+        return FS_TEXTFILE_GAP;
     }
     if (size > text->max_bytes - offset) {
-        return FS_TEXT_TOO_LARGE;
+        return FS_TEXTFILE_TOO_LARGE;
     }
     if (offset < text->followed) {
         start_over(text);
     }
     if (text->looked_again > LOOKS_MAX * text->max_bytes) {
-        return FS_TEXT_TOO_OFTEN;
+        return FS_TEXTFILE_TOO_OFTEN;
     }
     was_complete = text->state == UV_JSON_WHOLE;
     put(text, bytes, size, offset);
@@ -88,27 +89,27 @@ FsTextState fs_text_write(FsText *text, const void *bytes, size_t size, size_t o
                                     text->bytes->len - text->followed);
     text->followed = text->bytes->len;
     if (text->state == UV_JSON_REFUSED) {
-        return FS_TEXT_SPOILED;
+        return FS_TEXTFILE_SPOILED;
     }
     if (text->state == UV_JSON_OPEN) {
-        return FS_TEXT_INCOMPLETE;
+        return FS_TEXTFILE_INCOMPLETE;
     }
-    return was_complete ? FS_TEXT_AFTER : FS_TEXT_COMPLETE;
+    return was_complete ? FS_TEXTFILE_AFTER : FS_TEXTFILE_COMPLETE;
 }
 
-char *fs_text_reason(const FsText *text, const char *name)
+char *fs_textfile_reason(const FsTextFile *text, const char *name)
 {
     const UvJsonFault fault = uv_json_gate_fault(text->gate);
 
     return uv_json_fault_text(name, (const char *)text->bytes->data, text->bytes->len, &fault);
 }
 
-GBytes *fs_text_content(const FsText *text)
+GBytes *fs_textfile_content(const FsTextFile *text)
 {
     return g_bytes_new(text->bytes->data, text->bytes->len);
 }
 
-bool fs_text_is_unfinished(const FsText *text)
+bool fs_textfile_is_unfinished(const FsTextFile *text)
 {
     return text->bytes->len > 0 && text->state == UV_JSON_OPEN;
 }

@@ -7,8 +7,8 @@
  * Programs do not say when they are done in a way that can be answered (a shell ignores what
  * close() returns), but a JSON object ends by itself. So the pieces are collected and go through
  * the gate (json-gate.h) as they come, and the piece that closes the outermost object says
- * FS_TEXT_COMPLETE: the caller commits then. What is no JSON as the rules have it spoils the text
- * at once, with the place and the reason.
+ * FS_TEXTFILE_COMPLETE: the caller commits then. What is no JSON as the rules have it spoils the
+ * text at once, with the place and the reason.
  *
  * After the end only white space may follow; a piece at offset 0 begins a new text.
  */
@@ -18,27 +18,28 @@
 
 #include "json-gate.h"
 
-typedef struct FsText FsText;
+typedef struct FsTextFile FsTextFile;
 
 typedef enum {
-    FS_TEXT_INCOMPLETE,
-    FS_TEXT_COMPLETE, /* by this piece: commit */
-    FS_TEXT_AFTER,    /* white space after a text that was complete before */
-    FS_TEXT_SPOILED,  /* can't become such an object, or is one no more */
-    FS_TEXT_GAP,      /* a piece that begins beyond what there is */
-    FS_TEXT_TOO_LARGE,
-    FS_TEXT_TOO_OFTEN, /* written over again and again */
-} FsTextState;
+    FS_TEXTFILE_INCOMPLETE,
+    FS_TEXTFILE_COMPLETE, /* by this piece: commit */
+    FS_TEXTFILE_AFTER,    /* white space after a text that was complete before */
+    FS_TEXTFILE_SPOILED,  /* can't become such an object, or is one no more */
+    FS_TEXTFILE_GAP,      /* a piece that begins beyond what there is */
+    FS_TEXTFILE_TOO_LARGE,
+    FS_TEXTFILE_TOO_OFTEN, /* written over again and again */
+} FsTextFileState;
 
-FsText *fs_text_new(const UvJsonRules *rules /* for the text's life */, size_t max_bytes);
-void fs_text_free(FsText *text);
+FsTextFile *fs_textfile_new(const UvJsonRules *rules /* for the text's life */, size_t max_bytes);
+void fs_textfile_free(FsTextFile *text);
 /* `append`: at the end, wherever the kernel thinks that is. */
-FsTextState fs_text_write(FsText *text, const void *bytes, size_t size, size_t offset, bool append);
-void fs_text_truncate(FsText *text, size_t size);
+FsTextFileState fs_textfile_write(FsTextFile *text, const void *bytes, size_t size, size_t offset,
+                                  bool append);
+void fs_textfile_truncate(FsTextFile *text, size_t size);
 /* "name:line:column: ..." of what spoiled the text, for the caller to free. */
-char *fs_text_reason(const FsText *text, const char *name);
-GBytes *fs_text_content(const FsText *text);
+char *fs_textfile_reason(const FsTextFile *text, const char *name);
+GBytes *fs_textfile_content(const FsTextFile *text);
 /* Something was written that never became a text. */
-bool fs_text_is_unfinished(const FsText *text);
+bool fs_textfile_is_unfinished(const FsTextFile *text);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsText, fs_text_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTextFile, fs_textfile_free)

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config-file.h"
 #include "export-hint.h"
 #include "status.h"
 #include "textfile.h"
@@ -29,6 +28,7 @@
 struct FsControl {
     const char *name;
     mode_t type_and_mode;
+    unsigned needs; /* FsNeeds of getattr and open */
     void (*getattr)(FsOp *op);
     FsStep open; /* ends by reply_opened() */
     char *(*link)(const FsGuest *guest);
@@ -56,7 +56,7 @@ static void reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
 /* What is read from now on is op->content; NULL is nothing. */
 static void reply_opened(FsOp *op)
 {
-    FsHandle *handle = fs_handle_new(op->node);
+    FsHandle *handle = fs_handle_new(op->tree, op->node);
 
     handle->snapshot = op->content ? g_bytes_ref(op->content) : NULL;
     fs_op_reply_open(op, handle);
@@ -64,84 +64,89 @@ static void reply_opened(FsOp *op)
 
 /* store.json */
 
-static bool store_stat(const FsGuest *guest, struct stat *ret_stat, bool *ret_is_json)
-{
-    g_autofree char *path = fs_guest_store_path(guest);
-
-    *ret_is_json = g_str_has_suffix(path, ".json");
-    return fs_guest_store_kind(guest) != FS_STORE_NONE && stat(path, ret_stat) == 0;
-}
-
 static void store_reply_attr(FsOp *op)
 {
-    FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
-    struct stat st;
-    bool is_json;
+    FsGuest *guest = op->node->guest;
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
+    const FsGuestLook *look = fs_guest_look(guest);
 
-    if (!store_stat(op->node->guest, &st, &is_json)) {
-        reply_attr(op, 0, fs_tree_guest_mtime_ns(op->tree, op->node->guest));
+    if (!fs_guest_has_store(guest)) {
+        reply_attr(op, 0, look->mtime_ns);
         return;
     }
-    if (guest_tree->export_mtime_ns != fs_stat_mtime_ns(&st)) {
-        guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
+    if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
+        guest_tree->export_of = look->store;
         guest_tree->export_bytes = 0;
-        if (is_json) {
-            guest_tree->export_bytes = st.st_size;
+        if (look->format == FS_FORMAT_JSON) {
+            guest_tree->export_bytes = look->size_bytes;
         } else {
-            fs_export_hint_read(op->node->guest, &st, &guest_tree->export_bytes);
+            fs_export_hint_read(guest, &guest_tree->export_bytes);
         }
     }
-    reply_attr(op, guest_tree->export_bytes, fs_stat_mtime_ns(&st));
+    reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
 }
 
+/* The look is that of the store as the export left it. */
 static void store_exported(FsOp *op)
 {
-    FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    FsGuest *guest = op->node->guest;
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
+    const FsGuestLook *look = fs_guest_look(guest);
     size_t bytes = g_bytes_get_size(op->content);
-    struct stat st;
-    bool is_json;
+    bool same = memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) == 0;
 
     guest_tree->export_stale = false;
-    if (!store_stat(op->node->guest, &st, &is_json)) {
+    if (!fs_guest_has_store(guest)) {
         return;
     }
-    if (!is_json && !op->tree->options->read_only &&
-        (guest_tree->export_bytes != bytes ||
-         guest_tree->export_mtime_ns != fs_stat_mtime_ns(&st))) {
-        fs_export_hint_write(op->node->guest, &st, bytes);
+    if (look->format != FS_FORMAT_JSON && !op->tree->options->read_only &&
+        (guest_tree->export_bytes != bytes || !same)) {
+        fs_export_hint_write(guest, bytes);
     }
     guest_tree->export_bytes = bytes;
-    guest_tree->export_mtime_ns = fs_stat_mtime_ns(&st);
+    guest_tree->export_of = look->store;
 }
 
-static void store_exported_for_attr(FsOp *op)
+static void exported_attr_ready(FsOp *op)
 {
     store_exported(op);
     store_reply_attr(op);
+}
+
+static void exported_for_attr(FsOp *op)
+{
+    fs_guest_files_changed(op->node->guest);
+    fs_op_need(op, FS_NEED_LOOK, exported_attr_ready);
 }
 
 /* After a change the store's file is not what it will be: an export makes the engine finish it. */
 static void store_getattr(FsOp *op)
 {
     if (fs_tree_guest(op->tree, op->node->guest)->export_stale) {
-        fs_op_call(op, UV_HOST_EXPORT, NULL, store_exported_for_attr, store_reply_attr);
+        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
     } else {
         store_reply_attr(op);
     }
 }
 
-static void store_exported_for_open(FsOp *op)
+static void exported_open_ready(FsOp *op)
 {
     store_exported(op);
     reply_opened(op);
 }
 
+static void exported_for_open(FsOp *op)
+{
+    fs_guest_files_changed(op->node->guest);
+    fs_op_need(op, FS_NEED_LOOK, exported_open_ready);
+}
+
 static void store_open(FsOp *op)
 {
-    if (fs_guest_store_kind(op->node->guest) == FS_STORE_NONE) {
+    if (!fs_guest_has_store(op->node->guest)) {
         reply_opened(op);
     } else {
-        fs_op_call(op, UV_HOST_EXPORT, NULL, store_exported_for_open, NULL);
+        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
     }
 }
 
@@ -157,12 +162,12 @@ static void status_getattr(FsOp *op)
 {
     const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
     reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
-               fs_tree_guest_mtime_ns(op->tree, op->node->guest));
+               fs_tree_guest_mtime_ns(op->node->guest));
 }
 
-static void status_reply(FsOp *op, GBytes *engine)
+static void status_reply(FsOp *op)
 {
-    GBytes *text = fs_status_text(op->node->guest, engine, STATUS_BLOCK);
+    GBytes *text = fs_status_text(op->node->guest, op->content, STATUS_BLOCK);
 
     g_clear_pointer(&op->content, g_bytes_unref);
     op->content = text;
@@ -170,43 +175,38 @@ static void status_reply(FsOp *op, GBytes *engine)
     reply_opened(op);
 }
 
+/* With or without its engine's answer. */
 static void status_answered(FsOp *op)
 {
-    status_reply(op, op->content);
-}
-
-static void status_not_answered(FsOp *op)
-{
-    status_reply(op, NULL);
+    fs_op_need_if_possible(op, FS_NEED_STATUS, status_reply);
 }
 
 static void status_open(FsOp *op)
 {
-    fs_op_call(op, UV_HOST_STATUS, NULL, status_answered, status_not_answered);
+    fs_op_call(op, UV_HOST_STATUS, NULL, status_answered, status_answered);
 }
 
 /* config.json: a file beside the store */
 
 static void config_getattr(FsOp *op)
 {
-    struct stat st;
+    int error;
+    int64_t mtime_ns;
+    GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, &mtime_ns);
 
-    if (fs_config_stat(op->tree->fleet, op->node->guest, &st)) {
-        reply_attr(op, st.st_size, fs_stat_mtime_ns(&st));
-    } else {
-        reply_attr(op, 0, 0); /* never written */
-    }
+    reply_attr(op, text ? g_bytes_get_size(text) : 0, mtime_ns); /* 0: never written */
 }
 
 static void config_open(FsOp *op)
 {
-    g_autoptr(GError) error = NULL;
+    int error;
+    GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, NULL);
 
-    op->content = fs_config_read(op->tree->fleet, op->node->guest, FS_CONFIG_MAX, &error);
     if (error) {
-        g_warning("guest %s: %s", fs_guest_name(op->node->guest), error->message);
+        fs_guest_log(op->node->guest, "config.json: %s", g_strerror(error));
         fs_op_error(op, EIO);
     } else {
+        op->content = text ? g_bytes_ref(text) : NULL;
         reply_opened(op);
     }
 }
@@ -217,27 +217,27 @@ static void tell(FsGuest *guest, const char *name, const char *reason)
     bool named = g_str_has_prefix(reason, name);
     g_autofree char *text = g_strdup_printf("%s%s%s", named ? "" : name, named ? "" : ": ", reason);
     fs_guest_set_warning(guest, name, text);
-    g_warning("guest %s: %s", fs_guest_name(guest), text);
+    fs_guest_log(guest, "%s", text);
 }
 
 static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 {
     g_autoptr(GError) error = NULL;
 
-    op->error = fs_config_write(op->tree->fleet, op->node->guest, text, &error);
-    if (op->error) {
-        tell(op->node->guest, "config.json", error->message);
-        failed(op);
-    } else {
-        fs_virtual_config_written(op->node->guest);
-        done(op);
+    if (fs_firmware_check_config(text, &error)) {
+        fs_op_write_text(op, FS_TEXT_CONFIG, text, done, failed);
+        return;
     }
+    fs_guest_refused(op->node->guest, error->message);
+    op->error = EINVAL;
+    failed(op);
 }
 
 static const FsControl controls[] = {
     {
         .name = "store.json",
         .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK | FS_NEED_HINT,
         .getattr = store_getattr,
         .open = store_open,
         .text_max = UV_WIRE_BLOB_MAX,
@@ -247,21 +247,24 @@ static const FsControl controls[] = {
     {
         .name = "status.json",
         .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK,
         .getattr = status_getattr,
         .open = status_open,
     },
     {
         .name = "config.json",
         .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_CONFIG,
         .getattr = config_getattr,
         .open = config_open,
-        .text_max = FS_CONFIG_MAX,
+        .text_max = FS_CONFIG_BYTES_MAX,
         .rules = &uv_json_config,
         .commit = config_commit,
     },
     {
         .name = "mm.sock",
         .type_and_mode = S_IFLNK | 0777,
+        .needs = FS_NEED_LOOK,
         .link = fs_guest_socket_path,
     },
 };
@@ -288,22 +291,27 @@ const char *fs_control_name(const FsControl *control)
 
 /* Operations */
 
-static void control_getattr(FsOp *op)
+static void getattr_ready(FsOp *op)
 {
     const FsControl *control = control_of(op->node);
 
     if (control->link) {
         g_autofree char *target = control->link(op->node->guest);
-        reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->tree, op->node->guest));
+        reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->node->guest));
     } else {
         control->getattr(op);
     }
 }
 
+static void control_getattr(FsOp *op)
+{
+    fs_op_need(op, control_of(op->node)->needs, getattr_ready);
+}
+
 static void control_setattr(FsOp *op)
 {
     if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->text) {
-        fs_text_truncate(op->handle->text, op->attr.st_size);
+        fs_textfile_truncate(op->handle->text, op->attr.st_size);
     }
     control_getattr(op);
 }
@@ -324,7 +332,7 @@ static void control_open(FsOp *op)
     } else if (access == O_WRONLY) {
         reply_opened(op);
     } else {
-        control->open(op);
+        fs_op_need(op, control->needs, control->open);
     }
 }
 
@@ -343,9 +351,7 @@ static void refused_as(FsOp *op, const FsControl *control)
 {
     const char *reason = fs_guest_last_reason(op->node->guest);
 
-    if (control->commit == store_commit) {
-        tell(op->node->guest, control->name, reason ? reason : g_strerror(op->error));
-    }
+    tell(op->node->guest, control->name, reason ? reason : g_strerror(op->error));
     fs_op_error(op, op->error);
 }
 
@@ -354,9 +360,9 @@ static void refused(FsOp *op)
     refused_as(op, control_of(op->node));
 }
 
-static void spoiled(FsOp *op, const FsControl *control, const FsText *text)
+static void spoiled(FsOp *op, const FsControl *control, const FsTextFile *text)
 {
-    g_autofree char *reason = fs_text_reason(text, control->name);
+    g_autofree char *reason = fs_textfile_reason(text, control->name);
 
     tell(op->node->guest, control->name, reason);
     fs_op_error(op, EINVAL);
@@ -371,29 +377,29 @@ static void control_write(FsOp *op)
     const void *bytes = g_bytes_get_data(op->content, &size);
 
     if (!handle->text) {
-        handle->text = fs_text_new(control->rules, control->text_max);
+        handle->text = fs_textfile_new(control->rules, control->text_max);
     }
-    switch (fs_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
-    case FS_TEXT_INCOMPLETE:
-    case FS_TEXT_AFTER:
+    switch (fs_textfile_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
+    case FS_TEXTFILE_INCOMPLETE:
+    case FS_TEXTFILE_AFTER:
         fs_op_reply_written(op);
         break;
-    case FS_TEXT_COMPLETE:
-        text = fs_text_content(handle->text);
+    case FS_TEXTFILE_COMPLETE:
+        text = fs_textfile_content(handle->text);
         control->commit(op, text, committed, refused);
         break;
-    case FS_TEXT_SPOILED:
+    case FS_TEXTFILE_SPOILED:
         spoiled(op, control, handle->text);
         break;
-    case FS_TEXT_GAP:
+    case FS_TEXTFILE_GAP:
         tell(op->node->guest, control->name, "written with a gap");
         fs_op_error(op, EINVAL);
         break;
-    case FS_TEXT_TOO_LARGE:
+    case FS_TEXTFILE_TOO_LARGE:
         tell(op->node->guest, control->name, "what was written is too large");
         fs_op_error(op, EFBIG);
         break;
-    case FS_TEXT_TOO_OFTEN:
+    case FS_TEXTFILE_TOO_OFTEN:
         tell(op->node->guest, control->name, "written over too often");
         fs_op_error(op, EINVAL);
         break;
@@ -405,11 +411,11 @@ static void control_release(FsTree *tree, FsHandle *handle)
     if (!handle->text) {
         return;
     }
-    if (fs_text_is_unfinished(handle->text) && handle->node->guest) {
+    if (fs_textfile_is_unfinished(handle->text) && handle->node->guest) {
         tell(handle->node->guest, control_of(handle->node)->name,
              "closed before the JSON object was complete: dropped");
     }
-    fs_text_free(handle->text);
+    fs_textfile_free(handle->text);
     handle->text = NULL;
 }
 
@@ -475,7 +481,7 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging)
 {
     const FsControl *control = rename_target(op);
     g_autoptr(GBytes) content = fs_staging_content(staging);
-    g_autoptr(FsText) text = NULL;
+    g_autoptr(FsTextFile) text = NULL;
     gsize size;
     const void *bytes = g_bytes_get_data(content, &size);
 
@@ -487,8 +493,8 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging)
         fs_op_error(op, EEXIST);
         return;
     }
-    text = fs_text_new(control->rules, control->text_max);
-    if (fs_text_write(text, bytes, size, 0, false) != FS_TEXT_COMPLETE) {
+    text = fs_textfile_new(control->rules, control->text_max);
+    if (fs_textfile_write(text, bytes, size, 0, false) != FS_TEXTFILE_COMPLETE) {
         spoiled(op, control, text);
         return;
     }

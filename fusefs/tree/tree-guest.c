@@ -19,11 +19,16 @@ void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
     fs_folder_fill_times(tree, node->guest, FS_FOLDER_GUEST, attr);
 }
 
-static void guest_getattr(FsOp *op)
+static void getattr_ready(FsOp *op)
 {
     struct stat attr;
     fs_guest_fill(op->tree, op->node, &attr);
     fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void guest_getattr(FsOp *op)
+{
+    fs_op_need(op, FS_NEED_LOOK, getattr_ready);
 }
 
 static void guest_setattr(FsOp *op)
@@ -60,7 +65,7 @@ static void guest_lookup(FsOp *op)
 }
 
 /* The name at that place of a listing; NULL: no more. */
-static const char *name_at(size_t index)
+static const char *name_at(const FsTree *tree, size_t index)
 {
     const FsControl *control;
     size_t n_controls = 0;
@@ -73,7 +78,7 @@ static const char *name_at(size_t index)
             return fs_control_name(control);
         }
     }
-    return fs_virtual_guest_name(index - 1 - n_controls);
+    return index == 1 + n_controls ? fs_virtual_guest_name(tree) : NULL;
 }
 
 /* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
@@ -83,7 +88,7 @@ static void guest_readdir(FsOp *op)
     if (fs_op_add_dots(op)) {
         size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
         const char *name;
-        for (; (name = name_at(index)); index++) {
+        for (; (name = name_at(op->tree, index)); index++) {
             FsNode *child = generated_child(op->tree, op->node, name);
             struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
             fs_nodes_discard(op->tree->nodes, child);

@@ -41,13 +41,11 @@ FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *contr
 /* op->node is the guest's directory: `staging` takes the control file's place, if it commits. */
 void fs_control_rename_onto(FsOp *op, FsNode *staging);
 
-/* tree-virtual.c */
-FsNode *fs_virtual_top(FsTree *tree, size_t index); /* NULL: no more */
-/* The root of a guest's subtree of that name, made or found; NULL: there is none. */
+/* tree-virtual.c: firmware/ of the mount and of a guest. */
+FsNode *fs_virtual_top(FsTree *tree);
+/* Made or found; NULL: that is not its name. */
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name);
-const char *fs_virtual_guest_name(size_t index); /* NULL: no more */
-/* The guest's config.json was written through the mount. */
-void fs_virtual_config_written(FsGuest *guest);
+const char *fs_virtual_guest_name(const FsTree *tree);
 
 /* staging.c */
 extern const FsNodeClass fs_staging_class;

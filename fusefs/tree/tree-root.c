@@ -27,7 +27,7 @@ static void root_getattr(FsOp *op)
 /* The nodes of the root's directories stay for the life of the mount. */
 static FsNode *root_child_at(FsTree *tree, size_t index)
 {
-    return index == 0 ? tree->guests : fs_virtual_top(tree, index - 1);
+    return index == 0 ? tree->guests : index == 1 ? fs_virtual_top(tree) : NULL;
 }
 
 static void root_lookup(FsOp *op)
@@ -73,22 +73,21 @@ static const FsNodeClass root_class = {
 
 /* guests/: offsets are the guests' sequences. */
 
-static void guests_lookup(FsOp *op)
+static void reply_guest(FsOp *op)
 {
-    FsGuest *guest = fs_fleet_lookup(op->tree->fleet, op->name);
+    FsNode *child = fs_guest_node(op->tree, op->found);
     struct stat attr;
-    FsNode *child;
 
-    if (!guest) {
-        fs_op_error(op, ENOENT);
-        return;
-    }
-    child = fs_guest_node(op->tree, guest);
     fs_guest_fill(op->tree, child, &attr);
     fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
 }
 
-static void guests_readdir(FsOp *op)
+static void guests_lookup(FsOp *op)
+{
+    fs_op_find_guest(op, reply_guest);
+}
+
+static void readdir_ready(FsOp *op)
 {
     FsTree *tree = op->tree;
     uint64_t after = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
@@ -105,7 +104,7 @@ static void guests_readdir(FsOp *op)
         bool added;
 
         after = fs_guest_sequence(guest);
-        if (op->plus) {
+        if (op->plus && fs_guest_look_serves(guest)) {
             child = fs_guest_node(tree, guest);
             fs_guest_fill(tree, child, &attr);
         }
@@ -121,33 +120,30 @@ static void guests_readdir(FsOp *op)
     fs_op_reply_directory(op);
 }
 
+static void guests_readdir(FsOp *op)
+{
+    if (op->offset > 0) {
+        readdir_ready(op);
+    } else {
+        fs_op_need_list(op, readdir_ready);
+    }
+}
+
 static void guests_mkdir(FsOp *op)
 {
-    FsGuest *guest = NULL;
-    int error = fs_fleet_make_guest(op->tree->fleet, op->name, &guest);
-    struct stat attr;
-    FsNode *child;
+    fs_op_make_guest(op, reply_guest);
+}
 
-    if (error) {
-        fs_op_error(op, error);
-        return;
-    }
-    child = fs_guest_node(op->tree, guest);
-    fs_guest_fill(op->tree, child, &attr);
-    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
+static void remove_found(FsOp *op)
+{
+    op->child = fs_guest_node(op->tree, op->found);
+    fs_node_hold(op->child);
+    fs_op_remove_guest(op);
 }
 
 static void guests_rmdir(FsOp *op)
 {
-    FsGuest *guest = fs_fleet_lookup(op->tree->fleet, op->name);
-
-    if (!guest) {
-        fs_op_error(op, ENOENT);
-        return;
-    }
-    op->child = fs_guest_node(op->tree, guest);
-    fs_node_hold(op->child);
-    fs_op_remove_guest(op);
+    fs_op_find_guest(op, remove_found);
 }
 
 static const FsNodeClass guests_class = {

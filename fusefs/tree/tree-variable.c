@@ -136,7 +136,7 @@ bool fs_variable_default_immutable(const FsTree *tree, const char *name)
 
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node)
 {
-    const FsGuestTree *guest_tree = fs_guest_tree(node->guest);
+    const FsGuestTree *guest_tree = fs_guest_data(node->guest, FS_ROOM_TREE);
     gpointer flag;
 
     if (guest_tree && guest_tree->immutable &&
@@ -198,7 +198,7 @@ static void open_ready(FsOp *op)
     if (op->file.flags & O_TRUNC) {
         op->node->told = false; /* the kernel takes it for empty now, and will ask */
     }
-    handle = fs_handle_new(op->node);
+    handle = fs_handle_new(op->tree, op->node);
     if (writable && (op->file.flags & (O_TRUNC | O_APPEND))) {
         handle->opener = fuse_req_ctx(op->req)->pid; /* as a shell does */
     }
@@ -257,7 +257,7 @@ int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
     if (attributes & ~ATTRIBUTES_MASK) {
         return refuse(guest, "an unknown attribute");
     }
-    if (tree->options->view == FS_VIEW_GUEST && size > ATTRIBUTES_BYTES &&
+    if (tree->options->guest_view && size > ATTRIBUTES_BYTES &&
         !(attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
         return refuse(guest, "not a variable that the guest's OS could write");
     }

@@ -20,14 +20,13 @@
 
 static bool is_hidden(const FsTree *tree, const char *name)
 {
-    return fs_name_is_hidden(name, tree->options->view == FS_VIEW_GUEST);
+    return fs_name_is_hidden(name, tree->options->guest_view);
 }
 
 /* With view=guest only what the guest's OS sees. */
 static bool is_visible(const FsTree *tree, const FsEntry *entry)
 {
-    if (tree->options->view == FS_VIEW_GUEST &&
-        !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
+    if (tree->options->guest_view && !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
         return false;
     }
     return !is_hidden(tree, entry->name);
@@ -41,11 +40,16 @@ static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
     }
 }
 
-static void vars_getattr(FsOp *op)
+static void getattr_ready(FsOp *op)
 {
     struct stat attr;
     vars_fill(op->tree, op->node, &attr);
     fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void vars_getattr(FsOp *op)
+{
+    fs_op_need(op, FS_NEED_LOOK, getattr_ready);
 }
 
 /* Looking up */
@@ -140,14 +144,12 @@ static void readdir_ready(FsOp *op)
 
     fs_op_begin_directory(op);
     if (fs_op_add_dots(op)) {
-        op->tree->listing_at = g_get_monotonic_time();
         while ((entry = fs_replica_next(replica, after))) {
             after = entry->sequence;
             if (is_visible(op->tree, entry) && !list_entry(op, entry)) {
                 break;
             }
         }
-        op->tree->listing_at = 0;
     }
     fs_op_reply_directory(op);
 }
@@ -161,7 +163,7 @@ static void vars_readdir(FsOp *op)
 
 static void reply_created(FsOp *op, FsNode *child, const FsEntry *entry)
 {
-    FsHandle *handle = fs_handle_new(child);
+    FsHandle *handle = fs_handle_new(op->tree, child);
     struct stat attr;
 
     fs_variable_fill(op->tree, child, entry, &attr);

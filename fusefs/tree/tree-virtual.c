@@ -8,33 +8,8 @@
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3
-#define SUBTREES_MAX 4
 #define TIMEOUT_S 0.0 /* what is computed from files may be something else the next time */
 #define DEPTH_MAX 8
-
-static const FsVirtual *tops[SUBTREES_MAX], *of_guests[SUBTREES_MAX];
-static FsNode *top_nodes[SUBTREES_MAX];
-
-static void add(const FsVirtual **table, const FsVirtual *virtual)
-{
-    for (size_t i = 0; i < SUBTREES_MAX; i++) {
-        if (!table[i]) {
-            table[i] = virtual;
-            return;
-        }
-    }
-    g_assert_not_reached();
-}
-
-void fs_virtual_register_top(const FsVirtual *virtual)
-{
-    add(tops, virtual);
-}
-
-void fs_virtual_register_guest(const FsVirtual *virtual)
-{
-    add(of_guests, virtual);
-}
 
 static const FsVirtual *virtual_of(const FsNode *node)
 {
@@ -71,19 +46,9 @@ static void refresh(const FsNode *node)
 {
     const FsVirtual *virtual = virtual_of(node);
 
-    if (virtual->refresh)
-        virtual->refresh(virtual->data, node->guest);
-}
-
-/* What is not there must be so now, not a moment ago. */
-static mode_t look_well(const FsNode *node, const char *path)
-{
-    mode_t mode = look(node, path);
-
-    if (mode)
-        return mode;
-    refresh(node);
-    return look(node, path);
+    if (virtual->refresh) {
+        virtual->refresh(virtual->data);
+    }
 }
 
 static char *read_text(const FsNode *node, const char *path)
@@ -102,14 +67,26 @@ static int64_t mtime_ns(const FsOp *op, const char *path)
                              : op->tree->mtime_ns;
 }
 
-static void virtual_getattr(FsOp *op)
+/* What is not there must be so now, not a moment ago. */
+static void not_there(FsOp *op, FsStep step)
+{
+    if (op->looked_again || !virtual_of(op->node)->refresh) {
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    op->looked_again = true;
+    refresh(op->node);
+    fs_op_need_virtual(op, virtual_of(op->node), step);
+}
+
+static void getattr_ready(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
-    mode_t mode = look_well(op->node, path);
+    mode_t mode = look(op->node, path);
     struct stat attr;
 
     if (!mode) {
-        fs_op_error(op, ENOENT);
+        not_there(op, getattr_ready);
         return;
     }
     fs_tree_fill(op->tree, op->node, mode, &attr);
@@ -124,13 +101,13 @@ static void virtual_getattr(FsOp *op)
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
                             const FsVirtual *virtual, uint64_t inode);
 
-static void virtual_lookup(FsOp *op)
+static void lookup_ready(FsOp *op)
 {
     g_autofree char *path = child_path(op->node, op->name);
     FsNode *child;
 
-    if (!look_well(op->node, path)) {
-        fs_op_error(op, ENOENT);
+    if (!look(op->node, path)) {
+        not_there(op, lookup_ready);
         return;
     }
     child = virtual_node(op->tree, op->node, op->name, virtual_of(op->node),
@@ -138,12 +115,10 @@ static void virtual_lookup(FsOp *op)
     fs_op_reply_lookup_of(op, child);
 }
 
-static void virtual_readdir(FsOp *op)
+static void readdir_ready(FsOp *op)
 {
     const FsVirtual *virtual = virtual_of(op->node);
     g_autofree char *path = path_of(op->node);
-    if (op->offset == 0)
-        refresh(op->node);
     g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
     size_t n_names = names ? g_strv_length(names) : 0;
 
@@ -162,17 +137,16 @@ static void virtual_readdir(FsOp *op)
     fs_op_reply_directory(op);
 }
 
-static void virtual_readlink(FsOp *op)
+static void readlink_ready(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
     g_autofree char *target = read_text(op->node, path);
     fs_op_reply_text(op, target);
 }
 
-static void virtual_open(FsOp *op)
+static void open_ready(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
-    refresh(op->node);
     mode_t mode = look(op->node, path);
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     FsHandle *handle;
@@ -183,7 +157,7 @@ static void virtual_open(FsOp *op)
         return;
     }
     text = read_text(op->node, path);
-    handle = fs_handle_new(op->node);
+    handle = fs_handle_new(op->tree, op->node);
     handle->snapshot = g_bytes_new_take(text, strlen(text));
     fs_op_reply_open(op, handle);
 }
@@ -193,11 +167,50 @@ static void virtual_read(FsOp *op)
     fs_op_reply_slice(op, op->handle->snapshot);
 }
 
-static void virtual_write(FsOp *op)
+static void write_ready(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
 
     fs_op_write_virtual(op, virtual_of(op->node), path, fs_op_reply_written);
+}
+
+/* Each operation finds the guest's files as they are. */
+
+static void virtual_getattr(FsOp *op)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), getattr_ready);
+}
+
+static void virtual_lookup(FsOp *op)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), lookup_ready);
+}
+
+static void virtual_readdir(FsOp *op)
+{
+    if (op->offset == 0) {
+        refresh(op->node);
+    }
+    fs_op_need_virtual(op, virtual_of(op->node), readdir_ready);
+}
+
+static void virtual_readlink(FsOp *op)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), readlink_ready);
+}
+
+static void virtual_open(FsOp *op)
+{
+    refresh(op->node);
+    if (op->node->guest) {
+        fs_guest_files_changed(op->node->guest); /* what lies beside the store nobody tells of */
+    }
+    fs_op_need_virtual(op, virtual_of(op->node), open_ready);
+}
+
+static void virtual_write(FsOp *op)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), write_ready);
 }
 
 /* One class for all three: what a path is can change while the kernel knows the node. */
@@ -228,43 +241,29 @@ static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
     return node;
 }
 
-static FsNode *subtree(FsTree *tree, FsNode *parent, const FsVirtual *virtual, size_t index)
+static FsNode *subtree(FsTree *tree, FsNode *parent, const FsVirtual *virtual)
 {
     return virtual_node(tree, parent, virtual->name, virtual,
-                        fs_inode(parent->guest, FS_SLOT_VIRTUALS + index));
+                        fs_inode(parent->guest, FS_SLOT_VIRTUALS));
 }
 
-FsNode *fs_virtual_top(FsTree *tree, size_t index)
+FsNode *fs_virtual_top(FsTree *tree)
 {
-    if (index >= SUBTREES_MAX || !tops[index]) {
-        return NULL;
+    if (!tree->firmware_node) {
+        tree->firmware_node = subtree(tree, tree->root, fs_firmware_top_tree(tree->firmware));
+        fs_node_hold(tree->firmware_node);
     }
-    if (!top_nodes[index]) {
-        top_nodes[index] = subtree(tree, tree->root, tops[index], index);
-        fs_node_hold(top_nodes[index]);
-    }
-    return top_nodes[index];
+    return tree->firmware_node;
 }
 
-void fs_virtual_config_written(FsGuest *guest)
+const char *fs_virtual_guest_name(const FsTree *tree)
 {
-    for (size_t i = 0; i < SUBTREES_MAX && of_guests[i]; i++) {
-        if (of_guests[i]->refresh)
-            of_guests[i]->refresh(of_guests[i]->data, guest);
-    }
-}
-
-const char *fs_virtual_guest_name(size_t index)
-{
-    return index < SUBTREES_MAX && of_guests[index] ? of_guests[index]->name : NULL;
+    return fs_firmware_guest_tree(tree->firmware)->name;
 }
 
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name)
 {
-    for (size_t i = 0; i < SUBTREES_MAX && of_guests[i]; i++) {
-        if (strcmp(of_guests[i]->name, name) == 0) {
-            return subtree(tree, guest_node, of_guests[i], i);
-        }
-    }
-    return NULL;
+    const FsVirtual *virtual = fs_firmware_guest_tree(tree->firmware);
+
+    return strcmp(virtual->name, name) == 0 ? subtree(tree, guest_node, virtual) : NULL;
 }

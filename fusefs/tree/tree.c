@@ -11,7 +11,6 @@
 #include "tree-parts.h"
 
 #define NS_PER_S INT64_C(1000000000)
-#define OWNER_AGE_US (G_USEC_PER_SEC / 2) /* a chown of a store shows that late */
 
 uint64_t fs_inode(const FsGuest *guest, uint64_t slot)
 {
@@ -34,35 +33,22 @@ void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns)
     attr->st_atim = attr->st_ctim = attr->st_mtim;
 }
 
-/* Of the guest's store (or what stands for it), as it was at most so long ago. */
-static const struct stat *guest_stat(FsTree *tree, FsGuest *guest, int64_t max_age_us)
+int64_t fs_tree_guest_mtime_ns(const FsGuest *guest)
 {
-    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
-    int64_t now = tree->listing_at ? tree->listing_at : g_get_monotonic_time();
-
-    if (guest_tree->stat_at == 0 || now - guest_tree->stat_at > max_age_us) {
-        fs_guest_stat(guest, &guest_tree->stat);
-        guest_tree->stat_at = now;
-    }
-    return &guest_tree->stat;
-}
-
-int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest)
-{
-    return fs_stat_mtime_ns(guest_stat(tree, guest, 0));
+    return fs_guest_look(guest)->mtime_ns;
 }
 
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
 {
-    const FsOptions *options = tree->options;
-    const struct stat *owner = node->guest ? guest_stat(tree, node->guest, OWNER_AGE_US) : NULL;
+    const FsTreeOptions *options = tree->options;
+    const FsGuestLook *owner = node->guest ? fs_guest_look(node->guest) : NULL;
 
     *attr = (struct stat){
         .st_ino = node->inode,
         .st_mode = type_and_mode,
         .st_nlink = S_ISDIR(type_and_mode) ? 2 : 1,
-        .st_uid = owner ? owner->st_uid : tree->uid,
-        .st_gid = owner ? owner->st_gid : tree->gid,
+        .st_uid = owner ? owner->uid : tree->uid,
+        .st_gid = owner ? owner->gid : tree->gid,
         .st_blksize = 4096,
     };
     if (options->uid != (uid_t)-1) {
@@ -87,14 +73,14 @@ static void guest_tree_free(void *data)
 
 FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest)
 {
-    FsGuestTree *guest_tree = fs_guest_tree(guest);
+    FsGuestTree *guest_tree = fs_guest_data(guest, FS_ROOM_TREE);
 
     if (!guest_tree) {
         guest_tree = g_new0(FsGuestTree, 1);
         guest_tree->tree = tree;
         guest_tree->guest = guest;
         guest_tree->export_stale = fs_guest_state(guest) != 0;
-        fs_guest_set_tree(guest, guest_tree, guest_tree_free);
+        fs_guest_set_data(guest, FS_ROOM_TREE, guest_tree, guest_tree_free);
     }
     return guest_tree;
 }
@@ -127,7 +113,7 @@ void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel)
 static void guest_removed(FsGuest *guest, void *data)
 {
     FsTree *tree = data;
-    FsGuestTree *guest_tree = fs_guest_tree(guest);
+    FsGuestTree *guest_tree = fs_guest_data(guest, FS_ROOM_TREE);
 
     if (!guest_tree) {
         return;
@@ -156,11 +142,16 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
     }
 }
 
-static bool engine_starting(FsGuest *guest, FsStart why, GPtrArray *arguments, void *data,
+static bool engine_starting(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                             GError **error)
 {
     FsTree *tree = data;
-    return fs_firmware_engine_starting(guest, why, arguments, tree->firmware, error);
+    return fs_firmware_engine_starting(guest, why, wish, tree->firmware, error);
+}
+
+static void stopped(void *data)
+{
+    ((FsTree *)data)->stopped = true;
 }
 
 /* Of a new guest nobody has to be told: names that are not there are never cached, and a listing is
@@ -169,27 +160,30 @@ static const FsFleetEvents events = {
     .guest_removed = guest_removed,
     .entry_changed = entry_changed,
     .engine_starting = engine_starting,
+    .stopped = stopped,
 };
 
-FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
+FsTree *fs_tree_new(const FsTreeOptions *options)
 {
     FsTree *tree = g_new0(FsTree, 1);
-    struct stat source;
 
-    tree->fleet = fleet;
     tree->options = options;
     tree->nodes = fs_nodes_new();
-    tree->uid = getuid();
-    tree->gid = getgid();
-    if (stat(fs_fleet_source(fleet), &source) == 0) {
-        tree->mtime_ns = source.st_mtim.tv_sec * NS_PER_S + source.st_mtim.tv_nsec;
-        tree->uid = source.st_uid;
-        tree->gid = source.st_gid;
-    }
+    tree->pool = fs_op_pool_new();
     g_queue_init(&tree->staging);
-    tree->firmware = fs_firmware_new(options);
-    fs_virtual_register_top(fs_firmware_top_tree(tree->firmware));
-    fs_virtual_register_guest(fs_firmware_guest_tree(tree->firmware));
+    tree->firmware = fs_firmware_new(&options->firmware);
+    return tree;
+}
+
+void fs_tree_attach(FsTree *tree, FsFleet *fleet)
+{
+    const FsSourceFacts *source = fs_fleet_source(fleet);
+
+    tree->fleet = fleet;
+    fs_firmware_attach(tree->firmware, fleet);
+    tree->mtime_ns = source->mtime_ns;
+    tree->uid = source->uid;
+    tree->gid = source->gid;
     if (fs_fleet_is_file(fleet)) {
         FsGuest *guest = fs_fleet_next(fleet, 0);
         tree->root = fs_vars_node(tree, guest, NULL);
@@ -198,15 +192,16 @@ FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options)
     }
     fs_node_hold(tree->root);
     fs_fleet_set_events(fleet, &events, tree);
-    return tree;
 }
 
 void fs_tree_free(FsTree *tree)
 {
-    fs_fleet_set_events(tree->fleet, &(FsFleetEvents){.guest_removed = NULL}, NULL);
+    if (tree->fleet)
+        fs_fleet_set_events(tree->fleet, &(FsFleetEvents){.guest_removed = NULL}, NULL);
     g_clear_handle_id(&tree->staging_timer, g_source_remove);
     fs_staging_forget_guest(tree, NULL);
     fs_nodes_free(tree->nodes);
     fs_firmware_free(tree->firmware);
+    fs_op_pool_free(tree->pool);
     g_free(tree);
 }

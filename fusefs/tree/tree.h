@@ -15,6 +15,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse3/fuse_lowlevel.h>
 
+#include "firmware.h"
 #include "nodes.h"
 #include "notify.h"
 
@@ -23,14 +24,26 @@
 #define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
 
 typedef struct FsStaging FsStaging;
+typedef struct FsOpPool FsOpPool;
+
+typedef struct {
+    bool read_only, immutable_kernel;
+    bool guest_view; /* only what the guest's OS sees */
+    uid_t uid;       /* (uid_t)-1: the store's owner */
+    gid_t gid;
+    mode_t umask;
+    bool umask_set;
+    FsFirmwareOptions firmware;
+} FsTreeOptions;
 
 typedef struct {
     FsFleet *fleet;
-    const FsOptions *options;
+    const FsTreeOptions *options;
     struct fuse_session *session;
     FsNodes *nodes;
     FsNotify *notify;
-    struct FsFirmware *firmware;
+    FsOpPool *pool;
+    FsFirmware *firmware;
     FsNode *root;
     FsNode *guests; /* guests/, or NULL where SOURCE is a file */
     GQueue staging; /* FsStaging, the one that was used last at the tail */
@@ -38,10 +51,11 @@ typedef struct {
     uint64_t staging_sequence;
     uid_t uid; /* of what belongs to no guest */
     gid_t gid;
-    int64_t mtime_ns;     /* SOURCE's when mounted: of what belongs to no guest */
-    int64_t listing_at;   /* while a directory is listed: the time, which is asked once */
-    bool usable;          /* the kernel has shaken hands */
-    bool context_changed; /* a source was made since the session last looked */
+    int64_t mtime_ns;      /* SOURCE's when mounted: of what belongs to no guest */
+    FsNode *firmware_node; /* firmware/ at the top, once there was one */
+    bool usable;           /* the kernel has shaken hands */
+    bool stopped;          /* it ends: the monitor says so, or is gone */
+    bool context_changed;  /* a source was made since the session last looked */
 } FsTree;
 
 /* The folders of a guest that have times of their own. */
@@ -60,19 +74,19 @@ typedef struct {
     GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
     unsigned staging_files;
     size_t staging_bytes;
-    bool export_stale;       /* changed since store.json was last exported */
-    size_t export_bytes;     /* of a store that is not a JSON file: the last export ... */
-    int64_t export_mtime_ns; /* ... of the store of that time */
-    size_t status_bytes;     /* the last status.json */
-    struct stat stat;        /* of its store, at ... */
-    int64_t stat_at;         /* ... monotonic; 0: never */
-    int64_t changed_ns;      /* real time of the last change of a variable that was seen; 0: none */
-    bool times_told;         /* the kernel may keep its folders' times */
+    bool export_stale;    /* changed since store.json was last exported */
+    size_t export_bytes;  /* of a store that is not a JSON file: the last export ... */
+    FsIdentity export_of; /* ... of this store */
+    size_t status_bytes;  /* the last status.json */
+    int64_t changed_ns;   /* real time of the last change of a variable that was seen; 0: none */
+    bool times_told;      /* the kernel may keep its folders' times */
     bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;
 
-FsTree *fs_tree_new(FsFleet *fleet, const FsOptions *options);
+FsTree *fs_tree_new(const FsTreeOptions *options);
+/* What it shows; before anything is asked of it. */
+void fs_tree_attach(FsTree *tree, FsFleet *fleet);
 void fs_tree_free(FsTree *tree);
 /* The session's operations; its user data is the tree. */
 extern const struct fuse_lowlevel_ops fs_tree_ops;
@@ -85,7 +99,7 @@ void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
 int64_t fs_stat_mtime_ns(const struct stat *st);
 /* Of the guest's store, or what stands for it. */
-int64_t fs_tree_guest_mtime_ns(FsTree *tree, FsGuest *guest);
+int64_t fs_tree_guest_mtime_ns(const FsGuest *guest);
 
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */
 void fs_tree_invalidate(FsTree *tree, FsNode *node);

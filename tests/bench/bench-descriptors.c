@@ -43,7 +43,7 @@ int main(void)
 
     make_descriptors(folder);
     start = g_get_monotonic_time();
-    set = desc_set_load(path, NULL, NULL);
+    set = desc_set_load(path, NULL, NULL, NULL);
     load_us = g_get_monotonic_time() - start;
 
     start = g_get_monotonic_time();

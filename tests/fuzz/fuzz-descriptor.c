@@ -52,7 +52,7 @@ static void show(const DescChoice *choice, const DescPlace *place)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const nowhere[] = {NULL};
-    g_autoptr(DescSet) set = desc_set_load(nowhere, NULL, NULL);
+    g_autoptr(DescSet) set = desc_set_load(nowhere, NULL, NULL, NULL);
     g_autofree char *text = g_strndup((const char *)data, size);
     g_autoptr(Desc) desc = desc_parse("/fuzz/50-fuzz.json", text, strlen(text));
     g_autoptr(DescChoice) alone = desc_choice_of(desc);

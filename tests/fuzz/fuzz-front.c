@@ -10,7 +10,7 @@
 
 #include "fleet-private.h"
 
-#include <glib/gstdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,23 +22,55 @@
             abort();                                                                               \
     } while (0)
 
+/* A source that says of everything that it can't be done. */
+static GArray *asked; /* uint64_t */
+
+static int fake_send(FsSource *source, const FsQuestion *question, const int *fds, size_t n_fds)
+{
+    g_array_append_val(asked, question->id);
+    return 0;
+}
+
+static int fake_start(FsSource *source, FsPoll *poll)
+{
+    return 0;
+}
+
+static void fake_free(FsSource *source)
+{
+}
+
+static void answer_all(FsFleet *fleet)
+{
+    while (asked->len > 0) {
+        FsAnswer answer = {.kind = FS_TELL_ANSWER, .error = -ECONNREFUSED};
+        int fds[FS_QUESTION_FDS] = {-1, -1, -1};
+
+        answer.id = g_array_index(asked, uint64_t, 0);
+        g_array_remove_index(asked, 0);
+        fs_source_deliver(fleet->source, &answer, fds);
+    }
+}
+
 static FsFleet *fleet_of_one(void)
 {
     static FsFleet *fleet;
-    static FsOptions options = {.engines = 1, .idle_s = 1, .engine_path = (char *)"/nonexistent"};
+    static FsSource source;
+    static const FsFleetOptions options = {.engines = 1, .idle_s = 1};
     static const FsFleetEvents events = {0};
+    static const FsSourceClass class = {.send = fake_send, .start = fake_start, .free = fake_free};
+    const FsSourceFacts facts = {.path = (char *)"/source", .sockdir = (char *)"/sock"};
+    const FsLook look = {.flags = FS_LOOK_STORE, .file = "a.json", .store_name = "a.json"};
 
     if (fleet)
         return fleet;
-    g_autofree char *top = g_dir_make_tmp("fuzz-front-XXXXXX", NULL);
-    options.source = g_build_filename(top, "source", NULL);
-    options.sockdir = g_build_filename(top, "sock", NULL);
-    g_mkdir(options.source, 0755);
-    g_autofree char *store = g_build_filename(options.source, "a.json", NULL);
-    CHECK(g_file_set_contents(store, "", 0, NULL));
-    fleet = fs_fleet_new(&options, NULL, NULL);
+    asked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    fs_source_init(&source, &class, &facts);
+    fleet = fs_fleet_new(&source, &options, NULL, NULL);
     CHECK(fleet);
     fs_fleet_set_events(fleet, &events, NULL);
+    CHECK(fleet_take_look(fleet, "a", 0, &look));
+    answer_all(fleet);
     return fleet;
 }
 
@@ -118,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         engine_gone(guest->live->engine);
     check_replica(guest->live->replica);
     fs_replica_clear(guest->live->replica);
+    answer_all(fleet);
     fleet_dispatch(fleet);
     return 0;
 }

@@ -171,6 +171,17 @@ class Mount:
     def status(self, name):
         return json.loads((self.guest(name) / "status.json").read_text())
 
+    def front_pid(self):
+        """Of the process that serves the mount; mount.process is its monitor."""
+        pid = self.process.pid
+        (front,) = [int(word) for word in pathlib.Path(
+            f"/proc/{pid}/task/{pid}/children").read_text().split()
+                    if pathlib.Path(f"/proc/{word}/comm").read_text().startswith("uefivarsfs")]
+        return front
+
+    def pids(self):
+        return [self.process.pid, self.front_pid()]
+
     def engines(self):
         """Process ids of engines that have a socket in the sockdir, the front's children or not."""
         out = []

@@ -65,7 +65,7 @@ class FileSource(unittest.TestCase):
         for path in (self.store, link):
             result = self.second(path)
             self.assertEqual(result.returncode, 1)
-            self.assertIn(f"mounted already, by uefivarsfs (pid {mount.process.pid})",
+            self.assertIn(f"mounted already, by uv-monitor (pid {mount.process.pid})",
                           result.stderr)
             self.assertEqual(len(result.stderr.splitlines()), 1)
 

@@ -21,7 +21,7 @@ static char *data_path(const char *name)
 
 /* Below /fw/ all files are there, and what their suffixes say; the volumes are those of Debian's
  * images. */
-static bool look(const char *path, DescImage *ret_image)
+static bool look(const char *path, DescImage *ret_image, void *data)
 {
     DescImage image = {.kind = DESC_IMAGE_RAW, .bytes = 540672, .volume_bytes = 540672};
 
@@ -42,7 +42,7 @@ static DescSet *load_rules(void)
     g_autofree char *folder = data_path("rules");
     const char *path[] = {folder, NULL};
 
-    return desc_set_load(path, "x86_64", look);
+    return desc_set_load(path, "x86_64", look, NULL);
 }
 
 static DescWish *wish_of(const char *text)
@@ -139,8 +139,8 @@ static void test_host(void)
 {
     g_autofree char *folder = data_path("rules");
     const char *path[] = {folder, NULL};
-    g_autoptr(DescSet) set = desc_set_load(path, "aarch64", look);
-    g_autoptr(DescSet) other = desc_set_load(path, "s390x", look);
+    g_autoptr(DescSet) set = desc_set_load(path, "aarch64", look, NULL);
+    g_autoptr(DescSet) other = desc_set_load(path, "s390x", look, NULL);
 
     g_assert_cmpstr(resolve(set, "{}", NULL), ==, "80-arm.json");
     g_assert_cmpstr(resolve(set, "{\"interface\":\"bios\"}", NULL), ==, "90-bios.json");
@@ -254,7 +254,7 @@ static void test_malformed(void)
     g_autofree char *table = g_build_filename(folder, "expected.tsv", NULL);
     g_autofree char *text = NULL;
     const char *path[] = {folder, NULL};
-    g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look);
+    g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look, NULL);
     g_auto(GStrv) rows = NULL;
     guint n = 0;
 
@@ -299,7 +299,7 @@ static void test_ignored(void)
         bool is_link;
 
         g_file_set_contents(file, text, -1, NULL);
-        g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look);
+        g_autoptr(DescSet) set = desc_set_load(path, "x86_64", look, NULL);
         g_autoptr(DescWish) wish =
             wish_of("{\"interface\":\"svsm\",\"features\":{\"arm-rme\":true}}");
         g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
@@ -321,7 +321,7 @@ static void test_problem_line(void)
                         "{\"interface-types\":[\"uefi\"],\n\"targets\":[],\n\"features\":[],\n"
                         "\"mapping\":{\n\"device\":\"cartridge\"}}",
                         -1, NULL);
-    set = desc_set_load(path, "x86_64", look);
+    set = desc_set_load(path, "x86_64", look, NULL);
     g_assert_nonnull(strstr(desc_problem(desc_set_get(set, 0)), "1.json:5: device"));
     g_remove(file);
     g_rmdir(folder);
@@ -375,7 +375,7 @@ static void test_search_path(void)
     write_descriptor(etc, "10-d.json", "etc d");
     write_descriptor(usr, ".hidden.json", "hidden");
     write_descriptor(usr, "README", "not one");
-    set = desc_set_load(path, "x86_64", look);
+    set = desc_set_load(path, "x86_64", look, NULL);
     g_assert_cmpuint(desc_set_count(set), ==, 3);
     assert_description(set, 0, "10-d.json", "etc d");
     assert_description(set, 1, "50-a.json", "etc a");
@@ -386,7 +386,7 @@ static void test_search_path(void)
     g_assert_true(desc_set_has_changed(set));
     write_descriptor(home, "60-b.json", "home b");
     g_clear_pointer(&set, desc_set_free);
-    set = desc_set_load(path, "x86_64", look);
+    set = desc_set_load(path, "x86_64", look, NULL);
     g_assert_cmpuint(desc_set_count(set), ==, 4);
     assert_description(set, 2, "60-b.json", "home b");
     write_descriptor(usr, "70-c.json", "usr c, longer");
@@ -395,7 +395,7 @@ static void test_search_path(void)
     /* In its place, where the folder does not tell: when its turn comes. */
     g_autofree char *file = g_build_filename(usr, "70-c.json", NULL);
     g_clear_pointer(&set, desc_set_free);
-    set = desc_set_load(path, "x86_64", look);
+    set = desc_set_load(path, "x86_64", look, NULL);
     g_assert_false(desc_set_has_changed(set));
     g_autofree char *text = NULL;
     g_assert_true(g_file_get_contents(file, &text, NULL, NULL));

@@ -4,7 +4,6 @@
 
 #include "beneath.h"
 #include "fleetfixture.h"
-#include "local.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,21 +17,14 @@ static void set_up(FleetFixture *f, const void *data)
     fleet_fixture_set_up(f, "/nonexistent/uefivarsd");
 }
 
-static FsFleet *open_fleet(FleetFixture *f)
-{
-    g_autoptr(GError) error = NULL;
-    FsFleet *fleet = fs_fleet_new(&f->options, f->context, &error);
-    g_assert_no_error(error);
-    return fleet;
-}
-
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static char *names(FsFleet *fleet)
+static char *names(FleetFixture *f)
 {
+    FsFleet *fleet = f->fleet;
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     FsGuest *guest;
 
@@ -68,8 +60,8 @@ static void test_naming(FleetFixture *f, const void *data)
     fleet_fixture_put(f, just_file, "");
     g_autofree char *link = g_build_filename(f->source, "n.json", NULL);
     g_assert_cmpint(symlink("a.json", link), ==, 0);
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    g_autofree char *found = names(fleet);
+    fleet_fixture_start(f, NULL);
+    g_autofree char *found = names(f);
     g_autofree char *expected =
         g_strdup_printf("_VARS a b c d e f g h%s %s", geteuid() == 0 ? " n" : "", just);
     g_assert_cmpstr(found, ==, expected);
@@ -84,15 +76,20 @@ static void test_precedence(FleetFixture *f, const void *data)
     fleet_fixture_put(f, "a.json", "");
     fleet_fixture_put(f, "a/vars.fd", "");
     fleet_fixture_put(f, "a/vars.json", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    FsGuest *guest = fs_fleet_lookup(fleet, "a");
+    fleet_fixture_start(f, NULL);
+    FsGuest *guest = fleet_fixture_find(f, "a");
     g_assert_nonnull(guest);
-    g_autofree char *losers = g_strjoinv(" ", (char **)fs_guest_shadowed(guest));
-    g_assert_cmpstr(losers, ==, "a/vars.fd a.json a_VARS.json a.fd a_VARS.fd a_VARS.qcow2");
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_STATUS), ==, 0);
     g_autofree char *path = fs_guest_store_path(guest);
     g_assert_true(g_str_has_suffix(path, "/source/a/vars.json"));
     g_autofree char *status = fs_guest_status_object(guest);
-    g_assert_nonnull(strstr(status, "a_VARS.qcow2"));
+    static const char *const losers[] = {"a/vars.fd", "a.json",    "a_VARS.json",
+                                         "a.fd",      "a_VARS.fd", "a_VARS.qcow2"};
+    const char *at = status;
+    for (size_t i = 0; i < G_N_ELEMENTS(losers); i++) {
+        at = strstr(at, losers[i]);
+        g_assert_nonnull(at);
+    }
 }
 
 static void on_added(FsGuest *guest, void *data)
@@ -105,58 +102,50 @@ static void on_removed(FsGuest *guest, void *data)
     g_string_append_printf(((FleetFixture *)data)->told, "-%s ", fs_guest_name(guest));
 }
 
-static void turn(FleetFixture *f)
+/* Until these are the events, or it takes too long. */
+static void expect_told(FleetFixture *f, const char *expected)
 {
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 400 && strcmp(f->told->str, expected) != 0; i++) {
         while (g_main_context_iteration(f->context, FALSE))
             ;
+        g_usleep(5000);
+    }
+    g_assert_cmpstr(f->told->str, ==, expected);
 }
 
 static void test_follow(FleetFixture *f, const void *data)
 {
     static const FsFleetEvents events = {.guest_added = on_added, .guest_removed = on_removed};
-    g_autoptr(GError) error = NULL;
 
     fleet_fixture_put(f, "a.json", "");
     fleet_fixture_put(f, "b.json", "");
     fleet_fixture_put(f, "empty/x", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    fs_fleet_set_events(fleet, &events, f);
-    g_assert_true(fs_fleet_start(fleet, &error));
-    turn(f);
+    fleet_fixture_start(f, &events);
     fleet_fixture_put(f, "c.json", "");
-    g_assert_nonnull(fs_fleet_lookup(fleet, "c")); /* at once */
-    turn(f);
-    g_assert_cmpstr(f->told->str, ==, "+c ");
+    g_assert_nonnull(fleet_fixture_find(f, "c"));
+    expect_told(f, "+c ");
     g_autofree char *b = g_build_filename(f->source, "b.json", NULL);
     g_assert_cmpint(unlink(b), ==, 0);
-    turn(f);
-    g_assert_cmpstr(f->told->str, ==, "+c -b ");
+    g_assert_null(fleet_fixture_find(f, "b"));
+    expect_told(f, "+c -b ");
     fleet_fixture_put(f, "empty/vars.json", "");
-    turn(f);
-    g_assert_cmpstr(f->told->str, ==, "+c -b +empty ");
+    expect_told(f, "+c -b +empty ");
     /* A store that takes precedence is another guest's store, with a node of its own. */
     fleet_fixture_put(f, "c/vars.json", "");
-    turn(f);
-    g_assert_cmpstr(f->told->str, ==, "+c -b +empty -c +c ");
-    fs_fleet_stop(fleet);
+    expect_told(f, "+c -b +empty -c +c ");
 }
 
 static void test_sockets(FleetFixture *f, const void *data)
 {
-    g_autoptr(GError) error = NULL;
-
     fleet_fixture_put(f, "a.json", "");
     fleet_fixture_put(f, "b.json", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    g_assert_true(fs_fleet_start(fleet, &error));
-    turn(f);
-    g_autofree char *socket = fs_guest_socket_path(fs_fleet_lookup(fleet, "b"));
+    fleet_fixture_start(f, NULL);
+    g_autofree char *socket = fs_guest_socket_path(fleet_fixture_find(f, "b"));
     g_assert_true(g_str_has_suffix(socket, "/sock/3e23e8160039594a.sock"));
     GStatBuf st;
     g_assert_cmpint(g_stat(socket, &st), ==, 0);
     g_assert_cmpint(st.st_mode & 07777, ==, 0660);
-    fs_fleet_stop(fleet);
+    fleet_fixture_stop(f);
     g_assert_false(g_file_test(f->sockdir, G_FILE_TEST_EXISTS));
 }
 
@@ -176,16 +165,13 @@ static char *bind_and_leave(FleetFixture *f, const char *name)
 /* What a crash of everything left: sockets that nobody serves. */
 static void test_stale_sockets(FleetFixture *f, const void *data)
 {
-    g_autoptr(GError) error = NULL;
-
     fleet_fixture_put(f, "b.json", "");
     g_mkdir(f->sockdir, 0700);
     g_autofree char *guest = bind_and_leave(f, "3e23e8160039594a.sock");
     g_autofree char *host = bind_and_leave(f, "3e23e8160039594a.host");
     g_autofree char *unknown = bind_and_leave(f, "0123456789abcdef.sock");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    g_assert_true(fs_fleet_start(fleet, &error));
-    turn(f);
+    fleet_fixture_start(f, NULL);
+    g_assert_nonnull(fleet_fixture_find(f, "b"));
     g_assert_true(g_file_test(guest, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(host, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(unknown, G_FILE_TEST_EXISTS));
@@ -195,37 +181,33 @@ static void test_stale_sockets(FleetFixture *f, const void *data)
     g_strlcpy(address.sun_path, guest, sizeof(address.sun_path));
     g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
     close(fd);
-    fs_fleet_stop(fleet);
 }
 
+/* Who is refused before there is a fleet: a second mount, a mount point inside. */
 static void test_refused(FleetFixture *f, const void *data)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *inside = g_build_filename(f->source, "mnt", NULL);
     g_autofree char *other = g_build_filename(f->top, "sock2", NULL);
+    FsOptions options = {.sockdir = f->sockdir}, others = {.sockdir = other};
 
     fleet_fixture_put(f, "a.json", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    f->options.sockdir = other;
-    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
-    g_assert_nonnull(strstr(error->message, "mounted already"));
-    g_clear_error(&error);
-    g_clear_pointer(&fleet, fs_fleet_free);
-
     g_mkdir(inside, 0755);
-    f->options.mountpoint = inside;
-    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
+    g_autoptr(FsLocal) local = fs_local_open(f->source, NULL);
+    g_assert_false(fs_local_check_mountpoint(local, inside, &error));
     g_assert_nonnull(strstr(error->message, "lie below it"));
     g_clear_error(&error);
-    f->options.mountpoint = f->source;
-    g_assert_null(fs_fleet_new(&f->options, f->context, &error));
-    g_clear_error(&error);
+    g_assert_false(fs_local_check_mountpoint(local, f->source, NULL));
+    g_assert_true(fs_local_check_mountpoint(local, f->top, NULL));
 
-    f->options.mountpoint = f->mountpoint;
-    f->options.read_only = true;
-    fleet = open_fleet(f);
-    f->options.sockdir = f->sockdir;
-    g_autoptr(FsFleet) shared = open_fleet(f);
+    g_autoptr(FsSockdir) first = fs_sockdir_open(local, &options, NULL);
+    g_assert_null(fs_sockdir_open(local, &others, &error));
+    g_assert_nonnull(strstr(error->message, "mounted already"));
+    g_clear_pointer(&first, fs_sockdir_free);
+    options.read_only = others.read_only = true;
+    first = fs_sockdir_open(local, &options, NULL);
+    g_autoptr(FsSockdir) shared = fs_sockdir_open(local, &others, NULL);
+    g_assert_nonnull(first);
     g_assert_nonnull(shared);
 }
 
@@ -264,49 +246,66 @@ static void test_beneath_link(FleetFixture *f, const void *data)
     close(folder);
 }
 
-static void on_removed_guest(FsGuest *guest, int error, void *data)
+typedef struct {
+    bool done;
+    int error;
+    FsGuest *guest;
+} Result;
+
+static void on_done(FsGuest *guest, int error, void *data)
 {
-    *(int *)data = error;
+    *(Result *)data = (Result){.done = true, .error = error, .guest = guest};
+}
+
+static int make(FleetFixture *f, const char *name, FsGuest **ret_guest)
+{
+    Result result = {0};
+
+    fs_fleet_make_guest(f->fleet, name, on_done, &result);
+    fleet_fixture_run_until(f, &result.done);
+    *ret_guest = result.guest;
+    return result.error;
+}
+
+static int remove_guest(FleetFixture *f, FsGuest *guest)
+{
+    Result result = {0};
+
+    fs_guest_remove(guest, NULL, on_done, &result);
+    fleet_fixture_run_until(f, &result.done);
+    return result.error;
 }
 
 static void test_make_and_remove(FleetFixture *f, const void *data)
 {
     FsGuest *guest;
-    int result = -1;
 
     fleet_fixture_put(f, "full.json", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    g_assert_cmpint(fs_fleet_make_guest(fleet, "full", &guest), ==, EEXIST);
-    g_assert_cmpint(fs_fleet_make_guest(fleet, ".x", &guest), ==, EINVAL);
-    g_assert_cmpint(fs_fleet_make_guest(fleet, "new", &guest), ==, 0);
-    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_NONE);
-    g_autofree char *config = fs_guest_config_path(guest);
+    fleet_fixture_start(f, NULL);
+    g_assert_cmpint(make(f, "full", &guest), ==, EEXIST);
+    g_assert_cmpint(make(f, ".x", &guest), ==, EINVAL);
+    g_assert_cmpint(make(f, "new", &guest), ==, 0);
+    g_assert_false(fs_guest_has_store(guest));
+    g_autofree char *config = g_build_filename(f->source, "new", "config.json", NULL);
     g_assert_true(g_file_test(config, G_FILE_TEST_IS_REGULAR));
 
     fleet_fixture_put(f, "new/note", "");
-    fs_guest_remove(guest, NULL, on_removed_guest, &result);
-    g_assert_cmpint(result, ==, ENOTEMPTY);
+    g_assert_cmpint(remove_guest(f, guest), ==, ENOTEMPTY);
     g_autofree char *note = g_build_filename(f->source, "new", "note", NULL);
     g_unlink(note);
-    fs_guest_remove(guest, NULL, on_removed_guest, &result);
-    g_assert_cmpint(result, ==, 0);
-    g_assert_null(fs_fleet_lookup(fleet, "new"));
-    turn(f);
+    g_assert_cmpint(remove_guest(f, guest), ==, 0);
+    g_assert_null(fleet_fixture_find(f, "new"));
 }
 
 /* Nothing can start: whoever waits is told so, and the reason is in status.json. */
 static void test_no_engine(FleetFixture *f, const void *data)
 {
-    int result = -1;
-
     fleet_fixture_put(f, "a.json", "");
-    g_autoptr(FsFleet) fleet = open_fleet(f);
-    FsGuest *guest = fs_fleet_lookup(fleet, "a");
+    fleet_fixture_start(f, NULL);
+    FsGuest *guest = fleet_fixture_find(f, "a");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no engine*uefivarsd*");
-    fs_guest_need_replica(guest, NULL, on_removed_guest, &result);
-    turn(f);
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_REPLICA), ==, EIO);
     g_test_assert_expected_messages();
-    g_assert_cmpint(result, ==, EIO);
     g_autofree char *status = fs_guest_status_object(guest);
     g_assert_nonnull(strstr(status, "/nonexistent/uefivarsd"));
 }

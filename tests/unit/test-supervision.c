@@ -28,12 +28,8 @@ static void on_changed(FsGuest *guest, const char *name, FsEntryEvent event, voi
 static void start(FleetFixture *f)
 {
     static const FsFleetEvents events = {.entry_changed = on_changed};
-    g_autoptr(GError) error = NULL;
 
-    f->fleet = fs_fleet_new(&f->options, f->context, &error);
-    g_assert_no_error(error);
-    fs_fleet_set_events(f->fleet, &events, f);
-    g_assert_true(fs_fleet_start(f->fleet, &error));
+    fleet_fixture_start(f, &events);
 }
 
 static void set_up(FleetFixture *f, const void *data)
@@ -53,29 +49,9 @@ static void on_done(FsGuest *guest, int error, void *data)
     *(Result *)data = (Result){.done = true, .error = error};
 }
 
-static gboolean on_too_late(void *data)
-{
-    g_error("nothing happened for 15 seconds");
-    return G_SOURCE_REMOVE;
-}
-
-static void run_until(FleetFixture *f, const bool *done)
-{
-    GSource *timeout = g_timeout_source_new_seconds(15);
-    g_source_set_callback(timeout, on_too_late, NULL, NULL);
-    g_source_attach(timeout, f->context);
-    while (!*done)
-        g_main_context_iteration(f->context, TRUE);
-    g_source_destroy(timeout);
-    g_source_unref(timeout);
-}
-
 static int read_guest(FleetFixture *f, FsGuest *guest)
 {
-    Result result = {0};
-    fs_guest_need_replica(guest, NULL, on_done, &result);
-    run_until(f, &result.done);
-    return result.error;
+    return fleet_fixture_need(f, guest, FS_NEED_REPLICA);
 }
 
 static int set_variable(FleetFixture *f, FsGuest *guest, const char *name, const char *data,
@@ -87,7 +63,7 @@ static int set_variable(FleetFixture *f, FsGuest *guest, const char *name, const
     Result result = {0};
 
     fs_guest_set(guest, NULL, file, content, flags, 0, on_done, &result);
-    run_until(f, &result.done);
+    fleet_fixture_run_until(f, &result.done);
     return result.error;
 }
 
@@ -113,7 +89,7 @@ static void test_read_and_write(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    FsGuest *guest = fleet_fixture_find(f, "a");
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     FsReplica *replica = fs_guest_replica(guest);
     g_assert_cmpuint(fs_replica_count(replica), ==, 1);
@@ -135,7 +111,7 @@ static void test_idle(FleetFixture *f, const void *data)
     f->options.idle_s = 1;
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    FsGuest *guest = fleet_fixture_find(f, "a");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
     g_assert_cmpint(engine_pid(guest), >, 0);
     wait_until_ended(f, guest);
@@ -156,7 +132,7 @@ static void test_changed_under_engine(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    FsGuest *guest = fleet_fixture_find(f, "a");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
     int pid = engine_pid(guest);
     fleet_fixture_put(f, "a.json", STORE);
@@ -169,7 +145,7 @@ static void test_fails(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "fails.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "fails");
+    FsGuest *guest = fleet_fixture_find(f, "fails");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
     g_assert_cmpint(read_guest(f, guest), ==, EIO);
     g_test_assert_expected_messages();
@@ -183,7 +159,7 @@ static void test_dies(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "dies.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "dies");
+    FsGuest *guest = fleet_fixture_find(f, "dies");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
     g_assert_cmpint(read_guest(f, guest), ==, 0);
 }
@@ -192,7 +168,7 @@ static void test_garbage(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "garbage.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "garbage");
+    FsGuest *guest = fleet_fixture_find(f, "garbage");
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, EIO);
 }
 
@@ -200,7 +176,7 @@ static void test_killed(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    FsGuest *guest = fleet_fixture_find(f, "a");
     for (int i = 0; i < 3; i++) {
         g_assert_cmpint(read_guest(f, guest), ==, 0);
         int pid = engine_pid(guest);
@@ -221,10 +197,10 @@ static void test_cap(FleetFixture *f, const void *data)
     start(f);
     for (int i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf("g%d", i);
-        fs_guest_need_replica(fs_fleet_lookup(f->fleet, name), NULL, on_done, &results[i]);
+        fs_guest_need_replica(fleet_fixture_find(f, name), NULL, on_done, &results[i]);
     }
     for (int i = 0; i < 6; i++) {
-        run_until(f, &results[i].done);
+        fleet_fixture_run_until(f, &results[i].done);
         g_assert_cmpint(results[i].error, ==, 0);
         int alive = 0;
         for (FsGuest *guest = NULL;
@@ -269,7 +245,7 @@ static void test_listener(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "a");
+    FsGuest *guest = fleet_fixture_find(f, "a");
     int first = connect_guest(guest);
     expect_hello(f, first);
     int second = connect_guest(guest);
@@ -290,7 +266,7 @@ static void test_refusal(FleetFixture *f, const void *data)
 
     fleet_fixture_put(f, "fails.json", STORE);
     start(f);
-    int fd = connect_guest(fs_fleet_lookup(f->fleet, "fails"));
+    int fd = connect_guest(fleet_fixture_find(f, "fails"));
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
     for (int i = 0; i < 1000 && size < 0; i++) {
         while (g_main_context_iteration(f->context, FALSE))
@@ -310,15 +286,15 @@ static void test_adoption(FleetFixture *f, const void *data)
     fleet_fixture_put(f, "guest.json", STORE);
     fleet_fixture_put(f, "b.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "guest");
+    FsGuest *guest = fleet_fixture_find(f, "guest");
     int fd = connect_guest(guest);
     expect_hello(f, fd);
     g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
     int pid = engine_pid(guest);
-    g_clear_pointer(&f->fleet, fs_fleet_free); /* as a crash: nothing is ended */
+    fleet_fixture_crash(f); /* nothing is ended */
 
     start(f);
-    guest = fs_fleet_lookup(f->fleet, "guest");
+    guest = fleet_fixture_find(f, "guest");
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_assert_cmpint(engine_pid(guest), ==, pid);
     g_assert_nonnull(fs_replica_lookup(fs_guest_replica(guest), "B-" GUID));
@@ -331,8 +307,7 @@ static void test_adoption(FleetFixture *f, const void *data)
 
     /* A clean end leaves an engine with a guest, and its sockets. */
     pid = engine_pid(guest);
-    fs_fleet_stop(f->fleet);
-    g_clear_pointer(&f->fleet, fs_fleet_free);
+    fleet_fixture_stop(f);
     g_assert_cmpint(kill(pid, 0), ==, 0);
     g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
     close(fd);
@@ -344,18 +319,19 @@ static void test_other_version(FleetFixture *f, const void *data)
 {
     fleet_fixture_put(f, "other.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "other");
+    FsGuest *guest = fleet_fixture_find(f, "other");
     int fd = connect_guest(guest);
     expect_hello(f, fd);
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     int pid = engine_pid(guest);
     g_autofree char *path = fs_guest_socket_path(guest);
-    g_clear_pointer(&f->fleet, fs_fleet_free);
+    fleet_fixture_crash(f);
 
     fleet_fixture_put(f, "upgraded", "");
-    start(f);
-    guest = fs_fleet_lookup(f->fleet, "other");
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*found its engine running*");
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*another version*left alone*");
+    start(f);
+    guest = fleet_fixture_find(f, "other");
     int64_t before = g_get_monotonic_time();
     for (int i = 0; i < 3; i++) /* before and after it said so */
         g_assert_cmpint(read_guest(f, guest), ==, EIO);
@@ -363,8 +339,7 @@ static void test_other_version(FleetFixture *f, const void *data)
     g_autofree char *status = fs_guest_status_object(guest);
     g_assert_nonnull(strstr(status, "another version"));
     /* Neither a request nor the end waits for it, and the end leaves it where it is. */
-    fs_fleet_stop(f->fleet);
-    g_clear_pointer(&f->fleet, fs_fleet_free);
+    fleet_fixture_stop(f);
     g_assert_cmpint(g_get_monotonic_time() - before, <, 3 * G_USEC_PER_SEC);
     g_assert_cmpint(kill(pid, 0), ==, 0);
     int another = connect_path(path);
@@ -381,13 +356,18 @@ static void test_guest_first_needs_store(FleetFixture *f, const void *data)
     FsGuest *guest;
 
     start(f);
-    g_assert_cmpint(fs_fleet_make_guest(f->fleet, "new", &guest), ==, 0);
+    Result made = {0};
+    fs_fleet_make_guest(f->fleet, "new", on_done, &made);
+    fleet_fixture_run_until(f, &made.done);
+    g_assert_cmpint(made.error, ==, 0);
+    guest = fleet_fixture_find(f, "new");
     g_assert_cmpint(read_guest(f, guest), ==, 0); /* makes no store */
-    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_NONE);
+    g_assert_false(fs_guest_has_store(guest));
     int pid = engine_pid(guest);
     g_assert_cmpint(set_variable(f, guest, "A", "x", 0), ==, 0);
     g_assert_cmpint(engine_pid(guest), !=, pid);
-    g_assert_cmpint(fs_guest_store_kind(guest), ==, FS_STORE_FILE);
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_LOOK), ==, 0);
+    g_assert_true(fs_guest_has_store(guest));
 }
 
 static void test_interrupt(FleetFixture *f, const void *data)
@@ -397,13 +377,13 @@ static void test_interrupt(FleetFixture *f, const void *data)
 
     fleet_fixture_put(f, "mute.json", STORE);
     start(f);
-    FsGuest *guest = fs_fleet_lookup(f->fleet, "mute");
+    FsGuest *guest = fleet_fixture_find(f, "mute");
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_autoptr(GBytes) content = g_bytes_new("\7\0\0\0x", 5);
     fs_guest_set(guest, &request, "A-" GUID, content, 0, 0, on_done, &result);
     g_assert_false(result.done);
     fs_fleet_interrupt(f->fleet, &request);
-    run_until(f, &result.done);
+    fleet_fixture_run_until(f, &result.done);
     g_assert_cmpint(result.error, ==, EINTR);
     /* At most 64 wait. */
     Result parked[64] = {0}, refused = {0};
@@ -418,7 +398,7 @@ static void test_interrupt(FleetFixture *f, const void *data)
     fs_guest_need_replica(guest, NULL, on_done, &reading);
     g_assert_true(reading.done && reading.error == 0);
     kill(engine_pid(guest), SIGKILL);
-    fs_fleet_free(g_steal_pointer(&f->fleet));
+    fleet_fixture_crash(f);
     g_assert_true(parked[63].done);
 }
 

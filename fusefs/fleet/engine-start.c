@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How engines come to be. One that is wanted is made here first (so that it is counted under the
+ * cap), then the guest's configuration is read, then the source is asked to start it; or it
+ * outlived an earlier front, and the source found it.
+ *
+ * An engine for a guest that has no store and is only looked at gets a socket that nobody knows:
+ * when the guest itself comes, the store is made first (perhaps from a template) and a new engine
+ * started.
+ */
+
+#include "fleet-private.h"
+
+#include "fd.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <string.h>
+
+/* There is no engine after all. */
+static void drop_engine(FsEngine *engine)
+{
+    FsGuest *guest = engine->guest;
+
+    guest->live->engine = NULL;
+    guest->live->state = 0;
+    engine_free(engine);
+    replica_cold(guest);
+    guest_watch_listener(guest);
+}
+
+static void on_started(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsEngine *engine = data;
+    FsFleet *fleet = engine->fleet;
+    FsGuest *guest = engine->guest;
+
+    if (!engine_answered(engine) || answer->error == -ECANCELED)
+        return;
+    if (answer->error == 0)
+        engine_attach_process(engine, uv_fd_steal(&fds[1]), (pid_t)answer->number, true);
+    if (!guest) { /* it went away meanwhile */
+        engine_kill(engine);
+        if (engine->pidfd < 0)
+            engine_gone(engine);
+        return;
+    }
+    if (answer->error < 0) {
+        drop_engine(engine);
+        guest_start_failed(guest, *answer->text ? answer->text : g_strerror(-answer->error));
+        engines_make_room(fleet);
+        return;
+    }
+    engine->has_listener = engine->wants_listener;
+    if (fds[0] >= 0)
+        engine_connected(engine, uv_fd_steal(&fds[0]));
+    else
+        engine_connect(engine);
+}
+
+static void ask_start(FsEngine *engine, const FsEngineWish *wish, FsStart why)
+{
+    FsGuest *guest = engine->guest;
+    FsQuestion question = fs_question(FS_ASK_START, guest->name);
+
+    engine->wants_listener = why != FS_START_READ || fs_guest_has_store(guest);
+    question.start = *wish;
+    if (!engine->wants_listener)
+        question.flags = FS_START_NO_LISTENER;
+    else if (guest->listener > FS_LISTENER_QUIET)
+        guest->listener = FS_LISTENER_QUIET; /* the engine has it from now on */
+    engine->asked = true;
+    fs_source_ask(guest->fleet->source, &question, NULL, 0, on_started, engine);
+}
+
+static void on_known(FsGuest *guest, int error, void *data)
+{
+    FsEngine *engine = guest ? guest->live->engine : NULL;
+    FsEngineWish wish = {0};
+    g_autoptr(GError) failure = NULL;
+    FsFleet *fleet;
+
+    if (!engine || engine->io || engine->asked)
+        return; /* it is gone with its guest */
+    fleet = guest->fleet;
+    if (error)
+        g_set_error(&failure, G_FILE_ERROR, g_file_error_from_errno(error), "%s",
+                    g_strerror(error));
+    else if (!fleet->events.engine_starting ||
+             fleet->events.engine_starting(guest, guest->live->why, &wish, fleet->events_data,
+                                           &failure)) {
+        ask_start(engine, &wish, guest->live->why);
+        guest->live->why = FS_START_READ;
+        return;
+    }
+    guest->live->preparing = g_error_matches(failure, G_IO_ERROR, G_IO_ERROR_PENDING);
+    drop_engine(engine);
+    if (!guest->live->preparing)
+        guest_start_failed(guest, failure->message);
+    engines_make_room(fleet);
+}
+
+void guest_start_engine(FsGuest *guest)
+{
+    FsEngine *engine = engine_new(guest);
+
+    engine->child = true;
+    guest_need_own(guest, FS_NEED_LOOK | FS_NEED_CONFIG | FS_NEED_PIN, on_known, NULL);
+}
+
+void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS])
+{
+    FsGuest *guest = fleet_guest(fleet, tell->guest);
+
+    if (!guest || fds[0] < 0 || (guest->live && guest->live->engine))
+        return;
+    FsEngine *engine = engine_new(guest);
+    engine->has_listener = true;
+    guest->away = true;
+    guest->listener = FS_LISTENER_NONE;
+    if (fds[1] >= 0)
+        engine_attach_process(engine, uv_fd_steal(&fds[1]), (pid_t)tell->number, false);
+    engine_connected(engine, uv_fd_steal(&fds[0]));
+    g_message("guest %s: found its engine running", guest->name);
+}

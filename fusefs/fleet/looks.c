@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What is known of a guest's files, and how it is learnt.
+ *
+ * A look is current where inotify would tell of a change, while nothing has happened to the guest
+ * since it was asked for and it is young; where an engine follows the store itself, it need not be
+ * young. Texts and the rest are kept by the identity that a look told: they are read
+ * anew when that is another.
+ *
+ * Looks, texts and states are counted as asked and as done. Who waits notes the number that must be
+ * done; so somebody who changes a file again and again delays nobody, who would have to see the
+ * last of his changes.
+ */
+
+#include "fleet-private.h"
+
+#include "fd.h"
+#include "file-io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Changes that inotify does not tell (of another host, through a hard link) show that late. */
+#define UNTOLD_US (G_USEC_PER_SEC / 10)
+/* ... and of what is only shown (owner, times, the configuration). */
+#define SHOWN_US G_USEC_PER_SEC
+
+static bool same_identity(const FsIdentity *a, const FsIdentity *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+bool guest_look_current(const FsGuest *guest, unsigned needs)
+{
+    bool follows = guest->live && guest->live->engine && guest->live->engine->io;
+    int64_t age_us;
+
+    if (!guest->looked_at || guest->look_stale || !(guest->look.flags & FS_LOOK_WATCHED))
+        return false;
+    if (follows)
+        return true;
+    age_us = g_get_monotonic_time() - guest->looked_at;
+    return age_us < (needs & FS_NEED_REPLICA ? UNTOLD_US : SHOWN_US);
+}
+
+bool fs_guest_look_serves(const FsGuest *guest)
+{
+    const uint32_t unknown = FS_LOOK_BRIEF | FS_LOOK_FOLDER;
+
+    if (guest->look.flags & FS_LOOK_BRIEF)
+        return !guest->look_stale && (guest->look.flags & unknown) != unknown;
+    return guest_look_current(guest, FS_NEED_LOOK);
+}
+
+void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
+               FsAnswered answered)
+{
+    guest->asked++;
+    fs_source_ask(guest->fleet->source, question, fds, n_fds, answered, guest);
+}
+
+void guest_answered(FsGuest *guest)
+{
+    guest->asked--;
+    if (guest->asked == 0 && guest->retired)
+        guest_free(guest);
+}
+
+/* Looks */
+
+static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsGuest *guest = data;
+
+    guest->look_done++;
+    if (!guest->gone && answer->error != -ECANCELED) {
+        fleet_take_look(guest->fleet, guest->name, answer->error, &answer->look);
+        if (!guest->gone)
+            guest_pump(guest);
+    }
+    guest_answered(guest);
+}
+
+void guest_ask_look(FsGuest *guest)
+{
+    FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
+
+    if (guest->look_asked != guest->look_done)
+        return; /* one is under way; when it is here, whoever needs another asks again */
+    guest->look_stale = false;
+    guest->looked_at = g_get_monotonic_time();
+    guest->look_asked++;
+    guest_ask(guest, &question, NULL, 0, on_look);
+}
+
+uint32_t guest_next_look(FsGuest *guest)
+{
+    bool under_way = guest->look_asked != guest->look_done;
+
+    /* The one under way is good unless something has happened since it was asked for. */
+    return guest->look_asked + (under_way && !guest->look_stale ? 0 : 1);
+}
+
+/* What happens often to a guest is looked at that often, unless somebody asks. */
+#define AGAIN_US (50 * 1000)
+
+void guest_look_again(FsGuest *guest)
+{
+    FsFleet *fleet = guest->fleet;
+
+    guest->look_stale = true;
+    if (guest->look_again)
+        return;
+    if (guest->look_asked == guest->look_done &&
+        g_get_monotonic_time() - guest->looked_at >= AGAIN_US) {
+        guest_ask_look(guest);
+        return;
+    }
+    guest->look_again = true;
+    g_queue_push_tail(&fleet->again, guest);
+    fleet_due(fleet, g_get_monotonic_time() + AGAIN_US);
+}
+
+void looks_tick(FsFleet *fleet, int64_t now)
+{
+    for (guint left = fleet->again.length; left > 0; left--) {
+        FsGuest *guest = fleet->again.head->data;
+
+        if (now - guest->looked_at < AGAIN_US) {
+            fleet_due(fleet, guest->looked_at + AGAIN_US);
+            return; /* in the order of time, but for those that were asked about meanwhile */
+        }
+        g_queue_pop_head(&fleet->again);
+        guest->look_again = false;
+        if (guest->look_stale)
+            guest_ask_look(guest);
+    }
+}
+
+void fs_guest_files_changed(FsGuest *guest)
+{
+    guest->look_stale = true;
+}
+
+/* Texts */
+
+static const size_t text_max[FS_TEXTS] = {
+    [FS_TEXT_CONFIG] = FS_CONFIG_BYTES_MAX,
+    [FS_TEXT_PIN] = FS_PIN_BYTES_MAX,
+    [FS_TEXT_HINT] = FS_HINT_BYTES_MAX,
+    [FS_TEXT_STORE] = FS_STORE_HEAD_BYTES,
+};
+
+static const FsIdentity *text_identity(const FsGuest *guest, FsText text)
+{
+    const FsIdentity *identities[FS_TEXTS] = {
+        [FS_TEXT_CONFIG] = &guest->look.config,
+        [FS_TEXT_PIN] = &guest->look.pin,
+        [FS_TEXT_HINT] = &guest->look.hint,
+        [FS_TEXT_STORE] = &guest->look.store,
+    };
+
+    return identities[text];
+}
+
+static bool text_exists(const FsGuest *guest, FsText text)
+{
+    static const FsIdentity none;
+
+    return !same_identity(text_identity(guest, text), &none);
+}
+
+bool guest_text_current(const FsGuest *guest, FsText text)
+{
+    const FsCachedText *cached = guest->live ? &guest->live->texts[text] : NULL;
+    static const FsIdentity none;
+
+    if (cached && cached->asked != cached->done)
+        return false;
+    return same_identity(cached ? &cached->identity : &none, text_identity(guest, text));
+}
+
+uint32_t guest_next_text(FsGuest *guest, FsText text)
+{
+    const FsCachedText *cached = &guest_live(guest)->texts[text];
+    bool under_way = cached->asked != cached->done;
+
+    return cached->asked +
+           (under_way && same_identity(&cached->identity, text_identity(guest, text)) ? 0 : 1);
+}
+
+static int read_head(int fd, size_t max, GBytes **ret_bytes)
+{
+    g_autofree uint8_t *head = g_malloc(max);
+    ssize_t size = uv_pread_all(fd, head, max, 0);
+
+    if (size < 0)
+        return (int)size;
+    *ret_bytes = g_bytes_new_take(g_steal_pointer(&head), (size_t)size);
+    return 0;
+}
+
+/* What was read last, or nothing: the next look tells whether it is good. */
+static void read_text(FsCachedText *cached, FsText text, int fd)
+{
+    size_t max = text_max[text];
+    struct stat st;
+    int result = fstat(fd, &st) < 0 ? -errno : 0;
+
+    if (result == 0)
+        result = text == FS_TEXT_STORE ? read_head(fd, max, &cached->bytes)
+                                       : uv_read_to_end(fd, max, &cached->bytes);
+    cached->error = -result;
+    if (result < 0)
+        return;
+    cached->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+static void forget_text(FsGuest *guest, FsText text)
+{
+    FsCachedText *cached = &guest->live->texts[text];
+
+    g_clear_pointer(&cached->bytes, g_bytes_unref);
+    cached->error = 0;
+    cached->mtime_ns = 0;
+    guest->live->texts_generation++;
+}
+
+static void take_text(FsGuest *guest, FsText text, const FsAnswer *answer, int fd)
+{
+    FsCachedText *cached = &guest->live->texts[text];
+
+    forget_text(guest, text);
+    cached->done++;
+    cached->error = answer->error == -ENOENT ? 0 : -answer->error;
+    if (answer->error == 0)
+        read_text(cached, text, fd);
+    if (!guest->gone)
+        guest_pump(guest);
+}
+
+static void on_config(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    take_text(data, FS_TEXT_CONFIG, answer, fds[0]);
+    guest_answered(data);
+}
+
+static void on_pin(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    take_text(data, FS_TEXT_PIN, answer, fds[0]);
+    guest_answered(data);
+}
+
+static void on_hint(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    take_text(data, FS_TEXT_HINT, answer, fds[0]);
+    guest_answered(data);
+}
+
+static void on_head(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    take_text(data, FS_TEXT_STORE, answer, fds[0]);
+    guest_answered(data);
+}
+
+void guest_ask_text(FsGuest *guest, FsText text)
+{
+    static const FsAnswered answered[FS_TEXTS] = {
+        [FS_TEXT_CONFIG] = on_config,
+        [FS_TEXT_PIN] = on_pin,
+        [FS_TEXT_HINT] = on_hint,
+        [FS_TEXT_STORE] = on_head,
+    };
+    FsCachedText *cached = &guest_live(guest)->texts[text];
+    FsQuestion question = fs_question(FS_ASK_READ, guest->name);
+
+    if (cached->asked != cached->done)
+        return;
+    /* It is at least as new as what this identity tells. */
+    cached->identity = *text_identity(guest, text);
+    cached->asked++;
+    if (!text_exists(guest, text)) {
+        cached->done++;
+        forget_text(guest, text);
+        return;
+    }
+    question.text = text;
+    guest_ask(guest, &question, NULL, 0, answered[text]);
+}
+
+void guest_texts_clear(FsLive *live)
+{
+    for (FsText text = 0; text < FS_TEXTS; text++)
+        g_clear_pointer(&live->texts[text].bytes, g_bytes_unref);
+}
+
+GBytes *fs_guest_text(const FsGuest *guest, FsText text, int *ret_error, int64_t *ret_mtime_ns)
+{
+    const FsCachedText *cached = guest->live ? &guest->live->texts[text] : NULL;
+
+    *ret_error = cached ? cached->error : 0;
+    if (ret_mtime_ns)
+        *ret_mtime_ns = cached ? cached->mtime_ns : 0;
+    return cached ? cached->bytes : NULL;
+}
+
+uint64_t fs_guest_texts_generation(const FsGuest *guest)
+{
+    return guest->live ? guest->live->texts_generation : 0;
+}
+
+/* For status.json: who lost by the naming rules, and who has the store open */
+
+static void on_holder(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsGuest *guest = data;
+
+    guest->live->status_done++;
+    g_free(guest->live->holder);
+    guest->live->holder = answer->error == 0 && *answer->text ? g_strdup(answer->text) : NULL;
+    if (!guest->gone)
+        guest_pump(guest);
+    guest_answered(guest);
+}
+
+static void on_shadowed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    FsGuest *guest = data;
+    FsQuestion question = fs_question(FS_ASK_HOLDER, guest->name);
+
+    g_clear_pointer(&guest->live->shadowed, g_strfreev);
+    if (answer->error == 0 && *answer->text) {
+        g_autofree char *lines = g_strchomp(g_strdup(answer->text));
+        guest->live->shadowed = g_strsplit(lines, "\n", -1);
+    }
+    /* A confined engine sees no other process. */
+    if (guest->gone || !(fs_guest_state(guest) & UV_HOST_STATE_READ_ONLY)) {
+        const FsAnswer none = {0};
+        on_holder(&none, fds, guest);
+        return;
+    }
+    guest_ask(guest, &question, NULL, 0, on_holder);
+    guest_answered(guest);
+}
+
+void guest_ask_status(FsGuest *guest)
+{
+    FsLive *live = guest_live(guest);
+    FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
+
+    if (live->status_asked != live->status_done)
+        return;
+    live->status_asked++;
+    question.flags = FS_LOOK_SHADOWED;
+    guest_ask(guest, &question, NULL, 0, on_shadowed);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What a call needs before it goes on, one after the other: a look at the guest's files, then the
+ * texts that it names, the socket, what only status.json tells; then the replica, which may take an
+ * engine. Nothing is asked for that is current already, so nearly always nothing is, and nothing is
+ * parked.
+ */
+
+#include "fleet-private.h"
+
+#include <errno.h>
+
+static const struct {
+    FsNeeds need;
+    FsText text;
+} text_needs[] = {
+    {FS_NEED_CONFIG, FS_TEXT_CONFIG},
+    {FS_NEED_PIN, FS_TEXT_PIN},
+    {FS_NEED_HINT, FS_TEXT_HINT},
+    {FS_NEED_HEAD, FS_TEXT_STORE},
+};
+
+bool guest_replica_valid(const FsGuest *guest)
+{
+    const FsLive *live = guest->live;
+
+    if (!live || !live->filled || live->stale)
+        return false;
+    for (size_t i = 0; i < G_N_ELEMENTS(live->identity.word); i++)
+        if (live->identity.word[i] != guest->look.store.word[i])
+            return false;
+    return live->engine || !(guest->look.flags & FS_LOOK_JOURNAL);
+}
+
+/* The needs that have to be waited for, as far as that is known without asking. */
+static unsigned missing(const FsGuest *guest, unsigned needs)
+{
+    unsigned missed = needs & FS_NEED_STATUS;
+
+    if (!guest_look_current(guest, needs))
+        return needs | FS_NEED_LOOK;
+    for (size_t i = 0; i < G_N_ELEMENTS(text_needs); i++)
+        if (needs & text_needs[i].need && !guest_text_current(guest, text_needs[i].text))
+            missed |= text_needs[i].need;
+    if (needs & FS_NEED_SOCKET && guest->listener < FS_LISTENER_QUIET && guest->fleet->started &&
+        !guest->away)
+        missed |= FS_NEED_SOCKET;
+    return missed | (needs & FS_NEED_REPLICA);
+}
+
+static void find_look(FsCall *call)
+{
+    FsGuest *guest = call->guest;
+
+    if (call->look_number == 0 && guest_look_current(guest, call->needs)) {
+        call->needs &= ~(unsigned)FS_NEED_LOOK;
+        return;
+    }
+    if (call->look_number == 0)
+        call->look_number = guest_next_look(guest);
+    if ((int32_t)(guest->look_done - call->look_number) >= 0)
+        call->needs &= ~(unsigned)FS_NEED_LOOK;
+    else
+        guest_ask_look(guest);
+}
+
+static void find_text(FsCall *call, FsNeeds need, FsText text)
+{
+    FsGuest *guest = call->guest;
+    uint32_t *number = &call->text_numbers[text];
+
+    if (!(call->needs & need))
+        return;
+    if (*number == 0 && !guest_text_current(guest, text)) {
+        *number = guest_next_text(guest, text);
+        guest_ask_text(guest, text);
+    } else if (*number != 0 && (int32_t)(guest->live->texts[text].done - *number) < 0) {
+        guest_ask_text(guest, text);
+    }
+    if (*number == 0 || (int32_t)(guest->live->texts[text].done - *number) >= 0)
+        call->needs &= ~(unsigned)need;
+}
+
+static void find_socket(FsCall *call)
+{
+    FsGuest *guest = call->guest;
+
+    if (guest->listener == FS_LISTENER_NONE && !guest->away && !call->socket_asked) {
+        call->socket_asked = true;
+        guest_listen(guest);
+    }
+    if (guest->listener != FS_LISTENER_ASKED)
+        call->needs &= ~(unsigned)FS_NEED_SOCKET;
+}
+
+static void find_status(FsCall *call)
+{
+    FsGuest *guest = call->guest;
+    const FsLive *live = guest_live(guest);
+
+    if (call->status_number == 0)
+        call->status_number = live->status_asked + 1;
+    if ((int32_t)(live->status_done - call->status_number) >= 0)
+        call->needs &= ~(unsigned)FS_NEED_STATUS;
+    else
+        guest_ask_status(guest);
+}
+
+/* The look is current: either the replica is, too, or an engine has to say. */
+static void find_replica(FsCall *call)
+{
+    FsGuest *guest = call->guest;
+    FsLive *live = guest->live;
+    FsEngine *engine = live->engine;
+    bool starting = engine && engine->state == FS_ENGINE_STARTING;
+    bool valid = guest_replica_valid(guest);
+
+    if (valid && !starting) {
+        if (engine)
+            engine_used(engine);
+        else
+            replica_cold(guest);
+        call_finish(call, 0, NULL);
+        return;
+    }
+    /* One that starts may have served its guest already: it is heard first, but not for long. */
+    if (!valid && live->filled && !live->stale && engine && engine->state == FS_ENGINE_READY)
+        call->type = UV_HOST_CHECK;
+    if (!call_wants_engine(call, call->type == UV_HOST_CHECK || (valid && starting)))
+        call_finish(call, EBUSY, NULL);
+}
+
+void call_find_needs(FsCall *call)
+{
+    if (call->for_engine)
+        return;
+    if (call->needs & FS_NEED_LOOK)
+        find_look(call);
+    if (call->needs & FS_NEED_LOOK)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(text_needs); i++)
+        find_text(call, text_needs[i].need, text_needs[i].text);
+    if (call->needs & FS_NEED_SOCKET)
+        find_socket(call);
+    if (call->needs & FS_NEED_STATUS)
+        find_status(call);
+    if (call->needs == FS_NEED_REPLICA)
+        find_replica(call);
+    else if (call->needs == 0)
+        call_finish(call, 0, NULL);
+}
+
+/* What a guest was told by its engine is there is there. */
+static void hear_engine(FsGuest *guest)
+{
+    FsEngine *engine = guest->live ? guest->live->engine : NULL;
+
+    if (engine && engine->io && (!guest->fleet->quiet || uv_frame_io_has_buffered(engine->io)))
+        engine_receive(engine);
+}
+
+static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data,
+                 bool own)
+{
+    FsCall *call;
+    unsigned missed;
+
+    if (guest->gone) {
+        go_on(NULL, ENOENT, data);
+        return;
+    }
+    if (!guest->fleet->quiet)
+        follow_drain(guest->fleet);
+    if (needs & FS_NEED_REPLICA)
+        hear_engine(guest);
+    missed = missing(guest, needs);
+    if (missed == FS_NEED_REPLICA && guest_replica_valid(guest) &&
+        !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {
+        if (guest->live->engine)
+            engine_used(guest->live->engine);
+        else
+            replica_cold(guest);
+        missed = 0;
+    }
+    if (!missed) {
+        go_on(guest, 0, data);
+        return;
+    }
+    call = call_new(guest, request, 0, NULL);
+    call->needs = missed;
+    call->own = own;
+    call->finish = deliver_continue;
+    call->go_on = (void (*)(void))go_on;
+    call->data = data;
+    call_submit(call);
+}
+
+void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data)
+{
+    need(guest, needs, request, go_on, data, false);
+}
+
+void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data)
+{
+    need(guest, FS_NEED_REPLICA, request, go_on, data, false);
+}
+
+void guest_need_own(FsGuest *guest, unsigned needs, FsContinue go_on, void *data)
+{
+    need(guest, needs, NULL, go_on, data, true);
+}
