@@ -10,10 +10,11 @@
 #include "json.h"
 #include "scratch.h"
 
-static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard)
+static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard,
+                       bool in_place)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    UvStoreOptions options = {.create = true, .guard = guard};
+    UvStoreOptions options = {.create = true, .guard = guard, .in_place = in_place};
     g_autoptr(GError) error = NULL;
     UvFolder *folder = uv_folder_new(AT_FDCWD, path, &error);
 
@@ -28,12 +29,17 @@ static void open_store(StoreTest *t, const char *dir, const char *name, bool kee
 
 void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper)
 {
-    open_store(t, dir, name, keeper, false);
+    open_store(t, dir, name, keeper, false, false);
 }
 
 void store_test_open_guarded(StoreTest *t, const char *dir, const char *name, bool keeper)
 {
-    open_store(t, dir, name, keeper, true);
+    open_store(t, dir, name, keeper, true, false);
+}
+
+void store_test_open_in_place(StoreTest *t, const char *dir, const char *name, bool keeper)
+{
+    open_store(t, dir, name, keeper, true, true);
 }
 
 void store_test_reload(StoreTest *t)

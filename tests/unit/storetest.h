@@ -14,6 +14,8 @@ typedef struct {
 void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper);
 /* With the guard: nobody in this process may open the file while there is a journal. */
 void store_test_open_guarded(StoreTest *t, const char *dir, const char *name, bool keeper);
+/* As a store that others own and label, with the guard asked for. */
+void store_test_open_in_place(StoreTest *t, const char *dir, const char *name, bool keeper);
 /* Takes what the store says now as the set. */
 void store_test_reload(StoreTest *t);
 /* Without a compaction, as after a crash. */

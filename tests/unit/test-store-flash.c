@@ -42,11 +42,11 @@ static const FlashBacking *real;
 static const char *folder;
 
 /* Lets go, and at that very moment another engine has its turn. */
-static void unlock_and_lose(FlashStore *flash)
+static void idle_and_lose(FlashStore *flash)
 {
     StoreTest other;
 
-    real->unlock(flash);
+    real->idle(flash);
     uv_filelock_drop(flash->lock_fd);
     open_image(&other, folder);
     store_test_put(&other, "A", "of another");
@@ -67,7 +67,7 @@ static void test_change_at_the_end_of_a_burst(void)
     folder = dir;
     real = flash->backing;
     hooked = *real;
-    hooked.unlock = unlock_and_lose;
+    hooked.idle = idle_and_lose;
     flash->backing = &hooked;
     g_assert_true(t.store->ops->release(t.store, t.set, NULL));
     flash->backing = real;
@@ -171,11 +171,72 @@ static void test_free_area_not_erased(void)
     scratch_free(dir);
 }
 
+/* A QEMU that takes no lock bytes has the image open for writing; who reads it hinders nobody. */
+static void test_open_for_writing_elsewhere(void)
+{
+    char *dir = scratch_new();
+    g_autofree char *path = scratch_path(dir, "s.fd");
+    g_autoptr(GError) error = NULL;
+    StoreTest t;
+
+    make_blank(dir);
+    open_image(&t, dir);
+    for (int round = 0; round < 2; round++) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        store_test_put(&t, "A", round ? "3" : "1");
+        g_assert_true(t.store->ops->release(t.store, t.set, NULL));
+        close(fd);
+
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        g_clear_error(&error);
+        g_assert_false(store_test_try(&t, "A", "2", &error));
+        g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+        g_assert_nonnull(t.store->read_only_reason);
+        g_assert_nonnull(t.store->lock_holder);
+        close(fd);
+        g_assert_false(t.store->ops->changed(t.store));
+        g_assert_null(t.store->read_only_reason);
+    }
+    store_test_put(&t, "A", "4");
+    store_test_drop(&t);
+    open_image(&t, dir);
+    store_test_expect(&t, "A", "4");
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
+static void test_in_place(void)
+{
+    char *dir = scratch_new();
+    g_autofree char *path = scratch_path(dir, "s.fd"), *value = g_strnfill(30000, 'x');
+    struct stat before, after;
+    StoreTest t = {0};
+
+    make_blank(dir);
+    scratch_stat(dir, "s.fd", &before);
+    t.store = uv_store_flash_open(uv_folder_new(AT_FDCWD, path, NULL),
+                                  &(UvStoreOptions){.in_place = true}, NULL);
+    store_test_reload(&t);
+    for (int i = 0; i < 20; i++) { /* the log is full several times */
+        value[0] = 'a' + i;
+        store_test_put(&t, "A", value);
+    }
+    store_test_drop(&t);
+    scratch_stat(dir, "s.fd", &after);
+    g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+    open_image(&t, dir);
+    store_test_expect(&t, "A", value);
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store-flash/change-at-the-end-of-a-burst", test_change_at_the_end_of_a_burst);
     g_test_add_func("/store-flash/hidden-records", test_hidden_records);
     g_test_add_func("/store-flash/free-area-not-erased", test_free_area_not_erased);
+    g_test_add_func("/store-flash/open-for-writing-elsewhere", test_open_for_writing_elsewhere);
+    g_test_add_func("/store-flash/in-place", test_in_place);
     return g_test_run();
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "scratch.h"
@@ -339,6 +340,38 @@ static void test_journal_removed(StoreFixture *f, gconstpointer keeper)
     store_test_expect(&f->t, "B", NULL);
 }
 
+/* A file that others label: always the same one, with all its attributes, and nobody waits for it.
+ */
+static void test_in_place_asked(StoreFixture *f, gconstpointer keeper)
+{
+    g_autofree char *path = scratch_path(f->dir, "s.json"), *text = NULL, *longer = NULL;
+    struct stat before, after;
+    char value[8];
+    int reader;
+
+    scratch_write(f->dir, "s.json", "");
+    g_assert_cmpint(setxattr(path, "user.label", "libvirt", 7, 0), ==, 0);
+    scratch_stat(f->dir, "s.json", &before);
+    store_test_drop(&f->t);
+    store_test_open_in_place(&f->t, f->dir, "s.json", f->keeper);
+    for (int i = 0; i < 3; i++) {
+        longer = g_strnfill(1000 * i + 1, 'x');
+        store_test_put(&f->t, "A", longer);
+        g_assert_false(((JsonStore *)f->t.store)->leased);
+        reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* would be EWOULDBLOCK */
+        g_assert_cmpint(reader, >=, 0);
+        close(reader);
+        store_fixture_compact(f);
+        text = store_test_json("A", longer, NULL);
+        store_fixture_expect(f, text);
+        g_clear_pointer(&text, g_free);
+        g_clear_pointer(&longer, g_free);
+    }
+    scratch_stat(f->dir, "s.json", &after);
+    g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+    g_assert_cmpint(getxattr(path, "user.label", value, sizeof value), ==, 7);
+}
+
 static void test_owner_of_sidecars(StoreFixture *f, gconstpointer keeper)
 {
     g_autofree char *path = scratch_path(f->dir, "s.json");
@@ -382,6 +415,7 @@ int main(int argc, char **argv)
         {"times", test_times},
         {"read-only", test_read_only},
         {"in-place", test_in_place},
+        {"in-place-asked", test_in_place_asked},
         {"bind-mount", test_bind_mount},
         {"store-removed", test_store_removed},
         {"journal-removed", test_journal_removed},

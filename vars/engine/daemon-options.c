@@ -7,12 +7,14 @@
 #include "record.h"
 #include "uv-limits.h"
 
-/* Texts as GOption gives them, before they are checked. */
+/* What GOption gives, before it is checked. */
 typedef struct {
     char *varcheck;
     char *sandbox;
     char *user;
     gint64 size, record;
+    gboolean force, no_custom, in_place, daemonize, version;
+    gboolean spawned, read_only, stateless, syscalls;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -92,12 +94,8 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
     return true;
 }
 
-UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error)
+static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *raw)
 {
-    g_autoptr(UvDaemonOptions) options = g_new0(UvDaemonOptions, 1);
-    g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT, .record = UV_RECORD_DEFAULT};
-    gboolean force = FALSE, no_custom = FALSE, daemonize = FALSE, spawned = FALSE;
-    gboolean read_only = FALSE, stateless = FALSE, version = FALSE, syscalls = FALSE;
     const GOptionEntry entries[] = {
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
          "The variable store (any supported format; made if absent)", "FILE"},
@@ -109,45 +107,74 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
          "Listen for the host here", "PATH"},
         {"store-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->store_socket,
          "Listen here for guests of any user that have the store open", "PATH"},
-        {"size", 0, 0, G_OPTION_ARG_INT64, &raw.size, "Storage in total (262144)", "BYTES"},
-        {"record", 0, 0, G_OPTION_ARG_INT64, &raw.record,
+        {"size", 0, 0, G_OPTION_ARG_INT64, &raw->size, "Storage in total (262144)", "BYTES"},
+        {"record", 0, 0, G_OPTION_ARG_INT64, &raw->record,
          "Keep who changed what, in so much beside the store (1048576; 0: no record)", "BYTES"},
-        {"force-secure-boot", 0, 0, G_OPTION_ARG_NONE, &force,
+        {"force-secure-boot", 0, 0, G_OPTION_ARG_NONE, &raw->force,
          "Secure Boot can't be turned off by the guest", NULL},
-        {"disable-custom-mode", 0, 0, G_OPTION_ARG_NONE, &no_custom, "Nothing waives a signature",
-         NULL},
-        {"varcheck", 0, 0, G_OPTION_ARG_STRING, &raw.varcheck,
+        {"disable-custom-mode", 0, 0, G_OPTION_ARG_NONE, &raw->no_custom,
+         "Nothing waives a signature", NULL},
+        {"varcheck", 0, 0, G_OPTION_ARG_STRING, &raw->varcheck,
          "Checks of known variables for the host: strict (default), edk2, off", "MODE"},
-        {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw.sandbox,
+        {"in-place", 0, 0, G_OPTION_ARG_NONE, &raw->in_place,
+         "Write the store's file over, never replace it: others own and label it", NULL},
+        {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
          "Confinement: auto (what the kernel has; default), strict, off", "MODE"},
-        {"daemon", 0, 0, G_OPTION_ARG_NONE, &daemonize, "Go to the background when ready", NULL},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Say which version this is", NULL},
-        {"spawned", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &spawned, NULL, NULL},
-        {"name", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
-        {"user", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &raw.user, NULL, "UID:GID"},
-        {"read-only", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &read_only, NULL, NULL},
-        {"stateless", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &stateless, NULL, NULL},
-        {"print-syscalls", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &syscalls, NULL, NULL},
+        {"daemon", 0, 0, G_OPTION_ARG_NONE, &raw->daemonize, "Go to the background when ready",
+         NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version, "Say which version this is", NULL},
         G_OPTION_ENTRY_NULL,
     };
+
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+/* For who starts engines, and for tests. */
+static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options, Raw *raw)
+{
+    const int hidden = G_OPTION_FLAG_HIDDEN;
+    const GOptionEntry entries[] = {
+        {"spawned", 0, hidden, G_OPTION_ARG_NONE, &raw->spawned, NULL, NULL},
+        {"name", 0, hidden, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
+        {"user", 0, hidden, G_OPTION_ARG_STRING, &raw->user, NULL, "UID:GID"},
+        {"read-only", 0, hidden, G_OPTION_ARG_NONE, &raw->read_only, NULL, NULL},
+        {"stateless", 0, hidden, G_OPTION_ARG_NONE, &raw->stateless, NULL, NULL},
+        {"print-syscalls", 0, hidden, G_OPTION_ARG_NONE, &raw->syscalls, NULL, NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+static void take_flags(UvDaemonOptions *options, const Raw *raw)
+{
+    options->service.force_secure_boot = raw->force;
+    options->service.disable_custom_mode = raw->no_custom;
+    options->service.stateless = raw->stateless;
+    options->daemonize = raw->daemonize;
+    options->spawned = raw->spawned;
+    options->read_only = raw->read_only || raw->stateless;
+    options->in_place = raw->in_place;
+    options->show_version = raw->version;
+    options->print_syscalls = raw->syscalls;
+}
+
+UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error)
+{
+    g_autoptr(UvDaemonOptions) options = g_new0(UvDaemonOptions, 1);
+    g_auto(Raw) raw = {.size = UV_STORAGE_DEFAULT, .record = UV_RECORD_DEFAULT};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
     g_option_context_set_summary(context, "The UEFI variable engine of one virtual machine.");
-    g_option_context_add_main_entries(context, entries, NULL);
+    add_entries(context, options, &raw);
+    add_hidden_entries(context, options, &raw);
     if (!g_option_context_parse(context, argc, argv, error))
         return NULL;
     if (*argc > 1) {
         refuse(error, (*argv)[1], "not an option (see --help)");
         return NULL;
     }
-    options->service.force_secure_boot = force;
-    options->service.disable_custom_mode = no_custom;
-    options->daemonize = daemonize;
-    options->spawned = spawned;
-    options->service.stateless = stateless;
-    options->read_only = read_only || stateless;
-    options->show_version = version;
-    options->print_syscalls = syscalls;
+    take_flags(options, &raw);
     return check(options, &raw, error) ? g_steal_pointer(&options) : NULL;
 }
 

@@ -33,7 +33,8 @@ typedef struct {
     bool daemonize;
     bool spawned;
     bool read_only;
-    bool become; /* uid and gid are given */
+    bool in_place; /* the store's file is written over, never replaced */
+    bool become;   /* uid and gid are given */
     uid_t uid;
     gid_t gid;
     bool show_version;

@@ -47,7 +47,8 @@ typedef struct {
     UvFolder *folder; /* until the store has it */
     UvStore *store;
     uid_t owner;
-    bool become; /* before a byte of the store is read */
+    bool in_place; /* others own and label the store's file */
+    bool become;   /* before a byte of the store is read */
     uid_t uid;
     gid_t gid;
     int guest_listener, host_listener, store_listener, session_fd;
@@ -169,6 +170,7 @@ static bool open_folder(Daemon *daemon, GError **error)
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
     if (!daemon->folder)
         return false;
+    daemon->in_place = options->in_place || uv_folder_is_of_others(daemon->folder);
     choose_user(daemon);
     make_sidecars(daemon);
     if (options->spawned)
@@ -214,6 +216,7 @@ static bool open_store(Daemon *daemon, GError **error)
         .format = daemon->options->format,
         .blockd = daemon->blockd_fd < 0 ? NULL : uv_blockd_new(daemon->blockd_fd, 0),
         .unconfined = daemon->options->sandbox == UV_SANDBOX_OFF,
+        .in_place = daemon->in_place,
     };
 
     if (daemon->options->sandbox != UV_SANDBOX_OFF) {

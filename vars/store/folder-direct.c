@@ -15,7 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct UvDirect {
@@ -92,6 +95,28 @@ static bool is_trusted(UvDirect *direct, const struct stat *st)
     struct stat owner;
 
     return st->st_uid == geteuid() || (wanted_owner(direct, &owner) && st->st_uid == owner.st_uid);
+}
+
+/* Of the system's libvirt, or a user's. */
+static bool is_libvirt_folder(int dir_fd)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", dir_fd);
+    g_autofree char *path = g_file_read_link(link, NULL);
+
+    return path && (g_str_has_prefix(path, "/var/lib/libvirt/") || strstr(path, "/libvirt/qemu/"));
+}
+
+bool uv_direct_is_of_others(const UvDirect *direct)
+{
+    g_autofree char *names = g_malloc0(XATTR_LIST_MAX + 1);
+    uv_autofd int fd = openat(direct->dir_fd, direct->name,
+                              O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+    const ssize_t size = fd < 0 ? 0 : flistxattr(fd, names, XATTR_LIST_MAX);
+
+    for (const char *name = names; name < names + size; name += strlen(name) + 1)
+        if (g_str_has_prefix(name, "trusted."))
+            return true;
+    return is_libvirt_folder(direct->dir_fd);
 }
 
 /* The descriptor of the sidecars' folder, borrowed. */

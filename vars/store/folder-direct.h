@@ -15,6 +15,7 @@ extern const UvFileOps uv_direct_ops;
 
 /* Where this user will need root for it; 0 or a negative errno. */
 int uv_direct_make_sidecars(UvDirect *direct, uid_t uid, gid_t gid);
+bool uv_direct_is_of_others(const UvDirect *direct);
 /* The folder's descriptor and that of the sidecars' (-1: not open), borrowed. */
 void uv_direct_fds(const UvDirect *direct, int ret_fds[2]);
 

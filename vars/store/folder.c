@@ -109,6 +109,11 @@ bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **er
     return ret == 0;
 }
 
+bool uv_folder_is_of_others(const UvFolder *folder)
+{
+    return folder->direct && uv_direct_is_of_others(folder->direct);
+}
+
 void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data)
 {
     folder->hook = hook;

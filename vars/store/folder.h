@@ -49,6 +49,12 @@ void uv_folder_free(UvFolder *folder);
  * and could not do it then.
  */
 bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **error);
+/*
+ * Others own and label the file, as far as can be told from here: its folder is libvirt's, or it
+ * has trusted.* attributes (which only a privileged process sees: ask before giving that up). A new
+ * file in its place would not have them.
+ */
+bool uv_folder_is_of_others(const UvFolder *folder);
 /* What the keeper does before it serves (its confinement to the folder at `folder_fd`); set before
  * forking it. false ends it. */
 typedef bool (*UvFolderHook)(int folder_fd, void *data);

@@ -88,6 +88,9 @@ typedef struct {
     /* For a qcow2 image: who has it (taken); NULL: started now */
     UvBlockd *blockd;
     bool unconfined; /* so is what is started for it */
+    /* Others own and label the file: it is written over, never replaced, and nobody who opens it is
+     * kept waiting (no guard). */
+    bool in_place;
 } UvStoreOptions;
 
 /* Opens it with its format, which stays what it is; takes ownership of the folder. */

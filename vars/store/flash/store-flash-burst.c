@@ -58,9 +58,9 @@ void uv_store_flash_end(FlashStore *f)
     uv_store_flash_settle(f);
     uv_store_flash_remember(f);
     f->backing->unlock(f);
-    drop_lock_file(f);
     f->quiet_at_us = 0;
-    f->backing->idle(f);
+    f->backing->idle(f); /* before the next engine looks who has it open */
+    drop_lock_file(f);
 }
 
 bool uv_store_flash_same(const GPtrArray *a, const GPtrArray *b)
@@ -131,7 +131,7 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
         return true;
     }
     f->backing->unlock(f);
-    drop_lock_file(f);
     f->backing->idle(f);
+    drop_lock_file(f);
     return false;
 }

@@ -8,12 +8,13 @@
  * new file, takes the lock bytes on it and renames it; the old file's are kept as long, for a QEMU
  * that opened it before the renaming and looks at the locks after it. What can't be renamed (a
  * block device, a file with another file mounted over its name, one with several names, a folder
- * that must not be written) is reclaimed in place.
+ * that must not be written, a file that others label) is reclaimed in place.
  */
 
 #include "store-flash.h"
 
 #include "fd.h"
+#include "filelock.h"
 #include "qemulock.h"
 #include "replace-store.h"
 
@@ -26,7 +27,7 @@ typedef struct {
     int fd;
     bool writable;    /* fd is open for writing, too */
     GArray *replaced; /* of int: descriptors of files that were replaced in this burst */
-    bool in_place;    /* it has turned out that it can't be renamed */
+    bool in_place;    /* asked for, or it has turned out that it can't be renamed */
 } Raw;
 
 static Raw *raw_of(FlashStore *f)
@@ -81,13 +82,40 @@ static bool raw_open(FlashStore *f, GError **error)
     return is_current(f) || open_fd(f, O_RDONLY, error);
 }
 
+static char *raw_holder(FlashStore *f)
+{
+    const Raw *raw = raw_of(f);
+    char *holder = raw->fd < 0 ? NULL : uv_qemulock_holder(raw->fd);
+
+    if (holder || raw->fd < 0 || raw->writable ||
+        uv_filelock_sharing(raw->fd) != UV_FILELOCK_SHARED)
+        return holder;
+    return g_strdup("another program, which has it open for writing and takes no lock");
+}
+
+/* For reading only: so that a look for others sees their writing, and theirs not ours. */
 static void raw_idle(FlashStore *f)
 {
+    if (raw_of(f)->writable)
+        open_fd(f, O_RDONLY, NULL);
+}
+
+/* Not every QEMU takes lock bytes, but all have an image open that they write. */
+static bool nobody_writes(FlashStore *f, GError **error)
+{
+    g_autofree char *holder = raw_holder(f);
+
+    if (!holder)
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in use by %s", store_path(f),
+                holder);
+    return false;
 }
 
 static bool raw_lock(FlashStore *f, GError **error)
 {
-    if (!(is_current(f) && raw_of(f)->writable) && !open_fd(f, O_RDWR, error))
+    if ((!is_current(f) && !open_fd(f, O_RDONLY, error)) || !nobody_writes(f, error) ||
+        !open_fd(f, O_RDWR, error))
         return false;
     if (!uv_qemulock_take(raw_of(f)->fd, store_path(f), error))
         return false;
@@ -113,11 +141,6 @@ static void raw_unlock(FlashStore *f)
 static bool raw_stat(FlashStore *f, struct stat *ret_stat)
 {
     return fstat(raw_of(f)->fd, ret_stat) == 0;
-}
-
-static char *raw_holder(FlashStore *f)
-{
-    return raw_of(f)->fd < 0 ? NULL : uv_qemulock_holder(raw_of(f)->fd);
 }
 
 /* The new file, whole and durable, with the attributes and locks of the old one. */
@@ -208,6 +231,7 @@ UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GE
     Raw *raw = g_new0(Raw, 1);
 
     raw->fd = -1;
+    raw->in_place = options->in_place;
     raw->replaced = g_array_new(FALSE, FALSE, sizeof(int));
     return uv_store_flash_new(folder, options, &backing, raw, error);
 }

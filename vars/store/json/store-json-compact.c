@@ -4,8 +4,8 @@
  * The journal goes into the file. By renaming: the new text is written aside, a COMPACT record
  * names it, it takes the file's place, the journal is removed; a crash anywhere in between finds a
  * file and a journal that fit. Where a file can't be renamed over (it is mounted on, has several
- * names, the folder or an attribute is not ours to write) an IMAGE record keeps the old and the new
- * text, and the new one is written over the old.
+ * names, the folder or an attribute is not ours to write, others label it) an IMAGE record keeps
+ * the old and the new text, and the new one is written over the old.
  */
 
 #include "store-json-private.h"
@@ -176,7 +176,8 @@ static bool in_place(JsonStore *json, GBytes *text, GError **error)
 
 static bool publish(JsonStore *json, GBytes *text, const UvDigest *digest, GError **error)
 {
-    if (uv_json_store_is_wanted(json)) /* the program that waits has this very file open already */
+    /* Or the program that waits has this very file open already. */
+    if (json->in_place || uv_json_store_is_wanted(json))
         return in_place(json, text, error);
     switch (by_renaming(json, text, digest, error)) {
     case OUTCOME_DONE:

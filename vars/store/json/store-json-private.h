@@ -51,6 +51,7 @@ typedef struct {
     bool never_write;   /* asked for */
     bool loaded;        /* it could be parsed: else nothing may be written */
     bool guards;        /* asked for: see store-json-guard.c */
+    bool in_place;      /* asked for: never by renaming */
     bool leased;        /* `fd` is open for writing too, and holds a lease */
     int fd;             /* the file, for reading only: so that a probe sees writers; -1: absent */
     int lock_fd;        /* -1: not held */

@@ -238,7 +238,8 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
     signal(SIGIO, SIG_IGN);
     json->fd = json->lock_fd = -1;
     json->never_write = options->read_only;
-    json->guards = options->guard;
+    json->guards = options->guard && !options->in_place;
+    json->in_place = options->in_place;
     if (json->never_write)
         uv_json_store_set_read_only(json, "opened for reading only");
     return &json->store;
