@@ -20,6 +20,7 @@
 typedef struct {
     bool read_only, sandbox_strict;
     const char *varcheck; /* NULL: the engine's default */
+    const char *saved;    /* likewise */
     size_t size_bytes;    /* 0: the engine's default */
     uid_t engine_uid;     /* (uid_t)-1: each store's owner */
     gid_t engine_gid;

@@ -28,6 +28,7 @@ typedef struct {
     char **templates;  /* NULL: the descriptors' own folders */
     FsView view;
     char *varcheck; /* strict, edk2, off */
+    char *saved;    /* refuse, warn; NULL: warn */
     bool immutable_kernel;
     bool sandbox_strict;
     uid_t uid; /* (uid_t)-1: the store's owner */

@@ -83,6 +83,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spaw
         add(arguments, "--name=%s", guest->name);
     if (options->varcheck)
         add(arguments, "--varcheck=%s", options->varcheck);
+    if (options->saved)
+        add(arguments, "--saved=%s", options->saved);
     if (options->read_only)
         add(arguments, "--read-only");
     if (options->sandbox_strict)

@@ -168,6 +168,13 @@ static bool set_varcheck(FsOptions *options, const char *name, const char *value
            set_text(&options->varcheck, value);
 }
 
+static bool set_saved(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    size_t index;
+    return set_choice(name, value, (const char *const[]){"refuse", "warn", NULL}, &index, error) &&
+           set_text(&options->saved, value);
+}
+
 static bool set_immutable(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
@@ -231,6 +238,7 @@ static const struct {
     {"templates", set_templates, "DIR:DIR", "where config.json may take templates from"},
     {"view", set_view, "host|guest", "guest: what its OS sees at runtime (host)"},
     {"varcheck", set_varcheck, "strict|edk2|off", "checks of known variables (strict)"},
+    {"saved", set_saved, "refuse|warn", "changes while a saved state of the guest exists (warn)"},
     {"immutable", set_immutable, "none|kernel", "kernel: immutable as in efivarfs (none)"},
     {"uid", set_uid, "UID", "owner of all files (the store's)"},
     {"gid", set_gid, "GID", "group of all files (the store's)"},
@@ -468,6 +476,7 @@ void fs_options_free(FsOptions *options)
     g_strfreev(options->firmware);
     g_strfreev(options->templates);
     g_free(options->varcheck);
+    g_free(options->saved);
     g_free(options);
 }
 

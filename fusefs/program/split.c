@@ -94,6 +94,7 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .read_only = options->read_only,
         .sandbox_strict = options->sandbox_strict,
         .varcheck = options->varcheck,
+        .saved = options->saved,
         .size_bytes = options->size_bytes,
         .engine_uid = split->engine_uid,
         .engine_gid = split->engine_gid,

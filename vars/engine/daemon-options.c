@@ -11,6 +11,7 @@
 typedef struct {
     char *varcheck;
     char *sandbox;
+    char *saved;
     char *user;
     gint64 size, record;
     gboolean force, no_custom, in_place, daemonize, version;
@@ -21,6 +22,7 @@ static void raw_clear(Raw *raw)
 {
     g_free(raw->varcheck);
     g_free(raw->sandbox);
+    g_free(raw->saved);
     g_free(raw->user);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Raw, raw_clear)
@@ -83,12 +85,15 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--format", "json, flash or qcow2");
     if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))
         return refuse(error, "--sandbox", "auto, strict or off");
+    if (raw->saved && strcmp(raw->saved, "warn") != 0 && strcmp(raw->saved, "refuse") != 0)
+        return refuse(error, "--saved", "refuse or warn");
     if (raw->user && !parse_user(raw->user, options))
         return refuse(error, "--user", "UID:GID, as numbers");
     if (options->spawned && strchr(options->store, '/'))
         return refuse(error, "--store", "with --spawned it is one name in the folder at hand");
     if (raw->record != 0 && (raw->record < 4096 || raw->record > 1024 * 1024 * 1024))
         return refuse(error, "--record", "0 (no record), or 4096 to 1073741824 bytes");
+    options->refuse_when_saved = g_strcmp0(raw->saved, "refuse") == 0;
     options->service.size_bytes = raw->size;
     options->record_bytes = (size_t)raw->record;
     return true;
@@ -116,6 +121,8 @@ static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *
          "Nothing waives a signature", NULL},
         {"varcheck", 0, 0, G_OPTION_ARG_STRING, &raw->varcheck,
          "Checks of known variables for the host: strict (default), edk2, off", "MODE"},
+        {"saved", 0, 0, G_OPTION_ARG_STRING, &raw->saved,
+         "Changes by the host while a saved state exists: warn (default), refuse", "MODE"},
         {"in-place", 0, 0, G_OPTION_ARG_NONE, &raw->in_place,
          "Write the store's file over, never replace it: others own and label it", NULL},
         {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,

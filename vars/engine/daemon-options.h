@@ -33,8 +33,9 @@ typedef struct {
     bool daemonize;
     bool spawned;
     bool read_only;
-    bool in_place; /* the store's file is written over, never replaced */
-    bool become;   /* uid and gid are given */
+    bool refuse_when_saved; /* the host's changes while a saved state exists */
+    bool in_place;          /* the store's file is written over, never replaced */
+    bool become;            /* uid and gid are given */
     uid_t uid;
     gid_t gid;
     bool show_version;

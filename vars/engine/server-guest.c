@@ -164,6 +164,8 @@ static void handle_reset(UvConn *conn, const UvFrame *frame)
 
 static void handle_bye(UvConn *conn, const UvFrame *frame)
 {
+    if (conn->server->session.mode == UV_SESSION_SERVING)
+        uv_saved_end(conn->server);
     uv_session_end(conn->server);
     uv_conn_reply(conn, frame, NULL);
     uv_conn_finish(conn);

@@ -75,14 +75,24 @@ void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame)
     }
 }
 
-/* While another engine may have the store, the host changes nothing here. */
-static bool refuse_released(UvConn *conn, const UvFrame *frame)
+/* While another engine may have the store, the host changes nothing here; nor, if that is wished,
+ * what the loading of a saved state would replace. */
+const char *uv_host_is_held(const UvServer *server)
 {
-    if (conn->server->session_alive && conn->server->session.mode != UV_SESSION_SERVING) {
-        reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EROFS, "the guest is being migrated");
-        return true;
-    }
-    return false;
+    if (server->session_alive && server->session.mode != UV_SESSION_SERVING)
+        return "the guest is being migrated";
+    return uv_saved_refuses(server) ? "a saved state of the guest exists, and would replace this "
+                                      "when it is loaded (saved=refuse)"
+                                    : NULL;
+}
+
+static bool refuse_held(UvConn *conn, const UvFrame *frame)
+{
+    const char *why = uv_host_is_held(conn->server);
+
+    if (why)
+        reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EROFS, why);
+    return why;
 }
 
 /* ---- reading requests ---- */
@@ -167,7 +177,7 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
         malformed(conn, frame);
         return;
     }
-    if (refuse_released(conn, frame))
+    if (refuse_held(conn, frame))
         return;
     uv_server_refresh(server);
     reason = complete_set(&set, file_name, &reader);
@@ -179,9 +189,12 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EEXIST, "the variable exists");
         return;
     }
+    const uint64_t generation = server->store->generation;
     EfiStatus status = uv_service_set(server->service, &set.request, &refusal);
     if (status == EFI_SUCCESS && set.request.only_asks && server->store->read_only_reason)
         status = EFI_WRITE_PROTECTED; /* as the store will say */
+    if (server->store->generation != generation)
+        uv_saved_warn(server);
     uv_session_persist(server);
     uv_events_state_changed(server);
     reply_outcome(conn, frame, status, status == EFI_SUCCESS ? 0 : refusal.error,
@@ -203,7 +216,7 @@ static void handle_touch(UvConn *conn, const UvFrame *frame)
         malformed(conn, frame);
         return;
     }
-    if (refuse_released(conn, frame))
+    if (refuse_held(conn, frame))
         return;
     if (!uv_file_name_parse(file_name, &name, &guid)) {
         reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, "not a variable's file name");
@@ -279,6 +292,8 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
         reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EBUSY, "a guest is connected");
         return;
     }
+    if (refuse_held(conn, frame))
+        return;
     uv_server_refresh(server);
     g_autoptr(GPtrArray) variables = uv_json_parse("store.json", text, size, &left_out, &error);
     if (!variables) {
@@ -290,6 +305,7 @@ static void handle_import(UvConn *conn, const UvFrame *frame)
         return;
     }
     uv_log_limited(&server->events, LOG_INFO, "the store was replaced by the host");
+    uv_saved_warn(server);
     if (left_out > 0)
         uv_log_limited(&server->events, LOG_NOTICE,
                        "volatile variables (%u) in what the host wrote are left out", left_out);

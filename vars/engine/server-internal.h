@@ -10,6 +10,7 @@
  *   server-session.c  whose session it is: begin, resume, takeover, loss, end
  *   server-migrate.c  SAVE, LOAD, ACQUIRE
  *   server-proof.c    who may be the guest of the store's socket
+ *   server-saved.c    that a saved state exists
  *   server-host.c     the host socket's frames
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
@@ -77,8 +78,11 @@ struct UvServer {
     bool session_alive;
     UvSessionHead session;
     bool session_resumed, session_failed_closed;
-    int64_t lost_since_us;     /* alive, but without its connection; 0: not so */
-    uint32_t buffer_size;      /* as agreed in HELLO */
+    int64_t lost_since_us; /* alive, but without its connection; 0: not so */
+    uint32_t buffer_size;  /* as agreed in HELLO */
+    int64_t
+        saved_ns; /* realtime of the SAVE whose state exists, see server-saved.c; 0: none does */
+    bool refuse_when_saved;    /* the host's changes then */
     bool changed_when_resumed; /* RELEASED, and the store is another than the one let go */
 
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
@@ -154,7 +158,20 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame);
 void uv_migrate_load(UvConn *conn, const UvFrame *frame);
 void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 
+/* server-saved.c */
+void uv_saved_begin(UvServer *server);
+void uv_saved_end(UvServer *server);
+/* When the store was read. */
+void uv_saved_restore(UvServer *server);
+/* The host has changed something; does nothing without a saved state. */
+void uv_saved_warn(UvServer *server);
+bool uv_saved_refuses(const UvServer *server);
+/* Its time as text, or NULL; allocated. */
+char *uv_saved_since(const UvServer *server);
+
 /* server-host.c */
+/* Why the host may change nothing now; NULL: it may, as far as this goes. */
+const char *uv_host_is_held(const UvServer *server);
 uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
 /* Of a frame that was dropped: its sender gets an ERROR, and the connection stays. */

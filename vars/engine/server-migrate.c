@@ -75,6 +75,9 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "there is nothing before LOAD");
         return;
     }
+    /* Complete first: that the file is written is no change that is younger than the state. */
+    uv_server_compact(server);
+    uv_store_new_generation(server->store, g_get_real_time() * 1000);
     g_autoptr(GBytes) blob = encode(server);
     if (!blob) {
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, "the state is larger than a blob");
@@ -84,6 +87,7 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STORE, error->message);
         return;
     }
+    uv_saved_begin(server);
     uv_session_persist(server);
     uv_events_state_changed(server);
     uv_conn_reply(conn, frame, g_steal_pointer(&blob));
@@ -154,9 +158,24 @@ static bool take_store(UvServer *server, GError **error)
     return store->ops->acquire(store, error);
 }
 
+/* Also a store that was changed after the state was saved: a warning stays in the status then. */
+static void say_replaced(UvServer *server, bool is_older)
+{
+    const char *kept = uv_folder_path(server->store->folder, UV_FILE_BEFORE_LOAD);
+
+    if (is_older)
+        uv_store_warn(server->store,
+                      "a state older than the store was loaded; what was newer is kept in %s",
+                      kept);
+    uv_log_limited(&server->events, is_older ? LOG_WARNING : LOG_NOTICE,
+                   "the store was replaced by a loaded state%s; what it held is in %s",
+                   is_older ? " that is older" : "", kept);
+}
+
 static bool replace(UvServer *server, const UvBlob *blob, GError **error)
 {
     UvStore *store = server->store;
+    const bool is_older = blob->generation < store->generation;
 
     if (is_what_we_have(server, blob))
         return true;
@@ -164,9 +183,7 @@ static bool replace(UvServer *server, const UvBlob *blob, GError **error)
         !store->ops->keep_before_load(store, error) ||
         !uv_service_replace(server->service, blob->variables, error))
         return false;
-    uv_log_limited(&server->events, LOG_NOTICE,
-                   "the store was replaced by a loaded state; what it held is in %s",
-                   uv_folder_path(store->folder, UV_FILE_BEFORE_LOAD));
+    say_replaced(server, is_older);
     return true;
 }
 
@@ -207,6 +224,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
     server->session.mode = UV_SESSION_SERVING;
     server->holds_store = true;
     server->changed_when_resumed = false;
+    uv_saved_end(server);
     server->store->generation = MAX(server->store->generation, blob->generation);
     uv_session_persist(server);
     uv_events_state_changed(server);
@@ -235,6 +253,7 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame)
         server->session.mode = UV_SESSION_SERVING;
         server->holds_store = true;
     }
+    uv_saved_end(server);
     uv_session_persist(server);
     uv_events_state_changed(server);
     uv_conn_reply(conn, frame, NULL);

@@ -79,6 +79,7 @@ static void begin(UvServer *server, const UvHello *hello)
                        "the guest resumes a session that is not known here: closed until "
                        "its reset");
     } else {
+        uv_saved_end(server);
         uv_session_cold_start(server);
     }
 }

@@ -20,6 +20,7 @@ static void add_strings(GString *out, const char *name, const GPtrArray *texts)
 static void add_store(GString *out, const UvServer *server)
 {
     const UvStore *store = server->store;
+    g_autofree char *saved = uv_saved_since(server);
 
     uv_json_begin(out, "store", '{');
     uv_json_put_text(out, "format", store->ops->format);
@@ -27,6 +28,7 @@ static void add_store(GString *out, const UvServer *server)
     uv_json_put_bool(out, "read-only", store->read_only_reason != NULL);
     uv_json_put_text(out, "read-only-reason", store->read_only_reason);
     uv_json_put_text(out, "lock-holder", store->lock_holder);
+    uv_json_put_text(out, "saved-state", saved);
     uv_json_end(out, '}');
 }
 

@@ -208,8 +208,16 @@ static void act_on_view(UvConn *conn, const UvFrame *frame, const UvView *view, 
     UvViewOutcome outcome = {0};
     UvServer *server = conn->server;
 
+    const char *why = uv_host_is_held(server);
+
     uv_server_refresh(server);
-    view->act(server, (UvViewAct)act, path, bytes, &outcome);
+    const uint64_t generation = server->store->generation;
+    if (why)
+        uv_view_refuse(&outcome, EFI_WRITE_PROTECTED, EROFS, "%s", why);
+    else
+        view->act(server, (UvViewAct)act, path, bytes, &outcome);
+    if (server->store->generation != generation)
+        uv_saved_warn(server);
     uv_session_persist(server);
     uv_events_state_changed(server);
     reply_outcome(conn, frame, &outcome, NULL);

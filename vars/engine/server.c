@@ -324,6 +324,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->owner = setup->owner;
     server->record_bytes = setup->record_bytes;
     server->spawned = setup->spawned;
+    server->refuse_when_saved = setup->refuse_when_saved;
     server->guest_listener = setup->guest_listener;
     server->host_listener = setup->host_listener;
     server->store_listener = setup->store_listener;
@@ -351,6 +352,7 @@ bool uv_server_load(UvServer *server, GError **error)
     /* What was read is no change. */
     server->record = uv_record_new(server->store->folder,
                                    uv_server_is_read_only(server) ? 0 : server->record_bytes);
+    uv_saved_restore(server);
     server->told_state = uv_events_state(server);
     return true;
 }

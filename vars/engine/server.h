@@ -27,6 +27,7 @@ typedef struct {
     const char *store_path; /* for messages */
     size_t record_bytes;    /* of the record; 0: none */
     uid_t owner;            /* the user that may use the host socket beside root */
+    bool refuse_when_saved; /* no change by the host while a saved state exists */
     bool spawned;           /* ends by itself without a guest and a host */
 } UvServerSetup;
 

@@ -256,6 +256,7 @@ static UvServer *make_server(Daemon *daemon)
         .owner = daemon->owner,
         .record_bytes = daemon->options->record_bytes,
         .spawned = daemon->options->spawned,
+        .refuse_when_saved = daemon->options->refuse_when_saved,
     };
 
     return uv_server_new(&setup);

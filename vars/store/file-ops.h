@@ -8,10 +8,10 @@
  * All functions return 0 or a descriptor, or a negative errno. Roles and flags that are not among
  * the ones below are refused with -EPERM, also within one process:
  *   open    every role but CONFLICT; O_TRUNC and O_APPEND never on the store; temporary files
- *           (TEMP, META_TEMP, NEXT_BOOT_TEMP, BEFORE_LOAD) with O_CREAT are always new ones
+ *           (TEMP, META_TEMP, NEXT_BOOT_TEMP, BEFORE_LOAD, SAVED) with O_CREAT are always new ones
  *   rename  TEMP to STORE, META_TEMP to META, NEXT_BOOT_TEMP to NEXT_BOOT, RECORD to RECORD_OLD,
  *           JOURNAL to CONFLICT
- *   unlink  TEMP, META_TEMP, META, NEXT_BOOT_TEMP, NEXT_BOOT, JOURNAL
+ *   unlink  TEMP, META_TEMP, META, NEXT_BOOT_TEMP, NEXT_BOOT, JOURNAL, SAVED
  */
 
 #include "folder.h"

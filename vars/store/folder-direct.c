@@ -40,17 +40,18 @@ static const char *const role_names[] = {
     [UV_FILE_RECORD] = "changes",
     [UV_FILE_RECORD_OLD] = "changes.1",
     [UV_FILE_BEFORE_LOAD] = "before-load",
+    [UV_FILE_SAVED] = "saved",
 };
 
 static bool is_temporary(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_NEXT_BOOT_TEMP ||
-           role == UV_FILE_BEFORE_LOAD;
+           role == UV_FILE_BEFORE_LOAD || role == UV_FILE_SAVED;
 }
 
 static bool may_open(UvFileRole role, int flags)
 {
-    if (role < UV_FILE_STORE || role > UV_FILE_BEFORE_LOAD || role == UV_FILE_CONFLICT)
+    if (role < UV_FILE_STORE || role >= UV_FILE_ROLES || role == UV_FILE_CONFLICT)
         return false;
     if (flags & ~(O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND))
         return false;
@@ -69,7 +70,8 @@ static bool may_rename(UvFileRole from, UvFileRole to)
 static bool may_unlink(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
-           role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL;
+           role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL ||
+           role == UV_FILE_SAVED;
 }
 
 /* The owner that sidecars get: the store's, or the folder's while there is no store. */
@@ -283,7 +285,7 @@ static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
     char name[NAME_MAX + 1];
     int dir_fd;
 
-    if (role < UV_FILE_STORE || role > UV_FILE_BEFORE_LOAD || role == UV_FILE_CONFLICT)
+    if (role < UV_FILE_STORE || role >= UV_FILE_ROLES || role == UV_FILE_CONFLICT)
         return -EPERM;
     dir_fd = locate(direct, role, false, name);
     if (dir_fd < 0)

@@ -18,7 +18,7 @@
 struct UvFolder {
     UvDirect *direct; /* NULL once a keeper has it */
     char *dir_text;
-    char *texts[UV_FILE_BEFORE_LOAD + 1];
+    char *texts[UV_FILE_ROLES];
     const UvFileOps *ops;
     void *ops_data;
     UvFolderHook hook;

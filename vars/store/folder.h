@@ -32,6 +32,8 @@ typedef enum {
     UV_FILE_RECORD,      /* .uefivarsfs/NAME.changes: who changed what */
     UV_FILE_RECORD_OLD,  /* .uefivarsfs/NAME.changes.1 */
     UV_FILE_BEFORE_LOAD, /* .uefivarsfs/NAME.before-load */
+    UV_FILE_SAVED,       /* .uefivarsfs/NAME.saved: the engine's, see server-saved.c */
+    UV_FILE_ROLES,       /* how many there are */
 } UvFileRole;
 
 typedef struct UvFolder UvFolder;

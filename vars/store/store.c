@@ -16,6 +16,11 @@ void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder)
     store->warnings = g_ptr_array_new_with_free_func(g_free);
 }
 
+void uv_store_new_generation(UvStore *store, int64_t time_ns)
+{
+    store->generation = MAX(store->generation + 1, (uint64_t)MAX(time_ns, 0) / 1000);
+}
+
 void uv_store_clear(UvStore *store)
 {
     g_clear_pointer(&store->folder, uv_folder_free);

@@ -7,7 +7,8 @@
  * (keys, compare-and-swap, a lease as the lock, watches) fits behind the same functions.
  *
  * Life: open -> load -> (apply | tick | compact)* -> release -> (acquire -> ...)* -> close. A store
- * has a generation, a number that grows with every applied change.
+ * has a generation, a number that grows with every applied change, and from one engine to the next:
+ * it begins with the file's time, in microseconds.
  */
 
 #include "folder.h"
@@ -107,6 +108,10 @@ bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b)
 bool uv_store_take_lock(int fd, const char *name, unsigned wait_ms, GError **error);
 /* Maps a UvStoreError to what SetVariable returns. */
 uint64_t uv_store_error_status(const GError *error);
+
+/* The generation grows, and is no less than this time: so it goes on where an engine before left
+ * off. */
+void uv_store_new_generation(UvStore *store, int64_t time_ns);
 
 /* For the formats: the visible part made and freed, and a line for `warnings` (the same one once,
  * the oldest go beyond a limit). */

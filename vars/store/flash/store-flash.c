@@ -130,6 +130,7 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
         if (!ok)
             return false;
     }
+    uv_store_new_generation(store, store->identity.mtime_ns);
     *ret_variables = uv_flash_variables(f->flash);
     uv_meta_load(store->folder, *ret_variables, store->identity.mtime_ns);
     return true;

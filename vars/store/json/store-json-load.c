@@ -305,6 +305,7 @@ static void remember(JsonStore *json, const Snapshot *snapshot, int fd)
     json->seen.fits = json->seen.done = json->seen.overtaken = false;
     json->seen.device = snapshot->journal_identity.device;
     json->seen.inode = snapshot->journal_identity.inode;
+    json->seen.mtime_ns = snapshot->journal_identity.mtime_ns;
     json->seen.size_bytes = snapshot->journal ? g_bytes_get_size(snapshot->journal) : 0;
 }
 
@@ -339,7 +340,7 @@ bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **err
         return false;
     uv_meta_load(json->store.folder, variables, json->store.identity.mtime_ns);
     json->loaded = true;
-    json->store.generation++;
+    uv_store_new_generation(&json->store, MAX(json->store.identity.mtime_ns, json->seen.mtime_ns));
     if (json->seen.present && !json->never_write)
         json->compact_due_us = g_get_monotonic_time() + UV_JSON_COMPACT_US;
     *ret_variables = g_steal_pointer(&variables);

@@ -66,6 +66,7 @@ typedef struct {
         bool done;      /* added nothing to the file */
         bool overtaken; /* another engine had the lock in between: read again */
         uint64_t device, inode, size_bytes;
+        int64_t mtime_ns;
     } seen;
     int64_t compact_due_us, meta_due_us, probe_due_us, guard_due_us; /* 0: not */
     int64_t guard_seen_us;  /* when the lease was last known to be whole */
