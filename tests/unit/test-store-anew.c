@@ -156,6 +156,59 @@ static void test_restored_alone(StoreFixture *f, gconstpointer keeper)
     scratch_free(backup);
 }
 
+/* The store is gone when its engine ends: so is what lay beside it. */
+static void test_gone(StoreFixture *f, gconstpointer keeper)
+{
+    begin(f);
+    store_fixture_compact(f);
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json.lock"));
+    scratch_remove(f->dir, "s.json");
+    store_test_drop(&f->t);
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.lock"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs/s.json.meta"));
+    g_assert_false(scratch_exists(f->dir, ".uefivarsfs"));
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    store_test_put(&f->t, "B", "begins again");
+}
+
+/* What may be somebody's, and what another store's is, stays. */
+static void test_gone_with_a_journal(StoreFixture *f, gconstpointer keeper)
+{
+    StoreTest other;
+
+    begin(f);
+    store_test_open(&other, f->dir, "other.json", f->keeper);
+    store_test_put(&other, "O", "1");
+    scratch_remove(f->dir, "s.json");
+    store_test_drop(&f->t);
+    g_assert_true(scratch_exists(f->dir, STORE_JOURNAL));
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json.lock"));
+    store_test_put(&other, "O", "2");
+    store_test_close(&other);
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    store_test_expect(&f->t, "A", NULL);
+}
+
+/* Another engine waits for the lock while it goes: it gets the one that there is then. */
+static void test_lock_goes(StoreFixture *f, gconstpointer keeper)
+{
+    g_autoptr(GError) error = NULL;
+    StoreTest other;
+
+    begin(f);
+    store_fixture_compact(f);
+    store_test_open(&other, f->dir, "s.json", f->keeper);
+    scratch_remove(f->dir, "s.json");
+    store_test_drop(&f->t);
+    store_test_reload(&other);
+    store_test_put(&other, "B", "1");
+    g_assert_true(scratch_exists(f->dir, ".uefivarsfs/s.json.lock"));
+    store_test_open(&f->t, f->dir, "s.json", f->keeper);
+    g_assert_false(store_test_try(&f->t, "B", "2", &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY);
+    store_test_close(&other);
+}
+
 static void test_ids(StoreFixture *f, gconstpointer keeper)
 {
     UvFileId ids[2];
@@ -188,6 +241,9 @@ int main(int argc, char **argv)
         {"copied", test_copied},
         {"restored", test_restored},
         {"restored-alone", test_restored_alone},
+        {"gone", test_gone},
+        {"gone-with-a-journal", test_gone_with_a_journal},
+        {"lock-goes", test_lock_goes},
         {"ids", test_ids},
     };
 

@@ -11,7 +11,8 @@
  *           (TEMP, META_TEMP, NEXT_BOOT_TEMP, BEFORE_LOAD, SAVED) with O_CREAT are always new ones
  *   rename  TEMP to STORE, META_TEMP to META, NEXT_BOOT_TEMP to NEXT_BOOT, RECORD to RECORD_OLD,
  *           JOURNAL to CONFLICT
- *   unlink  TEMP, META_TEMP, META, NEXT_BOOT_TEMP, NEXT_BOOT, JOURNAL, SAVED
+ *   unlink  TEMP, META_TEMP, META, NEXT_BOOT_TEMP, NEXT_BOOT, JOURNAL, SAVED;
+ *           LOCK when there is no store
  */
 
 #include "folder.h"

@@ -71,7 +71,7 @@ static bool may_unlink(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
            role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL ||
-           role == UV_FILE_SAVED;
+           role == UV_FILE_SAVED || role == UV_FILE_LOCK;
 }
 
 /* The owner that sidecars get: the store's, or the folder's while there is no store. */
@@ -261,6 +261,21 @@ static int direct_rename(void *data, UvFileRole from, UvFileRole to, unsigned *r
     return to == UV_FILE_META ? 0 : uv_sync_names(to_fd);
 }
 
+/* The lock goes last, and only when its store is gone; with it the folder, if nothing else is
+ * there. */
+static int unlink_lock(UvDirect *direct, int dir_fd, const char *name)
+{
+    g_autofree char *folder = uv_sidecars_path(direct->dir_fd, direct->name);
+    struct stat st;
+
+    if (fstatat(direct->dir_fd, direct->name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+        return -EPERM;
+    if (unlinkat(dir_fd, name, 0) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    (void)unlinkat(direct->dir_fd, folder, AT_REMOVEDIR);
+    return 0;
+}
+
 static int direct_unlink(void *data, UvFileRole role)
 {
     UvDirect *direct = data;
@@ -274,6 +289,8 @@ static int direct_unlink(void *data, UvFileRole role)
         return 0;
     if (dir_fd < 0)
         return dir_fd;
+    if (role == UV_FILE_LOCK)
+        return unlink_lock(direct, dir_fd, name);
     if (unlinkat(dir_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
     return is_temporary(role) ? 0 : uv_sync_names(dir_fd);

@@ -7,32 +7,19 @@
 #include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
+#include "store-lock.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-static void drop_lock_file(FlashStore *f)
-{
-    if (f->lock_fd < 0)
-        return;
-    uv_filelock_drop(f->lock_fd);
-    uv_fd_clear(&f->lock_fd);
-}
 
 static bool take_lock_file(FlashStore *f, GError **error)
 {
     UvFolder *folder = f->store.folder;
 
-    f->lock_fd = uv_folder_open(folder, UV_FILE_LOCK, O_RDWR | O_CREAT, error);
-    if (f->lock_fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
-    if (uv_store_take_lock(f->lock_fd, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS,
-                           error))
-        return true;
-    drop_lock_file(f);
-    return false;
+    f->lock_fd =
+        uv_store_lock(folder, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS, error);
+    uv_map_folder_error(error);
+    return f->lock_fd >= 0;
 }
 
 /* What can't be made durable now is tried again before anything depends on it. */
@@ -60,7 +47,7 @@ void uv_store_flash_end(FlashStore *f)
     f->backing->unlock(f);
     f->quiet_at_us = 0;
     f->backing->idle(f); /* before the next engine looks who has it open */
-    drop_lock_file(f);
+    uv_store_unlock(&f->lock_fd);
 }
 
 bool uv_store_flash_same(const GPtrArray *a, const GPtrArray *b)
@@ -122,7 +109,7 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
     if (!take_lock_file(f, error))
         return false;
     if (!f->backing->lock(f, error)) {
-        drop_lock_file(f);
+        uv_store_unlock(&f->lock_fd);
         uv_store_flash_look_for_holder(f);
         return false;
     }
@@ -132,6 +119,6 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
     }
     f->backing->unlock(f);
     f->backing->idle(f);
-    drop_lock_file(f);
+    uv_store_unlock(&f->lock_fd);
     return false;
 }

@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "fd.h"
 #include "replace-store.h"
+#include "store-lock.h"
 #include "times.h"
 
 #include <errno.h>
@@ -340,6 +341,8 @@ static void flash_free(UvStore *store)
     g_clear_pointer(&f->flash, uv_flash_free);
     g_clear_pointer(&f->image, uv_image_free);
     f->backing->free(f);
+    if (!f->asked_read_only)
+        uv_store_tidy(store->folder);
     uv_store_clear(store);
     g_free(f);
 }

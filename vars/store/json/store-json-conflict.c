@@ -4,8 +4,7 @@
 
 #include "store-json-private.h"
 
-#include "fd.h"
-#include "filelock.h"
+#include "store-lock.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,9 +12,7 @@
 /* false: another engine has the lock, or it can't be had. */
 static bool lock_for_a_moment(JsonStore *json)
 {
-    json->lock_fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, NULL);
-    if (json->lock_fd >= 0 && uv_filelock_take(json->lock_fd, 0) < 0)
-        uv_fd_clear(&json->lock_fd);
+    json->lock_fd = uv_store_lock(json->store.folder, "", 0, NULL);
     return json->lock_fd >= 0;
 }
 
@@ -61,5 +58,5 @@ void uv_json_store_set_aside(JsonStore *json, const char *why)
     else
         json->seen.overtaken = true; /* what is there now may be another engine's good journal */
     if (!had_lock)
-        uv_fd_clear(&json->lock_fd);
+        uv_store_unlock(&json->lock_fd);
 }

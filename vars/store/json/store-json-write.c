@@ -7,6 +7,7 @@
 #include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
+#include "store-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,9 +32,7 @@ void uv_json_store_forget_journal(JsonStore *json)
 void uv_json_store_let_go(JsonStore *json)
 {
     uv_json_store_forget_journal(json);
-    if (json->lock_fd >= 0)
-        uv_filelock_drop(json->lock_fd); /* the keeper's copy too */
-    uv_fd_clear(&json->lock_fd);
+    uv_store_unlock(&json->lock_fd);
     uv_fd_clear(&json->fd);
     json->leased = false;
     json->guard_due_us = 0;
@@ -63,11 +62,12 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR | O_CREAT, &local);
+    const int fd =
+        uv_store_lock(json->store.folder, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local);
 
-    if (fd < 0)
+    if (fd < 0 && local->domain == G_FILE_ERROR)
         return folder_refused(json, local, error);
-    if (!uv_store_take_lock(fd, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
+    if (fd < 0) {
         json->waited = true; /* once: the holder is no predecessor on its way out */
         g_free(json->store.lock_holder);
         json->store.lock_holder = g_strdup("another engine");
@@ -75,7 +75,7 @@ static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
     }
     json->waited = false;
     *ret_changed = uv_json_store_changed(json);
-    json->lock_fd = uv_fd_steal(&fd);
+    json->lock_fd = fd;
     return true;
 }
 
@@ -253,8 +253,7 @@ static bool lock_unchanged(JsonStore *json, GError **error)
         return false;
     if (!changed)
         return true;
-    uv_filelock_drop(json->lock_fd);
-    uv_fd_clear(&json->lock_fd);
+    uv_store_unlock(&json->lock_fd);
     return changed_error(json, error);
 }
 

@@ -9,6 +9,7 @@
 #include "journal-record.h"
 #include "json.h"
 #include "replace-store.h"
+#include "store-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,7 +208,11 @@ static bool json_keep_before_load(UvStore *store, GError **error)
 
 static void json_free(UvStore *store)
 {
-    uv_json_store_let_go((JsonStore *)store);
+    JsonStore *json = (JsonStore *)store;
+
+    uv_json_store_let_go(json);
+    if (!json->never_write)
+        uv_store_tidy(store->folder);
     uv_store_clear(store);
     g_free(store);
 }
