@@ -162,6 +162,7 @@ struct FsFleet {
     GSource *timer;        /* ready at the next deadline */
     guint background_at;   /* sockets were asked for of the guests before */
     unsigned background_asked;
+    unsigned looking; /* looks that are under way */
     bool no_more_sockets;
 
     /* Changes of SOURCE. */

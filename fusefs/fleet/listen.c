@@ -17,8 +17,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Sockets that are asked for at the same time in the background. */
-#define BACKGROUND_MAX 8
+/* Sockets that are asked for at the same time in the background: of few guests, and of many, where
+ * whoever looks at a guest comes first. */
+#define FEW_GUESTS 64
+#define FEW_AT_A_TIME 8
+#define MANY_AT_A_TIME 1
 /* Connections refused before there is a pause, and how long that may become. */
 #define REFUSALS_MAX 16
 #define PAUSE_US (100 * 1000)
@@ -64,9 +67,13 @@ static void on_listening_in_background(const FsAnswer *answer, int fds[FS_QUESTI
 
 void listen_in_background(FsFleet *fleet)
 {
-    if (!fleet->started || !fleet->listed || fleet->stopping || fleet->lost)
+    bool few = fleet->guests->len <= FEW_GUESTS;
+
+    if (!fleet->started || !fleet->listed || fleet->stopping || fleet->lost ||
+        fleet->guests->len > FS_LISTEN_AHEAD_MAX || (!few && fleet->looking > 0))
         return;
-    while (fleet->background_asked < BACKGROUND_MAX && !fleet->no_more_sockets &&
+    while (fleet->background_asked < (few ? FEW_AT_A_TIME : MANY_AT_A_TIME) &&
+           !fleet->no_more_sockets &&
            fleet->background_at < fleet->guests->len) {
         FsGuest *guest = fleet->guests->pdata[fleet->background_at++];
         FsQuestion question = fs_question(FS_ASK_LISTEN, guest->name);

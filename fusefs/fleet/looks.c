@@ -73,7 +73,9 @@ void guest_answered(FsGuest *guest)
 static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     FsGuest *guest = data;
+    FsFleet *fleet = guest->fleet;
 
+    fleet->looking--;
     guest->look_done++;
     if (!guest->gone && answer->error != -ECANCELED) {
         fleet_take_look(guest->fleet, guest->name, answer->error, &answer->look);
@@ -81,6 +83,8 @@ static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
             guest_pump(guest);
     }
     guest_answered(guest);
+    if (fleet->looking == 0)
+        listen_in_background(fleet);
 }
 
 void guest_ask_look(FsGuest *guest)
@@ -92,6 +96,7 @@ void guest_ask_look(FsGuest *guest)
     guest->look_stale = false;
     guest->looked_at = g_get_monotonic_time();
     guest->look_asked++;
+    guest->fleet->looking++;
     guest_ask(guest, &question, NULL, 0, on_look);
 }
 
