@@ -73,8 +73,7 @@ void listen_in_background(FsFleet *fleet)
         fleet->guests->len > FS_LISTEN_AHEAD_MAX || (!few && fleet->looking > 0))
         return;
     while (fleet->background_asked < (few ? FEW_AT_A_TIME : MANY_AT_A_TIME) &&
-           !fleet->no_more_sockets &&
-           fleet->background_at < fleet->guests->len) {
+           !fleet->no_more_sockets && fleet->background_at < fleet->guests->len) {
         FsGuest *guest = fleet->guests->pdata[fleet->background_at++];
         FsQuestion question = fs_question(FS_ASK_LISTEN, guest->name);
 

@@ -97,8 +97,26 @@ FsHandle *fs_handle_new(FsTree *tree, FsNode *node)
     return handle;
 }
 
+/* Three whole stores, being written or read. */
+#define GUEST_HELD_MAX (48u * 1024 * 1024)
+
+bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes)
+{
+    FsGuest *guest = handle->node->guest;
+    FsGuestTree *guest_tree = guest ? fs_tree_guest(tree, guest) : NULL;
+
+    if (!guest_tree)
+        return true; /* gone: nobody opens more of it */
+    if (bytes > handle->held && bytes - handle->held > GUEST_HELD_MAX - guest_tree->held_bytes)
+        return false;
+    guest_tree->held_bytes += bytes - handle->held;
+    handle->held = bytes;
+    return true;
+}
+
 void fs_handle_free(FsTree *tree, FsHandle *handle)
 {
+    fs_handle_hold(tree, handle, 0);
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
     g_clear_pointer(&handle->deletion, g_bytes_unref);
     handle->node->opens--;

@@ -17,6 +17,7 @@ typedef struct FsHandle {
     FsNode *node;     /* held */
     GBytes *snapshot; /* what is being read; NULL: nothing yet */
     void *text;       /* FsTextFile: what is being written to a control file */
+    size_t held;      /* bytes of these, charged to the guest */
     off_t write_end;  /* where the last write ended; -1: none yet */
     GBytes *deletion; /* attributes that were written alone, and what they do not yet */
     pid_t opener;     /* who opened it, as the kernel tells */
@@ -81,6 +82,9 @@ void fs_op_pool_free(FsOpPool *pool);
 FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node);
 FsHandle *fs_handle_new(FsTree *tree, FsNode *node);
 void fs_handle_free(FsTree *tree, FsHandle *handle);
+/* Charges the guest with what the handle holds, all together; false, and as before, if that is more
+ * than the open files of one guest may hold. */
+bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes);
 
 /* Waits, and goes on with `step` or replies the error. Nothing of the op may be used afterwards. */
 void fs_op_need_replica(FsOp *op, FsStep step);

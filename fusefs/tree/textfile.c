@@ -109,6 +109,11 @@ GBytes *fs_textfile_content(const FsTextFile *text)
     return g_bytes_new(text->bytes->data, text->bytes->len);
 }
 
+size_t fs_textfile_bytes(const FsTextFile *text)
+{
+    return text->bytes->len;
+}
+
 bool fs_textfile_is_unfinished(const FsTextFile *text)
 {
     return text->bytes->len > 0 && text->state == UV_JSON_OPEN;

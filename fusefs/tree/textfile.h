@@ -39,6 +39,7 @@ void fs_textfile_truncate(FsTextFile *text, size_t size);
 /* "name:line:column: ..." of what spoiled the text, for the caller to free. */
 char *fs_textfile_reason(const FsTextFile *text, const char *name);
 GBytes *fs_textfile_content(const FsTextFile *text);
+size_t fs_textfile_bytes(const FsTextFile *text);
 /* Something was written that never became a text. */
 bool fs_textfile_is_unfinished(const FsTextFile *text);
 

@@ -24,6 +24,8 @@
 #include "wire.h"
 
 #define STATUS_BLOCK 4096
+/* What can always be read, whatever else is open. */
+#define SMALL_BYTES (64u * 1024)
 
 struct FsControl {
     const char *name;
@@ -57,7 +59,14 @@ static void reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
 static void reply_opened(FsOp *op)
 {
     FsHandle *handle = fs_handle_new(op->tree, op->node);
+    size_t bytes = op->content ? g_bytes_get_size(op->content) : 0;
 
+    if (bytes > SMALL_BYTES && !fs_handle_hold(op->tree, handle, bytes)) {
+        fs_handle_free(op->tree, handle);
+        fs_guest_log(op->node->guest, "%s: too much of the guest is open", op->node->name);
+        fs_op_error(op, EMFILE);
+        return;
+    }
     handle->snapshot = op->content ? g_bytes_ref(op->content) : NULL;
     fs_op_reply_open(op, handle);
 }
@@ -368,6 +377,14 @@ static void spoiled(FsOp *op, const FsControl *control, const FsTextFile *text)
     fs_op_error(op, EINVAL);
 }
 
+/* What is read, what is written, and what comes now, wherever in it that goes. */
+static bool hold_text(FsTree *tree, FsHandle *handle, size_t more_bytes)
+{
+    size_t read_bytes = handle->snapshot ? g_bytes_get_size(handle->snapshot) : 0;
+
+    return fs_handle_hold(tree, handle, read_bytes + fs_textfile_bytes(handle->text) + more_bytes);
+}
+
 static void control_write(FsOp *op)
 {
     const FsControl *control = control_of(op->node);
@@ -378,6 +395,11 @@ static void control_write(FsOp *op)
 
     if (!handle->text) {
         handle->text = fs_textfile_new(control->rules, control->text_max);
+    }
+    if (!hold_text(op->tree, handle, size)) {
+        tell(op->node->guest, control->name, "too much is being written at once");
+        fs_op_error(op, ENOSPC);
+        return;
     }
     switch (fs_textfile_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
     case FS_TEXTFILE_INCOMPLETE:

@@ -74,6 +74,7 @@ typedef struct {
     GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
     unsigned staging_files;
     size_t staging_bytes;
+    size_t held_bytes;    /* by open files, see fs_handle_hold() */
     bool export_stale;    /* changed since store.json was last exported */
     size_t export_bytes;  /* of a store that is not a JSON file: the last export ... */
     FsIdentity export_of; /* ... of this store */

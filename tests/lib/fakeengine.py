@@ -9,6 +9,7 @@ descriptors, it serves the JSON store as opaque entries, and misbehaves as the s
   mute*       answers nothing after the snapshot
   other*      speaks version 2, once the file "SOURCE/upgraded" is there
   guest*      says that a guest's session is alive
+  flood*      sends changes without end once it was asked for its snapshot
 """
 
 import array
@@ -140,6 +141,18 @@ class Engine:
             self.send(conn, 0x80FF, cookie, struct.pack("<I", 3) + b"unknown")
             return
         self.send(conn, type_ | 0x8000, cookie, reply)
+        while type_ == 0x41 and self.name.startswith("flood"):
+            self.send(conn, 0x50, 0, self.report() + self.changes())
+
+    @staticmethod
+    def changes():
+        """Nearly 32 MiB: entries that come and go."""
+        guid = "-12345678-9abc-def0-1122-334455667788"
+        many = 8000
+        body = b"".join(
+            struct.pack("<B", 1) + Engine.entry(f"N{i}{guid}", b"\7\0\0\0" + bytes(1800)) +
+            struct.pack("<BH", 0, len(f"N{i}{guid}")) + f"N{i}{guid}".encode() for i in range(many))
+        return struct.pack("<I", 2 * many) + body
 
     @staticmethod
     def send(conn, type_, cookie, payload, flags=0):
