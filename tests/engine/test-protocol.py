@@ -5,6 +5,7 @@
 import os
 import pathlib
 import random
+import signal
 import socket
 import struct
 import sys
@@ -210,6 +211,18 @@ class Floods(EngineTest):
         while resident_kib(self.e.process.pid) - before_kib >= limit_kib and time.monotonic() < end:
             time.sleep(0.01)
         self.assertLess(resident_kib(self.e.process.pid) - before_kib, limit_kib)
+
+    def test_first_among_many(self):
+        """Who said HELLO before others connected is heard, however many those are."""
+        os.kill(self.e.process.pid, signal.SIGSTOP)
+        guest = p.Guest(p.connect(self.e.socket, 10))
+        cookie = guest.send(p.HELLO, p.hello_payload(os.urandom(16), 0, "first", p.VERSION,
+                                                     p.VERSION, 0, 65536))
+        others = [p.connect(self.e.socket, 10) for _ in range(60)]
+        self.addCleanup(lambda: [other.close() for other in others])
+        os.kill(self.e.process.pid, signal.SIGCONT)
+        self.assertTrue(guest.wait(p.HELLO, cookie))
+        guest.close()
 
     def test_a_thousand_connections(self):
         guest = self.guest(self.e)

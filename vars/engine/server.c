@@ -19,8 +19,9 @@
 /* Connections before HELLO: beyond this the oldest goes. A client says HELLO at once. */
 #define PENDING_MAX 16
 #define HOSTS_MAX 8
-/* Connections accepted before the others get their turn. */
-#define TURN_ACCEPTS 32
+/* Connections accepted before the others get their turn: two turns fit into those before HELLO, so
+ * that one which has said it is heard before others can take its place. */
+#define TURN_ACCEPTS (PENDING_MAX / 2)
 /* Of the store's socket, where strangers can knock: HELLO of one that came before them is read
  * first, and the guest does not wait for them. */
 #define TURN_STRANGERS 4
