@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* How an op ends: each reply tells the kernel once. */
+
+#include "op-private.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+
+void fs_op_error(FsOp *op, int error)
+{
+    fuse_reply_err(op->req, error);
+    fs_op_end(op);
+}
+
+void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
+{
+    if (op->as_entry) {
+        fs_op_reply_entry(op, op->node, attr, timeout_s);
+        return;
+    }
+    fuse_reply_attr(op->req, attr, timeout_s);
+    fs_op_end(op);
+}
+
+void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
+{
+    fs_node_hold(child);
+    fs_nodes_drop(op->tree->nodes, op->node);
+    op->node = child;
+    op->as_entry = true;
+    child->class->getattr(op);
+}
+
+static struct fuse_entry_param entry_of(FsNode *child, const struct stat *attr, double timeout_s)
+{
+    return (struct fuse_entry_param){
+        .ino = child->id,
+        .attr = *attr,
+        .attr_timeout = timeout_s,
+        .entry_timeout = timeout_s,
+    };
+}
+
+void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s)
+{
+    struct fuse_entry_param entry = entry_of(child, attr, timeout_s);
+
+    child->lookups++;
+    if (fuse_reply_entry(op->req, &entry) == -ENOENT) {
+        fs_nodes_forget(op->tree->nodes, child->id, 1);
+    }
+    fs_op_end(op);
+}
+
+void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle)
+{
+    struct fuse_entry_param entry = entry_of(child, attr, 0);
+
+    op->file.fh = (uintptr_t)handle;
+    op->file.direct_io = 1;
+    op->file.noflush = 1; /* there is nothing yet that it could delete */
+    child->lookups++;
+    if (fuse_reply_create(op->req, &entry, &op->file) == -ENOENT) {
+        fs_handle_free(op->tree, handle);
+        fs_nodes_forget(op->tree->nodes, entry.ino, 1);
+    }
+    fs_op_end(op);
+}
+
+void fs_op_reply_open(FsOp *op, FsHandle *handle)
+{
+    op->file.fh = (uintptr_t)handle;
+    op->file.direct_io = handle != NULL;
+    op->file.noflush = !handle || !handle->opener;
+    if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle) {
+        fs_handle_free(op->tree, handle);
+    }
+    fs_op_end(op);
+}
+
+void fs_op_reply_slice(FsOp *op, GBytes *content)
+{
+    size_t size = 0;
+    const char *bytes = content ? g_bytes_get_data(content, &size) : NULL;
+    size_t offset = MIN(op->offset, size);
+
+    fuse_reply_buf(op->req, bytes ? bytes + offset : NULL, MIN(op->size, size - offset));
+    fs_op_end(op);
+}
+
+void fs_op_reply_text(FsOp *op, const char *text)
+{
+    fuse_reply_readlink(op->req, text);
+    fs_op_end(op);
+}
+
+void fs_op_reply_written(FsOp *op)
+{
+    fuse_reply_write(op->req, op->size);
+    fs_op_end(op);
+}
+
+/* As efivarfs: blocks of one byte, and what x86 kernels keep back for the firmware. */
+#define RESERVED_BYTES 5120
+
+void fs_op_reply_statfs(FsOp *op, const FsUsage *usage)
+{
+    struct statvfs result = {
+        .f_bsize = 1,
+        .f_frsize = 1,
+        .f_blocks = usage ? usage->total_bytes : 0,
+        .f_bfree = usage ? usage->remaining_bytes : 0,
+        .f_namemax = NAME_MAX,
+    };
+
+    result.f_bavail = result.f_bfree > RESERVED_BYTES ? result.f_bfree - RESERVED_BYTES : 0;
+    fuse_reply_statfs(op->req, &result);
+    fs_op_end(op);
+}
+
+bool fs_op_sets_flags(const FsOp *op)
+{
+    return op->offset == FS_IOC_SETFLAGS || op->offset == FS_IOC_FSSETXATTR;
+}
+
+void fs_op_reply_flags(FsOp *op, unsigned value)
+{
+    struct fsxattr extended = {.fsx_xflags = value & FS_IMMUTABLE_FL ? FS_XFLAG_IMMUTABLE : 0};
+
+    if (fs_op_sets_flags(op)) {
+        fuse_reply_ioctl(op->req, 0, NULL, 0);
+    } else if (op->offset == FS_IOC_FSGETXATTR) {
+        fuse_reply_ioctl(op->req, 0, &extended, sizeof(extended));
+    } else {
+        fuse_reply_ioctl(op->req, 0, &value, sizeof(value));
+    }
+    fs_op_end(op);
+}
+
+void fs_op_refuse_flags(FsOp *op)
+{
+    if (op->flags) {
+        fs_op_error(op, EOPNOTSUPP);
+    } else {
+        fs_op_reply_flags(op, 0);
+    }
+}
+
+/* Directories */
+
+void fs_op_begin_directory(FsOp *op)
+{
+    op->tree->pool->directory_used = 0;
+    op->size = MIN(op->size, DIRECTORY_BYTES_MAX);
+}
+
+bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
+               FsNode *child, double timeout_s)
+{
+    FsOpPool *pool = op->tree->pool;
+    char *place = pool->directory + pool->directory_used;
+    size_t room = op->size - pool->directory_used;
+    struct fuse_entry_param entry = {.attr = *attr};
+    size_t needed;
+
+    if (op->plus) {
+        if (child) {
+            entry = entry_of(child, attr, timeout_s);
+        }
+        needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
+    } else {
+        needed = fuse_add_direntry(op->req, place, room, name, attr, next_offset);
+    }
+    if (needed > room) {
+        return false;
+    }
+    pool->directory_used += needed;
+    if (op->plus && child) {
+        child->lookups++;
+    }
+    return true;
+}
+
+bool fs_op_add_dots(FsOp *op)
+{
+    struct stat attr = {.st_ino = op->node->inode, .st_mode = S_IFDIR};
+    struct stat parent = attr;
+
+    if (op->node->parent) {
+        parent.st_ino = op->node->parent->inode;
+    }
+    return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, 0)) &&
+           (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, 0));
+}
+
+void fs_op_reply_directory(FsOp *op)
+{
+    fuse_reply_buf(op->req, op->tree->pool->directory, op->tree->pool->directory_used);
+    fs_op_end(op);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What an op waits for: the fleet calls back, once, and the op goes on with its next step. */
+
+#include "op-private.h"
+#include "virtual.h"
+
+#include <errno.h>
+
+static void interrupted(fuse_req_t req, void *data)
+{
+    FsOp *op = data;
+    fs_fleet_interrupt(op->tree->fleet, req);
+}
+
+/* After a call into the fleet that may have ended the op already: only one that is parked can be
+ * interrupted. */
+static void park(FsOp *op, uint64_t serial)
+{
+    if (op->serial == serial && op->waiting) {
+        fuse_req_interrupt_func(op->req, interrupted, op);
+    }
+}
+
+static void go_on(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (!guest && !error) {
+        error = ENOENT;
+    }
+    if (!error) {
+        op->step(op);
+    } else if (guest && op->or_else) {
+        op->error = error;
+        op->or_else(op);
+    } else {
+        fs_op_error(op, error);
+    }
+}
+
+static uint64_t wait_with(FsOp *op, FsStep step, FsStep or_else)
+{
+    op->step = step;
+    op->or_else = or_else;
+    op->waiting = true;
+    return op->serial;
+}
+
+void fs_op_need_replica(FsOp *op, FsStep step)
+{
+    fs_op_try_replica(op, step, NULL);
+}
+
+void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_need_replica(op->node->guest, op->req, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_need(FsOp *op, unsigned needs, FsStep step)
+{
+    uint64_t serial;
+
+    if (!op->node->guest) {
+        step(op);
+        return;
+    }
+    serial = wait_with(op, step, NULL);
+    fs_guest_need(op->node->guest, needs, op->req, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, step);
+    fs_guest_need(op->node->guest, needs, op->req, go_on, op);
+    park(op, serial);
+}
+
+/* A guest is no condition, or it is what was looked for. */
+static void found(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    op->found = guest;
+    if (error) {
+        fs_op_error(op, error);
+    } else {
+        op->step(op);
+    }
+}
+
+void fs_op_need_list(FsOp *op, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_fleet_need_list(op->tree->fleet, op->req, found, op);
+    park(op, serial);
+}
+
+void fs_op_find_guest(FsOp *op, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_fleet_find(op->tree->fleet, op->name, op->req, found, op);
+    park(op, serial);
+}
+
+void fs_op_make_guest(FsOp *op, FsStep step)
+{
+    wait_with(op, step, NULL);
+    fs_fleet_make_guest(op->tree->fleet, op->name, found, op);
+}
+
+void fs_op_write_text(FsOp *op, FsText text, GBytes *bytes, FsStep step, FsStep or_else)
+{
+    wait_with(op, step, or_else);
+    fs_guest_write_text(op->node->guest, text, bytes, go_on, op);
+}
+
+void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
+               FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
+    fs_guest_set(op->node->guest, op->req, name, content, flags, mtime_ns, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_touch(op->node->guest, op->req, name, mtime_ns, go_on, op);
+    park(op, serial);
+}
+
+void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_import(op->node->guest, op->req, json, go_on, op);
+    park(op, serial);
+}
+
+/* The guest can have gone meanwhile. */
+static void virtual_ready(void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (op->node->gone) {
+        fs_op_error(op, ESTALE);
+    } else {
+        fs_op_need(op, op->needs, op->step);
+    }
+}
+
+void fs_op_need_virtual(FsOp *op, const FsVirtual *virtual, FsStep step)
+{
+    op->needs = virtual->needs;
+    wait_with(op, step, NULL);
+    if (virtual->prepare) {
+        virtual->prepare(virtual->data, virtual_ready, op);
+    } else {
+        virtual_ready(op);
+    }
+}
+
+void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, FsStep step)
+{
+    gsize size;
+    const char *text = g_bytes_get_data(op->content, &size);
+
+    wait_with(op, step, NULL);
+    virtual->write(virtual->data, op->node->guest, path, text, size, go_on, op);
+}
+
+static void removed_guest(FsGuest *guest, int error, void *data)
+{
+    fs_op_error(data, error);
+}
+
+void fs_op_remove_guest(FsOp *op)
+{
+    uint64_t serial = wait_with(op, NULL, NULL);
+    fs_guest_remove(op->child->guest, op->req, removed_guest, op);
+    park(op, serial);
+}
+
+static void called(FsGuest *guest, int error, GBytes *reply, void *data)
+{
+    FsOp *op = data;
+
+    g_clear_pointer(&op->content, g_bytes_unref);
+    if (guest && !error) {
+        op->content = g_bytes_ref(reply);
+    }
+    go_on(guest, error, op);
+}
+
+void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_call(op->node->guest, op->req, type, payload, called, op);
+    park(op, serial);
+}
