@@ -2,7 +2,6 @@
 
 #include "op-private.h"
 
-
 FsOpPool *fs_op_pool_new(void)
 {
     FsOpPool *pool = g_new0(FsOpPool, 1);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "export-hint.h"
+#include "control-private.h"
 #include "status.h"
 #include "textfile.h"
 #include "tree-parts.h"
@@ -32,7 +32,7 @@ struct FsControl {
     mode_t type_and_mode;
     unsigned needs; /* FsNeeds of getattr and open */
     void (*getattr)(FsOp *op);
-    FsStep open; /* ends by reply_opened() */
+    FsStep open; /* ends by fs_control_reply_opened() */
     char *(*link)(const FsGuest *guest);
     size_t text_max; /* 0: not written to */
     const UvJsonRules *rules;
@@ -44,7 +44,7 @@ static const FsControl *control_of(const FsNode *node)
     return node->data;
 }
 
-static void reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
+void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
 {
     struct stat attr;
 
@@ -55,8 +55,7 @@ static void reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
     fs_op_reply_attr(op, &attr, 0);
 }
 
-/* What is read from now on is op->content; NULL is nothing. */
-static void reply_opened(FsOp *op)
+void fs_control_reply_opened(FsOp *op)
 {
     FsHandle *handle = fs_handle_new(op->tree, op->node);
     size_t bytes = op->content ? g_bytes_get_size(op->content) : 0;
@@ -71,107 +70,13 @@ static void reply_opened(FsOp *op)
     fs_op_reply_open(op, handle);
 }
 
-/* store.json */
-
-static void store_reply_attr(FsOp *op)
-{
-    FsGuest *guest = op->node->guest;
-    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
-    const FsGuestLook *look = fs_guest_look(guest);
-
-    if (!fs_guest_has_store(guest)) {
-        reply_attr(op, 0, look->mtime_ns);
-        return;
-    }
-    if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
-        guest_tree->export_of = look->store;
-        guest_tree->export_bytes = 0;
-        if (look->format == FS_FORMAT_JSON) {
-            guest_tree->export_bytes = look->size_bytes;
-        } else {
-            fs_export_hint_read(guest, &guest_tree->export_bytes);
-        }
-    }
-    reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
-}
-
-/* The look is that of the store as the export left it. */
-static void store_exported(FsOp *op)
-{
-    FsGuest *guest = op->node->guest;
-    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
-    const FsGuestLook *look = fs_guest_look(guest);
-    size_t bytes = g_bytes_get_size(op->content);
-    bool same = memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) == 0;
-
-    guest_tree->export_stale = false;
-    if (!fs_guest_has_store(guest)) {
-        return;
-    }
-    if (look->format != FS_FORMAT_JSON && !op->tree->options->read_only &&
-        (guest_tree->export_bytes != bytes || !same)) {
-        fs_export_hint_write(guest, bytes);
-    }
-    guest_tree->export_bytes = bytes;
-    guest_tree->export_of = look->store;
-}
-
-static void exported_attr_ready(FsOp *op)
-{
-    store_exported(op);
-    store_reply_attr(op);
-}
-
-static void exported_for_attr(FsOp *op)
-{
-    fs_guest_files_changed(op->node->guest);
-    fs_op_need(op, FS_NEED_LOOK, exported_attr_ready);
-}
-
-/* After a change the store's file is not what it will be: an export makes the engine finish it. */
-static void store_getattr(FsOp *op)
-{
-    if (fs_tree_guest(op->tree, op->node->guest)->export_stale) {
-        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
-    } else {
-        store_reply_attr(op);
-    }
-}
-
-static void exported_open_ready(FsOp *op)
-{
-    store_exported(op);
-    reply_opened(op);
-}
-
-static void exported_for_open(FsOp *op)
-{
-    fs_guest_files_changed(op->node->guest);
-    fs_op_need(op, FS_NEED_LOOK, exported_open_ready);
-}
-
-static void store_open(FsOp *op)
-{
-    if (!fs_guest_has_store(op->node->guest)) {
-        reply_opened(op);
-    } else {
-        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
-    }
-}
-
-static void store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
-{
-    fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
-    fs_op_import(op, text, done, failed);
-}
-
 /* status.json */
 
 static void status_getattr(FsOp *op)
 {
     const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
-    reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
-               fs_tree_guest_mtime_ns(op->node->guest));
+    fs_control_reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
+                          fs_tree_guest_mtime_ns(op->node->guest));
 }
 
 static void status_reply(FsOp *op)
@@ -181,7 +86,7 @@ static void status_reply(FsOp *op)
     g_clear_pointer(&op->content, g_bytes_unref);
     op->content = text;
     fs_tree_guest(op->tree, op->node->guest)->status_bytes = g_bytes_get_size(text);
-    reply_opened(op);
+    fs_control_reply_opened(op);
 }
 
 /* With or without its engine's answer. */
@@ -203,7 +108,7 @@ static void config_getattr(FsOp *op)
     int64_t mtime_ns;
     GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, &mtime_ns);
 
-    reply_attr(op, text ? g_bytes_get_size(text) : 0, mtime_ns); /* 0: never written */
+    fs_control_reply_attr(op, text ? g_bytes_get_size(text) : 0, mtime_ns); /* 0: never written */
 }
 
 static void config_open(FsOp *op)
@@ -216,7 +121,7 @@ static void config_open(FsOp *op)
         fs_op_error(op, EIO);
     } else {
         op->content = text ? g_bytes_ref(text) : NULL;
-        reply_opened(op);
+        fs_control_reply_opened(op);
     }
 }
 
@@ -247,11 +152,11 @@ static const FsControl controls[] = {
         .name = "store.json",
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_LOOK | FS_NEED_HINT,
-        .getattr = store_getattr,
-        .open = store_open,
+        .getattr = fs_store_getattr,
+        .open = fs_store_open,
         .text_max = UV_WIRE_BLOB_MAX,
         .rules = &uv_json_store,
-        .commit = store_commit,
+        .commit = fs_store_commit,
     },
     {
         .name = "status.json",
@@ -306,7 +211,7 @@ static void getattr_ready(FsOp *op)
 
     if (control->link) {
         g_autofree char *target = control->link(op->node->guest);
-        reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->node->guest));
+        fs_control_reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->node->guest));
     } else {
         control->getattr(op);
     }
@@ -339,7 +244,7 @@ static void control_open(FsOp *op)
     if (access != O_RDONLY && !control->text_max) {
         fs_op_error(op, EPERM);
     } else if (access == O_WRONLY) {
-        reply_opened(op);
+        fs_control_reply_opened(op);
     } else {
         fs_op_need(op, control->needs, control->open);
     }

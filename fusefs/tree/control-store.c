@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * store.json. It is as large and as old as the store's file where that is JSON (the engine exports
+ * that file's own text); of other stores the size of the last export is kept beside the store.
+ */
+
+#include "control-private.h"
+#include "export-hint.h"
+#include "wire.h"
+
+#include <string.h>
+
+static void store_reply_attr(FsOp *op)
+{
+    FsGuest *guest = op->node->guest;
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
+    const FsGuestLook *look = fs_guest_look(guest);
+
+    if (!fs_guest_has_store(guest)) {
+        fs_control_reply_attr(op, 0, look->mtime_ns);
+        return;
+    }
+    if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
+        guest_tree->export_of = look->store;
+        guest_tree->export_bytes = 0;
+        if (look->format == FS_FORMAT_JSON) {
+            guest_tree->export_bytes = look->size_bytes;
+        } else {
+            fs_export_hint_read(guest, &guest_tree->export_bytes);
+        }
+    }
+    fs_control_reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
+}
+
+/* The look is that of the store as the export left it. */
+static void store_exported(FsOp *op)
+{
+    FsGuest *guest = op->node->guest;
+    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
+    const FsGuestLook *look = fs_guest_look(guest);
+    size_t bytes = g_bytes_get_size(op->content);
+    bool same = memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) == 0;
+
+    guest_tree->export_stale = false;
+    if (!fs_guest_has_store(guest)) {
+        return;
+    }
+    if (look->format != FS_FORMAT_JSON && !op->tree->options->read_only &&
+        (guest_tree->export_bytes != bytes || !same)) {
+        fs_export_hint_write(guest, bytes);
+    }
+    guest_tree->export_bytes = bytes;
+    guest_tree->export_of = look->store;
+}
+
+static void exported_attr_ready(FsOp *op)
+{
+    store_exported(op);
+    store_reply_attr(op);
+}
+
+static void exported_for_attr(FsOp *op)
+{
+    fs_guest_files_changed(op->node->guest);
+    fs_op_need(op, FS_NEED_LOOK, exported_attr_ready);
+}
+
+/* After a change the store's file is not what it will be: an export makes the engine finish it. */
+void fs_store_getattr(FsOp *op)
+{
+    if (fs_tree_guest(op->tree, op->node->guest)->export_stale) {
+        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
+    } else {
+        store_reply_attr(op);
+    }
+}
+
+static void exported_open_ready(FsOp *op)
+{
+    store_exported(op);
+    fs_control_reply_opened(op);
+}
+
+static void exported_for_open(FsOp *op)
+{
+    fs_guest_files_changed(op->node->guest);
+    fs_op_need(op, FS_NEED_LOOK, exported_open_ready);
+}
+
+void fs_store_open(FsOp *op)
+{
+    if (!fs_guest_has_store(op->node->guest)) {
+        fs_control_reply_opened(op);
+    } else {
+        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
+    }
+}
+
+void fs_store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
+{
+    fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
+    fs_op_import(op, text, done, failed);
+}
