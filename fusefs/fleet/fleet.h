@@ -26,6 +26,9 @@ typedef struct {
     bool read_only;
     unsigned engines; /* most engines without a guest alive at once */
     unsigned idle_s;  /* when an engine without a guest ends */
+    /* For status.json: what the front has given up, and what it could not; borrowed, may be NULL.
+     */
+    const GPtrArray *confined, *unconfined;
 } FsFleetOptions;
 
 /* What is known of a guest's files, as of the last look. */

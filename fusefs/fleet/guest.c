@@ -207,6 +207,24 @@ static void add_engine(JsonBuilder *builder, const FsEngine *engine)
     json_builder_end_object(builder);
 }
 
+static void add_texts(JsonBuilder *builder, const char *member, const GPtrArray *texts)
+{
+    json_builder_set_member_name(builder, member);
+    json_builder_begin_array(builder);
+    for (guint i = 0; texts && i < texts->len; i++)
+        json_builder_add_string_value(builder, texts->pdata[i]);
+    json_builder_end_array(builder);
+}
+
+static void add_front(JsonBuilder *builder, const FsFleetOptions *options)
+{
+    json_builder_set_member_name(builder, "front");
+    json_builder_begin_object(builder);
+    add_texts(builder, "confinement", options->confined);
+    add_texts(builder, "not-confined", options->unconfined);
+    json_builder_end_object(builder);
+}
+
 static void add_warnings(JsonBuilder *builder, const FsLive *live)
 {
     GHashTableIter iter;
@@ -256,6 +274,7 @@ char *fs_guest_status_object(FsGuest *guest)
     add_store(builder, guest);
     add_text(builder, "socket", socket);
     add_engine(builder, live->engine);
+    add_front(builder, guest->fleet->options);
     add_shadowed(builder, live);
     add_warnings(builder, live);
     if (live->last_reason)

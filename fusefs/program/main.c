@@ -105,6 +105,7 @@ typedef struct {
     FsFleetOptions fleet_options;
     FsTreeOptions tree_options;
     FsFrontUser user;
+    FsConfinement confinement;
     FsTree *tree;
     FsSession *session;
 } Front;
@@ -129,6 +130,7 @@ static void serve(Front *front, FsSource *source)
     }
     fs_session_free(front->session);
     fs_tree_free(front->tree);
+    fs_confinement_clear(&front->confinement);
 }
 
 static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockdir)
@@ -149,7 +151,6 @@ static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockd
 static FsSource *part(Front *front, FsSplit *split, GError **error)
 {
     g_auto(GStrv) folders = fs_firmware_folders(&front->tree_options.firmware);
-    FsConfinement confinement = {0};
     FsSource *source;
     int link = fs_split(split, error);
 
@@ -160,10 +161,11 @@ static FsSource *part(Front *front, FsSplit *split, GError **error)
     source = new_source(link, split->local, split->sockdir);
     if (!fs_session_watch_signals(front->session, error) ||
         !fs_front_confine(&front->user, (const char *const *)folders,
-                          front->options->sandbox_strict, &confinement, error)) {
+                          front->options->sandbox_strict, &front->confinement, error)) {
         g_clear_pointer(&source, fs_source_free);
     }
-    fs_confinement_clear(&confinement);
+    front->fleet_options.confined = front->confinement.active;
+    front->fleet_options.unconfined = front->confinement.missing;
     return source;
 }
 

@@ -185,6 +185,17 @@ class Permissions(unittest.TestCase):
         mount.stop()
         self.assertEqual(list(self.source.glob(".uefivarsfs*/**/*.journal*")), [])
 
+    def test_front_says_what_it_gave_up(self):
+        self.store("g", OWNER)
+        mount = self.mount()
+        front = mount.status("g")["front"]
+        self.assertEqual(front["not-confined"], [])
+        for what in ("capabilities", "landlock", "seccomp"):
+            self.assertTrue(any(what in line for line in front["confinement"]), front)
+        for field, value in (("CapEff", "0000000000000000"), ("NoNewPrivs", "1"),
+                             ("Seccomp", "0" if uvengine.sanitized() else "2")):
+            self.assertEqual(status_field(mount.front_pid(), field), [value], field)
+
     def test_engine_has_its_descriptors_only(self):
         self.store("g", OWNER)
         self.store("h", OWNER)
