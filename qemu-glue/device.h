@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "forward.h"
+#include "pcap.h"
 
 #include "hw/uefi/var-service-api.h"
 #include "migration/vmstate.h"
@@ -36,11 +37,14 @@ struct GlueDevice {
     uint8_t *request; /* GLUE_BUFFER_MAX: the copy that a request is made from */
 
     GlueForward *forward; /* NULL before realize */
+    GluePcap *pcap;       /* NULL: none is asked for */
     Notifier exit_notifier;
     VMChangeStateEntry *run_state_entry;
 
     /* Properties. */
     char *socket_path;
+    char *store_path; /* jsonfile=: the engine is found by it */
+    char *pcap_path;
     bool use_pio;
     GlueWants wants;
 
@@ -49,6 +53,9 @@ struct GlueDevice {
     uint32_t blob_bytes;
     uint8_t *blob;
 };
+
+/* offer.c: whether QEMU is to be told of our types */
+extern bool glue_is_asked_for;
 
 /* uefi-vars-core.c */
 void glue_core_init(GlueDevice *device);

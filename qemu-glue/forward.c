@@ -5,11 +5,13 @@
  * only if the engine can't have seen the whole of it; otherwise its fate is unknown, and the guest
  * is told of a device error.
  *
- * Deadlines: a request takes at most REQUEST_US in all. Once one has waited in vain, the next ones
- * get RETRY_US until one succeeds, so that a guest that asks a hundred variables of a dead engine
- * is slowed down, not stopped.
+ * Deadlines: a request takes at most REQUEST_US in all, and QEMU does nothing else meanwhile. Once
+ * one has waited in vain the engine counts as silent: HELLO is sent ahead, and until its answer has
+ * come, each request fails at once. The one after that gets RETRY_US.
  */
 #include "forward.h"
+
+#include "store-open.h"
 
 #include "vars/wire/wire.h"
 
@@ -19,15 +21,16 @@
 
 #define START_US (10 * G_USEC_PER_SEC)
 #define REQUEST_US (9 * G_USEC_PER_SEC / 2)
-#define RETRY_US (2 * G_USEC_PER_SEC)
-#define BYE_US (2 * G_USEC_PER_SEC)
+#define RETRY_US G_USEC_PER_SEC
+#define BYE_US G_USEC_PER_SEC
 /* How long nobody may listen, before a request is given up: an engine or a front that starts anew.
  */
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
-#define RETRY_PATIENCE_US (G_USEC_PER_SEC / 20)
 #define AGAIN_PAUSE_US 1000
 #define REFUSED_PAUSE_US 10000
-#define IN_VAIN_US G_USEC_PER_SEC
+#define IN_VAIN_US (G_USEC_PER_SEC / 2)
+/* An engine that is well has answered HELLO by then. */
+#define FRESH_HELLO_US (G_USEC_PER_SEC / 20)
 
 /* The engine, and a guest together with it, could fill a log: so many lines in so long. */
 #define TELL_MAX 10u
@@ -40,6 +43,7 @@
 
 struct GlueForward {
     char *path;
+    char *store; /* NULL: the engine does not ask for it */
     char *name;
     GlueWants wants;
     void (*say)(const char *text);
@@ -51,19 +55,21 @@ struct GlueForward {
     bool released;      /* the engine let go of the store, or may have */
     bool running;       /* the machine runs: a released store is to be taken back */
     bool failing;       /* the last request failed */
-    bool impatient;     /* one waited in vain, and none succeeded since */
+    bool silent;        /* a request waited in vain, and none was answered since */
+    bool hello_sent;    /* on this connection, and its answer is not here yet */
     gint64 tell_since;
     unsigned told; /* lines since then */
 };
 
-GlueForward *glue_forward_new(const char *socket_path, const char *name, const GlueWants *wants,
-                              void (*say)(const char *text))
+GlueForward *glue_forward_new(const char *socket_path, const char *store, const char *name,
+                              const GlueWants *wants, void (*say)(const char *text))
 {
     GlueForward *forward = g_new0(GlueForward, 1);
 
     forward->path = realpath(socket_path, NULL);
     if (!forward->path)
         forward->path = strdup(socket_path);
+    forward->store = g_strdup(store);
     forward->name = g_strndup(name, UV_WIRE_NAME_MAX);
     forward->wants = *wants;
     forward->say = say;
@@ -77,6 +83,7 @@ void glue_forward_free(GlueForward *forward)
         return;
     glue_link_close(&forward->link);
     free(forward->path);
+    g_free(forward->store);
     g_free(forward->name);
     g_free(forward);
 }
@@ -127,30 +134,66 @@ static bool check_hello(GlueForward *forward, GBytes *reply, GError **error)
                       flags & UV_WIRE_STATE_DISABLE_CUSTOM_MODE, error);
 }
 
-static bool say_hello(GlueForward *forward, gint64 deadline, GError **error)
+static bool send_hello(GlueForward *forward, gint64 deadline, GError **error)
 {
     uint8_t hello[HELLO_BYTES + UV_WIRE_NAME_MAX] = {0};
     const size_t name_bytes = strlen(forward->name);
-    g_autoptr(GBytes) reply = NULL;
     uint32_t flags = forward->incoming  ? UV_WIRE_HELLO_INCOMING
                      : forward->greeted ? UV_WIRE_HELLO_RESUME
                                         : 0;
+    int store_fd = -1;
 
+    if (forward->store) {
+        flags |= UV_WIRE_HELLO_STORE;
+        /* A silent engine's lease is not waited for, either. */
+        store_fd = glue_store_open(forward->store, forward->silent ? 0 : deadline, error);
+        if (store_fd < 0)
+            return false;
+    }
     glue_put_le(hello, UV_WIRE_VERSION, 4);
     glue_put_le(hello + 4, UV_WIRE_VERSION, 4);
     glue_put_le(hello + 12, flags, 4);
     memcpy(hello + 16, forward->session_id, sizeof(forward->session_id));
     glue_put_le(hello + 32, 65536, 4);
     memcpy(hello + HELLO_BYTES, forward->name, name_bytes);
+    return glue_link_begin(&forward->link, UV_WIRE_HELLO, hello, HELLO_BYTES + name_bytes, store_fd,
+                           deadline, error);
+}
 
-    reply = glue_link_call(&forward->link, UV_WIRE_HELLO, hello, HELLO_BYTES + name_bytes,
-                           HELLO_REPLY_BYTES + UV_WIRE_NAME_MAX, deadline, error);
-    if (!reply || !check_hello(forward, reply, error)) {
+/* A late answer is waited for further by the next request. */
+static bool take_hello(GlueForward *forward, gint64 deadline, GError **error)
+{
+    GError *why = NULL;
+    g_autoptr(GBytes) reply = glue_link_finish(
+        &forward->link, UV_WIRE_HELLO, HELLO_REPLY_BYTES + UV_WIRE_NAME_MAX, deadline, &why);
+    const bool late = g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_LATE);
+
+    forward->hello_sent = late;
+    if (why)
+        g_propagate_error(error, why);
+    if (!late && (!reply || !check_hello(forward, reply, error)))
         glue_link_close(&forward->link);
+    if (late || forward->link.fd < 0)
         return false;
-    }
     forward->greeted = true;
     return true;
+}
+
+/* A connection on which the engine knows us. */
+static bool greet(GlueForward *forward, gint64 patience, gint64 deadline, GError **error)
+{
+    if (forward->link.fd >= 0 && !forward->hello_sent)
+        return true;
+    if (forward->link.fd < 0) {
+        forward->hello_sent = false;
+        if (!glue_link_connect(&forward->link, forward->path, patience, deadline, error))
+            return false;
+        if (!send_hello(forward, deadline, error)) {
+            glue_link_close(&forward->link);
+            return false;
+        }
+    }
+    return take_hello(forward, deadline, error);
 }
 
 /* For requests without contents either way. */
@@ -170,11 +213,8 @@ static bool lacks_store(const GlueForward *forward)
 /* An engine that is there, knows us, and has done what was pending. */
 static bool make_ready(GlueForward *forward, gint64 patience, gint64 deadline, GError **error)
 {
-    if (forward->link.fd < 0) {
-        if (!glue_link_connect(&forward->link, forward->path, patience, deadline, error) ||
-            !say_hello(forward, deadline, error))
-            return false;
-    }
+    if (!greet(forward, patience, deadline, error))
+        return false;
     if (lacks_store(forward)) {
         if (!call_empty(forward, UV_WIRE_ACQUIRE, deadline, error)) {
             g_prefix_error(error, "can't take the store back: ");
@@ -225,6 +265,14 @@ static bool is_lost(const GError *why)
            g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_UNANSWERED);
 }
 
+/* Whether a silent engine knows us again; as good as without waiting. */
+static bool is_back(GlueForward *forward, GError **error)
+{
+    const gint64 now = g_get_monotonic_time();
+
+    return greet(forward, now, forward->hello_sent ? now : now + FRESH_HELLO_US, error);
+}
+
 /*
  * A frame and its reply, on a connection made anew if need be. What comes before the frame (HELLO,
  * RESET, ACQUIRE) may be repeated, also when it was refused: a front whose engines die at their
@@ -236,12 +284,13 @@ static GBytes *request(GlueForward *forward, uint16_t type, const void *payload,
                        size_t reply_max, GError **error)
 {
     gint64 start = g_get_monotonic_time();
-    gint64 deadline = start + (forward->impatient ? RETRY_US : REQUEST_US);
-    gint64 patience = start + (forward->impatient ? RETRY_PATIENCE_US : PATIENCE_US);
+    gint64 deadline = start + (forward->silent ? RETRY_US : REQUEST_US);
+    gint64 patience = start + (forward->silent ? 0 : PATIENCE_US);
     g_autoptr(GError) why = NULL;
     GBytes *reply = NULL;
+    bool there = !forward->silent || is_back(forward, &why);
 
-    for (;;) {
+    while (there) {
         bool again, refused = false;
 
         if (make_ready(forward, patience, deadline, &why)) {
@@ -256,9 +305,9 @@ static GBytes *request(GlueForward *forward, uint16_t type, const void *payload,
         g_clear_error(&why);
         g_usleep(refused ? REFUSED_PAUSE_US : AGAIN_PAUSE_US);
     }
-    forward->impatient =
-        !reply && (forward->impatient || g_get_monotonic_time() - start >= IN_VAIN_US);
-    note_outcome(forward, !reply && (forward->link.fd < 0 || lacks_store(forward)), why);
+    forward->silent = !reply && (forward->silent || g_get_monotonic_time() - start >= IN_VAIN_US);
+    note_outcome(forward,
+                 !reply && (forward->silent || forward->link.fd < 0 || lacks_store(forward)), why);
     if (why)
         g_propagate_error(error, g_steal_pointer(&why));
     return reply;
@@ -274,8 +323,18 @@ bool glue_forward_start(GlueForward *forward, bool incoming, GError **error)
         return false;
     }
     forward->incoming = incoming;
-    return glue_link_connect(&forward->link, forward->path, now, now + START_US, error) &&
-           say_hello(forward, now + START_US, error);
+    /* Where strangers knock, one is sometimes put off. */
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+
+        if (greet(forward, now, now + START_US, &why))
+            return true;
+        if (!forward->store || !is_lost(why) || g_get_monotonic_time() >= now + PATIENCE_US) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return false;
+        }
+        g_usleep(REFUSED_PAUSE_US);
+    }
 }
 
 uint32_t glue_forward_mm(GlueForward *forward, const uint8_t *buffer, size_t bytes,
@@ -336,13 +395,16 @@ void glue_forward_running(GlueForward *forward)
     gint64 now = g_get_monotonic_time();
 
     forward->running = true;
-    if (lacks_store(forward) && !make_ready(forward, now + PATIENCE_US, now + REQUEST_US, &error))
+    if (!lacks_store(forward) || (forward->silent && !is_back(forward, NULL)))
+        return;
+    if (!make_ready(forward, now + PATIENCE_US, now + REQUEST_US, &error))
         note_outcome(forward, true, error);
 }
 
 void glue_forward_end(GlueForward *forward)
 {
     /* Without a connection there is nothing to end: the engine notices by itself. */
-    (void)call_empty(forward, UV_WIRE_BYE, g_get_monotonic_time() + BYE_US, NULL);
+    if (!forward->silent || is_back(forward, NULL))
+        (void)call_empty(forward, UV_WIRE_BYE, g_get_monotonic_time() + BYE_US, NULL);
     glue_link_close(&forward->link);
 }

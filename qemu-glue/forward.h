@@ -23,9 +23,13 @@ typedef struct {
 
 typedef struct GlueForward GlueForward;
 
-/* `name`: who we are, for the engine's messages. `say` is told of a lost and a regained engine. */
-GlueForward *glue_forward_new(const char *socket_path, const char *name, const GlueWants *wants,
-                              void (*say)(const char *text));
+/*
+ * `store`: the store to be shown to the engine as our right to be its guest (by-store.h); NULL:
+ * none is asked for. `name`: who we are, for the engine's messages. `say` is told of a lost and a
+ * regained engine.
+ */
+GlueForward *glue_forward_new(const char *socket_path, const char *store, const char *name,
+                              const GlueWants *wants, void (*say)(const char *text));
 void glue_forward_free(GlueForward *forward);
 
 /* Connects and says HELLO. `incoming`: the state will come with glue_forward_load(). */

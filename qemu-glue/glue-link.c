@@ -22,6 +22,8 @@
 #define SPIN_US 32
 /* How much longer than its request a reply may be and still come with one read. */
 #define LONGER_BYTES 512
+/* For the rest of a reply whose beginning is here. */
+#define REST_US (G_USEC_PER_SEC / 10)
 
 G_DEFINE_QUARK(glue - link - error - quark, glue_link_error)
 
@@ -185,8 +187,42 @@ static size_t receive(GlueLink *link, uint8_t *to, size_t least, size_t most, gi
     return got;
 }
 
+/* `pass_fd` goes with the first byte, and is closed when that is sent or can't be. */
+static bool send_head(GlueLink *link, uint8_t *header, int pass_fd, gint64 deadline, GError **error)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec parts[2] = {{header, UV_WIRE_HEADER_BYTES}, {NULL, 0}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t done;
+
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&control.header), &pass_fd, sizeof(int));
+    do
+        done = sendmsg(link->fd, &message, MSG_NOSIGNAL);
+    while (done < 0 &&
+           (errno == EINTR || (errno == EAGAIN && wait_for(link->fd, POLLOUT, deadline))));
+    const int saved = errno;
+    close(pass_fd);
+    if (done < 0) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "the connection was lost: %s",
+                    g_strerror(saved));
+        return false;
+    }
+    parts[0].iov_base = header + done;
+    parts[0].iov_len = UV_WIRE_HEADER_BYTES - (size_t)done;
+    return send_all(link, parts, deadline, error);
+}
+
 static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
-                       gint64 deadline, GError **error)
+                       int pass_fd, gint64 deadline, GError **error)
 {
     uint8_t header[UV_WIRE_HEADER_BYTES];
     struct iovec parts[2] = {{header, sizeof(header)}, {(void *)payload, bytes}};
@@ -195,6 +231,11 @@ static bool send_frame(GlueLink *link, uint16_t type, const void *payload, size_
     glue_put_le(header + 4, type, 2);
     glue_put_le(header + 6, 0, 2);
     glue_put_le(header + 8, ++link->cookie, 8);
+    if (pass_fd >= 0) {
+        if (!send_head(link, header, pass_fd, deadline, error))
+            return false;
+        parts[0].iov_len = 0;
+    }
     return send_all(link, parts, deadline, error);
 }
 
@@ -280,25 +321,63 @@ static void take_last_words(GlueLink *link, GError **error)
     }
 }
 
+/* Hands `why` over; what is said of the connection goes for it. */
+static void set_error(GlueLink *link, GError *why, GError **error)
+{
+    if (!g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED))
+        glue_link_close(link);
+    g_propagate_error(error, why);
+}
+
+bool glue_link_begin(GlueLink *link, uint16_t type, const void *payload, size_t bytes, int pass_fd,
+                     gint64 deadline, GError **error)
+{
+    GError *why = NULL;
+
+    if (link->fd < 0) {
+        if (pass_fd >= 0)
+            close(pass_fd);
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "not connected");
+        return false;
+    }
+    if (send_frame(link, type, payload, bytes, pass_fd, deadline, &why))
+        return true;
+    if (type == UV_WIRE_HELLO)
+        take_last_words(link, &why);
+    set_error(link, why, error);
+    return false;
+}
+
+GBytes *glue_link_finish(GlueLink *link, uint16_t type, size_t reply_max, gint64 deadline,
+                         GError **error)
+{
+    const gint64 left_us = deadline - g_get_monotonic_time();
+    struct pollfd poller = {.fd = link->fd, .events = POLLIN};
+    GError *why = NULL;
+    GBytes *reply;
+
+    if (poll(&poller, 1, MAX(left_us, 0) / 1000) <= 0) {
+        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_LATE, "the engine does not answer");
+        return NULL;
+    }
+    reply = receive_reply(link, type, MIN(reply_max, LONGER_BYTES), reply_max,
+                          MAX(deadline, g_get_monotonic_time() + REST_US), &why);
+    if (why)
+        set_error(link, why, error);
+    return reply;
+}
+
 GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, gint64 deadline, GError **error)
 {
     GError *why = NULL;
-    GBytes *reply = NULL;
+    GBytes *reply;
 
-    if (link->fd < 0) {
-        g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "not connected");
+    if (!glue_link_begin(link, type, payload, bytes, -1, deadline, error))
         return NULL;
-    }
-    if (send_frame(link, type, payload, bytes, deadline, &why))
-        reply = receive_reply(link, type, MIN(reply_max, bytes + LONGER_BYTES), reply_max, deadline,
-                              &why);
-    else if (type == UV_WIRE_HELLO)
-        take_last_words(link, &why);
-    if (why) {
-        if (!g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_REFUSED))
-            glue_link_close(link);
-        g_propagate_error(error, why);
-    }
+    reply =
+        receive_reply(link, type, MIN(reply_max, bytes + LONGER_BYTES), reply_max, deadline, &why);
+    if (why)
+        set_error(link, why, error);
     return reply;
 }

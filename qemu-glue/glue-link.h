@@ -24,6 +24,7 @@ typedef enum {
     GLUE_LINK_ERROR_UNANSWERED, /* lost or silent after the frame was sent: it may have acted */
     GLUE_LINK_ERROR_PROTOCOL,   /* the reply is not one */
     GLUE_LINK_ERROR_REFUSED,    /* the engine answered ERROR; the connection stays */
+    GLUE_LINK_ERROR_LATE,       /* nothing of the reply is here yet; the connection stays */
 } GlueLinkError;
 
 typedef struct {
@@ -51,6 +52,18 @@ void glue_link_close(GlueLink *link);
  */
 GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_t bytes,
                        size_t reply_max, gint64 deadline, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * The two halves of a call, for a reply that is not waited for. `pass_fd` (-1: none) goes with the
+ * frame; it is taken, and closed before the frame is whole, so that whoever acts on the frame finds
+ * it closed. Between them nothing else is sent. With a `reply_max` of the call's reply,
+ * glue_link_finish() leaves a connection open whose reply is late: errors are those of
+ * glue_link_call(), and LATE.
+ */
+bool glue_link_begin(GlueLink *link, uint16_t type, const void *payload, size_t bytes, int pass_fd,
+                     gint64 deadline, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GBytes *glue_link_finish(GlueLink *link, uint16_t type, size_t reply_max, gint64 deadline,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Numbers of 1 to 8 bytes, little endian as all of the protocol. */
 void glue_put_le(uint8_t *to, uint64_t value, unsigned bytes);

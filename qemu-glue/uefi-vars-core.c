@@ -77,10 +77,12 @@ static uint16_t run_mm(GlueDevice *device, bool dma)
         !fetch(device, dma, MM_HEADER_BYTES, length))
         return UEFI_VARS_STS_ERR_BAD_BUFFER_SIZE;
 
+    glue_pcap_add(device->pcap, device->request, MM_HEADER_BYTES + length);
     status = glue_forward_mm(device->forward, device->request, MM_HEADER_BYTES + length, &reply);
     if (!reply)
         return status;
     data = g_bytes_get_data(reply, &bytes);
+    glue_pcap_add(device->pcap, data, bytes);
     if (bytes > usable_bytes(device) ||
         !deliver(device, dma, data, changed_bytes(device, data, bytes, MM_HEADER_BYTES + length)))
         return UEFI_VARS_STS_ERR_UNKNOWN;

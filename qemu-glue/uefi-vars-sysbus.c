@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The type that machines with a device tree take by name, and the base of the x64 one. Properties
- * are those of QEMU's own device and `socket`. What belongs to the engine (size, force-secure-boot,
- * disable-custom-mode) may be left out, or must be what the engine has.
+ * are those of QEMU's own device, of which `jsonfile` names the engine, and `socket`. What belongs
+ * to the engine (size, force-secure-boot, disable-custom-mode) may be left out, or must be what the
+ * engine has.
  */
 #include "qemu/osdep.h"
 
 #include "device.h"
 
+#include "by-store.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/module.h"
@@ -35,25 +37,69 @@ static void handle_run_state(void *opaque, bool running, RunState state)
     glue_forward_running(device->forward);
 }
 
+/* The engine's socket, allocated, or NULL: `errp` says why. */
+static char *find_engine(const GlueDevice *device, Error **errp)
+{
+    char *found;
+
+    if (device->socket_path && device->store_path) {
+        error_setg(errp, "socket= and jsonfile= each name an engine: give one");
+        return NULL;
+    }
+    if (device->socket_path)
+        return g_strdup(device->socket_path);
+    if (!device->store_path) {
+        error_setg(errp, "socket=PATH is missing: this module forwards to an engine");
+        error_append_hint(errp, "It is uefivarsfs' hw-uefi-vars.so, found through QEMU_MODULE_DIR; "
+                                "without that variable QEMU's own device is used.\n");
+        return NULL;
+    }
+    found = glue_by_store_find(device->store_path);
+    if (!found) {
+        error_setg(errp, "jsonfile=%s: no engine serves this store", device->store_path);
+        error_append_hint(errp,
+                          "Mount its folder with uefivarsfs, or run  uefivarsd --store %s --socket "
+                          "PATH  and give the device socket=PATH.\n",
+                          device->store_path);
+    }
+    return found;
+}
+
 static bool start_session(GlueDevice *device, Error **errp)
 {
     const char *guest = qemu_get_vm_name();
     g_autofree char *name =
         g_strdup_printf("qemu %s (process %d)", guest ? guest : "without a name", (int)getpid());
-    g_autoptr(GlueForward) forward =
-        glue_forward_new(device->socket_path, name, &device->wants, say);
+    g_autofree char *socket_path = find_engine(device, errp);
+    g_autoptr(GlueForward) forward = NULL;
     g_autoptr(GError) error = NULL;
 
+    if (!socket_path)
+        return false;
+    forward = glue_forward_new(socket_path, device->store_path, name, &device->wants, say);
     if (!glue_forward_start(forward, runstate_check(RUN_STATE_INMIGRATE), &error)) {
         error_setg(errp, "%s", error->message);
-        error_append_hint(errp,
-                          "%s must be the guest socket of a running uefivarsd (--socket), "
-                          "or guests/NAME/mm.sock of an uefivarsfs mount.\n",
-                          device->socket_path);
+        if (device->socket_path)
+            error_append_hint(errp,
+                              "%s must be the guest socket of a running uefivarsd (--socket), "
+                              "or guests/NAME/mm.sock of an uefivarsfs mount.\n",
+                              device->socket_path);
         return false;
     }
     device->forward = g_steal_pointer(&forward);
     return true;
+}
+
+static bool start_pcap(GlueDevice *device, Error **errp)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!device->pcap_path)
+        return true;
+    device->pcap = glue_pcap_new(device->pcap_path, &error);
+    if (!device->pcap)
+        error_setg(errp, "%s", error->message);
+    return device->pcap != NULL;
 }
 
 bool glue_sysbus_realize(DeviceState *dev, Error **errp)
@@ -65,12 +111,8 @@ bool glue_sysbus_realize(DeviceState *dev, Error **errp)
         error_setg(errp, "a machine has one %s", object_get_typename(OBJECT(dev)));
         return false;
     }
-    if (!device->socket_path) {
-        error_setg(errp, "socket=PATH is missing: this module forwards to an engine");
-        error_append_hint(errp, "It is uefivarsfs' hw-uefi-vars.so, found through QEMU_MODULE_DIR; "
-                                "without that variable QEMU's own device is used.\n");
+    if (!start_pcap(device, errp))
         return false;
-    }
     if (!start_session(device, errp))
         return false;
     device->request = g_malloc(GLUE_BUFFER_MAX);
@@ -113,23 +155,10 @@ static void base_instance_finalize(Object *obj)
     GlueDevice *device = GLUE_DEVICE(obj);
 
     glue_forward_free(device->forward);
+    glue_pcap_free(device->pcap);
     g_free(device->request);
     g_free(device->pio_buffer);
     glue_drop_blob(device);
-}
-
-static char *get_jsonfile(Object *obj, Error **errp)
-{
-    return g_strdup("");
-}
-
-static void refuse_jsonfile(Object *obj, const char *value, Error **errp)
-{
-    error_setg(errp, "jsonfile= is not for this device: the engine keeps the store");
-    error_append_hint(errp,
-                      "Run  uefivarsd --store %s --socket PATH  (or mount its folder with "
-                      "uefivarsfs) and give the device socket=PATH.\n",
-                      value);
 }
 
 static void set_wanted(Object *obj, const char *name, GlueTri *wanted, bool value, Error **errp)
@@ -163,6 +192,8 @@ static void set_disable_custom_mode(Object *obj, bool value, Error **errp)
 
 static const Property glue_properties[] = {
     DEFINE_PROP_STRING("socket", GlueDevice, socket_path),
+    DEFINE_PROP_STRING("jsonfile", GlueDevice, store_path),
+    DEFINE_PROP_STRING("pcapfile", GlueDevice, pcap_path),
     DEFINE_PROP_SIZE("size", GlueDevice, wants.size_bytes, 0),
     DEFINE_PROP_BOOL("use-pio", GlueDevice, use_pio, false),
 };
@@ -183,7 +214,6 @@ static void base_class_init(ObjectClass *klass, GlueClassData *data)
                                    set_force_secure_boot);
     object_class_property_add_bool(klass, "disable-custom-mode", get_disable_custom_mode,
                                    set_disable_custom_mode);
-    object_class_property_add_str(klass, "jsonfile", get_jsonfile, refuse_jsonfile);
     object_class_property_set_description(klass, "socket", "the engine's guest socket");
     object_class_property_set_description(klass, "size", "refuse an engine with another --size");
     object_class_property_set_description(klass, "use-pio",
@@ -192,7 +222,9 @@ static void base_class_init(ObjectClass *klass, GlueClassData *data)
                                           "refuse an engine that does otherwise");
     object_class_property_set_description(klass, "disable-custom-mode",
                                           "refuse an engine that does otherwise");
-    object_class_property_set_description(klass, "jsonfile", "refused: the engine keeps the store");
+    object_class_property_set_description(klass, "jsonfile",
+                                          "the store; its engine is found by it");
+    object_class_property_set_description(klass, "pcapfile", "messages are recorded there");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
@@ -207,7 +239,8 @@ static const TypeInfo base_info = {
 
 static void register_types(void)
 {
-    type_register_static(&base_info);
+    if (glue_is_asked_for)
+        type_register_static(&base_info);
 }
 
 type_init(register_types)

@@ -45,7 +45,8 @@ static const TypeInfo x64_info = {
 
 static void register_types(void)
 {
-    type_register_static(&x64_info);
+    if (glue_is_asked_for)
+        type_register_static(&x64_info);
 }
 
 type_init(register_types)

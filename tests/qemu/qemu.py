@@ -68,10 +68,12 @@ class Gone(Exception):
 
 class Qemu:
     def __init__(self, device, ours=True, arch="x86_64", args=(), stopped=True, qtest=True,
-                 memory="64M", machine=None, module_dir=MODULE_DIR):
+                 memory="64M", machine=None, module_dir=MODULE_DIR, popen=None):
         self.folder = tempfile.mkdtemp(prefix="uv-qemu-")
         self.qmp_path = f"{self.folder}/qmp"
         self.stderr_path = f"{self.folder}/stderr"
+        if popen:
+            os.chmod(self.folder, 0o777)
         self._qmp = None
         command = [f"qemu-system-{arch}", "-machine",
                    machine or {"x86_64": "q35", "aarch64": "virt,gic-version=3"}[arch],
@@ -91,7 +93,8 @@ class Qemu:
             environment["QEMU_MODULE_DIR"] = module_dir
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(command + list(args), env=environment, stderr=stderr,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            **(popen or {}))
 
     # The process
 

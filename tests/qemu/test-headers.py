@@ -29,7 +29,8 @@ class Headers(unittest.TestCase):
         result = run(["meson", "setup", folder, SOURCE, "-Dwerror=true", f"-Dqemu_source={tree}",
                       f"-Dqemu_module={MODULE_DIR}/hw-uefi-vars.so"], CC=compiler)
         self.assertEqual(result.returncode, 0, result.stdout)
-        result = run(["ninja", "-C", folder, "qemu-glue/hw-uefi-vars.so"])
+        result = run(["ninja", "-C", folder, "qemu-glue/hw-uefi-vars.so",
+                      "qemu-glue/hw-uefi-vars-engine.so"])
         self.assertEqual(result.returncode, 0, result.stdout)
 
     def test_builds(self):

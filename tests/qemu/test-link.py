@@ -43,8 +43,9 @@ class Refusals(unittest.TestCase):
         self.refused("a socket's path", device=f"uefi-vars-x64,socket=/{'a' * 120}")
 
     def test_jsonfile(self):
-        self.refused("jsonfile= is not for this device", "uefivarsd --store /x/vars.json",
+        self.refused("no engine serves this store", "uefivarsd --store /x/vars.json",
                      device="uefi-vars-x64,jsonfile=/x/vars.json")
+        self.refused("give one", device="uefi-vars-x64,jsonfile=/x/vars.json,socket=/nowhere")
 
     def test_refused_by_the_engine(self):
         self.refused("another guest\\n has it",

@@ -2,10 +2,12 @@
 
 /* The device's end of a connection whose other end has gone. */
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fd-pass.h"
 #include "glue-link.h"
 #include "vars/wire/wire.h"
 
@@ -59,10 +61,65 @@ static void test_request_not_sent(void)
     g_assert_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT);
 }
 
+/* Who acts on the whole frame must find nobody else with the file open. */
+static void test_descriptor_goes_ahead(void)
+{
+    GlueLink link = GLUE_LINK_INIT;
+    g_autoptr(GError) error = NULL;
+    uint8_t bytes[64];
+    int fds[2], pipe_fds[2], got = -1;
+    const struct iovec part = {bytes, sizeof(bytes)};
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+    g_assert_cmpint(pipe2(pipe_fds, O_CLOEXEC), ==, 0);
+    link.fd = fds[0];
+    g_assert_true(glue_link_begin(&link, UV_WIRE_HELLO, "hello", 5, pipe_fds[1],
+                                  g_get_monotonic_time() + G_USEC_PER_SEC, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(fcntl(pipe_fds[1], F_GETFD), ==, -1);
+    g_assert_cmpint(uv_pass_receive(fds[1], &part, 1, &got, 1, 0), ==, UV_WIRE_HEADER_BYTES);
+    g_assert_cmpint(got, >=, 0);
+    g_assert_cmpint(recv(fds[1], bytes, sizeof(bytes), 0), ==, 5);
+    close(got);
+    close(pipe_fds[0]);
+    close(fds[1]);
+    glue_link_close(&link);
+}
+
+/* The connection stays, and the reply is taken when it comes. */
+static void test_late(void)
+{
+    GlueLink link = GLUE_LINK_INIT;
+    g_autoptr(GError) error = NULL;
+    uint8_t frame[UV_WIRE_HEADER_BYTES + 1] = {1};
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+    link.fd = fds[0];
+    const gint64 soon = g_get_monotonic_time() + G_USEC_PER_SEC;
+    g_assert_true(glue_link_begin(&link, UV_WIRE_HELLO, NULL, 0, -1, soon, &error));
+    for (int i = 0; i < 3; i++) {
+        g_clear_error(&error);
+        g_assert_null(glue_link_finish(&link, UV_WIRE_HELLO, 8, 0, &error));
+        g_assert_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_LATE);
+    }
+    g_clear_error(&error);
+    glue_put_le(frame + 4, UV_WIRE_HELLO | UV_WIRE_REPLY, 2);
+    glue_put_le(frame + 8, link.cookie, 8);
+    g_assert_cmpint(send(fds[1], frame, sizeof(frame), 0), ==, sizeof(frame));
+    g_autoptr(GBytes) reply = glue_link_finish(&link, UV_WIRE_HELLO, 8, 0, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(g_bytes_get_size(reply), ==, 1);
+    close(fds[1]);
+    glue_link_close(&link);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/link/refused-at-once", test_refused_at_once);
     g_test_add_func("/link/request-not-sent", test_request_not_sent);
+    g_test_add_func("/link/descriptor-goes-ahead", test_descriptor_goes_ahead);
+    g_test_add_func("/link/late", test_late);
     return g_test_run();
 }
