@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who may write into a guest's folder, or connect to its socket, against everybody else: attackers
+are processes of another user on a mount of root's. UV_LONG=1 runs each race 200 times."""
+
+import ctypes
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
+import uvmount  # noqa: E402
+import uvpace  # noqa: E402
+import uvproto  # noqa: E402
+from uvmount import variable  # noqa: E402
+
+ATTACKER, OTHER = 4242, 4243
+ROUNDS = 200 if os.environ.get("UV_LONG") else 20
+SECRET = b"root's, and nobody else's\n" * 1000
+# The slowest that another guest may be served while somebody tries to keep all of it for himself.
+PATIENCE_S = 2
+
+
+def status_field(pid, field):
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return line.split()[1:]
+    raise KeyError(field)
+
+
+@contextlib.contextmanager
+def attacker(function, *args, uid=ATTACKER):
+    """Calls it again and again, as this user, until the end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            while True:
+                function(*args)
+        finally:
+            os._exit(1)
+    try:
+        yield child
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def quietly(function, *args, **kwargs):
+    with contextlib.suppress(OSError):
+        return function(*args, **kwargs)
+    return None
+
+
+class Attack(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        self.secret = self.scratch.path / "secret"
+        self.secret.write_bytes(SECRET)
+        self.secret.chmod(0o600)
+        self.store(self.source / "other.json", OTHER)
+
+    def tearDown(self):
+        st = self.secret.stat()
+        self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o7777), (0, 0, 0o600))
+        self.assertEqual(self.secret.read_bytes(), SECRET)
+
+    def store(self, path, uid):
+        path.write_text(uvmount.store_text(variable("A", b"a")))
+        path.chmod(0o600)
+        os.chown(path, uid, uid)
+        return path
+
+    def folder(self, name):
+        path = self.source / name
+        path.mkdir()
+        os.chown(path, ATTACKER, ATTACKER)
+        return path
+
+    def mount(self, *options):
+        return self.scratch.mount(self.source, "idle=1", *options)
+
+    def served(self, mount, what):
+        """Somebody else's guest is, and soon."""
+        begin = time.monotonic()
+        self.assertEqual(mount.read("other", "A")[1], b"a", what)
+        mount.write("other", "B", b"b")
+        self.assertLess(time.monotonic() - begin, PATIENCE_S * uvpace.factor(), what)
+
+    def no_engine_is_root(self, mount):
+        for pid in mount.engines():
+            with contextlib.suppress(OSError, KeyError):
+                self.assertNotEqual(status_field(pid, "Uid")[0], "0")
+
+
+class Folder(Attack):
+    """What lies in a guest's folder was put there by its owner, whatever it is called."""
+
+    def test_nothing_there_is_roots(self):
+        folder = self.folder("g")
+        self.store(folder / "vars.json", ATTACKER)
+        mount = self.mount()
+        (mount.guest("g") / "store.json").read_bytes()
+        (mount.guest("g") / "config.json").write_text("{}")
+        mount.write("g", "B", b"b")
+        mount.stop()
+        for path in [folder, *folder.rglob("*")]:
+            st = path.lstat()
+            self.assertEqual((st.st_uid, st.st_gid), (ATTACKER, ATTACKER), path)
+
+    def test_hint_becomes_a_store(self):
+        """A file made beside the store is renamed to a store's name, then swapped for a link."""
+        folder = self.folder("g")
+        self.store(folder / "vars.json", ATTACKER)
+        image = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+        mount = self.mount()
+        (mount.guest("g") / "store.json").read_bytes()
+        mount.write("g", "B", b"b")
+
+        def swap():
+            quietly(os.rename, folder / "vars.json", folder / "aside.json")
+            for hint in folder.glob(".uefivarsfs/*.export"):
+                quietly(os.rename, hint, folder / "vars.fd")
+            time.sleep(0.002)
+            quietly(os.unlink, folder / "vars.fd")
+            quietly(os.symlink, self.secret, folder / "vars.fd")
+            time.sleep(0.002)
+            quietly(os.unlink, folder / "vars.fd")
+            if image.exists():
+                quietly((folder / "vars.fd").write_bytes, image.read_bytes())
+            time.sleep(0.002)
+            quietly(os.unlink, folder / "vars.fd")
+            quietly(os.rename, folder / "aside.json", folder / "vars.json")
+            time.sleep(0.002)
+
+        with attacker(swap):
+            for _ in range(ROUNDS):
+                quietly((mount.guest("g") / "store.json").read_bytes)
+                quietly(mount.write, "g", "C", b"c" * 100)
+                self.no_engine_is_root(mount)
+                pid = mount.engine_pid("g")
+                if pid:
+                    quietly(os.kill, pid, signal.SIGKILL)
+        self.served(mount, "afterwards")
+
+    def test_store_of_root_in_his_folder(self):
+        """Somebody's folder with a file of root's in it: no engine is root for it."""
+        folder = self.folder("g")
+        self.store(folder / "vars.json", 0)
+        mount = self.mount()
+        with self.assertRaises(OSError):
+            mount.write("g", "B", b"b")
+        self.no_engine_is_root(mount)
+        self.assertTrue(any("belongs to another user" in line or "root's" in line
+                            for line in mount.status("g")["warnings"]), mount.status("g"))
+        self.served(mount, "the others are")
+
+    def test_fifos(self):
+        folder = self.folder("g")
+        (folder / "config.json").write_text('{"interface": "uefi", "device": "flash"}')
+        os.mkfifo(folder / "vars.fd")
+        self.folder("h")
+        os.mkfifo(self.source / "h" / "config.json")
+        self.store(self.source / "h" / "vars.json", ATTACKER)
+        for path in self.source.rglob("*"):
+            if path.parent != self.source:
+                os.chown(path, ATTACKER, ATTACKER)
+        mount = self.mount()
+        for guest in ("g", "h"):
+            for name in ("firmware", "vars"):
+                begin = time.monotonic()
+                quietly(os.listdir, mount.guest(guest) / name)
+                for file in ("config.json", "status.json", "firmware/why"):
+                    quietly((mount.guest(guest) / file).read_bytes)
+                self.assertLess(time.monotonic() - begin, PATIENCE_S * uvpace.factor())
+                self.served(mount, f"beside {guest}/{name}")
+
+    def test_pin_that_names_others_files(self):
+        folder = self.folder("g")
+        self.store(folder / "vars.json", ATTACKER)
+        fifo = folder / "fifo"
+        os.mkfifo(fifo)
+        sidecars = folder / ".uefivarsfs"
+        sidecars.mkdir()
+        mount = self.mount()
+        for target in (fifo, self.secret, "/dev/zero"):
+            (sidecars / "vars.json.pin").write_text(json.dumps(
+                {"mapping": {"device": "flash", "mode": "split",
+                             "executable": {"filename": str(target), "format": "raw"},
+                             "nvram-template": {"filename": str(target), "format": "raw"}}}))
+            for path in [sidecars, *sidecars.iterdir(), fifo]:
+                os.chown(path, ATTACKER, ATTACKER)
+            begin = time.monotonic()
+            quietly(os.listdir, mount.guest("g") / "firmware")
+            for file in ("firmware/why", "firmware/qemu.args", "status.json"):
+                text = quietly((mount.guest("g") / file).read_text)
+                self.assertNotIn(str(len(SECRET)), text or "")
+            self.assertLess(time.monotonic() - begin, PATIENCE_S * uvpace.factor())
+            self.served(mount, f"beside a pin of {target}")
+
+    def test_renames_without_end(self):
+        folder = self.folder("g")
+        self.store(folder / "vars.json", ATTACKER)
+        mount = self.mount()
+
+        def rename():
+            os.rename(folder / "vars.json", folder / "vars.fd")
+            os.rename(folder / "vars.fd", folder / "vars.json")
+
+        with attacker(rename):
+            for _ in range(ROUNDS):
+                self.served(mount, "while somebody renames")
+                os.listdir(mount.path / "guests")
+
+    def test_config_that_is_swapped(self):
+        """config.json is now a text, now a link to a file of root's."""
+        folder = self.folder("g")
+        config = folder / "config.json"
+        aside = folder / "aside"
+
+        def swap():
+            quietly(aside.write_text, "{}")
+            quietly(os.rename, aside, config)
+            quietly(os.symlink, self.secret, aside)
+            quietly(os.rename, aside, config)
+
+        mount = self.mount()
+        with attacker(swap):
+            for _ in range(ROUNDS):
+                text = quietly((mount.guest("g") / "config.json").read_bytes)
+                self.assertIn(text, (None, b"", b"{}"))
+                quietly((mount.guest("g") / "config.json").write_text, '{"size": 65536}')
+
+
+class Sockets(Attack):
+    def can_connect(self, uid, path):
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            with socket.socket(socket.AF_UNIX) as sock:
+                os._exit(0 if sock.connect_ex(path) == 0 else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def test_a_store_that_was_given_away(self):
+        path = self.store(self.source / "g.json", ATTACKER)
+        mount = self.mount()
+        mount.read("g", "A")
+        self.assertTrue(self.can_connect(ATTACKER, mount.socket("g")))
+        os.chown(path, OTHER, OTHER)
+        uvmount.wait_until(lambda: self.can_connect(OTHER, mount.socket("g")), "the new owner may")
+        self.assertFalse(self.can_connect(ATTACKER, mount.socket("g")))
+
+    def test_who_waits_there_from_before(self):
+        """What the old owner has put into the queue is not served to him as the new owner's."""
+        path = self.store(self.source / "g.json", ATTACKER)
+        mount = self.mount()
+        os.stat(mount.guest("g"))
+        uvmount.wait_until(lambda: os.path.exists(mount.socket("g")), "its socket")
+        os.kill(mount.process.pid, signal.SIGSTOP)
+        waiting = socket.socket(socket.AF_UNIX)
+        self.addCleanup(waiting.close)
+        waiting.connect(mount.socket("g"))
+        os.chown(path, OTHER, OTHER)
+        os.kill(mount.process.pid, signal.SIGCONT)
+        os.stat(mount.guest("g"))
+        uvmount.wait_until(lambda: os.stat(mount.socket("g")).st_uid == OTHER, "the new owner's")
+        for pid in mount.engines():
+            self.assertEqual(status_field(pid, "Uid")[0], str(OTHER))
+
+    def test_connections_without_end(self):
+        """To a guest whose store can't be read."""
+        path = self.source / "g.json"
+        path.write_text("no store")
+        os.chown(path, ATTACKER, ATTACKER)
+        mount = self.mount()
+        os.stat(mount.guest("g"))
+        uvmount.wait_until(lambda: os.path.exists(mount.socket("g")), "its socket")
+
+        def connect():
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect_ex(mount.socket("g"))
+
+        with attacker(connect):
+            for _ in range(ROUNDS):
+                self.served(mount, "while somebody connects")
+
+
+class Source(Attack):
+    def test_mkdir(self):
+        """Who owns SOURCE swaps what is being made for a link, or for a file of root's."""
+        source = self.source
+        os.chown(source, ATTACKER, ATTACKER)
+        os.chown(source / "other.json", ATTACKER, ATTACKER)
+
+        def swap():
+            for path in source.iterdir():
+                if path.name == "other.json" or path.name.startswith(".uefivarsfs"):
+                    continue
+                quietly(os.rename, path, source / ".taken")
+                quietly(os.symlink, self.secret, path)
+                quietly(os.unlink, path)
+                quietly(os.unlink, source / ".taken" / "config.json")
+                quietly(os.symlink, self.secret, source / ".taken" / "config.json")
+                quietly(os.rename, source / ".taken", path)
+
+        mount = self.mount()
+        with attacker(swap):
+            for i in range(ROUNDS):
+                quietly(os.mkdir, mount.path / "guests" / f"new{i}")
+        roots = [path for path in source.rglob("*") if path.lstat().st_uid == 0]
+        self.assertEqual(roots, [])
+
+
+class Front(Attack):
+    def front(self, mount):
+        """The child that serves, of the monitor that was started."""
+        with open(f"/proc/{mount.process.pid}/task/{mount.process.pid}/children") as file:
+            for pid in map(int, file.read().split()):
+                if os.readlink(f"/proc/{pid}/exe").endswith("uefivarsfs"):
+                    return pid
+        raise LookupError("no front")
+
+    def test_what_it_has_given_up(self):
+        mount = self.mount("front-user=nobody")
+        pid = self.front(mount)
+        self.assertEqual(status_field(pid, "Uid"), ["65534"] * 4)
+        self.assertEqual(status_field(pid, "Groups"), [])
+        for field in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status_field(pid, field)[0], 16), 0, field)
+        self.assertEqual(status_field(pid, "NoNewPrivs"), ["1"])
+        if not uvengine.sanitized():
+            self.assertEqual(status_field(pid, "Seccomp"), ["2"])
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            target = quietly(os.readlink, f"/proc/{pid}/fd/{fd}") or ""
+            self.assertFalse(target.startswith(str(self.source)), target)
+        self.served(mount, "as nobody")
+
+    def test_its_end_is_the_mounts(self):
+        mount = self.mount()
+        mount.read("other", "A")
+        os.kill(self.front(mount), signal.SIGKILL)
+        self.assertEqual(mount.process.wait(10), 1)
+        self.assertFalse(os.path.ismount(mount.path))
+
+    def test_the_monitors_end_is_its(self):
+        mount = self.mount()
+        pid = self.front(mount)
+        mount.process.kill()
+        mount.process.wait()
+        uvmount.wait_until(lambda: not uvmount.alive(pid), "the front's end")
+        mount.clear()
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    if os.geteuid() != 0:
+        uvmount.skip("not root: no other user to be")
+    unittest.main(verbosity=2)
