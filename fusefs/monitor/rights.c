@@ -3,6 +3,7 @@
 #include "rights.h"
 
 #include <glib.h>
+#include <stdbool.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,18 +12,33 @@
 #define NO_GROUP 65534
 #define NO_USER 65534
 
+/* Of this process, which has one thread. */
+static FsRights current;
+static bool is_known;
+
+static const FsRights *know(void)
+{
+    if (!is_known)
+        current = (FsRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+    is_known = true;
+    return &current;
+}
+
 static void set(uid_t uid, gid_t gid)
 {
+    if (uid == current.uid && gid == current.gid)
+        return;
     /* What these return is what was before: only a second call tells whether it took hold. */
     setfsgid(gid);
     setfsuid(uid);
     if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
         g_error("can't take the rights of user %u, group %u", uid, gid);
+    current = (FsRights){uid, gid};
 }
 
 FsRights fs_rights_take(uid_t uid, gid_t gid)
 {
-    const FsRights before = {(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+    const FsRights before = *know();
 
     if (geteuid() == 0)
         set(uid, uid != 0 && gid == 0 ? NO_GROUP : gid);
@@ -33,6 +49,8 @@ FsRights fs_rights_take_of(int folder_fd)
 {
     struct stat st;
 
+    if (geteuid() != 0)
+        return *know();
     if (fstat(folder_fd, &st) < 0)
         return fs_rights_take(NO_USER, NO_GROUP);
     return fs_rights_take(st.st_uid, st.st_gid);
