@@ -154,8 +154,12 @@ static void take_text(Input *input, char *text, size_t size)
 
 static void ask_raw(World *world, Input *input, unsigned which)
 {
-    const size_t size = MIN(take_byte(input), input->left);
+    const uint8_t wanted = take_byte(input);
+    const size_t size = MIN(wanted, input->left);
+    FsQuestion question = {0};
 
+    memcpy(&question, input->at, size);
+    world->asked += size > 0 && fs_question_valid(&question);
     if (size > 0)
         send_packet(world, input->at, size, which);
     input->at += size;
