@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Opening SOURCE, the naming rules, the scan. How files below SOURCE are reached is in beneath.c,
- * making and removing guests in source-edit.c.
+ * The rules by which names make guests. How files below SOURCE are reached is in beneath.c and
+ * place.c.
  */
 
 #include "local.h"
@@ -29,57 +29,6 @@ static const char *const suffixes[FS_RULES] = {
 static const char *const folder_files[] = {"vars.json", "vars.fd", "config.json"};
 #define FOLDER_STORES 2
 
-static bool set_errno(GError **error, const char *path, const char *what)
-{
-    int saved = errno;
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "%s: %s%s%s", path,
-                what ? what : "", what ? ": " : "", g_strerror(saved));
-    return false;
-}
-
-static FsLocal *source_open_resolved(const char *path, GError **error)
-{
-    g_autoptr(FsLocal) source = g_new0(FsLocal, 1);
-    source->fd = -1;
-    source->path = g_strdup(path);
-    if (stat(path, &source->st) < 0) {
-        set_errno(error, path, NULL);
-        return NULL;
-    }
-    g_autofree char *folder = g_strdup(path);
-    if (S_ISREG(source->st.st_mode) || S_ISBLK(source->st.st_mode)) {
-        g_free(folder);
-        folder = g_path_get_dirname(path);
-        source->store = g_path_get_basename(path);
-    } else if (!S_ISDIR(source->st.st_mode)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "%s: neither a folder nor a file with a store", path);
-        return NULL;
-    }
-    source->fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (source->fd < 0) {
-        set_errno(error, folder, NULL);
-        return NULL;
-    }
-    if (!source->store && faccessat(source->fd, ".", R_OK | X_OK, AT_EACCESS) < 0) {
-        set_errno(error, path, NULL);
-        return NULL;
-    }
-    return g_steal_pointer(&source);
-}
-
-FsLocal *fs_local_open(const char *path, GError **error)
-{
-    char *resolved = realpath(path, NULL);
-    if (!resolved) {
-        set_errno(error, path, NULL);
-        return NULL;
-    }
-    FsLocal *source = source_open_resolved(resolved, error);
-    free(resolved);
-    return source;
-}
-
 void fs_local_free(FsLocal *source)
 {
     if (!source)
@@ -104,38 +53,6 @@ char *fs_local_id(const FsLocal *source)
     g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, source->store, -1);
     return g_strdup_printf("%lx-%lx-%.8s", (unsigned long)st.st_dev, (unsigned long)st.st_ino,
                            digest);
-}
-
-bool fs_local_check_mountpoint(const FsLocal *source, const char *mountpoint, GError **error)
-{
-    int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    struct stat st, above;
-
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        set_errno(error, mountpoint, NULL);
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    for (;;) {
-        if (!source->store && st.st_dev == source->st.st_dev && st.st_ino == source->st.st_ino) {
-            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                        "%s: the mount point must not be %s or lie below it", mountpoint,
-                        source->path);
-            close(fd);
-            return false;
-        }
-        int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        close(fd);
-        fd = up;
-        if (fd < 0 || fstat(fd, &above) < 0 ||
-            (above.st_dev == st.st_dev && above.st_ino == st.st_ino))
-            break;
-        st = above;
-    }
-    if (fd >= 0)
-        close(fd);
-    return true;
 }
 
 static bool valid_name(const char *name, size_t size)
@@ -333,30 +250,6 @@ void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVi
         visit_other(guest, data);
 }
 
-bool fs_local_scan(FsLocal *source, FsLocalVisit visit,
-                   void (*visit_other)(const char *folder, void *data), void *data, GError **error)
-{
-    if (source->store) {
-        visit("", FS_RULE_SOURCE, data);
-        return true;
-    }
-    int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        set_errno(error, source->path, NULL);
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    errno = 0;
-    for (struct dirent *entry; (entry = readdir(dir)); errno = 0)
-        fs_local_visit_entry(source, entry, visit, visit_other, data);
-    source->told = true;
-    bool done = errno == 0 || set_errno(error, source->path, NULL);
-    closedir(dir);
-    return done;
-}
-
 const char *fs_local_folder_store(int folder_fd)
 {
     struct stat st;
@@ -364,75 +257,4 @@ const char *fs_local_folder_store(int folder_fd)
         if (fstatat(folder_fd, folder_files[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
             return folder_files[i];
     return folder_files[0];
-}
-
-int fs_local_place(const FsLocal *source, FsRule rule, const char *guest, char **ret_name)
-{
-    g_autofree char *name = NULL;
-    int fd =
-        fs_beneath_open(source->fd, rule == FS_RULE_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
-    if (fd < 0)
-        return fd;
-    name = rule == FS_RULE_FOLDER ? g_strdup(fs_local_folder_store(fd))
-                                  : fs_local_file(source, rule, guest);
-    int result = fs_beneath_resolve(&fd, &name);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
-    *ret_name = g_steal_pointer(&name);
-    return fd;
-}
-
-static int stat_with_journal(int folder_fd, const char *name, struct stat *ret_stat,
-                             bool *ret_journal)
-{
-    g_autofree char *sidecars = NULL, *journal = NULL, *path = NULL;
-    struct stat st;
-
-    if (fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!ret_journal)
-        return 0;
-    sidecars = uv_sidecars_path(folder_fd, name);
-    journal = uv_sidecar_name(name, "journal");
-    path = g_build_filename(sidecars, journal, NULL);
-    *ret_journal = fstatat(folder_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    return 0;
-}
-
-int fs_local_stat(const FsLocal *source, FsRule rule, const char *guest, struct stat *ret_stat,
-                  bool *ret_journal)
-{
-    g_autofree char *name = NULL;
-
-    if (ret_journal)
-        *ret_journal = false;
-    if (rule != FS_RULE_FOLDER) { /* nearly always no link: then nothing is opened */
-        name = fs_local_file(source, rule, guest);
-        int result = stat_with_journal(source->fd, name, ret_stat, ret_journal);
-        if (result < 0 || !S_ISLNK(ret_stat->st_mode))
-            return result;
-        g_clear_pointer(&name, g_free);
-    }
-    int fd = fs_local_place(source, rule, guest, &name);
-    if (fd < 0)
-        return fd;
-    int result = stat_with_journal(fd, name, ret_stat, ret_journal);
-    close(fd);
-    return result;
-}
-
-void fs_local_stat_owner(const FsLocal *source, FsRule rule, const char *guest,
-                         struct stat *ret_stat)
-{
-    if (fs_local_stat(source, rule, guest, ret_stat, NULL) == 0)
-        return;
-    if (rule != FS_RULE_FOLDER || stat_beneath(source, guest, ret_stat) != 0)
-        *ret_stat = source->st;
-}
-
-int fs_local_openat(const FsLocal *source, const char *path, int flags, mode_t mode)
-{
-    return fs_beneath_open(source->fd, path, flags, mode);
 }

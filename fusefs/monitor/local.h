@@ -38,13 +38,10 @@ typedef struct {
     bool told; /* what looks like a guest and is none was logged */
 } FsLocal;
 
-FsLocal *fs_local_open(const char *path, GError **error);
 void fs_local_free(FsLocal *source);
 /* What names this SOURCE in /run: by device and inode, and for a store by its folder's and its
  * name. */
 char *fs_local_id(const FsLocal *source);
-/* `mountpoint` must not be SOURCE or below it. */
-bool fs_local_check_mountpoint(const FsLocal *source, const char *mountpoint, GError **error);
 
 /* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
  * how much of `file` is the guest's name. */
@@ -66,41 +63,11 @@ char *fs_local_config(FsRule rule, const char *guest);
 /* Called for each guest candidate, in no order; one guest may come several times. A folder is one
  * that is a guest already; `visit_other` (nullable) gets the folders that are not. */
 typedef void (*FsLocalVisit)(const char *guest, FsRule rule, void *data);
-bool fs_local_scan(FsLocal *source, FsLocalVisit visit,
-                   void (*visit_other)(const char *folder, void *data), void *data, GError **error);
-/* The same for what readdir has found; with the rights of SOURCE's owner. */
 void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
                           void (*visit_other)(const char *folder, void *data), void *data);
 /* What makes `guest` a guest now; false: nothing does. `ret_shadowed` (nullable) gets the losers'
  * names, NULL terminated, or NULL. */
 bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule,
                    char ***ret_shadowed);
-
-/*
- * The folder of a guest's store (O_PATH, to be closed; -errno on failure), and the store's name in
- * it: where it is, or where it will be.
- */
-int fs_local_place(const FsLocal *source, FsRule rule, const char *guest, char **ret_name);
-/* Of the guest's store: 0, or -ENOENT if there is none yet, or another -errno. `ret_journal` says
- * whether a journal lies beside it. */
-int fs_local_stat(const FsLocal *source, FsRule rule, const char *guest, struct stat *ret_stat,
-                  bool *ret_journal);
-/* The guest's store, or what stands for it until there is one: G/, SOURCE. */
-void fs_local_stat_owner(const FsLocal *source, FsRule rule, const char *guest,
-                         struct stat *ret_stat);
-/* Opens `path` (components without "..") below SOURCE by the rule on links. fd or -errno. */
-int fs_local_openat(const FsLocal *source, const char *path, int flags, mode_t mode);
-
-/* mkdir guests/G: G/ with an empty config.json. 0 or -errno. */
-int fs_local_make(const FsLocal *source, const char *guest);
-/*
- * A journal whose store is gone gets a name under which no engine looks for one, so that it is
- * neither lost nor done to a later store of that name. NULL: there was none; else its path now, as
- * people would type it.
- */
-char *fs_local_set_aside_journal(const FsLocal *source, FsRule rule, const char *guest);
-/* rmdir: the store, its sidecars, the configuration, the folder. 0 or -errno (-ENOTEMPTY: something
- * else is there). */
-int fs_local_remove(const FsLocal *source, FsRule rule, const char *guest);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsLocal, fs_local_free)

@@ -11,7 +11,8 @@
  */
 
 #include "local.h"
-#include "options.h"
+
+#define FS_SOCKDIR_LOCK "lock"
 
 typedef struct {
     char *path;
@@ -24,8 +25,6 @@ typedef struct {
     bool temporary; /* a read-only mount's own: removed at the end */
 } FsSockdir;
 
-/* Makes the folder if need be; refused while another front has this SOURCE or this folder. */
-FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error);
 void fs_sockdir_free(FsSockdir *sockdir);
 
 uint64_t fs_sockdir_hash(const char *guest);

@@ -15,6 +15,7 @@
 #include "confine-front.h"
 #include "daemon.h"
 #include "fuse-session.h"
+#include "open-source.h"
 #include "split.h"
 
 #define NOBODY 65534u

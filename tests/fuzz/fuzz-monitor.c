@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 #include "monitor-private.h"
+#include "open-source.h"
 
 #include "uv-limits.h"
 

@@ -2,6 +2,8 @@
 
 #include "fleetfixture.h"
 
+#include "open-source.h"
+
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <sys/socket.h>

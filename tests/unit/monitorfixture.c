@@ -2,6 +2,7 @@
 
 #include "monitorfixture.h"
 
+#include "open-source.h"
 #include "scratch.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
 
 #include "beneath.h"
 #include "fleetfixture.h"
+#include "open-source.h"
 
 #include <errno.h>
 #include <fcntl.h>
