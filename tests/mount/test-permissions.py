@@ -86,30 +86,42 @@ class Permissions(unittest.TestCase):
                                  (OWNER, OWNER, 0o600))
                 self.assertIn('"B"', (self.source / f"g{uid}.json").read_text())
 
+    OWNERS = (("a", OWNER), ("b", OTHER), ("c", 0))
+
     def test_stores_of_two_owners(self):
         """Each engine writes beside its store, and nobody comes to the other's sidecars."""
-        for folder in (0, OWNER):
-            with self.subTest(folder=folder):
-                self.source = self.scratch.path / f"source{folder}"
-                self.source.mkdir()
-                os.chown(self.source, folder, folder)
-                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
-                    self.store(name, uid)
-                mount = self.scratch.mount(self.source, "idle=60", name=f"mnt{folder}")
-                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
-                    mount.write(name, "B", b"b")
-                    self.assertEqual(mount.status(name)["warnings"], [])
-                    pid = mount.engine_pid(name)
-                    self.assertEqual(status_field(pid, "Uid")[0], str(uid))
-                    os.kill(pid, signal.SIGKILL)  # what counts is in the journal
-                    uvmount.wait_until(lambda: not uvmount.alive(pid), "its end")
-                    self.assertEqual(mount.read(name, "B")[1], b"b")
-                self.refuse_strangers()
-                mount.stop()
-                for name, uid in (("a", OWNER), ("b", OTHER), ("c", 0)):
-                    path = self.source / f"{name}.json"
-                    self.assertIn('"B"', path.read_text())
-                    self.assertEqual(path.stat().st_uid, uid)
+        for name, uid in self.OWNERS:
+            self.store(name, uid)
+        mount = self.mount("idle=60")
+        for name, uid in self.OWNERS:
+            mount.write(name, "B", b"b")
+            self.assertEqual(mount.status(name)["warnings"], [])
+            pid = mount.engine_pid(name)
+            self.assertEqual(status_field(pid, "Uid")[0], str(uid))
+            os.kill(pid, signal.SIGKILL)  # what counts is in the journal
+            uvmount.wait_until(lambda: not uvmount.alive(pid), "its end")
+            self.assertEqual(mount.read(name, "B")[1], b"b")
+        self.refuse_strangers()
+        mount.stop()
+        for name, uid in self.OWNERS:
+            path = self.source / f"{name}.json"
+            self.assertIn('"B"', path.read_text())
+            self.assertEqual(path.stat().st_uid, uid)
+
+    def test_stores_in_a_strangers_folder(self):
+        """Only who owns the folder has engines there, or root says who they are."""
+        os.chown(self.source, OWNER, OWNER)
+        for name, uid in self.OWNERS:
+            self.store(name, uid)
+        mount = self.mount("idle=60")
+        mount.write("a", "B", b"b")
+        self.assertEqual(status_field(mount.engine_pid("a"), "Uid")[0], str(OWNER))
+        for name in ("b", "c"):
+            with self.assertRaises(OSError) as caught:
+                mount.write(name, "B", b"b")
+            self.assertEqual(caught.exception.errno, errno.EIO)
+            self.assertIn("engine-user=", " ".join(mount.status(name)["warnings"]))
+            self.assertEqual(mount.engine_pid(name), 0)
 
     def refuse_strangers(self):
         others = self.source / ".uefivarsfs-others"
