@@ -185,6 +185,7 @@ void engines_tick(FsFleet *fleet, int64_t now)
     engines_receive_buffered(fleet);
     end_idle(fleet, now);
     engines_reconnect(fleet, now);
+    engines_start_again(fleet, now);
     if (fleet->wanting.head)
         engines_make_room(fleet);
 }

@@ -18,6 +18,10 @@
 #include <gio/gio.h>
 #include <string.h>
 
+/* Another engine may be about to let go of the same file (a store that was renamed). */
+#define START_TRIES 20
+#define START_AGAIN_US (50 * 1000)
+
 /* There is no engine after all. */
 static void drop_engine(FsEngine *engine)
 {
@@ -46,6 +50,11 @@ static void on_started(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
             engine_gone(engine);
         return;
     }
+    if (answer->error == -EAGAIN && ++engine->start_tries < START_TRIES) {
+        engine->start_at = g_get_monotonic_time() + START_AGAIN_US;
+        fleet_due(fleet, engine->start_at);
+        return;
+    }
     if (answer->error < 0) {
         drop_engine(engine);
         guest_start_failed(guest, *answer->text ? answer->text : g_strerror(-answer->error));
@@ -59,19 +68,35 @@ static void on_started(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
         engine_connect(engine);
 }
 
-static void ask_start(FsEngine *engine, const FsEngineWish *wish, FsStart why)
+static void ask_start(FsEngine *engine)
 {
     FsGuest *guest = engine->guest;
     FsQuestion question = fs_question(FS_ASK_START, guest->name);
 
-    engine->wants_listener = why != FS_START_READ || fs_guest_has_store(guest);
-    question.start = *wish;
+    engine->wants_listener = engine->why != FS_START_READ || fs_guest_has_store(guest);
+    question.start = engine->wish;
     if (!engine->wants_listener)
         question.flags = FS_START_NO_LISTENER;
     else if (guest->listener > FS_LISTENER_QUIET)
         guest->listener = FS_LISTENER_QUIET; /* the engine has it from now on */
     engine->asked = true;
     fs_source_ask(guest->fleet->source, &question, NULL, 0, on_started, engine);
+}
+
+void engines_start_again(FsFleet *fleet, int64_t now)
+{
+    for (GList *link = fleet->engines.head; link; link = link->next) {
+        FsEngine *engine = link->data;
+
+        if (!engine->start_at || !engine->guest)
+            continue;
+        if (engine->start_at > now) {
+            fleet_due(fleet, engine->start_at);
+            continue;
+        }
+        engine->start_at = 0;
+        ask_start(engine);
+    }
 }
 
 static void on_known(FsGuest *guest, int error, void *data)
@@ -90,7 +115,9 @@ static void on_known(FsGuest *guest, int error, void *data)
     else if (!fleet->events.engine_starting ||
              fleet->events.engine_starting(guest, guest->live->why, &wish, fleet->events_data,
                                            &failure)) {
-        ask_start(engine, &wish, guest->live->why);
+        engine->wish = wish;
+        engine->why = guest->live->why;
+        ask_start(engine);
         guest->live->why = FS_START_READ;
         return;
     }

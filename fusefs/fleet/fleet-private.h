@@ -116,6 +116,10 @@ struct FsEngine {
     bool child; /* started for this mount, not adopted */
     int pidfd;  /* -1: none */
     FsWatch pid_watch;
+    FsEngineWish wish; /* as it was asked for */
+    FsStart why;
+    int64_t start_at; /* it is asked for again then; 0: not */
+    unsigned start_tries;
     bool wants_listener;
     bool has_listener; /* the guest's listening socket, not a dummy */
     bool ended;        /* END was granted: the replica stays good */
@@ -338,6 +342,8 @@ uint32_t host_frame_cap(uint16_t type, void *data);
 
 /* engine-start.c */
 void guest_start_engine(FsGuest *guest);
+/* Those whose store somebody else still had. */
+void engines_start_again(FsFleet *fleet, int64_t now);
 void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS]);
 
 /* listen.c */
