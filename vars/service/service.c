@@ -65,11 +65,6 @@ const char *uv_service_refusal_text(const UvService *service, const UvRefusal *r
                                                               : refusal->text;
 }
 
-const char *uv_service_store_error(const UvService *service)
-{
-    return service->store_error;
-}
-
 const UvPhase *uv_service_phase(const UvService *service)
 {
     return &service->phase;

@@ -38,8 +38,6 @@ void uv_service_set_refusal_log(UvService *service, UvRefusalLog log, void *data
 void uv_service_set_store(UvService *service, UvStore *store);
 
 const UvServiceConfig *uv_service_config(const UvService *service);
-/* What the store said when it last refused a change; NULL: the last one went through. */
-const char *uv_service_store_error(const UvService *service);
 /* Of the change refused last: the store's own words where it was the store. */
 const char *uv_service_refusal_text(const UvService *service, const UvRefusal *refusal);
 const UvPhase *uv_service_phase(const UvService *service);

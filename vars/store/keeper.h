@@ -30,5 +30,5 @@ UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, 
 extern const UvFileOps uv_keeper_ops;
 /* Its end of the socket hangs up when the keeper is gone. */
 int uv_keeper_fd(const UvKeeper *keeper);
-/* For the lock file's sake and for tests. */
+/* For tests, which end it: nothing else tells which process it is. */
 int uv_keeper_pid(const UvKeeper *keeper);
