@@ -126,14 +126,18 @@ FsCall *guest_find_call(FsGuest *guest, uint64_t cookie)
     return NULL;
 }
 
+static bool is_change(const FsCall *call)
+{
+    return call->type == UV_HOST_SET || call->type == UV_HOST_IMPORT ||
+           call->type == UV_HOST_VIEW_ACT;
+}
+
 /* Nobody waits for it any more. A change that the engine was sent it must not make later. */
 static void call_give_up(FsCall *call, int error, bool cut)
 {
     FsEngine *engine = call->guest->live->engine;
-    bool change =
-        call->type == UV_HOST_SET || call->type == UV_HOST_TOUCH || call->type == UV_HOST_IMPORT;
 
-    cut = cut && change && call->cookie && engine;
+    cut = cut && (is_change(call) || call->type == UV_HOST_TOUCH) && call->cookie && engine;
     call_finish(call, error, NULL);
     if (cut)
         engine_cut(engine);
@@ -161,10 +165,37 @@ static bool calls_want(const FsLive *live, FsStart *ret_why)
     for (GList *link = live->calls.head; link; link = link->next) {
         const FsCall *call = link->data;
         any = any || call->for_engine;
-        if (call->type == UV_HOST_SET || call->type == UV_HOST_IMPORT)
+        if (is_change(call))
             *ret_why = FS_START_WRITE;
     }
     return any;
+}
+
+/* For the record of changes: comes right before the change. */
+static void send_actor(FsEngine *engine, const FsCall *call)
+{
+    const FsFleet *fleet = engine->fleet;
+    g_auto(UvWriter) writer = {0};
+    FsActor actor = {0};
+
+    if (!call->request || !fleet->events.actor)
+        return;
+    fleet->events.actor(call->request, &actor, fleet->events_data);
+    uv_writer_init(&writer, 12 + FS_ACTOR_NAME_MAX);
+    uv_write_u32(&writer, actor.uid);
+    uv_write_u32(&writer, actor.gid);
+    uv_write_u32(&writer, actor.pid);
+    uv_write_bytes(&writer, actor.name, strlen(actor.name));
+    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
+    engine_send(engine, UV_HOST_ACTOR, payload);
+}
+
+/* 0: the connection is lost. */
+static uint64_t send_call(FsEngine *engine, const FsCall *call)
+{
+    if (is_change(call))
+        send_actor(engine, call);
+    return engine_send(engine, call->type, call->payload);
 }
 
 static void send_calls(FsEngine *engine, FsLive *live)
@@ -178,7 +209,7 @@ static void send_calls(FsEngine *engine, FsLive *live)
             call_finish(call, 0, NULL);
         else if (uv_frame_io_queued_bytes(engine->io) > OUTPUT_MAX)
             call_finish(call, EIO, NULL);
-        else if (!(call->cookie = engine_send(engine, call->type, call->payload)))
+        else if (!(call->cookie = send_call(engine, call)))
             return; /* the connection is lost: what waits goes to the next one */
     }
     engine_used(engine);
@@ -281,8 +312,8 @@ void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload
     call_submit(call);
 }
 
-static void submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter *writer,
-                           bool once, FsContinue go_on, void *data)
+void call_submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter *writer, bool once,
+                         FsContinue go_on, void *data)
 {
     g_autoptr(GBytes) payload = uv_writer_steal(writer);
     if (!payload) {
@@ -327,7 +358,8 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
     write_name(&writer, name);
     if (size > 0)
         uv_write_bytes(&writer, bytes, size);
-    submit_outcome(guest, request, UV_HOST_SET, &writer, set_is_once(content, flags), go_on, data);
+    call_submit_outcome(guest, request, UV_HOST_SET, &writer, set_is_once(content, flags), go_on,
+                        data);
 }
 
 void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mtime_ns,
@@ -338,7 +370,7 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
     uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
-    submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
+    call_submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
 }
 
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data)
@@ -349,7 +381,7 @@ void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_
 
     uv_writer_init(&writer, UV_HOST_IMPORT_MAX);
     uv_write_bytes(&writer, bytes, size);
-    submit_outcome(guest, request, UV_HOST_IMPORT, &writer, false, go_on, data);
+    call_submit_outcome(guest, request, UV_HOST_IMPORT, &writer, false, go_on, data);
 }
 
 static void ignore_continue(FsGuest *guest, int error, void *data)

@@ -36,6 +36,7 @@ uint32_t host_frame_cap(uint16_t type, void *data)
     case UV_WIRE_REPLY | UV_HOST_SET:
     case UV_WIRE_REPLY | UV_HOST_TOUCH:
     case UV_WIRE_REPLY | UV_HOST_IMPORT:
+    case UV_WIRE_REPLY | UV_HOST_VIEW_ACT:
     case UV_WIRE_REPLY | UV_HOST_LISTENER:
     case UV_WIRE_REPLY | UV_HOST_CHECK:
     case UV_WIRE_REPLY | UV_HOST_END:
@@ -44,7 +45,10 @@ uint32_t host_frame_cap(uint16_t type, void *data)
         return 65536;
     case UV_WIRE_REPLY | UV_HOST_STATUS:
     case UV_WIRE_REPLY | UV_HOST_SELFTEST:
+    case UV_WIRE_REPLY | UV_HOST_VIEW_LIST:
         return 1024 * 1024;
+    case UV_WIRE_REPLY | UV_HOST_VIEW_READ:
+        return 4 * 1024 * 1024 + 4096;
     case UV_WIRE_REPLY | UV_HOST_SNAPSHOT:
     case UV_WIRE_REPLY | UV_HOST_EXPORT:
     case UV_HOST_CHANGED:
@@ -74,9 +78,11 @@ static bool read_report(UvReader *reader, FsEngine *engine)
     read_identity(reader, &identity);
     if (reader->failed)
         return false;
+    if (live->state != state)
+        guest_views_changed(engine->guest);
     live->state = state;
     live->usage = usage;
-    live->identity = identity;
+    guest_store_is_now(engine->guest, &identity);
     return true;
 }
 
@@ -110,15 +116,19 @@ static bool put_entry(FsGuest *guest, const char *name, GBytes *content, int64_t
         return false;
     FsEntryEvent event =
         fs_replica_lookup(live->replica, name) ? FS_ENTRY_CHANGED : FS_ENTRY_APPEARED;
-    if (fs_replica_put(live->replica, name, content, mtime_ns) && live->filled)
+    if (fs_replica_put(live->replica, name, content, mtime_ns) && live->filled) {
+        guest_views_changed(guest);
         fleet_entry_changed(guest, name, event);
+    }
     return true;
 }
 
 static void remove_entry(FsGuest *guest, const char *name)
 {
-    if (fs_replica_remove(guest->live->replica, name) && guest->live->filled)
+    if (fs_replica_remove(guest->live->replica, name) && guest->live->filled) {
+        guest_views_changed(guest);
         fleet_entry_changed(guest, name, FS_ENTRY_REMOVED);
+    }
 }
 
 /* What the snapshot does not name is gone. */
@@ -157,6 +167,8 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     if (!uv_reader_done(reader))
         return false;
     remove_others(guest, named);
+    if (!guest->live->filled || guest->live->stale)
+        guest_views_changed(guest); /* nobody has told what changed */
     guest->live->filled = true;
     guest->live->stale = false;
     guest->live->failures = 0;
@@ -240,7 +252,7 @@ static bool take_end(FsEngine *engine, UvReader *reader)
         return true;
     }
     engine->ended = true;
-    engine->guest->live->identity = identity;
+    guest_store_is_now(engine->guest, &identity);
     return true;
 }
 
@@ -275,6 +287,8 @@ static bool take_reply(FsEngine *engine, const UvFrame *frame, UvReader *reader)
         return true;
     if (frame->type != (UV_WIRE_REPLY | call->type))
         return false;
+    if (call->type == UV_HOST_VIEW_ACT)
+        guest_views_changed(engine->guest); /* what waits in next-boot/ is no variable */
     call_finish(call, 0, frame->payload);
     return true;
 }

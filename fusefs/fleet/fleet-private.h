@@ -12,12 +12,13 @@
  * and changed entries are queued, and delivered by fleet_dispatch() from the main loop.
  */
 
-#include "fleet.h"
+#include "views.h"
 
 #include "frame.h"
 
 typedef struct FsEngine FsEngine;
 typedef struct FsCall FsCall;
+typedef struct FsViewCache FsViewCache;
 
 /* One of the texts beside a store, as it was read. */
 typedef struct {
@@ -36,6 +37,9 @@ typedef struct {
     uint32_t status_asked, status_done; /* FS_NEED_STATUS */
     char *holder;
     FsUsage usage;
+    FsViewCache *views;        /* NULL: nothing is kept of them */
+    uint32_t views_generation; /* grows when they may be others */
+    int64_t view_mtime_ns[FS_VIEWS];
     uint32_t state; /* UV_HOST_STATE_* as last told; 0 without an engine */
     bool filled;    /* the replica was, once */
     GList in_cold;  /* in fleet->cold while `cold` */
@@ -154,6 +158,8 @@ struct FsFleet {
     GQueue lru;     /* FsEngine.in_lru: ready and without a guest, least recently used first */
     GQueue cold;    /* FsGuest: replicas without an engine, least recently used first */
     size_t cold_bytes;
+    GQueue views; /* FsViewCache, the one that grew last at the tail */
+    size_t views_bytes;
     GQueue wanting; /* FsGuest: wait for room under the cap */
 
     GQueue deadlines[2];   /* FsCall.by_deadline: of 10 s, of 1 s */
@@ -256,6 +262,14 @@ bool guest_replica_valid(const FsGuest *guest);
 void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
 void replica_warm(FsGuest *guest);
 
+/* views.c */
+/* A variable or the engine's state is another: what was kept of views counts no more. */
+void guest_views_changed(FsGuest *guest);
+void guest_views_clear(FsGuest *guest);
+/* The engine has told what its store is now; with all changes that it told of before, it is the
+ * same content. */
+void guest_store_is_now(FsGuest *guest, const FsIdentity *identity);
+
 /* calls.c */
 struct FsCall {
     FsGuest *guest;
@@ -284,6 +298,9 @@ struct FsCall {
 FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload);
 void call_submit(FsCall *call);
 void deliver_continue(FsCall *call, FsGuest *guest);
+/* A change, whose reply is an outcome; `writer` is emptied. `once`: see FsCall. */
+void call_submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter *writer, bool once,
+                         FsContinue go_on, void *data);
 /* It needs nothing more of the source; false: too many wait already. `lenient`: see there. */
 bool call_wants_engine(FsCall *call, bool lenient);
 void call_finish(FsCall *call, int error, GBytes *reply /* nullable, a new reference is taken */);

@@ -59,6 +59,14 @@ typedef enum {
     FS_ENTRY_REMOVED,
 } FsEntryEvent;
 
+#define FS_ACTOR_NAME_MAX 64u
+
+/* Who asks for something, as the kernel tells. */
+typedef struct {
+    uint32_t uid, gid, pid;
+    char name[FS_ACTOR_NAME_MAX + 1]; /* of the program; "": nobody knows */
+} FsActor;
+
 /* What the tree is told; called from the main loop, never from inside a call into the fleet. */
 typedef struct {
     /* A guest is new in, or gone from, guests/. */
@@ -75,6 +83,8 @@ typedef struct {
      */
     bool (*engine_starting)(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                             GError **error);
+    /* Whose request that is, a parked one (called from inside the fleet). */
+    void (*actor)(void *request, FsActor *ret_actor, void *data);
     void (*stopped)(void *data); /* the monitor was told to end, or is gone: finish */
 } FsFleetEvents;
 
@@ -161,10 +171,11 @@ typedef enum {
     FS_NEED_CONFIG = 1 << 1, /* texts (fs_guest_text()), with their look */
     FS_NEED_PIN = 1 << 2,
     FS_NEED_HINT = 1 << 3,
-    FS_NEED_HEAD = 1 << 7,    /* the store's first bytes, as the text FS_TEXT_STORE */
-    FS_NEED_SOCKET = 1 << 4,  /* the guest's socket is there, if one can be made */
-    FS_NEED_STATUS = 1 << 5,  /* who lost by the naming rules, who holds the store */
-    FS_NEED_REPLICA = 1 << 6, /* drains the engine's socket, starts an engine if need be */
+    FS_NEED_FRESH_LOOK = 1 << 8, /* as young as for the replica, and the engine was heard */
+    FS_NEED_HEAD = 1 << 7,       /* the store's first bytes, as the text FS_TEXT_STORE */
+    FS_NEED_SOCKET = 1 << 4,     /* the guest's socket is there, if one can be made */
+    FS_NEED_STATUS = 1 << 5,     /* who lost by the naming rules, who holds the store */
+    FS_NEED_REPLICA = 1 << 6,    /* drains the engine's socket, starts an engine if need be */
 } FsNeeds;
 void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
 /* fs_guest_need() with FS_NEED_REPLICA. */

@@ -35,6 +35,7 @@ void guest_free(FsGuest *guest)
         if (guest->data[room] && guest->destroy[room])
             guest->destroy[room](guest->data[room]);
     replica_warm(guest);
+    guest_views_clear(guest);
     g_clear_pointer(&guest->live, live_free);
     g_free(guest->file);
     g_free(guest->store_name);

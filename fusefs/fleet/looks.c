@@ -42,7 +42,7 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
     if (follows)
         return true;
     age_us = g_get_monotonic_time() - guest->looked_at;
-    return age_us < (needs & FS_NEED_REPLICA ? UNTOLD_US : SHOWN_US);
+    return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
 }
 
 bool fs_guest_look_serves(const FsGuest *guest)

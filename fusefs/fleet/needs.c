@@ -54,13 +54,13 @@ static void find_look(FsCall *call)
     FsGuest *guest = call->guest;
 
     if (call->look_number == 0 && guest_look_current(guest, call->needs)) {
-        call->needs &= ~(unsigned)FS_NEED_LOOK;
+        call->needs &= ~(unsigned)(FS_NEED_LOOK | FS_NEED_FRESH_LOOK);
         return;
     }
     if (call->look_number == 0)
         call->look_number = guest_next_look(guest);
     if ((int32_t)(guest->look_done - call->look_number) >= 0)
-        call->needs &= ~(unsigned)FS_NEED_LOOK;
+        call->needs &= ~(unsigned)(FS_NEED_LOOK | FS_NEED_FRESH_LOOK);
     else
         guest_ask_look(guest);
 }
@@ -172,7 +172,7 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     }
     if (!guest->fleet->quiet)
         follow_drain(guest->fleet);
-    if (needs & FS_NEED_REPLICA)
+    if (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK))
         hear_engine(guest);
     missed = missing(guest, needs);
     if (missed == FS_NEED_REPLICA && guest_replica_valid(guest) &&

@@ -367,12 +367,10 @@ static void deleted_at_last(FsGuest *guest, int error, void *data)
 
 static void variable_release(FsTree *tree, FsHandle *handle)
 {
-    static const char request[1]; /* nobody interrupts it */
     FsNode *node = handle->node;
 
     if (handle->deletion && !node->gone) {
-        fs_guest_set(node->guest, (void *)request, node->name, handle->deletion, 0, 0,
-                     deleted_at_last, NULL);
+        fs_guest_set(node->guest, NULL, node->name, handle->deletion, 0, 0, deleted_at_last, NULL);
     }
     if (node->opens == 1 && !node->existed && !node->gone) {
         fs_tree_node_gone(tree, node, false);

@@ -149,6 +149,15 @@ static bool engine_starting(FsGuest *guest, FsStart why, FsEngineWish *wish, voi
     return fs_firmware_engine_starting(guest, why, wish, tree->firmware, error);
 }
 
+static void actor(void *request, FsActor *ret_actor, void *data)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(request);
+
+    ret_actor->uid = context->uid;
+    ret_actor->gid = context->gid;
+    ret_actor->pid = (uint32_t)context->pid;
+}
+
 static void stopped(void *data)
 {
     ((FsTree *)data)->stopped = true;
@@ -160,6 +169,7 @@ static const FsFleetEvents events = {
     .guest_removed = guest_removed,
     .entry_changed = entry_changed,
     .engine_starting = engine_starting,
+    .actor = actor,
     .stopped = stopped,
 };
 
