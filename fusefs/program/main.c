@@ -86,6 +86,10 @@ static FsFleetOptions fleet_options(const FsOptions *options)
     };
 }
 
+/* Where profiles of keys are, unless keys= says it. */
+static char etc_keys[] = "/etc/uefivarsfs/keys", data_keys[] = UV_DATADIR "/uefivarsfs/keys";
+static char *const standard_keys[] = {etc_keys, data_keys, NULL};
+
 static FsTreeOptions tree_options(const FsOptions *options)
 {
     return (FsTreeOptions){
@@ -96,6 +100,8 @@ static FsTreeOptions tree_options(const FsOptions *options)
         .gid = options->gid,
         .umask = options->umask,
         .umask_set = options->umask_set,
+        .views = options->views,
+        .keys = options->keys ? options->keys : standard_keys,
         .firmware = {.descriptors = options->firmware, .templates = options->templates},
     };
 }
@@ -148,10 +154,21 @@ static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockd
     return fs_source_monitor_new(fd, &facts);
 }
 
+/* What the front reads itself, by path. */
+static char **readable_folders(const FsTreeOptions *options)
+{
+    g_auto(GStrv) firmware = fs_firmware_folders(&options->firmware);
+    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+
+    g_strv_builder_addv(all, (const char **)firmware);
+    g_strv_builder_addv(all, (const char **)options->keys);
+    return g_strv_builder_end(all);
+}
+
 /* Parts from the monitor, and gives up what the front has no use for. */
 static FsSource *part(Front *front, FsSplit *split, GError **error)
 {
-    g_auto(GStrv) folders = fs_firmware_folders(&front->tree_options.firmware);
+    g_auto(GStrv) folders = readable_folders(&front->tree_options);
     FsSource *source;
     int link = fs_split(split, error);
 

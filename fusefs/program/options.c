@@ -150,6 +150,21 @@ static bool set_templates(FsOptions *options, const char *name, const char *valu
     return set_list(&options->templates, value);
 }
 
+static bool set_keys(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    return set_list(&options->keys, value);
+}
+
+static bool set_views(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    size_t index;
+    if (!set_choice(name, value, (const char *const[]){"off", "on", NULL}, &index, error)) {
+        return false;
+    }
+    options->views = index == 1;
+    return true;
+}
+
 static bool set_view(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
@@ -236,6 +251,8 @@ static const struct {
     {"idle", set_idle, "SECONDS", "when an engine without a guest ends (5)"},
     {"firmware", set_firmware, "DIR:DIR", "firmware descriptors, general to specific"},
     {"templates", set_templates, "DIR:DIR", "where config.json may take templates from"},
+    {"keys", set_keys, "DIR:DIR", "where secure-boot/enroll finds profiles"},
+    {"views", set_views, "on|off", "show boot/, secure-boot/, next-boot/ (on)"},
     {"view", set_view, "host|guest", "guest: what its OS sees at runtime (host)"},
     {"varcheck", set_varcheck, "strict|edk2|off", "checks of known variables (strict)"},
     {"saved", set_saved, "refuse|warn", "changes while a saved state of the guest exists (warn)"},
@@ -445,6 +462,7 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->sock_mode = 0660;
     options->engines = 64;
     options->idle_s = 5;
+    options->views = true;
     options->varcheck = g_strdup("strict");
     options->uid = (uid_t)-1;
     options->gid = (gid_t)-1;
@@ -475,6 +493,7 @@ void fs_options_free(FsOptions *options)
     g_free(options->engine_path);
     g_strfreev(options->firmware);
     g_strfreev(options->templates);
+    g_strfreev(options->keys);
     g_free(options->varcheck);
     g_free(options->saved);
     g_free(options);

@@ -26,6 +26,8 @@ typedef struct {
     unsigned idle_s;   /* 5 */
     char **firmware;   /* NULL: the standard search path */
     char **templates;  /* NULL: the descriptors' own folders */
+    char **keys;       /* folders of profiles for secure-boot/enroll; NULL: the standard ones */
+    bool views;        /* boot/, secure-boot/, next-boot/ are shown */
     FsView view;
     char *varcheck; /* strict, edk2, off */
     char *saved;    /* refuse, warn; NULL: warn */

@@ -59,7 +59,7 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
 
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = 1;
-    op->file.noflush = 1; /* there is nothing yet that it could delete */
+    op->file.noflush = !handle->opener; /* there is nothing yet that it could delete */
     child->lookups++;
     if (fuse_reply_create(op->req, &entry, &op->file) == -ENOENT) {
         fs_handle_free(op->tree, handle);

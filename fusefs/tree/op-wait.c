@@ -205,3 +205,25 @@ void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or
     fs_guest_call(op->node->guest, op->req, type, payload, called, op);
     park(op, serial);
 }
+
+void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_guest_view_list(op->node->guest, op->req, view, called, op);
+    park(op, serial);
+}
+
+void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_guest_view_read(op->node->guest, op->req, view, path, called, op);
+    park(op, serial);
+}
+
+void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, GBytes *content,
+                    FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_view_act(op->node->guest, op->req, view, act, path, content, go_on, op);
+    park(op, serial);
+}

@@ -11,6 +11,7 @@
  */
 
 #include "tree.h"
+#include "views.h"
 
 /* An open file. */
 typedef struct FsHandle {
@@ -112,6 +113,12 @@ void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
 /* `step` finds the reply in op->content. */
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);
+
+/* A view of the node's guest: `step` finds its list, or a file's text, in op->content. */
+void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step);
+void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step);
+void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, GBytes *content,
+                    FsStep step, FsStep or_else);
 
 void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s);

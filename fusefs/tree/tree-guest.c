@@ -46,7 +46,11 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
         return fs_vars_node(tree, node->guest, node);
     }
     control = fs_control_find(name);
-    return control ? fs_control_node(tree, node, control) : fs_virtual_guest(tree, node, name);
+    if (control) {
+        return fs_control_node(tree, node, control);
+    }
+    FsNode *view = fs_view_folder(tree, node, name);
+    return view ? view : fs_virtual_guest(tree, node, name);
 }
 
 /* The child tells its own attributes: the op goes on with the child as its node. */
@@ -78,7 +82,8 @@ static const char *name_at(const FsTree *tree, size_t index)
             return fs_control_name(control);
         }
     }
-    return index == 1 + n_controls ? fs_virtual_guest_name(tree) : NULL;
+    index -= 1 + n_controls;
+    return index == 0 ? fs_virtual_guest_name(tree) : fs_view_folder_at(tree, index - 1);
 }
 
 /* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
@@ -121,6 +126,7 @@ static void guest_rename(FsOp *op)
     } else if (fs_control_find(op->new_name)) {
         fs_control_rename_onto(op, child);
     } else if (strcmp(op->new_name, "vars") == 0 ||
+               fs_view_folder(op->tree, op->node, op->new_name) ||
                fs_virtual_guest(op->tree, op->node, op->new_name)) {
         fs_op_error(op, EPERM);
     } else {

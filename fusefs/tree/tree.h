@@ -28,8 +28,10 @@ typedef struct FsOpPool FsOpPool;
 
 typedef struct {
     bool read_only, immutable_kernel;
-    bool guest_view; /* only what the guest's OS sees */
-    uid_t uid;       /* (uid_t)-1: the store's owner */
+    bool guest_view;   /* only what the guest's OS sees */
+    bool views;        /* boot/, secure-boot/, next-boot/ */
+    char *const *keys; /* folders with profiles for secure-boot/enroll; borrowed */
+    uid_t uid;         /* (uid_t)-1: the store's owner */
     gid_t gid;
     mode_t umask;
     bool umask_set;
@@ -62,6 +64,7 @@ typedef struct {
 typedef enum FsFolder {
     FS_FOLDER_GUEST,
     FS_FOLDER_VARS,
+    FS_FOLDER_VIEWS, /* all of them */
     FS_FOLDERS,
 } FsFolder;
 
@@ -116,6 +119,7 @@ enum {
     FS_SLOT_VARS = 2,
     FS_SLOT_FILES = 0x10,         /* and the index in the table of files */
     FS_SLOT_VIRTUALS = 0x20,      /* and the index of the generated subtree */
+    FS_SLOT_VIEWS = 0x30,         /* and the index of the view */
     FS_SLOT_VARIABLES = 0x1000,   /* and the entry's sequence */
     FS_SLOT_STAGING = 0x40000000, /* and a counter */
     FS_SLOT_VIRTUAL = 0x80000000, /* and a hash of the path, see tree-virtual.c */

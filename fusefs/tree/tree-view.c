@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * boot/, secure-boot/ and next-boot/ in a guest's directory: what its engine makes of its
+ * variables, as files (views.h). Nothing of it is kept here. The folders themselves are always
+ * there and cost no engine; what is in them is listed by one, once for each state of the store.
+ *
+ * The kernel keeps no names and attributes of what is in them: a write to one file changes others.
+ * Besides there are staging files of editors, not listed.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "folder-times.h"
+#include "names.h"
+#include "profiles.h"
+#include "view-node.h"
+
+#define FIRST_OFFSET 3
+#define DEPTH_MAX 8
+
+static const FsViewKind kinds[FS_VIEWS] = {FS_VIEW_BOOT, FS_VIEW_SECURE_BOOT, FS_VIEW_NEXT_BOOT};
+static const FsNodeClass view_class;
+
+/* Names and paths */
+
+FsViewKind fs_view_of(const FsNode *node)
+{
+    return *(const FsViewKind *)node->data;
+}
+
+static bool is_top(const FsNode *node)
+{
+    return node->parent->data != node->data;
+}
+
+char *fs_view_path(const FsNode *node)
+{
+    const char *names[DEPTH_MAX + 1] = {NULL};
+    int at = DEPTH_MAX;
+
+    for (; at > 0 && !is_top(node); node = node->parent)
+        names[--at] = node->name;
+    return g_strjoinv("/", (char **)names + at);
+}
+
+char *fs_view_child_path(const FsNode *folder, const char *name)
+{
+    g_autofree char *path = fs_view_path(folder);
+
+    return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
+}
+
+static uint64_t inode_of(const FsGuest *guest, FsViewKind view, const char *path)
+{
+    g_autofree char *whole = g_strconcat(fs_view_name(view), "/", path, NULL);
+
+    return fs_inode(guest, FS_SLOT_VIRTUAL + (g_str_hash(whole) >> 1));
+}
+
+FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, folder, name);
+
+    if (!node) {
+        g_autofree char *path = fs_view_child_path(folder, name);
+        node = fs_nodes_add(tree->nodes, &view_class, folder, name,
+                            inode_of(folder->guest, fs_view_of(folder), path));
+        fs_nodes_join_guest(node, folder->guest, &fs_tree_guest(tree, folder->guest)->nodes);
+        node->data = folder->data;
+    }
+    return node;
+}
+
+void fs_view_become(FsTree *tree, FsNode *staging, const char *name)
+{
+    g_autofree char *path = fs_view_child_path(staging->parent, name);
+
+    fs_staging_become(tree, staging, &view_class, name,
+                      inode_of(staging->guest, fs_view_of(staging->parent), path));
+    staging->data = staging->parent->data;
+    staging->existed = true;
+    fs_tree_invalidate(tree, staging);
+}
+
+bool fs_view_keeps(FsViewKind view, const char *path)
+{
+    char spelling[UV_FILE_NAME_MAX + 1];
+    const char *name = strrchr(path, '/');
+
+    if (view != FS_VIEW_NEXT_BOOT || !name)
+        return false;
+    if (g_str_has_prefix(path, "vars/"))
+        return fs_name_canonical(path + strlen("vars/"), spelling);
+    return strcmp(path, "secure-boot/enroll") == 0 || strcmp(name, "/append") == 0 ||
+           strcmp(name, "/replace") == 0;
+}
+
+GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path)
+{
+    return view == FS_VIEW_SECURE_BOOT && strcmp(path, "enroll") == 0
+               ? fs_profiles_list(tree->options->keys)
+               : NULL;
+}
+
+/* Attributes */
+
+/* What is only written to reads as nothing, so that no archiver stumbles over it. */
+void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr)
+{
+    const bool folder = entry && S_ISDIR(entry->mode);
+    const bool writable = !entry || entry->mode & 0222;
+    g_autofree char *path = fs_view_path(node);
+    g_autoptr(GBytes) own = fs_view_own_text(op->tree, fs_view_of(node), path);
+
+    fs_tree_fill(op->tree, node, folder ? S_IFDIR | 0755 : S_IFREG | (writable ? 0644 : 0444),
+                 attr);
+    if (!folder && entry)
+        attr->st_size = (off_t)(own ? g_bytes_get_size(own) : entry->size_bytes);
+    attr->st_blocks = (attr->st_size + 511) / 512;
+    fs_stat_set_mtime(attr, fs_guest_view_mtime_ns(node->guest, fs_view_of(node)));
+}
+
+static void need_list(FsOp *op, FsStep step)
+{
+    fs_op_view_list(op, fs_view_of(op->node), step);
+}
+
+/* Of op->node, in the list that op->content is. */
+static bool find_self(const FsOp *op, FsViewEntry *ret_entry)
+{
+    g_autofree char *path = fs_view_path(op->node);
+
+    return fs_view_list_find(op->content, path, ret_entry);
+}
+
+static void getattr_ready(FsOp *op)
+{
+    FsViewEntry entry;
+    bool there = find_self(op, &entry);
+    struct stat attr;
+
+    if (!there && op->node->existed) {
+        fs_tree_node_gone(op->tree, op->node, true);
+        fs_op_error(op, ESTALE);
+        return;
+    }
+    fs_view_fill(op, op->node, there ? &entry : NULL, &attr);
+    fs_op_reply_attr(op, &attr, 0);
+}
+
+static void top_getattr_ready(FsOp *op)
+{
+    struct stat attr;
+
+    fs_tree_fill(op->tree, op->node, S_IFDIR | 0755, &attr);
+    fs_folder_fill_times(op->tree, op->node->guest, FS_FOLDER_VIEWS, &attr);
+    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+}
+
+static void view_getattr(FsOp *op)
+{
+    if (is_top(op->node))
+        fs_op_need(op, FS_NEED_LOOK, top_getattr_ready);
+    else
+        need_list(op, getattr_ready);
+}
+
+/* Modes, owners and times are accepted and ignored, but for the folders' times. */
+static void view_setattr(FsOp *op)
+{
+    if (op->flags & FUSE_SET_ATTR_SIZE && op->handle)
+        fs_view_file_truncate(op->handle, (size_t)op->attr.st_size);
+    if (is_top(op->node))
+        fs_folder_take_times(op, FS_FOLDER_VIEWS);
+    view_getattr(op);
+}
+
+/* Looking up and listing */
+
+static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
+{
+    FsNode *child = fs_view_node(op->tree, op->node, op->name);
+    struct stat attr;
+
+    child->existed = true;
+    if (S_ISREG(entry->mode) && entry->mode & 0444)
+        fs_guest_view_expect(op->node->guest, fs_view_of(child), path);
+    fs_view_fill(op, child, entry, &attr);
+    fs_op_reply_entry(op, child, &attr, 0);
+}
+
+static void lookup_ready(FsOp *op)
+{
+    g_autofree char *path = fs_view_child_path(op->node, op->name);
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsViewEntry entry;
+    struct stat attr;
+
+    if (fs_view_list_find(op->content, path, &entry)) {
+        reply_found(op, path, &entry);
+    } else if (child && child->class == &fs_staging_class) {
+        fs_op_reply_lookup_of(op, child);
+    } else if (child && !child->existed && child->opens > 0) {
+        fs_view_fill(op, child, NULL, &attr);
+        fs_op_reply_entry(op, child, &attr, 0);
+    } else {
+        if (child)
+            fs_tree_node_gone(op->tree, child, true);
+        fs_op_error(op, ENOENT);
+    }
+}
+
+static void view_lookup(FsOp *op)
+{
+    need_list(op, lookup_ready);
+}
+
+/* A place in a listing: where an entry is must not depend on the others. */
+typedef struct {
+    uint64_t offset; /* where a listing goes on behind it */
+    char *name;
+    FsViewEntry entry;
+} Listed;
+
+static void listed_clear(void *data)
+{
+    g_free(((Listed *)data)->name);
+}
+
+static int compare_listed(const void *a, const void *b)
+{
+    const Listed *left = a, *right = b;
+
+    return left->offset < right->offset ? -1 : left->offset > right->offset;
+}
+
+static GArray *children(const FsOp *op, const char *folder)
+{
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(Listed));
+    FsViewWalk walk;
+    Listed listed;
+
+    g_array_set_clear_func(all, listed_clear);
+    fs_view_walk_init(&walk, op->content);
+    while (fs_view_walk_next(&walk, &listed.entry)) {
+        listed.name = fs_view_entry_name_in(&listed.entry, folder);
+        if (!listed.name)
+            continue;
+        listed.offset = FIRST_OFFSET + (uint64_t)g_str_hash(listed.name);
+        g_array_append_val(all, listed);
+    }
+    g_array_sort(all, compare_listed);
+    return all;
+}
+
+static void readdir_ready(FsOp *op)
+{
+    g_autofree char *folder = fs_view_path(op->node);
+    g_autoptr(GArray) all = children(op, folder);
+
+    fs_op_begin_directory(op);
+    bool room = fs_op_add_dots(op);
+    for (guint i = 0; room && i < all->len; i++) {
+        const Listed *listed = &g_array_index(all, Listed, i);
+        struct stat attr = {.st_mode = listed->entry.mode & S_IFMT};
+        g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
+
+        attr.st_ino = inode_of(op->node->guest, fs_view_of(op->node), path);
+        if (listed->offset > op->offset)
+            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, 0);
+    }
+    fs_op_reply_directory(op);
+}
+
+static void view_readdir(FsOp *op)
+{
+    need_list(op, readdir_ready);
+}
+
+/* Making and removing */
+
+static void create_ready(FsOp *op)
+{
+    g_autofree char *path = fs_view_child_path(op->node, op->name);
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsViewEntry entry;
+    struct stat attr;
+
+    if (fs_view_list_find(op->content, path, &entry)) {
+        fs_op_error(op, op->file.flags & O_EXCL ? EEXIST : ESTALE); /* looked up again, opened */
+        return;
+    }
+    if (!fs_view_keeps(fs_view_of(op->node), path) || (child && child->class != &view_class)) {
+        fs_staging_create(op);
+        return;
+    }
+    child = fs_view_node(op->tree, op->node, op->name);
+    child->existed = false;
+    fs_view_fill(op, child, NULL, &attr);
+    fs_op_reply_create(op, child, &attr, fs_view_handle_new(op, child));
+}
+
+static void view_create(FsOp *op)
+{
+    need_list(op, create_ready);
+}
+
+static void act(FsOp *op, FsViewAct what, FsStep step)
+{
+    g_autofree char *path = fs_view_child_path(op->node, op->name);
+
+    fs_op_view_act(op, fs_view_of(op->node), what, path, NULL, step, NULL);
+}
+
+static void removed(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    if (child)
+        fs_tree_node_gone(op->tree, child, false); /* the kernel drops the name itself */
+    fs_op_error(op, 0);
+}
+
+static void view_unlink(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    if (child && child->class == &fs_staging_class) {
+        fs_staging_remove(op->tree, child);
+        fs_op_error(op, 0);
+    } else {
+        act(op, FS_VIEW_REMOVE, removed);
+    }
+}
+
+static void view_rmdir(FsOp *op)
+{
+    act(op, FS_VIEW_RMDIR, removed);
+}
+
+static void made(FsOp *op)
+{
+    need_list(op, lookup_ready);
+}
+
+static void view_mkdir(FsOp *op)
+{
+    act(op, FS_VIEW_MKDIR, made);
+}
+
+/* Renaming: only a staging file can be. */
+
+static void rename_ready(FsOp *op)
+{
+    FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    g_autofree char *path = fs_view_child_path(op->node, op->new_name);
+    FsViewEntry entry;
+    bool there = fs_view_list_find(op->content, path, &entry);
+
+    if (!staging || staging->class != &fs_staging_class || (there && S_ISDIR(entry.mode))) {
+        fs_op_error(op, EPERM);
+    } else if (!there && !fs_view_keeps(fs_view_of(op->node), path)) {
+        fs_staging_rename(op);
+    } else if (there && op->flags & RENAME_NOREPLACE) {
+        fs_op_error(op, EEXIST);
+    } else {
+        op->child = staging;
+        fs_node_hold(staging);
+        fs_view_file_replace(op, !there || entry.mode & 0222);
+    }
+}
+
+static void view_rename(FsOp *op)
+{
+    need_list(op, rename_ready);
+}
+
+static const FsNodeClass view_class = {
+    .type = S_IFDIR, /* of the folder; what a file is the list says */
+    .lookup = view_lookup,
+    .getattr = view_getattr,
+    .setattr = view_setattr,
+    .open = fs_view_file_open,
+    .read = fs_view_file_read,
+    .write = fs_view_file_write,
+    .flush = fs_view_file_flush,
+    .release = fs_view_file_release,
+    .readdir = view_readdir,
+    .create = view_create,
+    .mkdir = view_mkdir,
+    .unlink = view_unlink,
+    .rmdir = view_rmdir,
+    .rename = view_rename,
+    .statfs = fs_vars_statfs,
+};
+
+/* The folders in guests/G/ */
+
+const char *fs_view_folder_at(const FsTree *tree, size_t index)
+{
+    return tree->options->views && index < FS_VIEWS ? fs_view_name(kinds[index]) : NULL;
+}
+
+FsNode *fs_view_folder(FsTree *tree, FsNode *guest_node, const char *name)
+{
+    for (size_t i = 0; i < FS_VIEWS && tree->options->views; i++) {
+        if (strcmp(fs_view_name(kinds[i]), name) != 0)
+            continue;
+        FsNode *node = fs_nodes_child(tree->nodes, guest_node, name);
+        if (!node) {
+            node = fs_nodes_add(tree->nodes, &view_class, guest_node, name,
+                                fs_inode(guest_node->guest, FS_SLOT_VIEWS + i));
+            fs_nodes_join_guest(node, guest_node->guest,
+                                &fs_tree_guest(tree, guest_node->guest)->nodes);
+            node->data = (void *)&kinds[i];
+        }
+        return node;
+    }
+    return NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What tree-view.c (folders) and view-files.c (files) share. A node of a view knows which view it
+ * is of, and finds its path upwards. */
+
+#include "tree-parts.h"
+#include "views.h"
+
+FsViewKind fs_view_of(const FsNode *node);
+/* Relative to the view; "": the view itself. To be freed. */
+char *fs_view_path(const FsNode *node);
+char *fs_view_child_path(const FsNode *folder, const char *name);
+/* Made or found. */
+FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name);
+/* A staging file becomes the file of that name in its folder. */
+void fs_view_become(FsTree *tree, FsNode *staging, const char *name);
+/* `entry` NULL: made, and nothing written to it yet. */
+void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr);
+/* What the front itself shows there (the profiles' names); NULL: nothing. A new reference. */
+GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path);
+/* next-boot/ keeps what is written under that name, which nothing has now. */
+bool fs_view_keeps(FsViewKind view, const char *path);
+
+/* view-files.c */
+void fs_view_file_open(FsOp *op);
+void fs_view_file_read(FsOp *op);
+void fs_view_file_write(FsOp *op);
+void fs_view_file_flush(FsOp *op);
+void fs_view_file_release(FsTree *tree, FsHandle *handle);
+void fs_view_file_truncate(FsHandle *handle, size_t size);
+FsHandle *fs_view_handle_new(FsOp *op, FsNode *node); /* to write to what is made now */
+/* op->child is a staging file, to become op->new_name in op->node. `writable`: that file is. */
+void fs_view_file_replace(FsOp *op, bool writable);
