@@ -17,6 +17,8 @@
 #include "view-node.h"
 #include "view-text.h"
 
+#define SMALL_BYTES 4096u /* what an open file of that size holds is not counted */
+
 /* Opening and reading */
 
 static bool is_writable(const FsHandle *handle)
@@ -50,6 +52,15 @@ FsHandle *fs_view_handle_new(FsOp *op, FsNode *node)
     return new_handle(op, node, NULL);
 }
 
+/* Charges the guest with what is read, what is written, and what comes now. */
+static bool hold(FsTree *tree, FsHandle *handle, GBytes *read, size_t more_bytes)
+{
+    size_t bytes = more_bytes + (read ? g_bytes_get_size(read) : 0);
+
+    bytes += handle->text ? fs_view_text_bytes(handle->text) : 0;
+    return bytes <= SMALL_BYTES || fs_handle_hold(tree, handle, bytes);
+}
+
 static void reply_opened(FsOp *op, GBytes *text)
 {
     FsHandle *handle;
@@ -58,6 +69,13 @@ static void reply_opened(FsOp *op, GBytes *text)
         handle = new_handle(op, op->node, op->file.flags & O_APPEND ? text : NULL);
     else
         handle = fs_handle_new(op->tree, op->node);
+    if (!hold(op->tree, handle, text, 0)) {
+        fs_view_file_release(op->tree, handle);
+        fs_handle_free(op->tree, handle);
+        fs_guest_log(op->node->guest, "%s: too much of the guest is open", op->node->name);
+        fs_op_error(op, EMFILE);
+        return;
+    }
     handle->snapshot = text ? g_bytes_ref(text) : NULL;
     fs_op_reply_open(op, handle);
 }
@@ -190,6 +208,11 @@ void fs_view_file_write(FsOp *op)
             fs_op_reply_written(op);
         else
             refuse_read_only(op);
+        return;
+    }
+    if (!hold(op->tree, handle, handle->snapshot, size)) {
+        fs_guest_refused(op->node->guest, "too much is being written at once");
+        fs_op_error(op, ENOSPC);
         return;
     }
     error = fs_view_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND);

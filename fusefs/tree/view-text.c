@@ -77,6 +77,11 @@ void fs_view_text_truncate(FsViewText *text, size_t size)
         g_byte_array_set_size(text->bytes, (guint)(size - text->base));
 }
 
+size_t fs_view_text_bytes(const FsViewText *text)
+{
+    return text->bytes->len;
+}
+
 bool fs_view_text_is_held(const FsViewText *text)
 {
     return text->open && text->bytes->len > 0 && text->bytes->len % PAGE == 0;

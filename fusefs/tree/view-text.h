@@ -27,6 +27,8 @@ void fs_view_text_free(FsViewText *text);
 int fs_view_text_write(FsViewText *text, const void *bytes, size_t size, size_t offset,
                        bool append);
 void fs_view_text_truncate(FsViewText *text, size_t size);
+/* What it takes. */
+size_t fs_view_text_bytes(const FsViewText *text);
 /* There is something, and it is not to be committed before the file is closed. */
 bool fs_view_text_is_held(const FsViewText *text);
 /* A new reference: what is to be committed. */

@@ -1,0 +1,395 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""boot/, secure-boot/ and next-boot/ of a mount, used as people use files."""
+
+import errno
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto as p  # noqa: E402
+import uvsign as s  # noqa: E402
+from uvmount import wait_until  # noqa: E402
+
+DB = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+GUIDS = {"PK": p.GLOBAL, "KEK": p.GLOBAL, "db": DB, "dbx": DB}
+VIEWS = ("boot", "secure-boot", "next-boot")
+
+
+def node(type_, subtype, payload):
+    return struct.pack("<BBH", type_, subtype, 4 + len(payload)) + payload
+
+
+def load_option(description, file, data=b"", attributes=1):
+    path = node(4, 4, (file + "\0").encode("utf-16-le")) + node(0x7F, 0xFF, b"")
+    return (struct.pack("<IH", attributes, len(path)) + (description + "\0").encode("utf-16-le") +
+            path + data)
+
+
+class ViewTest(unittest.TestCase):
+    options = ()
+
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        self.keys = self.scratch.path / "keys"
+        self.keys.mkdir()
+        self.fill()
+        self.mount = self.scratch.mount(self.source, f"keys={self.keys}", *self.options)
+        self.guest = self.mount.guest("vm")
+        self.boot = self.guest / "boot"
+        self.secure = self.guest / "secure-boot"
+        self.next = self.guest / "next-boot"
+
+    def fill(self):
+        variables = [
+            uvmount.variable("Boot0001", load_option("one", "\\EFI\\one.efi"), 7, p.GLOBAL),
+            uvmount.variable("Boot0002", load_option("two", "\\EFI\\two.efi", b"\0data\xff"), 7,
+                             p.GLOBAL),
+            uvmount.variable("BootOrder", b"\2\0\1\0", 7, p.GLOBAL)]
+        (self.source / "vm.json").write_text(uvmount.store_text(*variables))
+
+    def fails(self, number, function, *arguments, **kwargs):
+        with self.assertRaises(OSError) as caught:
+            function(*arguments, **kwargs)
+        self.assertEqual(errno.errorcode[caught.exception.errno], errno.errorcode[number])
+
+    def refusal(self):
+        """The reason of the last one."""
+        last = self.mount.status("vm")["last-refusal"]
+        return last["reason"] if isinstance(last, dict) else last
+
+    def shell(self, command, status=0):
+        result = subprocess.run(["bash", "-c", command], cwd=self.guest, capture_output=True,
+                                text=True)
+        self.assertEqual(result.returncode, status, result.stderr + result.stdout)
+        return result.stdout
+
+    def variable(self, name, guid=p.GLOBAL):
+        path = self.guest / "vars" / f"{name}-{guid}"
+        return path.read_bytes()[4:] if path.exists() else None
+
+    def order(self):
+        return struct.unpack(f"<{len(self.variable('BootOrder')) // 2}H", self.variable("BootOrder"))
+
+
+class Boot(ViewTest):
+    def test_list(self):
+        self.assertEqual(sorted(os.listdir(self.boot)), sorted(
+            ["summary", "current", "order", "next", "timeout", "firmware-setup", "0001", "0002"]))
+        self.assertEqual(sorted(os.listdir(self.boot / "0002")),
+                         ["active", "data", "description", "hidden", "path"])
+        for folder, folders, files in os.walk(self.boot):
+            self.assertEqual(len(set(files)), len(files))
+            for name in files:
+                path = pathlib.Path(folder, name)
+                self.assertEqual(path.stat().st_size, len(path.read_bytes()), path)
+        self.assertLessEqual(set(VIEWS), set(os.listdir(self.guest)))
+        self.fails(errno.ENOENT, os.stat, self.boot / "0003")
+        self.fails(errno.ENOENT, os.stat, self.boot / "0001" / "nothing")
+
+    def test_long_listing(self):
+        for number in range(300):
+            self.mount.write("vm", f"Boot{number + 0x100:04X}", load_option("x", "\\x"), 7, p.GLOBAL)
+        names = os.listdir(self.boot)
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual(len(names), 308)
+
+    def test_what_people_do(self):
+        self.shell("echo 0001 > boot/next")
+        self.assertEqual(self.variable("BootNext"), b"\1\0")
+        self.assertEqual(self.shell("grep -H . boot/next"), "boot/next:0001\n")
+        self.shell("rm boot/next")
+        self.assertIsNone(self.variable("BootNext"))
+        self.assertEqual((self.boot / "next").read_text(), "")
+        self.shell("printf '0001\\n0002\\n' > boot/order")
+        self.assertEqual(self.order(), (1, 2))
+        self.shell("(echo 0002; echo 0001) > boot/order")
+        self.assertEqual(self.order(), (2, 1))
+        self.shell("echo 0001 0002 | tee boot/order")
+        self.assertEqual(self.order(), (1, 2))
+        self.shell("echo 0001 > boot/order; echo 0002 >> boot/order")
+        self.assertEqual(self.order(), (1, 2))
+        self.shell("echo 300 > boot/timeout; echo 1 > boot/firmware-setup")
+        self.assertEqual(self.variable("Timeout"), struct.pack("<H", 300))
+        self.assertEqual(self.variable("OsIndications"), struct.pack("<Q", 1))
+        self.shell(": > boot/timeout; cat /dev/null > boot/order; echo > boot/timeout")
+        self.assertIsNone(self.variable("Timeout"))
+        self.assertEqual(self.order(), (1, 2))
+
+    def test_editors(self):
+        self.shell("sed -i 's/one/first/' boot/0001/description")
+        self.assertEqual((self.boot / "0001/description").read_text(), "first\n")
+        self.shell("sed -i '1!G;h;$!d' boot/order")  # lines backwards
+        self.assertEqual(self.order(), (1, 2))
+        self.shell("printf '1m$\\nw\\nq\\n' | ed -s boot/order")
+        self.assertEqual(self.order(), (2, 1))
+        self.shell("cp boot/0001/description /tmp/$$ && cp /tmp/$$ boot/0002/description && rm /tmp/$$")
+        self.assertEqual((self.boot / "0002/description").read_text(), "first\n")
+        self.assertEqual(sorted(os.listdir(self.boot / "0001")),
+                         ["active", "data", "description", "hidden", "path"])
+
+    @unittest.skipUnless(shutil.which("vim"), "no vim")
+    def test_vim(self):
+        for file, edit, wanted in (("0001/description", "s/one/by vim/", "by vim\n"),
+                                   ("order", "1m$", "0001\n0002\n"),
+                                   ("next", "s/^$/0002/", "0002\n"),
+                                   ("0002/path", "s/two/vim/", "File(\\EFI\\vim.efi)\n")):
+            subprocess.run(["vim", "-u", "NONE", "-es", f"+{edit}", "+wq", self.boot / file],
+                           check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            self.assertEqual((self.boot / file).read_text(), wanted)
+
+    def test_options(self):
+        os.mkdir(self.boot / "0007")
+        self.fails(errno.EEXIST, os.mkdir, self.boot / "0007")
+        self.assertEqual((self.boot / "0007/active").read_text(), "0\n")
+        self.shell("echo 'File(\\EFI\\7.efi)' > boot/0007/path")
+        self.assertEqual((self.boot / "0007/active").read_text(), "1\n")
+        self.assertIn("0007\t*\tBoot0007\tFile(\\EFI\\7.efi)", (self.boot / "summary").read_text())
+        self.shell("head -c 1000 /dev/urandom > boot/0007/data")
+        self.assertEqual(len(self.variable("Boot0007")) > 1000, True)
+        self.shell("echo 7 > boot/order", 1)
+        self.assertIn("7", self.refusal())
+        self.shell("echo 0007 0001 > boot/order && rmdir boot/0007")
+        self.assertEqual(self.order(), (1,))
+        self.assertFalse((self.boot / "0007").exists())
+        self.assertIsNone(self.variable("Boot0007"))
+        self.fails(errno.EINVAL, os.mkdir, self.boot / "7")
+        self.fails(errno.EPERM, os.unlink, self.boot / "0001" / "path")
+
+    def test_large_data_in_pieces(self):
+        """A copy that is larger than one write is one change, whatever its size."""
+        for size in (8192, 65000):
+            data = os.urandom(size)
+            with open(self.boot / "0001/data", "wb", buffering=0) as file:
+                for at in range(0, size, 4096):
+                    file.write(data[at:at + 4096])
+            self.assertEqual((self.boot / "0001/data").read_bytes(), data)
+        with open(self.boot / "0001/data", "wb", buffering=0) as file:
+            self.fails(errno.EFBIG, file.write, bytes(1024 * 1024))
+        self.assertEqual((self.boot / "0001/data").read_bytes(), data)
+
+    def test_refusals(self):
+        before = (self.guest / "store.json").read_text()
+        for file, text in (("next", "0009\n"), ("order", "0001 0009"), ("timeout", "x"),
+                           ("0001/active", "yes"), ("0001/path", "Nonsense(")):
+            self.fails(errno.EINVAL, (self.boot / file).write_text, text)
+            self.assertTrue(self.refusal())
+        for file in ("summary", "current"):
+            self.fails(errno.EPERM, (self.boot / file).write_text, "x")
+            self.assertIn(f"boot/{file}", self.refusal())
+        self.fails(errno.EPERM, os.rename, self.boot / "next", self.boot / "order")
+        self.assertEqual((self.guest / "store.json").read_text(), before)
+
+    def test_the_other_door(self):
+        """What vars/ or the guest changes shows at once."""
+        self.assertEqual((self.boot / "0001/description").read_text(), "one\n")
+        self.mount.write("vm", "Boot0001", load_option("other", "\\x"), 7, p.GLOBAL)
+        self.assertEqual((self.boot / "0001/description").read_text(), "other\n")
+        os.unlink(self.guest / "vars" / f"Boot0001-{p.GLOBAL}")
+        self.assertFalse((self.boot / "0001").exists())
+        self.assertNotIn("0001", os.listdir(self.boot))
+        self.assertIn("0001", (self.boot / "order").read_text())
+
+    def test_who_writes_is_recorded(self):
+        self.shell("echo 0001 > boot/next")
+        record = self.source / ".uefivarsfs" / "vm.json.changes"
+        wait_until(record.exists, "it is recorded")
+        wait_until(lambda: '"door":"host"' in record.read_text(), "by whom")
+        self.assertIn(f'"uid":{os.getuid()}', record.read_text())
+
+    def test_no_engine(self):
+        """Listing a guest and looking at the folders starts none; a second look inside neither."""
+        os.listdir(self.guest)
+        for view in VIEWS:
+            (self.guest / view).stat()
+        self.assertEqual(self.mount.engines(), [])
+        first = (self.secure / "summary").read_text(), (self.boot / "summary").read_text()
+        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+        time.sleep(1.2)
+        self.assertEqual(((self.secure / "summary").read_text(), (self.boot / "summary").read_text()),
+                         first)
+        self.assertEqual(self.mount.engines(), [])
+        text = (self.source / "vm.json").read_text()
+        (self.source / "vm.json").write_text(text.replace("6f006e006500", "6f006e003100"))
+        time.sleep(0.3)
+        self.assertIn("\ton1\t", (self.boot / "summary").read_text())
+
+
+class Off(ViewTest):
+    options = ("views=off",)
+
+    def test_off(self):
+        self.assertFalse(set(VIEWS) & set(os.listdir(self.guest)))
+        for view in VIEWS:
+            self.fails(errno.ENOENT, os.stat, self.guest / view)
+
+
+class SecureBoot(ViewTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.pk, cls.kek, cls.db, cls.own = (s.Key(name) for name in
+                                            ("Lost PK", "Test KEK", "Test db", "Own"))
+
+    def fill(self):
+        (self.source / "vm.json").write_text(uvmount.store_text())
+        image = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+        if os.path.exists(image):
+            shutil.copy(image, self.source / "flash_VARS.fd")
+        own = self.keys / "own"
+        for key in ("PK", "KEK", "db"):
+            (own / key).mkdir(parents=True)
+            (own / key / "own.crt").write_bytes(self.own.pem.read_bytes())
+        (own / "README").write_text("not a key")
+        (self.keys / "hashes" / "dbx").mkdir(parents=True)
+        (self.keys / "hashes" / "dbx" / "two.txt").write_text("11" * 32 + "\n" + "22" * 32 + "\n")
+        (self.keys / "store.json").write_text(uvmount.store_text(
+            uvmount.variable("db", s.x509(self.db), 0x27, DB)))
+        (self.keys / "nothing").mkdir()
+
+    def summary(self):
+        lines = (self.secure / "summary").read_text().splitlines()
+        return [line.split(": ", 1) if ": " in line else [line, ""] for line in lines]
+
+    def set_up_lost(self):
+        for key, cert in (("db", self.db), ("KEK", self.kek), ("PK", self.pk)):
+            self.shell(f"cat '{cert.pem}' > secure-boot/{key}/replace")
+        self.assertIn(["mode", "user"], self.summary())
+
+    def test_set_up_with_certificates(self):
+        self.set_up_lost()
+        names = os.listdir(self.secure / "PK")
+        self.assertEqual(sorted(n.split(".")[0] for n in names if n.endswith(".crt")), ["Lost PK"])
+        crt = next((self.secure / "db").glob("*.crt"))
+        self.assertEqual(s.openssl("x509", "-in", crt, "-outform", "DER"), self.db.der)
+        self.assertEqual((self.secure / "db/list.esl").read_bytes(), self.variable("db", DB))
+        os.unlink(crt)
+        self.assertIsNone(self.variable("db", DB))
+        self.assertEqual((self.secure / "db/list.esl").read_bytes(), b"")
+
+    def test_signed_update(self):
+        self.set_up_lost()
+        update = self.scratch.path / "DB.bin"
+        update.write_bytes(s.write(self.kek, "db", DB, s.x509(self.own), 10, s.KEYS | 0x40))
+        self.shell(f"cat {update} > secure-boot/db/append")
+        self.assertIn("Own", " ".join(os.listdir(self.secure / "db")))
+        before = self.variable("db", DB)
+        self.shell(f"cat {update} > secure-boot/db/append")  # a second time
+        self.assertEqual(self.variable("db", DB), before)
+        self.shell(f"cat {update} > secure-boot/KEK/append", 1)
+        self.assertTrue(self.refusal())
+
+    def test_hashes(self):
+        self.shell("(echo " + "33" * 32 + "; echo " + "44" * 32 + ") > secure-boot/dbx/append")
+        self.assertEqual((self.secure / "dbx/hashes").read_text(),
+                         f"sha256 {'33' * 32}\nsha256 {'44' * 32}\n")
+        self.assertIn(["dbx-hashes", "2"], self.summary())
+
+    def test_large_update(self):
+        """Page by page, as programs with small buffers write."""
+        lines = "".join(f"{number:064x}\n" for number in range(64 * 4))
+        self.assertEqual(len(lines) % 4096, 4160 * 4 % 4096)
+        with open(self.secure / "dbx/append", "wb", buffering=0) as file:
+            data = lines.encode()
+            for at in range(0, len(data), 4096):
+                file.write(data[at:at + 4096])
+        self.assertEqual(len((self.secure / "dbx/hashes").read_text().splitlines()), 256)
+        record = (self.source / ".uefivarsfs" / "vm.json.changes").read_text()
+        self.assertEqual(len(record.splitlines()), 1, record)
+
+    def test_enroll(self):
+        self.assertEqual((self.secure / "enroll").read_text().split(),
+                         ["hashes", "nothing", "own", "store"])
+        self.set_up_lost()
+        self.shell("echo own > secure-boot/enroll")
+        for key in ("PK", "KEK", "db"):
+            names = [n for n in os.listdir(self.secure / key) if n.endswith(".crt")]
+            self.assertEqual([n.split(".")[0] for n in names], ["Own"])
+        self.assertIn(["mode", "user"], self.summary())
+        self.shell("echo hashes > secure-boot/enroll")
+        self.assertIn(["dbx-hashes", "2"], self.summary())
+        self.shell("echo store > secure-boot/enroll")
+        self.assertIn("Test db", " ".join(os.listdir(self.secure / "db")))
+        for name in ("other", "../own", "nothing", ""):
+            self.shell(f"echo '{name}' > secure-boot/enroll", 1)
+            self.assertIn(str(self.keys), self.refusal())
+        self.assertIn('"door":"owner"', (self.source / ".uefivarsfs/vm.json.changes").read_text())
+
+    def test_flash(self):
+        if not (self.source / "flash_VARS.fd").exists():
+            self.skipTest("no OVMF image")
+        self.guest = self.mount.guest("flash")
+        self.secure = self.guest / "secure-boot"
+        self.set_up_lost()
+        self.shell("echo own > secure-boot/enroll")
+        self.assertIn("Own", " ".join(os.listdir(self.secure / "PK")))
+
+    def test_disabled(self):
+        self.set_up_lost()
+        (self.guest / "config.json").write_text('{"disable-custom-mode": true}')
+        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+        self.shell("echo own > secure-boot/enroll", 1)
+        self.assertIn("custom", self.refusal())
+
+    def test_next_boot(self):
+        update = self.scratch.path / "update"
+        update.write_bytes(self.own.pem.read_bytes())
+        self.shell(f"cat {update} > next-boot/secure-boot/db/append")
+        self.shell("echo own > next-boot/secure-boot/enroll")
+        self.shell(f"printf '\\7\\0\\0\\0x' > next-boot/vars/New-{p.TEST}")
+        self.assertEqual(os.listdir(self.next / "secure-boot/db"), ["append"])
+        self.assertEqual((self.next / "secure-boot/db/append").read_bytes(), update.read_bytes())
+        self.assertIn(f"New-{p.TEST}", os.listdir(self.next / "vars"))
+        self.shell(f"cat {update} > next-boot/secure-boot/db/append")
+        self.assertEqual(sorted(os.listdir(self.next / "secure-boot/db")), ["append", "append~2"])
+        self.shell("rm next-boot/secure-boot/db/append~2 next-boot/secure-boot/enroll")
+        self.assertEqual(os.listdir(self.next / "secure-boot/db"), ["append"])
+        self.shell("echo nonsense > next-boot/secure-boot/KEK/append", 1)
+        self.assertTrue(self.refusal())
+        self.mount.stop()
+        self.mount.start()
+        self.assertEqual(os.listdir(self.next / "secure-boot/db"), ["append"])
+        self.assertIsNone(self.variable("db", DB))
+        device = p.Guest(self.mount.socket("vm"))
+        self.addCleanup(device.close)
+        device.hello()
+        self.assertIn("db", (self.next / "results").read_text())
+        self.assertEqual(os.listdir(self.next / "secure-boot/db"), [])
+        self.assertIsNotNone(self.variable("db", DB))
+        self.assertIsNotNone(self.variable("New", p.TEST))
+
+    def test_restore_is_quiet(self):
+        """rsync of a backup onto the same guest says nothing and changes nothing; what a backup has
+        otherwise is not taken from the views, and not with an error either."""
+        if not shutil.which("rsync"):
+            self.skipTest("no rsync")
+        self.set_up_lost()
+        backup = self.scratch.path / "backup"
+
+        def rsync(*arguments):
+            return subprocess.run(["rsync", "-a", *arguments], check=True, capture_output=True,
+                                  text=True).stderr
+        rsync(f"{self.guest}/", f"{backup}/")
+        before = self.variable("db", DB)
+        for view in VIEWS:
+            self.assertEqual(rsync("--ignore-times", f"{backup}/{view}/", f"{self.guest}/{view}/"), "")
+        self.assertEqual(self.variable("db", DB), before)
+        self.shell("cat " + str(self.own.pem) + " > secure-boot/db/replace")
+        changed = self.variable("db", DB)
+        self.assertEqual(rsync(f"{backup}/secure-boot/", f"{self.guest}/secure-boot/"), "")
+        self.assertEqual(self.variable("db", DB), changed)
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    uvmount.need("ed", "openssl")
+    unittest.main(verbosity=1)
