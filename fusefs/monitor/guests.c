@@ -54,6 +54,7 @@ void monitor_free_guest(void *data)
     uv_fd_clear(&guest->listener_fd);
     uv_fd_clear(&guest->pidfd);
     g_free(guest->ending);
+    g_free(guest->start);
     g_free(guest->name);
     g_free(guest);
 }
@@ -207,9 +208,31 @@ static bool reap(FsGuestState *guest)
     return true;
 }
 
+/* Asks what waited for the end of the last engine. */
+static void start_next(FsGuestState *guest)
+{
+    g_autofree FsQuestion *start = g_steal_pointer(&guest->start);
+    int fds[FS_QUESTION_FDS] = {-1, -1, -1};
+
+    if (!start)
+        return;
+    guest->monitor->deferred--;
+    monitor_ask(guest->monitor, start, fds);
+}
+
 static void on_engine_end(void *data, uint32_t events)
 {
-    reap(data);
+    if (reap(data))
+        start_next(data);
+}
+
+bool monitor_wait_for_end(FsGuestState *guest, const FsQuestion *start)
+{
+    if (reap(guest))
+        return false;
+    guest->start = g_memdup2(start, sizeof(*start));
+    guest->monitor->deferred++;
+    return true;
 }
 
 void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd)
@@ -263,7 +286,8 @@ int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
     fs_sockdir_unlink(monitor->sockdir, hash, ".host");
     if (session || fs_sockdir_session_is_empty(monitor->sockdir, hash))
         fs_sockdir_unlink(monitor->sockdir, hash, ".session");
-    if (fs_local_find(monitor->source, guest->name, &rule, NULL))
+    start_next(guest);
+    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &rule, NULL))
         return 0;
     drop_socket(guest, hash);
     g_hash_table_remove(monitor->guests, guest->name);

@@ -21,8 +21,9 @@ typedef struct {
     pid_t pid;           /* of the engine that was started, 0: none */
     int pidfd;
     FsWatch engine_end;
-    char *ending; /* how the last one ended, if it was not asked to; NULL: as it should */
-    bool killed;  /* it was asked to */
+    char *ending;      /* how the last one ended, if it was not asked to; NULL: as it should */
+    bool killed;       /* it was asked to */
+    FsQuestion *start; /* waits for its end; NULL: none does */
 } FsGuestState;
 
 typedef struct FsListing FsListing;
@@ -75,6 +76,9 @@ int monitor_accept(FsGuestState *guest);
 int monitor_take_listener(FsGuestState *guest, int fd);
 void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd);
 int monitor_kill(FsGuestState *guest);
+/* Where the guest's last engine is on its way out: the question is asked again when it has ended.
+ * false: there is none any more. Not while one waits already. */
+bool monitor_wait_for_end(FsGuestState *guest, const FsQuestion *start);
 /*
  * The engine is gone: its host socket, perhaps its session, and of a guest that is none any more
  * all else. `ret_ending` says how it ended if that was not asked for (allocated, or NULL). 0, or

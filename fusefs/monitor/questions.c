@@ -70,7 +70,8 @@ static int look_at(Asked *asked, const char *guest)
     fill_look(asked, &place, guest);
     FsGuestState *state = monitor_find_guest(monitor, guest);
     if (state && state->listener_fd >= 0)
-        (void)monitor_listen_for(state, &place, &asked->answer.look); /* whom the socket belongs to */
+        (void)monitor_listen_for(state, &place,
+                                 &asked->answer.look); /* whom the socket belongs to */
     if (asked->question->flags & FS_LOOK_SHADOWED)
         add_shadowed(asked, guest);
     return 0;
@@ -300,8 +301,11 @@ static int ask_start(Asked *asked)
     if (connect_host(asked) == 0)
         return 0;
     FsGuestState *guest = monitor_guest(asked->monitor, asked->question->guest);
-    if (guest->pid != 0) /* on its way out, or not listening: it is not served twice */
+    if (guest->start)
         return refuse_start(asked, -EBUSY, "its last engine has not ended yet");
+    asked->later = monitor_wait_for_end(guest, asked->question);
+    if (asked->later)
+        return 0;
     result = fs_place_open_store(&place, options->read_only || asked->question->start.stateless,
                                  options->engine_uid, options->engine_gid, &file, &why);
     if (result == 0)

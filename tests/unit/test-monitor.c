@@ -309,6 +309,25 @@ static void test_engine(MonitorFixture *f, const void *data)
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_CONNECT, "a"), ==, -ECONNREFUSED);
 }
 
+/* A new engine waits for the end of the last one, which does not hear any more. */
+static void test_engine_after_engine(MonitorFixture *f, const void *data)
+{
+    g_autofree char *hex = g_compute_checksum_for_string(G_CHECKSUM_SHA256, "a", -1);
+    g_autofree char *host = g_strdup_printf("%s/%.16s.host", f->sockdir, hex);
+
+    if (!g_getenv("UV_ENGINE")) {
+        g_test_skip("no engine");
+        return;
+    }
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_START, "a"), ==, 0);
+    const pid_t first = (pid_t)f->answer.number;
+    g_assert_cmpint(unlink(host), ==, 0);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_KILL, "a"), ==, 0);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_START, "a"), ==, 0);
+    g_assert_cmpint(f->answer.number, !=, first);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_KILL, "a"), ==, 0);
+}
+
 static void test_engine_with_bad_wish(MonitorFixture *f, const void *data)
 {
     FsQuestion question = {.kind = FS_ASK_START, .guest = "a", .start = {.size_bytes = 17}};
@@ -491,6 +510,7 @@ int main(int argc, char **argv)
         {"/monitor/set-aside", test_set_aside},
         {"/monitor/sockets", test_sockets},
         {"/monitor/engine", test_engine},
+        {"/monitor/engine-after-engine", test_engine_after_engine},
         {"/monitor/engine-with-bad-wish", test_engine_with_bad_wish},
         {"/monitor/store-of-no-file", test_store_of_no_file},
         {"/monitor/make-empty-store", test_make_empty_store},
