@@ -5,41 +5,10 @@
 #include <string.h>
 
 #include "digest.h"
+#include "json-put.h"
 
 /* A larger old value is known by its hash alone. */
 #define OLD_BYTES_MAX 1024u
-
-static const char hex_digits[] = "0123456789abcdef";
-
-static void add_hex(GString *out, const uint8_t *bytes, size_t size)
-{
-    const gsize at = out->len;
-
-    g_string_set_size(out, at + 2 * size);
-    for (size_t i = 0; i < size; i++) {
-        out->str[at + 2 * i] = hex_digits[bytes[i] >> 4];
-        out->str[at + 2 * i + 1] = hex_digits[bytes[i] & 15];
-    }
-}
-
-/* A JSON string; `text` is UTF-8 or is made so. */
-static void add_text(GString *out, const char *text)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-    g_string_append_c(out, '"');
-    for (const char *at = valid; *at; at++) {
-        const unsigned char c = (unsigned char)*at;
-
-        if (c == '"' || c == '\\')
-            g_string_append_c(out, '\\');
-        if (c < 0x20 || c == 0x7f)
-            g_string_append_printf(out, "\\u%04x", c);
-        else
-            g_string_append_c(out, (char)c);
-    }
-    g_string_append_c(out, '"');
-}
 
 static void add_time(GString *out)
 {
@@ -50,8 +19,9 @@ static void add_time(GString *out)
 
     gmtime_r(&seconds, &tm);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    g_string_append_printf(out, "{\"time\":\"%s.%06uZ\"", text,
-                           (unsigned)(now_us % G_USEC_PER_SEC));
+    g_autofree char *precise =
+        g_strdup_printf("%s.%06uZ", text, (unsigned)(now_us % G_USEC_PER_SEC));
+    uv_json_put_text(out, "time", precise);
 }
 
 static const char *phase_name(const UvPhase *phase)
@@ -70,19 +40,20 @@ static void add_actor(GString *out, const UvActor *actor)
         [UV_RECORD_MIGRATION] = "migration", [UV_RECORD_OUTSIDE] = "outside",
     };
 
-    g_string_append_printf(out, ",\"door\":\"%s\"", doors[actor->door]);
+    uv_json_put_text(out, "door", doors[actor->door]);
     if (actor->known) {
-        g_string_append_printf(out,
-                               ",\"who\":{\"uid\":%u,\"gid\":%u,\"pid\":%u,\"comm\":", actor->uid,
-                               actor->gid, actor->pid);
-        add_text(out, actor->comm);
-        g_string_append_c(out, '}');
+        uv_json_begin(out, "who", '{');
+        uv_json_put_number(out, "uid", actor->uid);
+        uv_json_put_number(out, "gid", actor->gid);
+        uv_json_put_number(out, "pid", actor->pid);
+        uv_json_put_text(out, "comm", actor->comm);
+        uv_json_end(out, '}');
     } else if (actor->door == UV_RECORD_GUEST) {
-        g_string_append(out, ",\"who\":{\"session\":\"");
-        add_hex(out, actor->session_id, actor->session_id_bytes);
-        g_string_append_printf(out, "\",\"phase\":\"%s\",\"client\":", phase_name(&actor->phase));
-        add_text(out, actor->client ? actor->client : "");
-        g_string_append_c(out, '}');
+        uv_json_begin(out, "who", '{');
+        uv_json_put_hex(out, "session", actor->session_id, actor->session_id_bytes);
+        uv_json_put_text(out, "phase", phase_name(&actor->phase));
+        uv_json_put_text(out, "client", actor->client ? actor->client : "");
+        uv_json_end(out, '}');
     }
 }
 
@@ -90,18 +61,15 @@ static void add_variable(GString *out, const UvName *name, const UvGuid *guid)
 {
     g_autofree char *text = name ? uv_file_name_format(name, guid) : g_strdup("");
 
-    g_string_append(out, ",\"variable\":");
-    add_text(out, text);
+    uv_json_put_text(out, "variable", text);
 }
 
-static void add_digest(GString *out, const void *bytes, size_t size)
+static void add_digest(GString *out, const char *name, const void *bytes, size_t size)
 {
     UvDigest digest;
 
     uv_digest_of(bytes, size, &digest);
-    g_string_append_c(out, '"');
-    add_hex(out, digest.bytes, sizeof digest.bytes);
-    g_string_append_c(out, '"');
+    uv_json_put_hex(out, name, digest.bytes, sizeof digest.bytes);
 }
 
 /* What was there: null where nothing was. */
@@ -110,32 +78,43 @@ static void add_before(GString *out, const UvVariable *before)
     gsize size;
 
     if (!before) {
-        g_string_append(out, ",\"attributes-before\":null,\"size-before\":null");
+        uv_json_put_null(out, "attributes-before");
+        uv_json_put_null(out, "size-before");
         return;
     }
     const void *data = g_bytes_get_data(before->data, &size);
-    g_string_append_printf(out, ",\"attributes-before\":%u,\"size-before\":%zu,\"sha256-before\":",
-                           before->attributes, size);
-    add_digest(out, data, size);
-    if (size <= OLD_BYTES_MAX) {
-        g_string_append(out, ",\"old\":\"");
-        add_hex(out, data, size);
-        g_string_append_c(out, '"');
-    }
+    uv_json_put_number(out, "attributes-before", before->attributes);
+    uv_json_put_number(out, "size-before", (int64_t)size);
+    add_digest(out, "sha256-before", data, size);
+    if (size <= OLD_BYTES_MAX)
+        uv_json_put_hex(out, "old", data, size);
 }
 
 static void add_after(GString *out, uint32_t attributes, const void *data, size_t size)
 {
-    g_string_append_printf(out, ",\"attributes\":%u,\"size\":%zu,\"sha256\":", attributes, size);
-    add_digest(out, data, size);
+    uv_json_put_number(out, "attributes", attributes);
+    uv_json_put_number(out, "size", (int64_t)size);
+    add_digest(out, "sha256", data, size);
+}
+
+static void begin_line(GString *out, const UvActor *actor)
+{
+    uv_json_begin(out, NULL, '{');
+    add_time(out);
+    add_actor(out, actor);
+}
+
+static void end_line(GString *out)
+{
+    uv_json_end(out, '}');
+    g_string_append_c(out, '\n');
 }
 
 void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeItem *item)
 {
     const UvVariable *variable = item->after ? item->after : item->before;
 
-    add_time(out);
-    add_actor(out, actor);
+    begin_line(out, actor);
     add_variable(out, variable->name, &variable->guid);
     add_before(out, item->before);
     if (item->after) {
@@ -143,31 +122,30 @@ void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeIte
         const void *data = g_bytes_get_data(item->after->data, &size);
         add_after(out, item->after->attributes, data, size);
     } else {
-        g_string_append(out, ",\"attributes\":null,\"size\":null");
+        uv_json_put_null(out, "attributes");
+        uv_json_put_null(out, "size");
     }
-    g_string_append(out, ",\"status\":0}\n");
+    uv_json_put_number(out, "status", 0);
+    end_line(out);
 }
 
 void uv_record_line_refusal(GString *out, const UvActor *actor, const UvSetRequest *request,
                             const UvVariable *before, EfiStatus status, const char *rule,
                             const char *text)
 {
-    add_time(out);
-    add_actor(out, actor);
+    begin_line(out, actor);
     add_variable(out, request->name, &request->guid);
     add_before(out, before);
     add_after(out, request->attributes, request->data, request->data_bytes);
-    g_string_append_printf(
-        out, ",\"status\":%" G_GUINT64_FORMAT ",\"rule\":", (guint64)(status & ~EFI_ERROR_BIT));
-    add_text(out, rule ? rule : "");
-    g_string_append(out, ",\"reason\":");
-    add_text(out, text ? text : "");
-    g_string_append(out, "}\n");
+    uv_json_put_number(out, "status", (int64_t)(status & ~EFI_ERROR_BIT));
+    uv_json_put_text(out, "rule", rule ? rule : "");
+    uv_json_put_text(out, "reason", text ? text : "");
+    end_line(out);
 }
 
 void uv_record_line_lost(GString *out, const UvActor *actor, unsigned count)
 {
-    add_time(out);
-    add_actor(out, actor);
-    g_string_append_printf(out, ",\"not-recorded\":%u}\n", count);
+    begin_line(out, actor);
+    uv_json_put_number(out, "not-recorded", count);
+    end_line(out);
 }
