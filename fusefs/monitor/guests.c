@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Beside one descriptor a guest: engines, files under way. */
+/* Beside two descriptors a guest: engines, files under way. */
 #define OTHER_FDS 8192
 /* What sockets leave free of the limit, so that all else goes on. */
 #define RESERVED_FDS 64
@@ -40,7 +40,7 @@ FsGuestState *monitor_guest(FsMonitor *monitor, const char *name)
     guest = g_new0(FsGuestState, 1);
     guest->monitor = monitor;
     guest->name = g_strdup(name);
-    guest->listener_fd = guest->pidfd = -1;
+    guest->listener_fd = guest->pidfd = guest->store_socket.fd = -1;
     g_hash_table_insert(monitor->guests, guest->name, guest);
     return guest;
 }
@@ -50,7 +50,9 @@ void monitor_free_guest(void *data)
     FsGuestState *guest = data;
 
     fs_watch_remove(&guest->listener);
+    fs_watch_remove(&guest->store_listener);
     fs_watch_remove(&guest->engine_end);
+    fs_sockdir_close_store(&guest->store_socket, false);
     uv_fd_clear(&guest->listener_fd);
     uv_fd_clear(&guest->pidfd);
     g_free(guest->ending);
@@ -61,7 +63,7 @@ void monitor_free_guest(void *data)
 
 void monitor_raise_limit(unsigned n_guests)
 {
-    const rlim_t need = (rlim_t)n_guests + OTHER_FDS;
+    const rlim_t need = 2 * (rlim_t)n_guests + OTHER_FDS;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
@@ -90,20 +92,35 @@ static void on_connection(void *data, uint32_t events)
     monitor_tell(guest->monitor, &knock, NULL, 0);
 }
 
-void monitor_watch(FsGuestState *guest, bool watch)
+static void watch_one(FsGuestState *guest, FsWatch *listener, int fd, bool watch)
 {
     if (!watch)
-        fs_watch_remove(&guest->listener);
-    else if (guest->listener_fd >= 0 && !guest->listener.poll && !guest->monitor->unmounted)
-        fs_watch_add(&guest->listener, guest->monitor->poll, guest->listener_fd, EPOLLIN,
-                     on_connection, guest);
+        fs_watch_remove(listener);
+    else if (fd >= 0 && !listener->poll && !guest->monitor->unmounted)
+        fs_watch_add(listener, guest->monitor->poll, fd, EPOLLIN, on_connection, guest);
+}
+
+void monitor_watch(FsGuestState *guest, bool watch)
+{
+    watch_one(guest, &guest->listener, guest->listener_fd, watch);
+    watch_one(guest, &guest->store_listener, guest->store_socket.fd, watch);
+}
+
+void monitor_listen_store(FsGuestState *guest, const FsPlace *place)
+{
+    if (guest->store_socket.fd >= 0 || guest->store_lent ||
+        !g_str_has_suffix(place->store, ".json"))
+        return;
+    g_autofree char *store = fs_place_real_path(place);
+    int result = fs_sockdir_listen_store(guest->monitor->sockdir, store, &guest->store_socket);
+    if (result == 0 && is_last_descriptor(guest->store_socket.fd))
+        fs_sockdir_close_store(&guest->store_socket, true);
 }
 
 static int make_listener(FsGuestState *guest, const FsPlace *place, const FsLook *look)
 {
     FsMonitor *monitor = guest->monitor;
     const uint64_t hash = fs_sockdir_hash(guest->name);
-    g_autofree char *store = fs_place_real_path(place);
     uv_autofd int fd = fs_sockdir_listen_guest(monitor->sockdir, hash, look->uid, look->gid);
 
     if (fd < 0)
@@ -112,7 +129,7 @@ static int make_listener(FsGuestState *guest, const FsPlace *place, const FsLook
         fs_sockdir_unlink(monitor->sockdir, hash, ".sock");
         return -EMFILE;
     }
-    guest->store_hash = fs_sockdir_link_store(monitor->sockdir, hash, store);
+    monitor_listen_store(guest, place);
     guest->listener_fd = uv_fd_steal(&fd);
     guest->uid = look->uid;
     guest->gid = look->gid;
@@ -164,6 +181,8 @@ int monitor_accept(FsGuestState *guest)
     if (guest->listener_fd < 0)
         return -EAGAIN;
     int fd = accept4(guest->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && guest->store_socket.fd >= 0)
+        fd = accept4(guest->store_socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }
 
@@ -255,8 +274,8 @@ int monitor_kill(FsGuestState *guest)
 static void drop_socket(FsGuestState *guest, uint64_t hash)
 {
     fs_sockdir_unlink(guest->monitor->sockdir, hash, ".sock");
-    if (guest->store_hash)
-        fs_sockdir_unlink_store(guest->monitor->sockdir, hash, guest->store_hash);
+    fs_watch_remove(&guest->store_listener);
+    fs_sockdir_close_store(&guest->store_socket, true);
 }
 
 void monitor_drop_sockets(FsMonitor *monitor)
@@ -282,7 +301,7 @@ int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
     if (!reap(guest)) /* its end may not have had its turn yet */
         return -EBUSY;
     *ret_ending = g_steal_pointer(&guest->ending);
-    guest->lent = false;
+    guest->lent = guest->store_lent = false;
     fs_sockdir_unlink(monitor->sockdir, hash, ".host");
     if (session || fs_sockdir_session_is_empty(monitor->sockdir, hash))
         fs_sockdir_unlink(monitor->sockdir, hash, ".session");
@@ -320,6 +339,7 @@ void monitor_find_engines(FsMonitor *monitor)
 void monitor_tell_engine(FsMonitor *monitor, const char *name)
 {
     FsAnswer found = {.kind = FS_TELL_FOUND};
+    FsGuestState *guest;
     uint64_t hash;
     int fd;
 
@@ -333,7 +353,8 @@ void monitor_tell_engine(FsMonitor *monitor, const char *name)
         fs_sockdir_unlink(monitor->sockdir, hash, ".host");
         return;
     }
-    monitor_guest(monitor, name)->lent = true;
+    guest = monitor_guest(monitor, name);
+    guest->lent = guest->store_lent = true;
     g_strlcpy(found.guest, name, sizeof(found.guest));
     monitor_tell(monitor, &found, &fd, 1);
 }

@@ -3,6 +3,7 @@
 
 /* What the files of the monitor share. */
 
+#include "by-store.h"
 #include "monitor.h"
 #include "packet.h"
 #include "place.h"
@@ -14,11 +15,13 @@ typedef struct {
     char *name;
     int listener_fd;  /* -1: none */
     FsWatch listener; /* watched: the next connection is told */
-    bool lent;        /* an engine of an earlier monitor has the listener */
-    uid_t uid;        /* whose the socket is */
+    FsStoreSocket store_socket;
+    FsWatch store_listener;
+    bool lent;       /* an engine of an earlier monitor has the listener */
+    bool store_lent; /* ... and the store's socket, until it ends */
+    uid_t uid;       /* whose the socket is */
     gid_t gid;
-    uint64_t store_hash; /* of its link in by-store/, 0: none */
-    pid_t pid;           /* of the engine that was started, 0: none */
+    pid_t pid; /* of the engine that was started, 0: none */
     int pidfd;
     FsWatch engine_end;
     char *ending;      /* how the last one ended, if it was not asked to; NULL: as it should */
@@ -71,6 +74,9 @@ FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name);
 int monitor_listen(FsGuestState *guest, const FsPlace *place);
 /* The same, after this look. */
 int monitor_listen_for(FsGuestState *guest, const FsPlace *place, const FsLook *look);
+/* Makes the store's socket where there is none and may be one (by-store/). Without it the guest is
+ * served over its own. */
+void monitor_listen_store(FsGuestState *guest, const FsPlace *place);
 void monitor_watch(FsGuestState *guest, bool watch);
 int monitor_accept(FsGuestState *guest);
 int monitor_take_listener(FsGuestState *guest, int fd);
@@ -98,12 +104,13 @@ typedef struct {
     const FsPlace *place;
     const FsStoreFile *file;
     const FsEngineWish *wish;
-    int listener_fd; /* -1: one that nobody knows */
+    int listener_fd;       /* -1: one that nobody knows */
+    int store_listener_fd; /* -1: none */
 } FsSpawn;
 /* The engine's process, and its handle. 0 or -errno. */
 int monitor_spawn(FsGuestState *guest, const FsSpawn *spawn, pid_t *ret_pid, int *ret_pidfd);
 
-#define FS_PROGRAM_FDS 5
+#define FS_PROGRAM_FDS 7
 /* A program to run as somebody, without capabilities, with these descriptors as 3 and up. */
 typedef struct {
     const char *path;

@@ -105,11 +105,18 @@ FsMonitor *fs_monitor_new(const FsMonitorOptions *options, FsLocal *source, FsSo
     return NULL;
 }
 
+static void publish(const FsMonitor *monitor, bool published)
+{
+    if (!monitor->source->store)
+        fs_sockdir_publish_folder(monitor->sockdir, monitor->source->path, published);
+}
+
 void monitor_unmount(FsMonitor *monitor)
 {
     if (monitor->unmounted)
         return;
     monitor->unmounted = true;
+    publish(monitor, false);
     if (monitor->hooks->unmount)
         monitor->hooks->unmount(monitor->hooks->data);
     monitor_drop_sockets(monitor);
@@ -118,6 +125,7 @@ void monitor_unmount(FsMonitor *monitor)
 void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
 {
     monitor->hooks = hooks;
+    publish(monitor, true);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
     monitor_unmount(monitor);

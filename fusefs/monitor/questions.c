@@ -272,7 +272,8 @@ static int start_with(Asked *asked, FsGuestState *guest, const FsPlace *place,
         return refuse_start(asked, result, NULL);
     make_sidecars(asked->monitor, place, file);
     const FsSpawn spawn = {place, file, &asked->question->start,
-                           own_listener ? guest->listener_fd : -1};
+                           own_listener ? guest->listener_fd : -1,
+                           own_listener ? guest->store_socket.fd : -1};
     result = monitor_spawn(guest, &spawn, &pid, &pidfd);
     if (result < 0) {
         const char *engine = asked->monitor->options->engine;
@@ -360,10 +361,14 @@ static int ask_listen(Asked *asked)
 
 static int ask_watch(Asked *asked)
 {
+    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
     FsGuestState *guest = known_guest(asked);
 
     if (!guest || guest->listener_fd < 0)
         return -ENOENT;
+    /* An engine of an earlier monitor may have had it. */
+    if (guest->store_socket.fd < 0 && open_place(asked, &place) == 0)
+        monitor_listen_store(guest, &place);
     monitor_watch(guest, true);
     return 0;
 }

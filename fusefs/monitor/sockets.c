@@ -83,6 +83,16 @@ static int listen_or_close(int fd)
     return -saved;
 }
 
+int fs_socket_listen(const char *path, mode_t mode)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    int fd = bind_socket(&address, mode);
+    return fd < 0 ? fd : listen_or_close(fd);
+}
+
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid)
 {
     struct sockaddr_un address;
@@ -122,35 +132,6 @@ int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gi
         gid = sockdir->group;
     return geteuid() == 0 && fchownat(sockdir->fd, file, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno
                                                                                             : 0;
-}
-
-static char *store_link(const FsSockdir *sockdir, uint64_t store_hash)
-{
-    g_autofree char *file = file_name(store_hash, ".sock");
-
-    return g_build_filename(sockdir->by_store, file, NULL);
-}
-
-uint64_t fs_sockdir_link_store(const FsSockdir *sockdir, uint64_t hash, const char *store)
-{
-    const uint64_t store_hash = fs_sockdir_hash(store);
-
-    if (!sockdir->by_store)
-        return 0;
-    g_autofree char *link = store_link(sockdir, store_hash);
-    g_autofree char *socket_path = fs_sockdir_file(sockdir, hash, ".sock");
-    unlink(link);
-    return symlink(socket_path, link) == 0 ? store_hash : 0;
-}
-
-void fs_sockdir_unlink_store(const FsSockdir *sockdir, uint64_t hash, uint64_t store_hash)
-{
-    g_autofree char *link = store_link(sockdir, store_hash);
-    g_autofree char *socket_path = fs_sockdir_file(sockdir, hash, ".sock");
-    g_autofree char *target = g_file_read_link(link, NULL);
-
-    if (g_strcmp0(target, socket_path) == 0)
-        unlink(link);
 }
 
 int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash)

@@ -22,6 +22,7 @@ typedef struct {
     char *source_lock; /* the file locked for a store as SOURCE; NULL for a folder */
     gid_t group;       /* (gid_t)-1: the store owner's */
     mode_t mode;
+    bool read_only;
     bool temporary; /* a read-only mount's own: removed at the end */
 } FsSockdir;
 
@@ -30,18 +31,13 @@ void fs_sockdir_free(FsSockdir *sockdir);
 uint64_t fs_sockdir_hash(const char *guest);
 char *fs_sockdir_file(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
 /* Listening and non-blocking; whatever had the name is replaced. fd or -errno. */
+int fs_socket_listen(const char *path, mode_t mode);
+/* The same, of a guest. */
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
 /* Whether `fd` is bound to this guest's path. */
 bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd);
 /* The guest's socket gets another owner. 0 or -errno. */
 int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
-/*
- * by-store/ in /run/uefivarsfs has a link to the guest's socket, by the hash of the store's real
- * path, for who knows the store and not its guest. That hash, or 0 where there is no such folder.
- */
-uint64_t fs_sockdir_link_store(const FsSockdir *sockdir, uint64_t hash, const char *store);
-/* Only a link that leads to this guest's socket. */
-void fs_sockdir_unlink_store(const FsSockdir *sockdir, uint64_t hash, uint64_t store_hash);
 int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash);
 /* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: nobody is there any more). */
 int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash);

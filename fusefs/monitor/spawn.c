@@ -3,7 +3,8 @@
 /*
  * Starting uefivarsd. It gets exactly these descriptors: 0 to 2 (nothing, nothing, our stderr),
  * 3 the store's folder, 4 the guest's listening socket, 5 its host socket, listening, 6 the session
- * file, 7 the store itself, opened, or nothing; and is its user before its first instruction.
+ * file, 7 the store itself, opened, or nothing, 8 nothing (of a JSON store), 9 the store's socket,
+ * if there is one; and is its user before its first instruction.
  *
  * For a guest that is only looked at, 4 is a socket that nobody knows: when the guest itself comes,
  * the store is made first (perhaps from a template) and a new engine started.
@@ -202,5 +203,9 @@ int monitor_spawn(FsGuestState *guest, const FsSpawn *spawn, pid_t *ret_pid, int
         .n_fds = 5,
     };
 
+    if (spawn->store_listener_fd >= 0) {
+        program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
+        program.fds[program.n_fds++] = copy(spawn->store_listener_fd);
+    }
     return monitor_execute(&program, ret_pid, ret_pidfd);
 }

@@ -170,6 +170,7 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
     sockdir->fd = sockdir->lock_fd = sockdir->source_lock_fd = -1;
     sockdir->group = (gid_t)-1;
     sockdir->mode = options->sock_mode ? options->sock_mode : 0660;
+    sockdir->read_only = options->read_only;
     if (options->sock_group && !lookup_group(options->sock_group, &sockdir->group, error))
         return NULL;
 

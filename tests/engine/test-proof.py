@@ -22,22 +22,6 @@ USER = 65534
 LONG = os.environ.get("UV_LONG")
 
 
-class Stranger(p.Guest):
-    """A guest that sends descriptors along with the beginning of HELLO."""
-
-    give = ()
-
-    def send(self, type_, payload=b"", cookie=None, flags=0):
-        if type_ != p.HELLO:
-            return super().send(type_, payload, cookie, flags)
-        self.cookie += 1
-        frame = p.HEADER.pack(len(payload), type_, flags, self.cookie) + payload
-        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.give))]
-        sent = self.sock.sendmsg([frame], control if self.give else [])
-        assert sent == len(frame)
-        return self.cookie
-
-
 class Proof(EngineTest):
     def setUp(self):
         super().setUp()
@@ -66,8 +50,7 @@ class Proof(EngineTest):
             os.close(fd)
 
     def stranger(self, *fds):
-        guest = Stranger(self.path)
-        guest.give = fds
+        guest = p.Prover(self.path, *fds)
         self.addCleanup(guest.close)
         return guest
 
@@ -187,8 +170,7 @@ class Proof(EngineTest):
             os.setresuid(USER, USER, USER)
             proofs = [(os.open(other, os.O_RDWR),), (os.open(self.store, os.O_RDONLY),), ()]
             for i in range(count):
-                guest = Stranger(self.path)
-                guest.give = proofs[i % len(proofs)]
+                guest = p.Prover(self.path, *proofs[i % len(proofs)])
                 try:
                     guest.hello(flags=p.HELLO_STORE)
                     return 1
@@ -214,7 +196,7 @@ class Spawned(EngineTest):
         sock.bind(path)
         sock.listen(4)
         engine = self.engine(spawned=True, store_listener=sock.fileno())
-        guest = Stranger(path)
+        guest = p.Prover(path)
         self.addCleanup(guest.close)
         self.assert_error(p.E_PROOF, lambda: guest.hello())
         engine.kill(signal.SIGTERM)

@@ -369,6 +369,32 @@ class Guest(Frames):
         self.request(ACQUIRE)
 
 
+class Prover(Guest):
+    """A guest that sends descriptors along with HELLO, as the store's socket asks for one."""
+
+    def __init__(self, path, *fds, timeout=10):
+        super().__init__(path, timeout)
+        self.give = fds
+
+    def send(self, type_, payload=b"", cookie=None, flags=0):
+        if type_ != HELLO:
+            return super().send(type_, payload, cookie, flags)
+        self.cookie += 1
+        frame = HEADER.pack(len(payload), type_, flags, self.cookie) + payload
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.give))]
+        self.sock.sendmsg([frame], control if self.give else [])
+        return self.cookie
+
+
+def prove(path, store, **hello):
+    """The guest of the store's socket at `path`, which has closed its descriptor as the device does."""
+    fd = os.open(store, os.O_RDWR)
+    try:
+        return Prover(path, fd).hello(**{"flags": HELLO_STORE, **hello})
+    finally:
+        os.close(fd)
+
+
 def hello_payload(session, flags=0, name="test", low=VERSION, high=VERSION, features=0,
                   buffer_size=65536):
     return (struct.pack("<IIII16sI", low, high, features, flags, session, buffer_size) +
