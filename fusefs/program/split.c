@@ -87,9 +87,8 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
     const FsOptions *options = split->options;
     g_autofree char *engine =
         find_program("uefivarsd", "../vars/uefivarsd", UV_BINDIR "/uefivarsd");
-    g_autofree char *maker =
-        find_program("../libexec/uefivarsfs/uefivars-make", "uefivars-make",
-                     UV_LIBEXECDIR "/uefivars-make");
+    g_autofree char *maker = find_program("../libexec/uefivarsfs/uefivars-make", "uefivars-make",
+                                          UV_LIBEXECDIR "/uefivars-make");
     const FsMonitorOptions monitor_options = {
         .read_only = options->read_only,
         .sandbox_strict = options->sandbox_strict,

@@ -87,7 +87,7 @@ class FileSource(unittest.TestCase):
         """Exit status 1 and one line with the file, the place and what was expected; nothing touched."""
         for name, text, reason in (
                 ("broken.json", b'{"version": 2,\n "variables": [', r":2:\d+: expected"),
-                ("random.fd", bytes(range(1, 256)) * 600, ": neither a JSON store nor"),
+                ("random.fd", bytes(range(1, 256)) * 600, ": offset 0x0: neither a JSON store nor"),
                 ("zero.fd", bytes(131072), ": offset 0x0: no firmware volume")):
             with self.subTest(name):
                 store = self.scratch.path / name

@@ -98,7 +98,8 @@ static bool find_format(UvFolder *folder, const UvStoreOptions *options, int fd,
                     g_strerror(-n));
     else if (*ret_format == FORMAT_NONE)
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                    "%s: neither a JSON store nor an edk2 flash image, nor a qcow2 file of one",
+                    "%s: offset 0x0: neither a JSON store nor an edk2 flash image, nor a qcow2 "
+                    "file of one",
                     name);
     else if (found == FORMAT_QCOW2 && *ret_format != found) /* an image may well be found inside */
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
