@@ -210,6 +210,13 @@ uint64_t fs_guest_texts_generation(const FsGuest *guest);
 /* Replaces the text; `go_on` may be NULL. */
 void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue go_on, void *data);
 
+/*
+ * A guest's record of changes, as it lies beside the store: no engine is asked. The descriptors (to
+ * read from, -1: no such part) are the older part and the newer one; whoever wants one takes it.
+ */
+typedef void (*FsRecordOpened)(FsGuest *guest, int fds[2], void *data);
+void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data);
+
 /* What the open template is, and what the store is to be (the same: a copy as it is). `fd` is -1 if
  * it could not be opened, for `reason`. */
 typedef bool (*FsTemplateCheck)(int fd, const char *reason, uint32_t *ret_from,

@@ -22,6 +22,7 @@ typedef struct {
     const char *varcheck; /* NULL: the engine's default */
     const char *saved;    /* likewise */
     size_t size_bytes;    /* 0: the engine's default */
+    int64_t record_bytes; /* of the record of changes; 0: none; -1: the engine's default */
     uid_t engine_uid;     /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
     uid_t front_uid; /* with whose rights FS_ASK_IMAGE opens */

@@ -127,7 +127,8 @@ static int ask_read(Asked *asked)
         [FS_TEXT_HINT] = &look->hint,
         [FS_TEXT_STORE] = &look->store,
     };
-    *of_text[asked->question->text] = identity; /* of what was opened */
+    if (of_text[asked->question->text])
+        *of_text[asked->question->text] = identity; /* of what was opened */
     return 0;
 }
 

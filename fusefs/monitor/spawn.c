@@ -92,6 +92,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spaw
         add(arguments, "--sandbox=strict");
     if (size_bytes)
         add(arguments, "--size=%" G_GUINT64_FORMAT, (guint64)size_bytes);
+    if (options->record_bytes >= 0)
+        add(arguments, "--record=%" G_GINT64_FORMAT, (gint64)options->record_bytes);
     if (wish->force_secure_boot)
         add(arguments, "--force-secure-boot");
     if (wish->disable_custom_mode)

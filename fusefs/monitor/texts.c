@@ -20,13 +20,26 @@ static const uint32_t limits[FS_TEXTS] = {
 };
 
 /* Beside the store; config.json is beside the guest's file. */
-static const char *const sidecars[FS_TEXTS] = {[FS_TEXT_PIN] = "pin", [FS_TEXT_HINT] = "export"};
+static const char *const sidecars[FS_TEXTS] = {
+    [FS_TEXT_PIN] = "pin",
+    [FS_TEXT_HINT] = "export",
+    [FS_TEXT_RECORD] = "changes",
+    [FS_TEXT_RECORD_OLD] = "changes.1",
+};
+
+/* Their engine alone writes these. */
+static bool is_read_only(FsText text)
+{
+    return text == FS_TEXT_STORE || text == FS_TEXT_RECORD || text == FS_TEXT_RECORD_OLD;
+}
 
 /* The text's folder (to be closed) and its name in it; -errno. */
 static int locate(const FsPlace *place, FsText text, bool make, char **ret_name)
 {
     int fd;
 
+    if (make && is_read_only(text))
+        return -EPERM;
     if (sidecars[text]) {
         fd = make ? fs_place_make_sidecars(place) : fs_place_sidecars(place);
         if (fd >= 0)
@@ -34,7 +47,7 @@ static int locate(const FsPlace *place, FsText text, bool make, char **ret_name)
         return fd;
     }
     const bool store = text == FS_TEXT_STORE;
-    if (make && (store || !place->config))
+    if (make && !place->config)
         return -EPERM;
     if (!store && !place->config)
         return -ENOENT;

@@ -236,6 +236,16 @@ static bool set_size(FsOptions *options, const char *name, const char *value, GE
     return true;
 }
 
+static bool set_record(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    guint64 bytes = 0;
+    if (strcmp(value, "0") != 0 && !number(name, value, 4096, 1 << 30, &bytes, error)) {
+        return false;
+    }
+    options->record_bytes = (int64_t)bytes;
+    return true;
+}
+
 static const struct {
     const char *name;
     SetOption set;
@@ -261,6 +271,7 @@ static const struct {
     {"gid", set_gid, "GID", "group of all files (the store's)"},
     {"umask", set_umask, "MODE", "permission bits that files do not have"},
     {"size", set_size, "BYTES", "storage of a guest (262144)"},
+    {"record", set_record, "BYTES", "who changed what, of each guest (1048576; 0: none)"},
     {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
     {"engine", set_engine, NULL, NULL},
 };
@@ -463,6 +474,7 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->engines = 64;
     options->idle_s = 5;
     options->views = true;
+    options->record_bytes = -1;
     options->varcheck = g_strdup("strict");
     options->uid = (uid_t)-1;
     options->gid = (gid_t)-1;

@@ -37,7 +37,8 @@ typedef struct {
     gid_t gid;
     mode_t umask;
     bool umask_set;
-    size_t size_bytes; /* 262144 */
+    size_t size_bytes;    /* 262144 */
+    int64_t record_bytes; /* of each guest's record of changes; -1: the engine's default */
 } FsOptions;
 
 /* NULL with an error that names the option. `ret_fuse_args` gets what is FUSE's own (struct

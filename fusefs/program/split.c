@@ -95,6 +95,7 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .varcheck = options->varcheck,
         .saved = options->saved,
         .size_bytes = options->size_bytes,
+        .record_bytes = options->record_bytes,
         .engine_uid = split->engine_uid,
         .engine_gid = split->engine_gid,
         .front_uid = split->front_uid,

@@ -227,3 +227,17 @@ void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, 
     fs_guest_view_act(op->node->guest, op->req, view, act, path, content, go_on, op);
     park(op, serial);
 }
+
+static void record_opened(FsGuest *guest, int fds[2], void *data)
+{
+    FsOp *op = data;
+
+    op->record = fds;
+    go_on(guest, 0, op);
+}
+
+void fs_op_open_record(FsOp *op, FsStep step)
+{
+    wait_with(op, step, NULL);
+    fs_guest_open_record(op->node->guest, record_opened, op);
+}

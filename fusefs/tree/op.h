@@ -34,6 +34,7 @@ struct FsOp {
     FsNode *node;     /* what it is about, or the directory of `name`; held */
     FsHandle *handle; /* NULL: none is known */
     FsNode *child;    /* held between two steps; NULL: none */
+    const int *record; /* in the step after fs_op_open_record(): the older part, the newer one */
     FsGuest *found;   /* in the step after fs_op_find_guest() and fs_op_make_guest() */
     uint64_t offset;  /* also the ioctl's command */
     size_t size;      /* also the bytes of `content` */
@@ -114,6 +115,9 @@ void fs_op_remove_guest(FsOp *op); /* that of op->child */
 /* `step` finds the reply in op->content. */
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);
 
+/* The guest's record: `step` finds it in op->record, until it returns; -1 is a part that is not
+ * there. */
+void fs_op_open_record(FsOp *op, FsStep step);
 /* A view of the node's guest: `step` finds its list, or a file's text, in op->content. */
 void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step);
 void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step);

@@ -49,6 +49,9 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
     if (control) {
         return fs_control_node(tree, node, control);
     }
+    if (strcmp(name, fs_changes_name()) == 0) {
+        return fs_changes_node(tree, node);
+    }
     FsNode *view = fs_view_folder(tree, node, name);
     return view ? view : fs_virtual_guest(tree, node, name);
 }
@@ -83,7 +86,9 @@ static const char *name_at(const FsTree *tree, size_t index)
         }
     }
     index -= 1 + n_controls;
-    return index == 0 ? fs_virtual_guest_name(tree) : fs_view_folder_at(tree, index - 1);
+    return index == 0   ? fs_virtual_guest_name(tree)
+           : index == 1 ? fs_changes_name()
+                        : fs_view_folder_at(tree, index - 2);
 }
 
 /* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
@@ -125,7 +130,7 @@ static void guest_rename(FsOp *op)
         fs_op_error(op, EPERM);
     } else if (fs_control_find(op->new_name)) {
         fs_control_rename_onto(op, child);
-    } else if (strcmp(op->new_name, "vars") == 0 ||
+    } else if (strcmp(op->new_name, "vars") == 0 || strcmp(op->new_name, fs_changes_name()) == 0 ||
                fs_view_folder(op->tree, op->node, op->new_name) ||
                fs_virtual_guest(op->tree, op->node, op->new_name)) {
         fs_op_error(op, EPERM);

@@ -47,6 +47,10 @@ FsNode *fs_virtual_top(FsTree *tree);
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name);
 const char *fs_virtual_guest_name(const FsTree *tree);
 
+/* tree-changes.c: the record of changes. */
+const char *fs_changes_name(void);
+FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node);
+
 /* tree-view.c: boot/, secure-boot/ and next-boot/ of a guest. */
 FsNode *fs_view_folder(FsTree *tree, FsNode *guest_node, const char *name); /* NULL: none of them */
 const char *fs_view_folder_at(const FsTree *tree, size_t index);            /* NULL: no more */

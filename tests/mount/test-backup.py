@@ -82,8 +82,8 @@ class BackupTest(unittest.TestCase):
         self.mount.write("folder", "New", b"new")
         names = {line.split(maxsplit=1)[1].split("/", 1)[1] for line in self.copied()}
         self.assertEqual({n for n in names if not n.endswith("status.json")},
-                         {f"plain/vars/Alpha-{GUID}", "plain/store.json",
-                          f"folder/vars/New-{GUID}", "folder/store.json"})
+                         {f"plain/vars/Alpha-{GUID}", "plain/store.json", "plain/changes",
+                          f"folder/vars/New-{GUID}", "folder/store.json", "folder/changes"})
         self.assertEqual(self.copied(), [])
         time.sleep(2.5)  # compaction
         self.assertEqual(self.copied(), [])

@@ -3,6 +3,7 @@
 """boot/, secure-boot/ and next-boot/ of a mount, used as people use files."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
@@ -200,12 +201,35 @@ class Boot(ViewTest):
         self.assertNotIn("0001", os.listdir(self.boot))
         self.assertIn("0001", (self.boot / "order").read_text())
 
-    def test_who_writes_is_recorded(self):
-        self.shell("echo 0001 > boot/next")
-        record = self.source / ".uefivarsfs" / "vm.json.changes"
-        wait_until(record.exists, "it is recorded")
-        wait_until(lambda: '"door":"host"' in record.read_text(), "by whom")
-        self.assertIn(f'"uid":{os.getuid()}', record.read_text())
+    def test_record(self):
+        changes = self.guest / "changes"
+        self.assertEqual(changes.read_text(), "")
+        self.assertEqual(self.mount.engines(), [])
+        self.shell("echo 0001 > boot/next; echo 1 > boot/timeout; echo 0009 > boot/next", 1)
+        wait_until(lambda: len(changes.read_text().splitlines()) == 2, "two changes")
+        lines = [json.loads(line) for line in changes.read_text().splitlines()]
+        self.assertEqual([line["door"] for line in lines], ["host"] * 2)
+        self.assertEqual({line["who"]["uid"] for line in lines}, {os.getuid()})
+        self.assertEqual(lines[0]["variable"], f"BootNext-{p.GLOBAL}")
+        self.assertEqual(changes.stat().st_size, len(changes.read_bytes()))
+        self.fails(errno.EPERM, changes.write_text, "x")
+        self.fails(errno.EPERM, os.unlink, changes)
+
+    def test_record_is_followed(self):
+        """By tail -f, and over the end of its older part; no engine is needed to read it."""
+        changes = self.guest / "changes"
+        with open(self.scratch.path / "tail", "w") as file:
+            tail = subprocess.Popen(["tail", "-s", "0.1", "-f", changes], stdout=file,
+                                    stderr=subprocess.DEVNULL)
+        self.addCleanup(tail.wait)
+        self.addCleanup(tail.kill)
+        for seconds in range(3):
+            self.shell(f"echo {seconds} > boot/timeout")
+            wait_until(lambda: (self.scratch.path / "tail").read_text().count("\n") == seconds + 1,
+                       "tail shows it")
+        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+        self.assertEqual(changes.read_text().count("\n"), 3)
+        self.assertEqual(self.mount.engines(), [])
 
     def test_no_engine(self):
         """Listing a guest and looking at the folders starts none; a second look inside neither."""
@@ -232,6 +256,33 @@ class Off(ViewTest):
         self.assertFalse(set(VIEWS) & set(os.listdir(self.guest)))
         for view in VIEWS:
             self.fails(errno.ENOENT, os.stat, self.guest / view)
+
+
+class Record(ViewTest):
+    options = ("record=8192",)
+
+    def test_bounded(self):
+        changes = self.guest / "changes"
+        for seconds in range(100):
+            (self.boot / "timeout").write_text(f"{seconds}\n")
+        wait_until(lambda: changes.read_text().splitlines()[-1:] and
+                   json.loads(changes.read_text().splitlines()[-1]).get("old") == "6200",
+                   "the last change")
+        lines = [json.loads(line) for line in changes.read_text().splitlines()]
+        self.assertLessEqual(len(changes.read_bytes()), 8192)
+        self.assertGreater(len(lines), 8)
+        times = [line["time"] for line in lines]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual(len(set(times)), len(times))
+
+
+class NoRecord(ViewTest):
+    options = ("record=0",)
+
+    def test_none(self):
+        (self.boot / "timeout").write_text("1\n")
+        self.assertEqual((self.guest / "changes").read_text(), "")
+        self.assertFalse((self.source / ".uefivarsfs/vm.json.changes").exists())
 
 
 class SecureBoot(ViewTest):

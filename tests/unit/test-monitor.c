@@ -187,9 +187,9 @@ static void test_texts_refused(MonitorFixture *f, const void *data)
     g_assert_cmpint(monitor_fixture_send(f, question, &large_fd, 1), ==, -EFBIG);
     g_assert_cmpint(monitor_fixture_send(f, question, &file, 1), ==, -EINVAL);
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EINVAL);
-    question.text = FS_TEXT_STORE;
     int sealed = monitor_fixture_memfd("", true);
-    g_assert_cmpint(monitor_fixture_send(f, question, &sealed, 1), ==, -EPERM);
+    for (question.text = FS_TEXT_STORE; question.text < FS_TEXTS; question.text++)
+        g_assert_cmpint(monitor_fixture_send(f, question, &sealed, 1), ==, -EPERM);
     close(sealed);
     read_back(f, FS_TEXT_STORE, "a", "{\"version\": 2, \"variables\": []}");
     question.text = FS_TEXT_CONFIG;

@@ -39,6 +39,8 @@ typedef enum {
     FS_TEXT_PIN,    /* the firmware choice that the store was made from */
     FS_TEXT_HINT,   /* what the front keeps of a store, never needed: sizes, names, state */
     FS_TEXT_STORE,  /* the store itself; for reading only */
+    FS_TEXT_RECORD, /* who changed what, as its engine wrote it down; for reading only */
+    FS_TEXT_RECORD_OLD, /* what came before that */
     FS_TEXTS,
 } FsText;
 

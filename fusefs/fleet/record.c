@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* A guest's record of changes, in two files, the older of which goes when the newer is full. */
+
+#include "fleet-private.h"
+
+#include "fd.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    OLDER,
+    NEWER,
+    PARTS
+};
+
+typedef struct {
+    FsFleet *fleet;
+    char *name;
+    uint64_t sequence;
+    int fds[PARTS];
+    FsRecordOpened opened;
+    void *data;
+} Asking;
+
+/* The newer one has become the older between the two questions. */
+static bool is_same_file(const int fds[PARTS])
+{
+    struct stat older, newer;
+
+    return fstat(fds[OLDER], &older) == 0 && fstat(fds[NEWER], &newer) == 0 &&
+           older.st_dev == newer.st_dev && older.st_ino == newer.st_ino;
+}
+
+static void on_older(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    Asking *asking = data;
+
+    asking->fds[OLDER] = uv_fd_steal(&fds[0]);
+    if (is_same_file(asking->fds))
+        uv_fd_clear(&asking->fds[NEWER]);
+    asking->opened(fs_fleet_same(asking->fleet, asking->name, asking->sequence), asking->fds,
+                   asking->data);
+    uv_fd_clear(&asking->fds[OLDER]);
+    uv_fd_clear(&asking->fds[NEWER]);
+    g_free(asking->name);
+    g_free(asking);
+}
+
+static void ask(Asking *asking, FsText text, FsAnswered answered)
+{
+    FsQuestion question = fs_question(FS_ASK_READ, asking->name);
+
+    question.text = text;
+    fs_source_ask(asking->fleet->source, &question, NULL, 0, answered, asking);
+}
+
+static void on_newer(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    Asking *asking = data;
+
+    asking->fds[NEWER] = uv_fd_steal(&fds[0]);
+    ask(asking, FS_TEXT_RECORD_OLD, on_older);
+}
+
+void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data)
+{
+    Asking *asking = g_new(Asking, 1);
+
+    *asking = (Asking){.fleet = guest->fleet,
+                       .name = g_strdup(guest->name),
+                       .sequence = guest->sequence,
+                       .fds = {-1, -1},
+                       .opened = opened,
+                       .data = data};
+    ask(asking, FS_TEXT_RECORD, on_newer);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * guests/G/changes: who changed what, as the guest's engines wrote it down beside the store, the
+ * older part before the newer. It is read from there, so it costs no engine, and grows under who
+ * reads it; when the older part goes it is shorter, and who follows it begins again.
+ */
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "file-io.h"
+#include "tree-parts.h"
+
+#define NAME "changes"
+#define PARTS 2
+#define READ_BYTES_MAX (1024u * 1024)
+
+const char *fs_changes_name(void)
+{
+    return NAME;
+}
+
+static off_t size_of(int fd, struct stat *ret_stat)
+{
+    *ret_stat = (struct stat){0};
+    return fd >= 0 && fstat(fd, ret_stat) == 0 ? ret_stat->st_size : 0;
+}
+
+static void getattr_ready(FsOp *op)
+{
+    int64_t mtime_ns = 0;
+    struct stat attr, part;
+
+    fs_tree_fill(op->tree, op->node, S_IFREG | 0400, &attr);
+    for (size_t i = 0; i < PARTS; i++) {
+        attr.st_size += size_of(op->record[i], &part);
+        mtime_ns = MAX(mtime_ns, fs_stat_mtime_ns(&part));
+    }
+    attr.st_blocks = (attr.st_size + 511) / 512;
+    fs_stat_set_mtime(&attr, mtime_ns);
+    fs_op_reply_attr(op, &attr, 0);
+}
+
+static void changes_getattr(FsOp *op)
+{
+    fs_op_open_record(op, getattr_ready);
+}
+
+static void changes_open(FsOp *op)
+{
+    if ((op->file.flags & O_ACCMODE) != O_RDONLY) {
+        fs_guest_refused(op->node->guest, NAME ": the record is written by the guest's engine");
+        fs_op_error(op, EPERM);
+    } else {
+        fs_op_reply_open(op, fs_handle_new(op->tree, op->node));
+    }
+}
+
+/* What there is from the offset on goes behind `used` bytes of `to`. */
+static size_t read_part(int fd, off_t *offset, char *to, size_t used, size_t size)
+{
+    struct stat part;
+    const off_t part_bytes = size_of(fd, &part);
+    ssize_t got = 0;
+
+    if (*offset < part_bytes)
+        got =
+            uv_pread_all(fd, to + used, MIN(size - used, (size_t)(part_bytes - *offset)), *offset);
+    *offset = *offset < part_bytes ? 0 : *offset - part_bytes;
+    return got > 0 ? used + (size_t)got : used;
+}
+
+static void read_ready(FsOp *op)
+{
+    const size_t size = MIN(op->size, READ_BYTES_MAX);
+    g_autofree char *bytes = g_malloc(size);
+    off_t offset = (off_t)op->offset;
+    size_t used = 0;
+
+    for (size_t i = 0; i < PARTS && used < size; i++)
+        used = read_part(op->record[i], &offset, bytes, used, size);
+    op->content = g_bytes_new_take(g_steal_pointer(&bytes), used);
+    op->offset = 0;
+    fs_op_reply_slice(op, op->content);
+}
+
+static void changes_read(FsOp *op)
+{
+    fs_op_open_record(op, read_ready);
+}
+
+static const FsNodeClass changes_class = {
+    .type = S_IFREG,
+    .getattr = changes_getattr,
+    .setattr = changes_getattr,
+    .open = changes_open,
+    .read = changes_read,
+    .statfs = fs_vars_statfs,
+};
+
+FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node)
+{
+    FsNode *node = fs_nodes_child(tree->nodes, guest_node, NAME);
+
+    if (!node) {
+        node = fs_nodes_add(tree->nodes, &changes_class, guest_node, NAME,
+                            fs_inode(guest_node->guest, FS_SLOT_CHANGES));
+        fs_nodes_join_guest(node, guest_node->guest,
+                            &fs_tree_guest(tree, guest_node->guest)->nodes);
+    }
+    return node;
+}
