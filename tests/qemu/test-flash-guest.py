@@ -321,6 +321,40 @@ class Guest(unittest.TestCase):
         self.assertEqual(seen[f"SecureBoot-{GLOBAL}"], "0600000001")
         self.assertEqual(seen[f"SetupMode-{GLOBAL}"], "0600000000")
 
+    @unittest.skipUnless(SECURE, "the other run")
+    def test_lost_platform_key(self):
+        """Keys whose owner is lost are replaced by the owner's act, and the guest boots what the new
+        ones signed."""
+        source = os.path.join(self.folder, "source")
+        store = os.path.join(source, "vm_VARS.fd")
+        profiles = os.path.join(self.folder, "profiles")
+        signed = os.path.join(self.folder, "signed.efi")
+        key = os.path.join(self.folder, "own.key")
+        certificate = os.path.join(self.folder, "own.crt")
+        os.mkdir(source)
+        shutil.copyfile(OVMF + "OVMF_VARS_4M.fd", store)
+        run("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650",
+            "-subj", "/CN=our own/", "-keyout", key, "-out", certificate, stderr=subprocess.DEVNULL)
+        for name in ("PK", "KEK", "db"):
+            os.makedirs(os.path.join(profiles, "own", name))
+            shutil.copy(certificate, os.path.join(profiles, "own", name))
+        run("sbsign", "--key", key, "--cert", certificate, "--output", signed, self.vmlinuz,
+            stderr=subprocess.DEVNULL)
+        disk = self.disk(signed)
+        with Mount(source, self.mount_point, f"keys={profiles}") as mnt:
+            guest = os.path.join(mnt, "guests/vm")
+            self.enrol(guest + "/vars")
+            shutil.rmtree(os.path.join(self.folder, "keys"))  # lost
+            with open(guest + "/secure-boot/enroll", "w") as file:
+                file.write("own\n")
+            with open(guest + "/secure-boot/summary") as file:
+                self.assertEqual(re.findall(r"^(\w+): our own,", file.read(), re.M),
+                                 ["PK", "KEK", "db"])
+            self.add_entry(guest + "/vars", disk, "signed")
+        console = boot(store, disk, secure=True)
+        self.assertIn("GUEST done", console, console[-3000:])
+        self.assertEqual(facts(console)[f"SecureBoot-{GLOBAL}"], "0600000001")
+
 
 if __name__ == "__main__":
     os.environ["PATH"] += ":/usr/sbin:/sbin"
