@@ -146,7 +146,9 @@ static int follow_owner(FsGuestState *guest, const FsPlace *place, const FsLook 
 
     if (guest->uid == look->uid && guest->gid == look->gid)
         return 0;
-    if (guest->pid != 0) {
+    /* Taken over from an engine: its group is not known, the owner is who it was. */
+    const bool unknown = guest->gid == (gid_t)-1 && (guest->uid == look->uid || geteuid() != 0);
+    if (guest->pid != 0 || unknown) {
         guest->uid = look->uid;
         guest->gid = look->gid;
         return fs_sockdir_give_guest(monitor->sockdir, fs_sockdir_hash(guest->name), look->uid,
@@ -200,7 +202,8 @@ int monitor_take_listener(FsGuestState *guest, int fd)
         return -EINVAL;
     guest->listener_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     guest->lent = false;
-    guest->uid = (uid_t)-1; /* not known: the next look gives it to the store's owner */
+    guest->uid = fs_sockdir_guest_owner(sockdir, fs_sockdir_hash(guest->name));
+    guest->gid = (gid_t)-1; /* not known: the next look gives it the store's */
     return guest->listener_fd < 0 ? -errno : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -122,6 +123,14 @@ bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd)
     fill_address(sockdir, hash, ".sock", &wanted);
     return getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && bound.sun_family == AF_UNIX &&
            strncmp(bound.sun_path, wanted.sun_path, sizeof(wanted.sun_path)) == 0;
+}
+
+uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, uint64_t hash)
+{
+    g_autofree char *file = file_name(hash, ".sock");
+    struct stat st;
+
+    return fstatat(sockdir->fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 ? (uid_t)-1 : st.st_uid;
 }
 
 int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid)

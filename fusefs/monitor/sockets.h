@@ -36,6 +36,8 @@ int fs_socket_listen(const char *path, mode_t mode);
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
 /* Whether `fd` is bound to this guest's path. */
 bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd);
+/* Whose the guest's socket is; (uid_t)-1: there is none. */
+uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, uint64_t hash);
 /* The guest's socket gets another owner. 0 or -errno. */
 int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
 int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash);

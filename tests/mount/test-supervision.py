@@ -3,6 +3,7 @@
 """Engines and their front, as design.md's "Processes and their life" promises it: who may be
 stopped or killed without the others noticing. UV_LONG=1 runs the full counts."""
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -40,8 +41,12 @@ class MountTest(unittest.TestCase):
         return self.scratch.mount(self.source, *options, **kwargs)
 
     def stopped(self, pid):
+        def go_on():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
         os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(lambda: alive(pid) and os.kill(pid, signal.SIGCONT))
+        self.addCleanup(go_on)
 
 
 class Writer(threading.Thread):

@@ -302,6 +302,8 @@ static void test_adoption(FleetFixture *f, const void *data)
     /* The listening socket came back: when the engine is gone the front serves it. */
     g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
     int again = connect_guest(guest);
+    fs_guest_files_changed(guest); /* and a look meanwhile loses nobody who waits there */
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_LOOK), ==, 0);
     expect_hello(f, again);
     g_assert_cmpint(engine_pid(guest), !=, pid);
 
