@@ -176,6 +176,20 @@ void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, F
     virtual->write(virtual->data, op->node->guest, path, text, size, go_on, op);
 }
 
+static void forgotten(void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    op->step(op);
+}
+
+void fs_op_need_forgotten(FsOp *op, FsStep step)
+{
+    wait_with(op, step, NULL);
+    fs_notify_when_forgotten(op->tree->notify, forgotten, op);
+}
+
 static void removed_guest(FsGuest *guest, int error, void *data)
 {
     fs_op_error(data, error);

@@ -111,6 +111,8 @@ struct FsVirtual;
 /* What it shows is ready, and its node's guest as it needs it. */
 void fs_op_need_virtual(FsOp *op, const struct FsVirtual *virtual, FsStep step);
 void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *path, FsStep step);
+/* The kernel has forgotten the names of nodes that are gone. */
+void fs_op_need_forgotten(FsOp *op, FsStep step);
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
 /* `step` finds the reply in op->content. */
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);

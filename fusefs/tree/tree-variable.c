@@ -267,11 +267,14 @@ int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
 static void write_seen(FsOp *op)
 {
     if (!op->node->gone && !entry_of(op->node)) {
-        fs_tree_node_gone(op->tree, op->node, true); /* the write deleted it */
-    } else {
-        op->node->existed = true;
-        op->node->told = false; /* the kernel asks again after a write */
+        fs_tree_node_gone(op->tree, op->node, true);
     }
+    if (op->node->gone) { /* the write deleted it */
+        fs_op_need_forgotten(op, fs_op_reply_written);
+        return;
+    }
+    op->node->existed = true;
+    op->node->told = false; /* the kernel asks again after a write */
     fs_op_reply_written(op);
 }
 
@@ -302,12 +305,17 @@ static void write_asked(FsOp *op)
     fs_op_reply_written(op);
 }
 
+static void closed(FsOp *op)
+{
+    fs_op_error(op, 0);
+}
+
 static void flushed(FsOp *op)
 {
     if (!op->node->gone && !entry_of(op->node)) {
         fs_tree_node_gone(op->tree, op->node, true);
     }
-    fs_op_error(op, 0);
+    fs_op_need_forgotten(op, closed);
 }
 
 static void flush_done(FsOp *op)
