@@ -201,15 +201,8 @@ class Firmware(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.EROFS)
         self.assertEqual(sorted(os.listdir(self.source / "g")), ["config.json"])
 
-    def test_a_choice_is_kept(self):
-        """The second `ls -l` looks once whether it still holds; a change shows at once."""
-        uvmount.need("strace")
-        self.write_flash_descriptors()
-        mount = self.mount()
-        self.make_guest(mount, "g", {"machine": "q35", "mode": "split"})
-        firmware = mount.guest("g") / "firmware"
-        (firmware / "instantiate").write_text("1\n")
-        subprocess.run(["ls", "-l", firmware], check=True, capture_output=True)
+    def calls_of_a_listing(self, mount, firmware):
+        """How often both processes look at files for one `ls -l`."""
         trace = self.scratch.path / "trace"
         attach = [word for pid in mount.pids() for word in ("-p", str(pid))]
         with subprocess.Popen(["strace", "-f", "-e", "trace=%file,%desc", "-o", trace, *attach],
@@ -219,10 +212,21 @@ class Firmware(unittest.TestCase):
             done = subprocess.run(["ls", "-l", firmware], check=True, capture_output=True)
             strace.send_signal(signal.SIGINT)
         self.assertEqual(len(done.stdout.splitlines()), 1 + len(os.listdir(firmware)))
-        calls = re.findall(r"^\d+ +(open\w*|\w*stat\w*|pread\w*|readlink\w*|getdents\w*|close)\(",
-                           trace.read_text(), re.MULTILINE)
         self.assertIn("writev(", trace.read_text())  # else it was not traced
-        self.assertLessEqual(len(calls), 40)
+        return len(re.findall(r"^\d+ +(open\w*|\w*stat\w*|pread\w*|readlink\w*|getdents\w*|close)\(",
+                              trace.read_text(), re.MULTILINE))
+
+    def test_a_choice_is_kept(self):
+        """The second `ls -l` looks once whether it still holds; a change shows at once."""
+        uvmount.need("strace")
+        self.write_flash_descriptors()
+        mount = self.mount()
+        self.make_guest(mount, "g", {"machine": "q35", "mode": "split"})
+        firmware = mount.guest("g") / "firmware"
+        (firmware / "instantiate").write_text("1\n")
+        subprocess.run(["ls", "-l", firmware], check=True, capture_output=True)
+        # The choice is looked at again once a second: a slow run meets that, not every one does.
+        self.assertLessEqual(min(self.calls_of_a_listing(mount, firmware) for _ in range(4)), 40)
         config = self.source / "g" / "config.json"
         for mode, machine in (("stateless", "pc"), ("split", "q35"), ("stateless", "q35")):
             pin = self.source / "g" / ".uefivarsfs" / "vars.fd.pin"

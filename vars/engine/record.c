@@ -29,29 +29,6 @@ struct UvRecord {
     int64_t credit_at_us;
 };
 
-UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes)
-{
-    if (max_bytes == 0)
-        return NULL;
-    UvRecord *record = g_new0(UvRecord, 1);
-    record->folder = folder;
-    record->max_bytes = max_bytes;
-    record->pending = g_string_new(NULL);
-    record->fd = -1;
-    record->credit = REFUSALS_BURST;
-    return record;
-}
-
-void uv_record_free(UvRecord *record)
-{
-    if (!record)
-        return;
-    uv_record_flush(record);
-    uv_fd_clear(&record->fd);
-    g_string_free(record->pending, TRUE);
-    g_free(record);
-}
-
 /* What is behind the last line feed was torn. */
 static bool cut_torn_line(int fd, size_t *size)
 {
@@ -74,11 +51,12 @@ static bool cut_torn_line(int fd, size_t *size)
     return true;
 }
 
-static bool open_file(UvRecord *record)
+/* `create` is O_CREAT, or 0: only if it is there. */
+static bool open_file(UvRecord *record, int create)
 {
     struct stat st;
     uv_autofd int fd =
-        uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | O_CREAT | O_APPEND, NULL);
+        uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | create | O_APPEND, NULL);
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return false;
@@ -90,6 +68,30 @@ static bool open_file(UvRecord *record)
     return true;
 }
 
+UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes)
+{
+    if (max_bytes == 0)
+        return NULL;
+    UvRecord *record = g_new0(UvRecord, 1);
+    record->folder = folder;
+    record->max_bytes = max_bytes;
+    record->pending = g_string_new(NULL);
+    record->fd = -1;
+    record->credit = REFUSALS_BURST;
+    open_file(record, 0);
+    return record;
+}
+
+void uv_record_free(UvRecord *record)
+{
+    if (!record)
+        return;
+    uv_record_flush(record);
+    uv_fd_clear(&record->fd);
+    g_string_free(record->pending, TRUE);
+    g_free(record);
+}
+
 /* The older half goes when the newer one is full. */
 static void turn_over(UvRecord *record)
 {
@@ -97,7 +99,7 @@ static void turn_over(UvRecord *record)
         return;
     uv_fd_clear(&record->fd);
     uv_folder_rename(record->folder, UV_FILE_RECORD, UV_FILE_RECORD_OLD, NULL);
-    open_file(record);
+    open_file(record, O_CREAT);
 }
 
 void uv_record_flush(UvRecord *record)
@@ -105,7 +107,7 @@ void uv_record_flush(UvRecord *record)
     if (!record || record->pending->len == 0)
         return;
     if (record->fd < 0)
-        open_file(record);
+        open_file(record, O_CREAT);
     if (record->fd >= 0)
         turn_over(record);
     if (record->fd >= 0 &&
