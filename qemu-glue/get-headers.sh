@@ -50,6 +50,9 @@ mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/parts" "$work/out
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
     "Codename: $codename" | head -1)}
+# An unreleased Debian calls itself by the name of the next release, and its suite is sid.
+[ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+    'Codename: sid' | head -1)
 [ -n "$mirror" ] || die 77 "apt has no source for ${codename:-this system}: set DEBIAN_MIRROR"
 key=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -f "$key" ] || die 77 "$key is not here (package debian-archive-keyring)"

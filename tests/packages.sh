@@ -74,7 +74,8 @@ release_codename()
 package_here()
 {
     case $1 in
-    libclang-rt-dev) apt-cache search --names-only '^libclang-rt-[0-9]+-dev$' | sort -V | head -n 1 | cut -d' ' -f1 ;;
+    # Of the compiler that is called clang here.
+    libclang-rt-dev) apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
     *) echo "$1" ;;
     esac
 }
@@ -87,7 +88,12 @@ is_installed()
 # The address that this system's packages of release CODENAME come from; empty if apt has none.
 apt_mirror()
 {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" | head -n 1
+    local mirror
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" | head -n 1)
+    # An unreleased Debian calls itself by the name of the next release, and its suite is sid.
+    [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+        'Codename: sid' | head -n 1)
+    echo "$mirror"
 }
 
 # A folder of apt source lists: the system's own, and its mirror's backports. The system's stay as they are.

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const uint8_t magic[8] = "uvexprt\2";
+static const uint8_t magic[8] = {'u', 'v', 'e', 'x', 'p', 'r', 't', 2};
 
 #define HINT_BYTES (sizeof(magic) + 6 * 8)
 

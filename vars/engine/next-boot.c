@@ -9,7 +9,7 @@
 #include "checked-file.h"
 #include "server-internal.h"
 
-static const uint8_t magic[UV_CHECKED_MAGIC_BYTES] = "uvnext\0\1";
+static const uint8_t magic[UV_CHECKED_MAGIC_BYTES] = {'u', 'v', 'n', 'e', 'x', 't', 0, 1};
 
 #define FILE_BYTES_MAX (2 * UV_NEXT_BOOT_BYTES_MAX)
 #define VARS "vars/"

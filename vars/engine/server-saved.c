@@ -21,7 +21,7 @@
 #define FILE_BYTES 24u
 #define WARNING "a saved state of the guest exists"
 
-static const uint8_t magic[8] = "uvsaved\1";
+static const uint8_t magic[8] = {'u', 'v', 's', 'a', 'v', 'e', 'd', 1};
 
 static UvFolder *folder_of(const UvServer *server)
 {

@@ -13,7 +13,7 @@
 #define TAG_BYTES 16
 #define META_MAX (16u * 1024 * 1024)
 
-static const uint8_t magic[8] = "uvmeta\0\1";
+static const uint8_t magic[8] = {'u', 'v', 'm', 'e', 't', 'a', 0, 1};
 
 /* Key and content of a variable: an entry is found by it, and fits if it is found. */
 static void variable_digest(const UvVariable *variable, uint8_t ret_digest[TAG_BYTES])

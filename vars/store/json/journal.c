@@ -18,7 +18,7 @@
 #define CRC64 UINT64_C(0xc96c5795d7870f42)
 
 /* Its last byte is the version. */
-static const uint8_t magic[8] = "uvjrnl\0\2";
+static const uint8_t magic[8] = {'u', 'v', 'j', 'r', 'n', 'l', 0, 2};
 
 struct UvJournal {
     int fd;
