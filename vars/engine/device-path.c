@@ -97,7 +97,8 @@ static char *format_with_library(const uint8_t *node, size_t size)
     if (need <= 0 || (size_t)need > NODE_TEXT_MAX)
         return NULL;
     text = g_malloc0((size_t)need + 1);
-    if (efidp_format_device_path(text, (size_t)need + 1, (const_efidp)path,
+    /* Of char or of unsigned char, as the version of libefivar has it. */
+    if (efidp_format_device_path((void *)text, (size_t)need + 1, (const_efidp)path,
                                  (ssize_t)(size + sizeof end)) < 0)
         return NULL;
     return is_presentable(text) ? g_steal_pointer(&text) : NULL;
