@@ -20,9 +20,12 @@ stamp_of() {
 installed=${1:-}
 if [ -z "$installed" ]; then
     for folder in /usr/lib/*/qemu /usr/lib64/qemu-kvm /usr/lib64/qemu /usr/lib/qemu /usr/local/lib/*/qemu; do
-        [ -f "$folder/hw-uefi-vars.so" ] || continue
-        installed=$folder/hw-uefi-vars.so
-        break
+        # Where ours lies in its place, QEMU's own was put aside.
+        for name in hw-uefi-vars-qemu.so hw-uefi-vars.so; do
+            [ -f "$folder/$name" ] || continue
+            installed=$folder/$name
+            break 2
+        done
     done
     [ -n "$installed" ] || fail "QEMU's own hw-uefi-vars.so was not found: install QEMU 10.0 or later \
 (Debian: qemu-system-x86), or name it with -Dqemu_module=FILE"
