@@ -20,7 +20,7 @@ EXAMPLES = ["efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
             "systemd/fstab"]
 HELPERS = ["uefivars-make", "uefivars-qcow2"]
-UNITS = ["uefivarsd@.service", "uefivarsfs@.service"]
+UNITS = ["uefivarsd@.service", "uefivarsfs-libvirt@.service", "uefivarsfs@.service"]
 
 
 def run(*command, **environment):
@@ -60,8 +60,9 @@ def check_installed(root, chosen):
         wanted += [prefix / chosen["mandir"] / f"man{name[-1]}" / name for name in PAGES]
     if chosen["systemdunitdir"] != "no":
         wanted += [prefix / chosen["systemdunitdir"] / name for name in UNITS]
+        wanted.append(prefix / chosen["systemdunitdir"] / "uefivarsfs-libvirt@.path")
     if chosen["qemu_source"]:
-        wanted.append(module_dir / "hw-uefi-vars.so")
+        wanted += [module_dir / "hw-uefi-vars.so", module_dir / "hw-uefi-vars-engine.so"]
     below = {root / str(path).lstrip("/") for path in wanted}
     found = files_below(root)
     assert found == below, f"missing: {below - found}, not expected: {found - below}"
