@@ -171,30 +171,11 @@ static bool calls_want(const FsLive *live, FsStart *ret_why)
     return any;
 }
 
-/* For the record of changes: comes right before the change. */
-static void send_actor(FsEngine *engine, const FsCall *call)
-{
-    const FsFleet *fleet = engine->fleet;
-    g_auto(UvWriter) writer = {0};
-    FsActor actor = {0};
-
-    if (!call->request || !fleet->events.actor)
-        return;
-    fleet->events.actor(call->request, &actor, fleet->events_data);
-    uv_writer_init(&writer, 12 + FS_ACTOR_NAME_MAX);
-    uv_write_u32(&writer, actor.uid);
-    uv_write_u32(&writer, actor.gid);
-    uv_write_u32(&writer, actor.pid);
-    uv_write_bytes(&writer, actor.name, strlen(actor.name));
-    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
-    engine_send(engine, UV_HOST_ACTOR, payload);
-}
-
 /* 0: the connection is lost. */
 static uint64_t send_call(FsEngine *engine, const FsCall *call)
 {
     if (is_change(call))
-        send_actor(engine, call);
+        engine_send_actor(engine, call);
     return engine_send(engine, call->type, call->payload);
 }
 
@@ -203,7 +184,7 @@ static void send_calls(FsEngine *engine, FsLive *live)
     for (GList *link = live->calls.head, *next; link; link = next) {
         FsCall *call = link->data;
         next = link->next;
-        if (call->cookie || !call->for_engine)
+        if (call->cookie || !call->for_engine || call->actor_asked)
             continue;
         if (call->type == 0)
             call_finish(call, 0, NULL);
@@ -327,6 +308,8 @@ void call_submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter 
     call->finish = deliver_outcome;
     call->go_on = (void (*)(void))go_on;
     call->data = data;
+    if (is_change(call))
+        call_find_actor(call);
     call_submit(call);
 }
 

@@ -151,7 +151,7 @@ struct FsFleet {
     GPtrArray *guests;   /* by sequence */
     GHashTable *by_name; /* FsGuest.name -> FsGuest */
     GHashTable *by_file; /* FsGuest.file -> FsGuest */
-    uint64_t last_sequence;
+    uint64_t last_sequence, last_actor;
     bool started, stopping, lost;
 
     GQueue engines; /* FsEngine.in_fleet */
@@ -285,6 +285,9 @@ struct FsCall {
     void (*go_on)(void);                          /* FsContinue or FsReply, as finish knows */
     void *data;
     uint64_t cookie; /* 0: not sent */
+    FsActor actor;
+    uint64_t actor_asked; /* its name is asked for, by this number; 0: it is not waited for */
+    bool actor_known;
     bool once;       /* not to be sent a second time */
     bool retried;
     bool lenient; /* at the deadline the replica serves as it is */
@@ -311,6 +314,11 @@ void guest_fail_engine_calls(FsGuest *guest, int error); /* those that wait for 
 void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);
 void calls_expire(FsFleet *fleet, int64_t now);
+
+/* actors.c */
+/* Of a change that is about to be submitted; it is not sent before its actor has a name. */
+void call_find_actor(FsCall *call);
+void engine_send_actor(FsEngine *engine, const FsCall *call);
 
 /* needs.c */
 void call_find_needs(FsCall *call);

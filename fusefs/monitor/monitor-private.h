@@ -54,6 +54,9 @@ struct FsMonitor {
 
 /* reply.c */
 /* Takes the descriptors. */
+/* names.c: 0 or -errno (-ENOENT: no such process). */
+int monitor_name_process(uint32_t process, char *ret_name, size_t size);
+
 void monitor_tell(FsMonitor *monitor, const FsAnswer *answer, int *fds, size_t n_fds);
 void monitor_answer(FsMonitor *monitor, uint64_t id, int error);
 bool monitor_is_congested(const FsMonitor *monitor);

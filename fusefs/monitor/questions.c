@@ -409,6 +409,12 @@ static int ask_ready(Asked *asked)
     return 0;
 }
 
+static int ask_name(Asked *asked)
+{
+    return monitor_name_process(asked->question->process, asked->answer.text,
+                                sizeof(asked->answer.text));
+}
+
 static const struct {
     int (*ask)(Asked *asked);
     size_t least_fds, most_fds;
@@ -436,6 +442,7 @@ static const struct {
     [FS_ASK_LISTENER] = {ask_listener, 1, 1},
     [FS_ASK_UNMOUNT] = {ask_unmount, 0, 0},
     [FS_ASK_READY] = {ask_ready, 0, 0},
+    [FS_ASK_NAME] = {ask_name, 0, 0},
 };
 
 static size_t count_fds(const int fds[FS_QUESTION_FDS])

@@ -210,6 +210,7 @@ class Boot(ViewTest):
         lines = [json.loads(line) for line in changes.read_text().splitlines()]
         self.assertEqual([line["door"] for line in lines], ["host"] * 2)
         self.assertEqual({line["who"]["uid"] for line in lines}, {os.getuid()})
+        self.assertEqual({line["who"]["comm"] for line in lines}, {"bash"})
         self.assertEqual(lines[0]["variable"], f"BootNext-{p.GLOBAL}")
         self.assertEqual(changes.stat().st_size, len(changes.read_bytes()))
         self.fails(errno.EPERM, changes.write_text, "x")
@@ -417,6 +418,13 @@ class SecureBoot(ViewTest):
         self.assertEqual(os.listdir(self.next / "secure-boot/db"), [])
         self.assertIsNotNone(self.variable("db", DB))
         self.assertIsNotNone(self.variable("New", p.TEST))
+        # While it runs keys change unsigned at its next reset only.
+        self.shell("echo own > secure-boot/enroll", 1)
+        self.shell("echo own > next-boot/secure-boot/enroll")
+        self.assertIsNone(self.variable("PK"))
+        device.request(p.RESET)
+        self.assertIn("Own", " ".join(os.listdir(self.secure / "PK")))
+        self.assertEqual((self.next / "results").read_text().count("enroll"), 1)
 
     def test_restore_is_quiet(self):
         """rsync of a backup onto the same guest says nothing and changes nothing; what a backup has

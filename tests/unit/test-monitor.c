@@ -458,6 +458,17 @@ static void test_image(MonitorFixture *f, const void *data)
     }
 }
 
+static void test_name(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_NAME, .process = (uint32_t)getpid()};
+
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
+    g_assert_cmpstr(f->answer.text, ==, "test-monitor");
+    question.process = UINT32_MAX;
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -ENOENT);
+    g_assert_cmpstr(f->answer.text, ==, "");
+}
+
 static void test_holder(MonitorFixture *f, const void *data)
 {
     g_autofree char *path = g_build_filename(f->source, "a.json", NULL);
@@ -518,6 +529,7 @@ int main(int argc, char **argv)
         {"/monitor/make-converted", test_make_converted},
         {"/monitor/image", test_image},
         {"/monitor/holder", test_holder},
+        {"/monitor/name", test_name},
         {"/monitor/nonsense", test_nonsense_ends_it},
         {"/monitor/stop", test_stop_is_told},
     };

@@ -98,6 +98,7 @@ typedef enum {
     FS_ASK_LISTENER, /* the listening socket that an adopted engine gave back goes to the monitor */
     FS_ASK_UNMOUNT,  /* the mount ends; the front goes on to its own end */
     FS_ASK_READY,    /* the mount is usable: who waits for it is told */
+    FS_ASK_NAME,     /* what `process` is called; the answer's text */
     FS_ASKS,
 } FsAsk;
 
@@ -126,6 +127,7 @@ typedef struct {
     uint64_t id;           /* not 0 */
     uint32_t text;         /* FsText */
     uint32_t from, format; /* FsFormat */
+    uint32_t process;
     FsEngineWish start;
     char guest[FS_QUESTION_FILE];
     char to[FS_QUESTION_FILE];
