@@ -60,7 +60,7 @@ static FsFleet *fleet_alloc(FsSource *source, const FsFleetOptions *options, GMa
     fleet->by_name = g_hash_table_new(uv_hash_text, g_str_equal);
     fleet->by_file = g_hash_table_new(uv_hash_text, g_str_equal);
     fleet->folders = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    fleet->files = g_hash_table_new(uv_hash_text, g_str_equal);
+    fleet->files = g_hash_table_new_full(uv_hash_text, g_str_equal, NULL, g_free);
     fleet->inotify_fd = -1;
     deliver_start(fleet);
     return fleet;

@@ -110,8 +110,7 @@ void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell)
 
 static void review_free(FsFileReview *review)
 {
-    g_hash_table_remove(review->fleet->files, review->name);
-    g_free(review);
+    g_hash_table_remove(review->fleet->files, review->name); /* which owns it */
 }
 
 static void on_file(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)

@@ -49,6 +49,14 @@ typedef struct {
     gboolean replace;
 } Options;
 
+static void options_clear(Options *options)
+{
+    g_free(options->store);
+    g_free(options->from);
+    g_free(options->format);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
 /* Between any two file systems, which copy_file_range(2) is not for. */
 static int copy_range(int to, off_t at, off_t end)
 {
@@ -278,7 +286,7 @@ int main(int argc, char **argv)
 {
     const struct rlimit largest = {UV_FLASH_FILE_MAX, UV_FLASH_FILE_MAX};
     g_autoptr(GError) error = NULL;
-    Options options = {0};
+    g_auto(Options) options = {0};
 
     if (!parse(argc, argv, &options, &error))
         return fail(error);
