@@ -12,6 +12,7 @@
 #include <syslog.h>
 
 #include "server-internal.h"
+#include "shown-name.h"
 #include "uv-limits.h"
 
 #define PATIENCE_MS 100
@@ -55,14 +56,6 @@ void uv_events_write_identity(const UvServer *server, UvWriter *writer)
     uv_write_u64(writer, identity->size_bytes);
     uv_write_u64(writer, identity->mtime_ns);
     uv_write_u64(writer, identity->ctime_ns);
-}
-
-/* NULL: longer than a file name can be. Such a variable is not listed. */
-static char *file_name(const UvVariable *variable)
-{
-    g_autofree char *name = uv_file_name_format(variable->name, &variable->guid);
-
-    return strlen(name) <= UV_FILE_NAME_MAX ? g_steal_pointer(&name) : NULL;
 }
 
 static void write_name(UvWriter *writer, const char *name)
@@ -114,13 +107,11 @@ static void write_entry(const UvServer *server, UvWriter *writer, const char *na
     uv_write_bytes(writer, data, size);
 }
 
-bool uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable)
+void uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable)
 {
-    g_autofree char *name = file_name(variable);
+    g_autofree char *name = uv_shown_name_format(variable->name, &variable->guid);
 
-    if (name)
-        write_entry(server, writer, name, variable);
-    return name != NULL;
+    write_entry(server, writer, name, variable);
 }
 
 /* Waits a moment for a front that is reading a reply; true if all is sent. */
@@ -181,25 +172,22 @@ static void write_head(const UvServer *server, UvWriter *writer)
     uv_events_write_identity(server, writer);
 }
 
-static bool write_item(const UvServer *server, UvWriter *writer, const UvChangeItem *item)
+static void write_item(const UvServer *server, UvWriter *writer, const UvChangeItem *item)
 {
-    g_autofree char *name = file_name(item->after ? item->after : item->before);
+    const UvVariable *variable = item->after ? item->after : item->before;
+    g_autofree char *name = uv_shown_name_format(variable->name, &variable->guid);
 
-    if (!name)
-        return false;
     uv_write_u8(writer, item->after != NULL);
     if (item->after)
         write_entry(server, writer, name, item->after);
     else
         write_name(writer, name);
-    return true;
 }
 
 void uv_events_changed(UvService *service, const UvChange *change, void *data)
 {
     UvServer *server = data;
     g_auto(UvWriter) writer = {0};
-    uint32_t count = 0;
 
     if (uv_change_touches_nv(change))
         server->holds_store = true;
@@ -208,11 +196,9 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
         return;
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     write_head(server, &writer);
-    const size_t count_at = uv_writer_size(&writer);
-    uv_write_u32(&writer, 0);
+    uv_write_u32(&writer, uv_change_count(change));
     for (size_t i = 0; i < uv_change_count(change); i++)
-        count += write_item(server, &writer, uv_change_item(change, i));
-    uv_write_u32_at(&writer, count_at, count);
+        write_item(server, &writer, uv_change_item(change, i));
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     if (payload)
         tell(server, UV_HOST_CHANGED, payload);
@@ -222,9 +208,9 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
 void uv_events_touched(UvServer *server, const UvVariable *variable)
 {
     g_auto(UvWriter) writer = {0};
-    g_autofree char *name = file_name(variable);
+    g_autofree char *name = uv_shown_name_format(variable->name, &variable->guid);
 
-    if (!name || !somebody_listens(server))
+    if (!somebody_listens(server))
         return;
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     write_head(server, &writer);

@@ -13,6 +13,7 @@
 #include "json.h"
 #include "replace-store.h"
 #include "server-internal.h"
+#include "shown-name.h"
 #include "uv-limits.h"
 
 #define REASON_MAX 1024u
@@ -132,10 +133,18 @@ static void host_set_clear(HostSet *set)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HostSet, host_set_clear)
 
 /* NULL, or why it can't even be asked. */
-static const char *complete_set(HostSet *set, const char *file_name, UvReader *content)
+static const char *complete_set(const UvServer *server, HostSet *set, const char *file_name,
+                                UvReader *content)
 {
-    if (!uv_file_name_parse(file_name, &set->name, &set->request.guid))
+    switch (uv_shown_name_parse(uv_service_variables(server->service), file_name, &set->name,
+                                &set->request.guid)) {
+    case UV_SHOWN_NO_NAME:
         return "not a variable's file name";
+    case UV_SHOWN_UNKNOWN:
+        return "the shortened name of a variable that is not there";
+    case UV_SHOWN_NAME:
+        break;
+    }
     set->request.door = UV_DOOR_HOST;
     set->request.name = set->name;
     set->request.only_asks = set->flags & UV_HOST_SET_ASK;
@@ -180,7 +189,7 @@ static void handle_set(UvConn *conn, const UvFrame *frame)
     if (refuse_held(conn, frame))
         return;
     uv_server_refresh(server);
-    reason = complete_set(&set, file_name, &reader);
+    reason = complete_set(server, &set, file_name, &reader);
     if (reason) {
         reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, reason);
         return;
@@ -218,7 +227,8 @@ static void handle_touch(UvConn *conn, const UvFrame *frame)
     }
     if (refuse_held(conn, frame))
         return;
-    if (!uv_file_name_parse(file_name, &name, &guid)) {
+    if (uv_shown_name_parse(uv_service_variables(server->service), file_name, &name, &guid) !=
+        UV_SHOWN_NAME) {
         reply_outcome(conn, frame, EFI_NOT_FOUND, ENOENT, "not a variable's file name");
         return;
     }
@@ -237,18 +247,15 @@ static void handle_snapshot(UvConn *conn, const UvFrame *frame)
     UvServer *server = conn->server;
     const UvVarset *set = uv_service_variables(server->service);
     g_auto(UvWriter) writer = {0};
-    uint32_t count = 0;
 
     uv_server_refresh(server);
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
     uv_write_u32(&writer, uv_events_state(server));
     uv_events_write_usage(server, &writer);
     uv_events_write_identity(server, &writer);
-    const size_t count_at = uv_writer_size(&writer);
-    uv_write_u32(&writer, 0);
+    uv_write_u32(&writer, uv_varset_count(set));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
-        count += uv_events_write_entry(server, &writer, v);
-    uv_write_u32_at(&writer, count_at, count);
+        uv_events_write_entry(server, &writer, v);
     conn->subscribed = true;
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }

@@ -194,8 +194,7 @@ void uv_host_view_frame(UvConn *conn, const UvFrame *frame);
 uint32_t uv_events_state(const UvServer *server);
 void uv_events_write_usage(const UvServer *server, UvWriter *writer);
 void uv_events_write_identity(const UvServer *server, UvWriter *writer);
-/* false, and nothing written: a variable whose file name would be too long. */
-bool uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
+void uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
 void uv_events_changed(UvService *service, const UvChange *change, void *server);
 /* Tells hosts if the state is another than they know. */
 /* Its time was set: nothing a guest could see. */

@@ -6,8 +6,10 @@
 
 #include "json-put.h"
 #include "server-internal.h"
+#include "shown-name.h"
 
 #define POLICIES_SHOWN 256
+#define SHORTENED_SHOWN 64
 
 static void add_strings(GString *out, const char *name, const GPtrArray *texts)
 {
@@ -48,6 +50,26 @@ static void add_storage(GString *out, const UvServer *server)
     uv_json_put_number(out, "largest-variable-bytes", info.maximum_variable_bytes);
     uv_json_put_number(out, "variables", uv_varset_count(uv_service_variables(server->service)));
     uv_json_end(out, '}');
+}
+
+/* What vars/ lists under another name than its own. */
+static void add_shortened(GString *out, const UvServer *server)
+{
+    const UvVarset *set = uv_service_variables(server->service);
+    unsigned shown = 0;
+
+    uv_json_begin(out, "shortened-names", '[');
+    for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
+        if (!uv_shown_name_is_shortened(v) || shown++ >= SHORTENED_SHOWN)
+            continue;
+        g_autofree char *file = uv_shown_name_format(v->name, &v->guid);
+        g_autofree char *full = uv_file_name_format(v->name, &v->guid);
+        uv_json_begin(out, NULL, '{');
+        uv_json_put_text(out, "file", file);
+        uv_json_put_text(out, "name", full);
+        uv_json_end(out, '}');
+    }
+    uv_json_end(out, ']');
 }
 
 static void add_phases(GString *out, const UvServer *server)
@@ -156,6 +178,7 @@ GBytes *uv_status_format(UvServer *server)
     uv_json_begin(out, NULL, '{');
     add_store(out, server);
     add_storage(out, server);
+    add_shortened(out, server);
     add_phases(out, server);
     add_secure_boot(out, server);
     add_policies(out, server);

@@ -35,7 +35,7 @@ bool uv_name_equal(const UvName *a, const UvName *b);
 bool uv_name_is(const UvName *name, const char *ascii); /* equal to an ASCII literal */
 guint uv_name_hash(const UvName *name);
 
-/* "Name-guid", escaped. May be longer than UV_FILE_NAME_MAX: such a variable is not listed. */
+/* "Name-guid", escaped. May be longer than UV_FILE_NAME_MAX (shown-name.h). */
 char *uv_file_name_format(const UvName *name, const UvGuid *guid);
 /* false if `file_name` is no "Name-GUID". Any spelling uv_file_name_format() makes comes back as it
  * was. */
