@@ -160,7 +160,7 @@ static char *make_file(const ChoiceFile *file, const DescChoice *choice, const D
 
 const char *desc_choice_file_name(const DescChoice *choice, size_t index)
 {
-    size_t n = choice->desc ? G_N_ELEMENTS(files) : 1;
+    size_t n = !choice || choice->desc ? G_N_ELEMENTS(files) : 1;
 
     return index < n ? files[index].name : NULL;
 }

@@ -175,6 +175,7 @@ typedef enum {
     FS_NEED_HEAD = 1 << 7,       /* the store's first bytes, as the text FS_TEXT_STORE */
     FS_NEED_SOCKET = 1 << 4,     /* the guest's socket is there, if one can be made */
     FS_NEED_STATUS = 1 << 5,     /* who lost by the naming rules, who holds the store */
+    FS_NEED_NO_ENGINE = 1 << 9,  /* it has ended, its store complete; EBUSY: it has a guest */
     FS_NEED_REPLICA = 1 << 6,    /* drains the engine's socket, starts an engine if need be */
 } FsNeeds;
 void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
@@ -228,15 +229,26 @@ void fs_fleet_open_image(FsFleet *fleet, const char *path, FsImageOpened opened,
 
 /* How a store is made; `check` gets the data of the whole. */
 typedef struct {
-    const char *path; /* of the template; NULL: an empty JSON store */
+    const char *path; /* of the template; NULL: `image`, or an empty JSON store */
+    GBytes *image;    /* what the store is to be, of that format; NULL: there is none */
     const char *pin;  /* NULL: nothing to pin */
     FsTemplateCheck check;
     FsFormat format; /* of a store without a template */
+    bool replace;    /* a store that is there is kept beside the new one */
 } FsMaking;
 /* `error` NULL: it is made. guest NULL: it is gone. */
 typedef void (*FsMade)(FsGuest *guest, const GError *error, void *data);
 /* The template is opened, then the store is made. */
 void fs_guest_instantiate(FsGuest *guest, const FsMaking *making, FsMade made, void *data);
+
+/* The store itself, for reading. */
+void fs_guest_open_store(FsGuest *guest, FsImageOpened opened, void *data);
+/* mv guests/G guests/NAME: EBUSY (a guest is connected), EEXIST, EINVAL, ..., or the guest is gone.
+ */
+void fs_guest_rename(FsGuest *guest, const char *name, void *request, FsContinue go_on, void *data);
+/* Whether that thread, which waits for an answer, is making a name that must not be there. */
+typedef void (*FsCallerTold)(bool makes, void *data);
+void fs_fleet_ask_caller(FsFleet *fleet, pid_t thread, FsCallerTold told, void *data);
 
 /* What engine_starting left pending is done, or failed for that reason: the engine is wanted again.
  */

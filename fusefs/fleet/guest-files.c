@@ -5,6 +5,7 @@
 #include "fleet-private.h"
 
 #include "fd.h"
+#include "file-error.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,7 @@ typedef struct {
     FsContinue go_on;
     FsMade made;
     FsTemplateCheck check;
+    FsImageOpened opened;
     void *data;
 } Asking;
 
@@ -132,20 +134,45 @@ void fs_guest_instantiate(FsGuest *guest, const FsMaking *making, FsMade go_on, 
 {
     Asking *asking = asking_new(guest, FS_ASK_INSTANTIATE, data);
     g_autoptr(GError) error = NULL;
-    int none = -1;
+    int image_fd = -1;
 
     asking->made = go_on;
     asking->check = making->check;
     asking->question.from = asking->question.format = making->format;
+    asking->question.flags = making->replace ? FS_MAKE_REPLACE : 0;
     if (making->pin)
         asking->pin_fd = fs_source_memfd(making->pin, strlen(making->pin));
     if (making->pin && asking->pin_fd < 0)
-        g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(-asking->pin_fd), "the pin: %s",
-                    g_strerror(-asking->pin_fd));
+        uv_file_error(&error, -asking->pin_fd, "the pin");
+    if (making->image)
+        image_fd =
+            fs_source_memfd(g_bytes_get_data(making->image, NULL), g_bytes_get_size(making->image));
+    if (making->image && image_fd < 0)
+        uv_file_error(&error, -image_fd, "the image");
     if (error)
         made(asking, error);
     else if (making->path)
         fs_fleet_open_image(guest->fleet, making->path, on_template, asking);
     else
-        instantiate(asking, &none);
+        instantiate(asking, &image_fd);
+    uv_fd_clear(&image_fd);
+}
+
+static void on_store(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+{
+    Asking *asking = data;
+    int error = fds[0] >= 0 ? 0 : answer->error < 0 ? -answer->error : EIO;
+
+    asking->opened(uv_fd_steal(&fds[0]), error, *answer->text ? answer->text : g_strerror(error),
+                   asking->data);
+    asking_free(asking);
+}
+
+void fs_guest_open_store(FsGuest *guest, FsImageOpened opened, void *data)
+{
+    Asking *asking = asking_new(guest, FS_ASK_READ, data);
+
+    asking->question.text = FS_TEXT_STORE;
+    asking->opened = opened;
+    fs_source_ask(guest->fleet->source, &asking->question, NULL, 0, on_store, asking);
 }

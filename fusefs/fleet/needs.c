@@ -11,6 +11,9 @@
 
 #include <errno.h>
 
+/* An engine may refuse to end: somebody connected who may be a guest. */
+#define END_AGAIN_US (200 * 1000)
+
 static const struct {
     FsNeeds need;
     FsText text;
@@ -46,6 +49,8 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
     if (needs & FS_NEED_SOCKET && guest->listener < FS_LISTENER_QUIET && guest->fleet->started &&
         !guest->away)
         missed |= FS_NEED_SOCKET;
+    if (needs & FS_NEED_NO_ENGINE && guest->live && guest->live->engine)
+        missed |= FS_NEED_NO_ENGINE;
     return missed | (needs & FS_NEED_REPLICA);
 }
 
@@ -92,6 +97,22 @@ static void find_socket(FsCall *call)
     }
     if (guest->listener != FS_LISTENER_ASKED)
         call->needs &= ~(unsigned)FS_NEED_SOCKET;
+}
+
+/* Nobody but its guest keeps an engine. */
+static void find_no_engine(FsCall *call)
+{
+    FsEngine *engine = guest_live(call->guest)->engine;
+    int64_t next = engine ? engine->asked_to_end_at + END_AGAIN_US : 0;
+
+    if (!engine)
+        call->needs &= ~(unsigned)FS_NEED_NO_ENGINE;
+    else if (engine->state != FS_ENGINE_READY || !engine->io)
+        return;
+    else if (g_get_monotonic_time() >= next)
+        engine_end(engine);
+    else
+        fleet_due(call->guest->fleet, next);
 }
 
 static void find_status(FsCall *call)
@@ -145,6 +166,12 @@ void call_find_needs(FsCall *call)
         find_socket(call);
     if (call->needs & FS_NEED_STATUS)
         find_status(call);
+    if (call->needs & FS_NEED_NO_ENGINE && guest_connected(call->guest)) {
+        call_finish(call, EBUSY, NULL);
+        return;
+    }
+    if (call->needs & FS_NEED_NO_ENGINE)
+        find_no_engine(call);
     if (call->needs == FS_NEED_REPLICA)
         find_replica(call);
     else if (call->needs == 0)

@@ -5,6 +5,7 @@
 
 #include "monitor-private.h"
 
+#include "caller.h"
 #include "edit.h"
 #include "fd.h"
 #include "sidecars.h"
@@ -391,6 +392,12 @@ static int ask_listener(Asked *asked)
     return guest ? monitor_take_listener(guest, asked->fds[0]) : -ENOENT;
 }
 
+static int ask_caller(Asked *asked)
+{
+    asked->answer.number = fs_caller_makes_name(asked->question->flags);
+    return 0;
+}
+
 static int ask_unmount(Asked *asked)
 {
     monitor_unmount(asked->monitor);
@@ -440,6 +447,7 @@ static const struct {
     [FS_ASK_WATCH] = {ask_watch, 0, 0},
     [FS_ASK_ACCEPT] = {ask_accept, 0, 0},
     [FS_ASK_LISTENER] = {ask_listener, 1, 1},
+    [FS_ASK_CALLER] = {ask_caller, 0, 0},
     [FS_ASK_UNMOUNT] = {ask_unmount, 0, 0},
     [FS_ASK_READY] = {ask_ready, 0, 0},
     [FS_ASK_NAME] = {ask_name, 0, 0},

@@ -143,6 +143,20 @@ static const char *store_name(const FsPlace *place, FsFormat format)
     return format == FS_FORMAT_JSON ? "vars.json" : "vars.fd";
 }
 
+/* The option that names a store of another kind, which the new one replaces; NULL: there is none.
+ */
+static char *other_store(const FsPlace *place, const FsQuestion *question)
+{
+    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    struct stat st;
+
+    if (!(question->flags & FS_MAKE_REPLACE) ||
+        strcmp(place->store, store_name(place, question->format)) == 0 ||
+        fstatat(place->folder_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return NULL;
+    return g_strconcat("--instead-of=", place->store, NULL);
+}
+
 /* Nothing is made in the place of somebody else's store. */
 static int check_owner(const FsPlace *place, struct stat *ret_folder)
 {
@@ -179,17 +193,16 @@ static int start_making(FsWork *work)
     g_autofree char *store = g_strconcat("--store=", store_name(&place, question->format), NULL);
     g_autofree char *from = g_strconcat("--from=", formats[question->from], NULL);
     g_autofree char *format = g_strconcat("--format=", formats[question->format], NULL);
+    g_autofree char *instead = other_store(&place, question);
     char name[] = "uefivars-make", replace[] = "--replace";
-    char *argv[] = {name,
-                    store,
-                    format,
-                    question->flags & FS_MAKE_EMPTY ? NULL : from,
-                    question->flags & FS_MAKE_REPLACE ? replace : NULL,
-                    NULL};
-    if (!argv[3]) {
-        argv[3] = argv[4];
-        argv[4] = NULL;
-    }
+    char *argv[7] = {name, store, format};
+    size_t n = 3;
+    if (!(question->flags & FS_MAKE_EMPTY))
+        argv[n++] = from;
+    if (question->flags & FS_MAKE_REPLACE)
+        argv[n++] = replace;
+    if (instead)
+        argv[n++] = instead;
     FsProgram program = {
         .path = work->monitor->options->maker,
         .argv = argv,
