@@ -101,6 +101,17 @@ static char **guest_list(void *data, FsGuest *guest, const char *path)
     return g_strv_builder_end(names);
 }
 
+static bool guest_is_generated(void *data, const char *path)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = desc_choice_file_name(NULL, i)); i++) {
+        if (g_str_equal(name, path))
+            return true;
+    }
+    return g_str_equal(path, INSTANTIATE);
+}
+
 static char *guest_read(void *data, FsGuest *guest, const char *path)
 {
     g_auto(GuestView) view = {0};
@@ -135,14 +146,18 @@ static void prepare(void *data, void (*ready)(void *ready_data), void *ready_dat
 static void guest_write(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
                         FsContinue go_on, void *go_on_data)
 {
-    bool one = size >= 1 && text[0] == '1' && (size == 1 || (size == 2 && text[1] == '\n'));
+    g_autofree char *word = g_strchomp(g_strndup(text, size));
 
     if (!g_str_equal(path, INSTANTIATE))
-        go_on(guest, EPERM, go_on_data);
-    else if (!one)
+        go_on(guest, 0, go_on_data); /* from a backup: it is made anew, not kept */
+    else if (g_str_equal(word, "1"))
+        fs_firmware_instantiate(data, guest, false, go_on, go_on_data);
+    else if (g_str_equal(word, "factory"))
+        fs_firmware_instantiate(data, guest, true, go_on, go_on_data);
+    else {
+        fs_guest_refused(guest, "expected 1 or factory");
         go_on(guest, EINVAL, go_on_data);
-    else
-        fs_firmware_instantiate(data, guest, go_on, go_on_data);
+    }
 }
 
 FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
@@ -153,6 +168,7 @@ FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
         .data = firmware,
         .look = guest_look,
         .list = guest_list,
+        .is_generated = guest_is_generated,
         .read = guest_read,
         .mtime_ns = guest_mtime_ns,
         .refresh = refresh,

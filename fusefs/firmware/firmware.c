@@ -202,26 +202,60 @@ static const DescWish *wish_of(FsFirmware *firmware, FsGuest *guest, GError **er
     return resolved->wish;
 }
 
-void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go_on, void *data)
+/* An act that waits for the guest's engine to end. */
+typedef struct {
+    FsFirmware *firmware;
+    FsContinue go_on;
+    void *data;
+} Remaking;
+
+static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsContinue go_on,
+                        void *data)
 {
     g_autoptr(GError) error = NULL;
     const DescWish *wish = wish_of(firmware, guest, &error);
     g_autoptr(DescChoice) choice = NULL;
     DescInstantiation *what = NULL;
 
-    if (fs_guest_has_store(guest)) {
-        go_on(guest, EEXIST, data);
-        return;
-    }
     if (wish) {
         choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
         what = desc_instantiation_new(choice, template_folders(firmware), &error);
     }
     if (what) {
-        fs_making_start(guest, what, go_on, data);
+        fs_making_start(guest, what, anew, go_on, data);
     } else {
+        fs_guest_refused(guest, error->message);
         fs_guest_set_warning(guest, "firmware", error->message);
         go_on(guest, fs_error_number(error), data);
+    }
+}
+
+static void engine_ended(FsGuest *guest, int error, void *data)
+{
+    g_autofree Remaking *remaking = data;
+
+    if (guest && error == EBUSY)
+        fs_guest_refused(guest, "a guest is connected");
+    if (error)
+        remaking->go_on(guest, error, remaking->data);
+    else
+        instantiate(remaking->firmware, guest, true, remaking->go_on, remaking->data);
+}
+
+void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsContinue go_on,
+                             void *data)
+{
+    Remaking *remaking;
+
+    if (!fs_guest_has_store(guest)) {
+        instantiate(firmware, guest, false, go_on, data);
+    } else if (!anew) {
+        fs_guest_refused(guest, "the guest has a store: \"factory\" makes it anew");
+        go_on(guest, EEXIST, data);
+    } else {
+        remaking = g_new(Remaking, 1);
+        *remaking = (Remaking){firmware, go_on, data};
+        fs_guest_need(guest, FS_FIRMWARE_NEEDS | FS_NEED_NO_ENGINE, NULL, engine_ended, remaking);
     }
 }
 
@@ -239,7 +273,7 @@ static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wis
     else
         return true;
     if (what) {
-        fs_making_start(guest, what, NULL, NULL);
+        fs_making_start(guest, what, false, NULL, NULL);
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_PENDING, "the store is being made");
     }
     return false;

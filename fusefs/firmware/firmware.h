@@ -35,7 +35,9 @@ const FsVirtual *fs_firmware_top_tree(const FsFirmware *firmware);
 /* FsFleetEvents.engine_starting, with the FsFirmware as its data. */
 bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                                  GError **error);
-/* Makes the guest's store from its choice now; its needs (FsVirtual) are current. */
-void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, FsContinue go_on, void *data);
+/* Makes the guest's store from its choice now; its needs (FsVirtual) are current. `anew`: also
+ * where it has one, which is kept as FILE.before-load. */
+void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsContinue go_on,
+                             void *data);
 /* Whether this may be a config.json; the error names the key. */
 bool fs_firmware_check_config(GBytes *text, GError **error);

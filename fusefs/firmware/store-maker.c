@@ -54,6 +54,8 @@ static void making_done(FsGuest *guest, const GError *error, void *data)
 
     if (guest)
         fs_guest_set_warning(guest, "firmware", error ? error->message : NULL);
+    if (guest && error)
+        fs_guest_refused(guest, error->message);
     if (guest && !making->go_on)
         fs_guest_prepared(guest, error);
     if (guest && !error && making->go_on)
@@ -64,13 +66,15 @@ static void making_done(FsGuest *guest, const GError *error, void *data)
     g_free(making);
 }
 
-void fs_making_start(FsGuest *guest, DescInstantiation *what, FsContinue go_on, void *data)
+void fs_making_start(FsGuest *guest, DescInstantiation *what, bool replace, FsContinue go_on,
+                     void *data)
 {
     FsMaking how = {
         .path = desc_instantiation_template(what),
         .pin = desc_instantiation_pin(what),
         .check = check_template,
         .format = FS_FORMAT_JSON,
+        .replace = replace,
     };
     Making *making = g_new(Making, 1);
 

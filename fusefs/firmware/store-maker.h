@@ -7,10 +7,10 @@
 #include "instantiate.h"
 
 /*
- * `go_on` is called when it is done, with 0 or an errno; NULL: the fleet is told instead
- * (fs_guest_prepared).
+ * `replace`: also where there is one, which is kept as FILE.before-load. `go_on` is called when it
+ * is done, with 0 or an errno; NULL: the fleet is told instead (fs_guest_prepared).
  */
-void fs_making_start(FsGuest *guest, DescInstantiation *what /* takes ownership */,
+void fs_making_start(FsGuest *guest, DescInstantiation *what /* takes ownership */, bool replace,
                      FsContinue go_on, void *data);
 /* The errno that a GError of files stands for; EIO where none fits. */
 int fs_error_number(const GError *error);

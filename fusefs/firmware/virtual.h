@@ -22,6 +22,9 @@ typedef struct FsVirtual {
     mode_t (*look)(void *data, FsGuest *guest, const char *path);
     /* The names in a directory, NULL-terminated, the caller's. */
     char **(*list)(void *data, FsGuest *guest, const char *path);
+    /* Whether there may be such a file or link, now or for another guest: what a restore writes
+     * there is taken and dropped. NULL: nothing. */
+    bool (*is_generated)(void *data, const char *path);
     /* A file's text or a link's target, the caller's; NULL: nothing to read (an empty file). */
     char *(*read)(void *data, FsGuest *guest, const char *path);
     /* Since when it is as it is, as well as that is known: what does not change by itself, nor by

@@ -46,6 +46,7 @@ enum {
 
 typedef struct {
     char *store, *from, *format; /* from NULL: an empty JSON store */
+    char *instead_of;            /* another name that the guest's store has until now, or NULL */
     gboolean replace;
 } Options;
 
@@ -209,6 +210,22 @@ static bool publish(const Options *options, const char *temporary, GError **erro
     return true;
 }
 
+/* Its store had another name, which would count before the new one; what belonged to it goes. */
+static bool retire_other(const Options *options, GError **error)
+{
+    g_autofree char *kept = uv_sidecar_name(options->store, "before-load");
+
+    if (!options->instead_of)
+        return true;
+    if (renameat(FD_FOLDER, options->instead_of, FD_SIDECARS, kept) < 0)
+        return uv_file_error(error, errno, "%s: can't put aside", options->instead_of);
+    for (const char *const *what = uv_sidecar_names; *what; what++) {
+        g_autofree char *name = uv_sidecar_name(options->instead_of, *what);
+        unlinkat(FD_SIDECARS, name, 0);
+    }
+    return true;
+}
+
 static bool make(const Options *options, GError **error)
 {
     g_autofree char *temporary = uv_sidecar_name(options->store, "new");
@@ -222,6 +239,7 @@ static bool make(const Options *options, GError **error)
     ok = fill(options, fd, error) &&
          (fsync(fd) == 0 || uv_file_error(error, errno, "%s: can't sync", options->store)) &&
          write_pin(options, error) && publish(options, temporary, error) &&
+         retire_other(options, error) &&
          (uv_sync_names(FD_FOLDER) == 0 ||
           uv_file_error(error, EIO, "%s: can't sync its folder", options->store));
     if (!ok)
@@ -240,6 +258,8 @@ static bool parse(int argc, char **argv, Options *options, GError **error)
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store, "The store's name", "NAME"},
         {"from", 0, 0, G_OPTION_ARG_STRING, &options->from, "What the template is", "FORMAT"},
         {"format", 0, 0, G_OPTION_ARG_STRING, &options->format, "What the store is", "FORMAT"},
+        {"instead-of", 0, 0, G_OPTION_ARG_FILENAME, &options->instead_of,
+         "Another store that is put aside for it", "NAME"},
         {"replace", 0, 0, G_OPTION_ARG_NONE, &options->replace, "Keep a store as before-load",
          NULL},
         G_OPTION_ENTRY_NULL,
@@ -253,6 +273,7 @@ static bool parse(int argc, char **argv, Options *options, GError **error)
     const bool json = options->format && strcmp(options->format, "json") == 0;
     const bool from_json = !options->from || strcmp(options->from, "json") == 0;
     if (!options->store || strchr(options->store, '/') || !options->format ||
+        (options->instead_of && (strchr(options->instead_of, '/') || !options->replace)) ||
         !is_format(options->format) || (options->from && !is_format(options->from)) ||
         json != from_json || !is_given(FD_FOLDER) || !is_given(FD_SIDECARS)) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,

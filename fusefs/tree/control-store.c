@@ -7,6 +7,7 @@
 
 #include "control-private.h"
 #include "export-hint.h"
+#include "restore.h"
 #include "wire.h"
 
 #include <string.h>
@@ -97,8 +98,15 @@ void fs_store_open(FsOp *op)
     }
 }
 
+static void store_came(FsOp *op)
+{
+    fs_restore_store_came(op->node->guest);
+    op->done(op);
+}
+
 void fs_store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 {
     fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
-    fs_op_import(op, text, done, failed);
+    op->done = done;
+    fs_op_import(op, text, store_came, failed);
 }

@@ -74,6 +74,39 @@ bool fs_name_is_hidden(const char *folded, bool guest_view)
     return strlen(folded) > UV_FILE_NAME_MAX;
 }
 
+static bool is_word(const char *text)
+{
+    for (const char *c = text; *c; c++) {
+        if (!g_ascii_isalnum(*c) && *c != '-' && *c != '_') {
+            return false;
+        }
+    }
+    return *text != '\0';
+}
+
+/* A file's name, a dot, and a word. */
+static bool is_derived(const char *name)
+{
+    static const char *const control_files[] = {"config.json", "store.json", "store.img", NULL};
+    const char *dot = strrchr(name, '.');
+    g_autofree char *base = dot ? g_strndup(name, dot - name) : NULL;
+    char folded[UV_FILE_NAME_MAX + 1];
+
+    return dot && is_word(dot + 1) &&
+           (g_strv_contains(control_files, base) || fs_name_fold(base, folded));
+}
+
+bool fs_name_is_staging(const char *name)
+{
+    const size_t size = strlen(name);
+    const bool marked =
+        name[0] == '.' || name[size - 1] == '~' || (name[0] == '#' && name[size - 1] == '#');
+    const bool prefixed = g_str_has_prefix(name, "sed") || g_str_has_prefix(name, "tmp");
+
+    return marked || strspn(name, "0123456789") == size || (prefixed && is_word(name)) ||
+           is_derived(name);
+}
+
 /* The table of the kernel's vars.c: '#' stands for a hexadecimal digit. */
 static const char *const removable[] = {
     "BootNext",  "BootOrder", "Boot####",     "Driver####",    "DriverOrder",

@@ -59,7 +59,8 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
 
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = 1;
-    op->file.noflush = !handle->opener; /* there is nothing yet that it could delete */
+    op->file.noflush =
+        !(handle->opener || handle->collected); /* there is nothing yet that it could delete */
     child->lookups++;
     if (fuse_reply_create(op->req, &entry, &op->file) == -ENOENT) {
         fs_handle_free(op->tree, handle);
@@ -72,7 +73,7 @@ void fs_op_reply_open(FsOp *op, FsHandle *handle)
 {
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = handle != NULL;
-    op->file.noflush = !handle || !handle->opener;
+    op->file.noflush = !handle || !(handle->opener || handle->collected);
     if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle) {
         fs_handle_free(op->tree, handle);
     }

@@ -3,6 +3,10 @@
 /* What an op waits for: the fleet calls back, once, and the op goes on with its next step. */
 
 #include "op-private.h"
+
+#include "fd.h"
+#include "file-io.h"
+#include "store-maker.h"
 #include "virtual.h"
 
 #include <errno.h>
@@ -73,11 +77,16 @@ void fs_op_need(FsOp *op, unsigned needs, FsStep step)
     park(op, serial);
 }
 
-void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step)
+void fs_op_try(FsOp *op, unsigned needs, FsStep step, FsStep or_else)
 {
-    uint64_t serial = wait_with(op, step, step);
+    uint64_t serial = wait_with(op, step, or_else);
     fs_guest_need(op->node->guest, needs, op->req, go_on, op);
     park(op, serial);
+}
+
+void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step)
+{
+    fs_op_try(op, needs, step, step);
 }
 
 /* A guest is no condition, or it is what was looked for. */
@@ -200,6 +209,83 @@ void fs_op_remove_guest(FsOp *op)
     uint64_t serial = wait_with(op, NULL, NULL);
     fs_guest_remove(op->child->guest, op->req, removed_guest, op);
     park(op, serial);
+}
+
+static void renamed_guest(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    if (!error) {
+        /* The kernel gives the new name to a node that is gone. */
+        fs_notify_forget_name(op->tree->notify, op->node->id, op->new_name);
+    }
+    fs_op_error(op, error);
+}
+
+void fs_op_rename_guest(FsOp *op)
+{
+    uint64_t serial = wait_with(op, NULL, NULL);
+    fs_guest_rename(op->child->guest, op->new_name, op->req, renamed_guest, op);
+    park(op, serial);
+}
+
+static void caller_told(bool makes, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (op->node->gone) {
+        fs_op_error(op, ESTALE);
+    } else if (makes) {
+        op->step(op);
+    } else {
+        op->or_else(op);
+    }
+}
+
+void fs_op_ask_caller(FsOp *op, FsStep step, FsStep or_else)
+{
+    wait_with(op, step, or_else);
+    fs_fleet_ask_caller(op->tree->fleet, fuse_req_ctx(op->req)->pid, caller_told, op);
+}
+
+static void store_made(FsGuest *guest, const GError *error, void *data)
+{
+    if (guest && error) {
+        fs_guest_refused(guest, error->message);
+    } else if (guest) {
+        fs_guest_store_changed(guest);
+    }
+    go_on(guest, error ? fs_error_number(error) : 0, data);
+}
+
+void fs_op_make_store(FsOp *op, FsFormat format, FsStep step, FsStep or_else)
+{
+    const FsMaking making = {.image = op->image, .format = format, .replace = true};
+
+    wait_with(op, step, or_else);
+    fs_guest_instantiate(op->node->guest, &making, store_made, op);
+}
+
+/* The guest can have gone meanwhile. */
+static void store_opened(int fd, int error, const char *reason, void *data)
+{
+    FsOp *op = data;
+    g_autoptr(GBytes) bytes = NULL;
+
+    if (!error) {
+        error = -uv_read_to_end(fd, FS_STORE_IMAGE_MAX, &bytes);
+    }
+    uv_fd_clear(&fd);
+    g_clear_pointer(&op->content, g_bytes_unref);
+    op->content = g_steal_pointer(&bytes);
+    go_on(op->node->guest, error, op);
+}
+
+void fs_op_read_store(FsOp *op, FsStep step, FsStep or_else)
+{
+    wait_with(op, step, or_else);
+    fs_guest_open_store(op->node->guest, store_opened, op);
 }
 
 static void called(FsGuest *guest, int error, GBytes *reply, void *data)

@@ -40,6 +40,7 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->handle = NULL;
     op->child = NULL;
     op->content = NULL;
+    op->image = NULL;
     op->offset = 0;
     op->size = 0;
     op->flags = 0;
@@ -57,6 +58,7 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
 void fs_op_end(FsOp *op)
 {
     g_clear_pointer(&op->content, g_bytes_unref);
+    g_clear_pointer(&op->image, g_bytes_unref);
     if (op->child) {
         fs_nodes_drop(op->tree->nodes, op->child);
     }
@@ -81,8 +83,8 @@ FsHandle *fs_handle_new(FsTree *tree, FsNode *node)
     return handle;
 }
 
-/* Three whole stores, being written or read. */
-#define GUEST_HELD_MAX (48u * 1024 * 1024)
+/* Some whole stores, or one large image, being written or read. */
+#define GUEST_HELD_MAX (FS_STORE_IMAGE_MAX + 8u * 1024 * 1024)
 
 bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes)
 {
@@ -103,6 +105,7 @@ void fs_handle_free(FsTree *tree, FsHandle *handle)
     fs_handle_hold(tree, handle, 0);
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
     g_clear_pointer(&handle->deletion, g_bytes_unref);
+    g_clear_pointer(&handle->collected, fs_collected_free);
     handle->node->opens--;
     fs_nodes_drop(tree->nodes, handle->node);
     handle->next_free = tree->pool->handles;

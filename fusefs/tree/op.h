@@ -10,18 +10,23 @@
  * allocation.
  */
 
+#include "collected.h"
 #include "tree.h"
 #include "views.h"
 
+/* The largest image that a backup has: Arm's are 64 MiB. */
+#define FS_STORE_IMAGE_MAX (72u * 1024 * 1024)
+
 /* An open file. */
 typedef struct FsHandle {
-    FsNode *node;     /* held */
-    GBytes *snapshot; /* what is being read; NULL: nothing yet */
-    void *text;       /* FsTextFile: what is being written to a control file */
-    size_t held;      /* bytes of these, charged to the guest */
-    off_t write_end;  /* where the last write ended; -1: none yet */
-    GBytes *deletion; /* attributes that were written alone, and what they do not yet */
-    pid_t opener;     /* who opened it, as the kernel tells */
+    FsNode *node;           /* held */
+    GBytes *snapshot;       /* what is being read; NULL: nothing yet */
+    void *text;             /* FsTextFile: what is being written to a control file */
+    size_t held;            /* bytes of these, charged to the guest */
+    off_t write_end;        /* where the last write ended; -1: none yet */
+    GBytes *deletion;       /* attributes that were written alone, and what they do not yet */
+    pid_t opener;           /* who opened it, as the kernel tells */
+    FsCollected *collected; /* what is written until it is closed (collected.h); NULL: not so */
     struct FsHandle *next_free;
 } FsHandle;
 
@@ -42,15 +47,17 @@ struct FsOp {
     int error;        /* why `or_else` is called: an errno */
     int64_t mtime_ns; /* rename: the staging file's; 0: nobody set it */
     bool plus;        /* readdirplus */
-    GBytes *content;  /* what is written; NULL: nothing */
+    GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */
     struct stat attr; /* setattr */
     struct fuse_file_info file;
     char name[NAME_MAX + 1];
     char new_name[NAME_MAX + 1];
 
     FsStep step, or_else;
-    unsigned needs;  /* FsNeeds, of a generated file */
-    uint64_t serial; /* changes with each use of the memory */
+    FsStep done, failed; /* where what takes several steps ends */
+    GBytes *image;       /* what the store is to become; NULL: nothing */
+    unsigned needs;      /* FsNeeds, of a generated file */
+    uint64_t serial;     /* changes with each use of the memory */
     bool waiting;
     bool looked_again; /* a generated file, nothing was found at first */
     bool as_entry;     /* a lookup that its child's getattr answers */
@@ -72,6 +79,7 @@ struct FsNodeClass {
     FsStep readdir;
     FsStep create;
     FsStep mkdir;
+    FsStep symlink; /* `name`, to op->content */
     FsStep unlink;
     FsStep rmdir;
     FsStep rename; /* of `name` in `node` to `new_name` in it */
@@ -92,6 +100,8 @@ bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes);
 void fs_op_need_replica(FsOp *op, FsStep step);
 /* FsNeeds of the node's guest; for a node of none there is nothing to wait for. */
 void fs_op_need(FsOp *op, unsigned needs, FsStep step);
+/* The same; an error leads to `or_else`, in op->error. */
+void fs_op_try(FsOp *op, unsigned needs, FsStep step, FsStep or_else);
 /* The same, and an error of it hinders nothing. */
 void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step);
 void fs_op_need_list(FsOp *op, FsStep step); /* of the guests */
@@ -114,6 +124,13 @@ void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *
 /* The kernel has forgotten the names of nodes that are gone. */
 void fs_op_need_forgotten(FsOp *op, FsStep step);
 void fs_op_remove_guest(FsOp *op); /* that of op->child */
+void fs_op_rename_guest(FsOp *op); /* that of op->child, to op->new_name */
+/* `step` where the caller is making a name that must not be there yet, `or_else` where not. */
+void fs_op_ask_caller(FsOp *op, FsStep step, FsStep or_else);
+/* The store becomes op->image, an image of that format. */
+void fs_op_make_store(FsOp *op, FsFormat format, FsStep step, FsStep or_else);
+/* `step` finds the store's bytes in op->content. */
+void fs_op_read_store(FsOp *op, FsStep step, FsStep or_else);
 /* `step` finds the reply in op->content. */
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else);
 

@@ -313,7 +313,11 @@ static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    fuse_reply_err(req, EPERM);
+    FsOp *op = begin(req, parent);
+    if (op && take_name(op, name, op->name)) {
+        op->content = g_bytes_new(target, strlen(target) + 1);
+        run(op, op->node->class->symlink, EPERM);
+    }
 }
 
 static void do_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name)

@@ -17,7 +17,9 @@
 #include <sys/stat.h>
 
 #include "control-private.h"
+#include "restore.h"
 #include "status.h"
+#include "store-image.h"
 #include "textfile.h"
 #include "tree-parts.h"
 #include "uv-limits.h"
@@ -34,7 +36,10 @@ struct FsControl {
     void (*getattr)(FsOp *op);
     FsStep open; /* ends by fs_control_reply_opened() */
     char *(*link)(const FsGuest *guest);
-    size_t text_max; /* 0: not written to */
+    bool (*exists)(const FsGuest *guest); /* NULL: always */
+    size_t text_max;                      /* of a text that ends by itself */
+    size_t collected_max;                 /* of what ends when the file is closed */
+    bool ignored; /* what is written is no content, and comes with every restore */
     const UvJsonRules *rules;
     void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->error */
 };
@@ -55,6 +60,13 @@ void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
     fs_op_reply_attr(op, &attr, 0);
 }
 
+static void collect_from(const FsOp *op, FsHandle *handle, const FsControl *control)
+{
+    if (control->collected_max && (op->file.flags & O_ACCMODE) != O_RDONLY) {
+        handle->collected = fs_collected_new(control->collected_max);
+    }
+}
+
 void fs_control_reply_opened(FsOp *op)
 {
     FsHandle *handle = fs_handle_new(op->tree, op->node);
@@ -67,6 +79,7 @@ void fs_control_reply_opened(FsOp *op)
         return;
     }
     handle->snapshot = op->content ? g_bytes_ref(op->content) : NULL;
+    collect_from(op, handle, control_of(op->node));
     fs_op_reply_open(op, handle);
 }
 
@@ -98,6 +111,21 @@ static void status_answered(FsOp *op)
 static void status_open(FsOp *op)
 {
     fs_op_call(op, UV_HOST_STATUS, NULL, status_answered, status_answered);
+}
+
+/* store.img: the store's file */
+
+static void image_getattr(FsOp *op)
+{
+    const FsGuestLook *look = fs_guest_look(op->node->guest);
+    bool there = fs_store_image_exists(op->node->guest);
+
+    fs_control_reply_attr(op, there ? look->size_bytes : 0, look->mtime_ns);
+}
+
+static void image_open(FsOp *op)
+{
+    fs_store_image_read(op, fs_control_reply_opened);
 }
 
 /* config.json: a file beside the store */
@@ -159,11 +187,22 @@ static const FsControl controls[] = {
         .commit = fs_store_commit,
     },
     {
+        .name = "store.img",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK,
+        .exists = fs_store_image_exists,
+        .getattr = image_getattr,
+        .open = image_open,
+        .collected_max = FS_STORE_IMAGE_MAX,
+        .commit = fs_store_image_commit,
+    },
+    {
         .name = "status.json",
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_LOOK,
         .getattr = status_getattr,
         .open = status_open,
+        .ignored = true,
     },
     {
         .name = "config.json",
@@ -198,6 +237,11 @@ const FsControl *fs_control_find(const char *name)
     return NULL;
 }
 
+bool fs_control_exists(const FsControl *control, const FsGuest *guest)
+{
+    return !control->exists || control->exists(guest);
+}
+
 const char *fs_control_name(const FsControl *control)
 {
     return control->name;
@@ -226,6 +270,8 @@ static void control_setattr(FsOp *op)
 {
     if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->text) {
         fs_textfile_truncate(op->handle->text, op->attr.st_size);
+    } else if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->collected) {
+        fs_collected_resize(op->handle->collected, op->attr.st_size);
     }
     control_getattr(op);
 }
@@ -241,9 +287,7 @@ static void control_open(FsOp *op)
     const FsControl *control = control_of(op->node);
     int access = op->file.flags & O_ACCMODE;
 
-    if (access != O_RDONLY && !control->text_max) {
-        fs_op_error(op, EPERM);
-    } else if (access == O_WRONLY) {
+    if (access == O_WRONLY) {
         fs_control_reply_opened(op);
     } else {
         fs_op_need(op, control->needs, control->open);
@@ -298,6 +342,17 @@ static void control_write(FsOp *op)
     gsize size;
     const void *bytes = g_bytes_get_data(op->content, &size);
 
+    if (handle->collected || control->ignored) {
+        int error =
+            control->ignored ? 0 : fs_collected_write(handle->collected, op->content, op->offset);
+        if (error) {
+            tell(op->node->guest, control->name, "what was written is too large");
+            fs_op_error(op, error);
+        } else {
+            fs_op_reply_written(op);
+        }
+        return;
+    }
     if (!handle->text) {
         handle->text = fs_textfile_new(control->rules, control->text_max);
     }
@@ -333,6 +388,24 @@ static void control_write(FsOp *op)
     }
 }
 
+static void flush_committed(FsOp *op)
+{
+    fs_guest_set_warning(op->node->guest, control_of(op->node)->name, NULL);
+    fs_op_error(op, 0);
+}
+
+static void control_flush(FsOp *op)
+{
+    g_autoptr(GBytes) bytes =
+        op->handle->collected ? fs_collected_take(op->handle->collected) : NULL;
+
+    if (bytes) {
+        control_of(op->node)->commit(op, bytes, flush_committed, refused);
+    } else {
+        fs_op_error(op, 0);
+    }
+}
+
 static void control_release(FsTree *tree, FsHandle *handle)
 {
     if (!handle->text) {
@@ -353,6 +426,7 @@ static const FsNodeClass control_class = {
     .open = control_open,
     .read = control_read,
     .write = control_write,
+    .flush = control_flush,
     .release = control_release,
     .statfs = fs_vars_statfs,
 };
@@ -380,6 +454,37 @@ FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *contr
     return node;
 }
 
+/* Made by who expects it not to be there: it is written as one that is. */
+void fs_control_create(FsOp *op, const FsControl *control)
+{
+    FsNode *child = fs_control_node(op->tree, op->node, control);
+    FsHandle *handle;
+    struct stat attr;
+
+    handle = fs_handle_new(op->tree, child);
+    collect_from(op, handle, control);
+    fs_tree_fill(op->tree, child, control->type_and_mode, &attr);
+    fs_stat_set_mtime(&attr, fs_tree_guest_mtime_ns(op->node->guest));
+    fs_restore_made(op);
+    fs_op_reply_create(op, child, &attr, handle);
+}
+
+/* A link is as it is, whatever it was where the backup was made. */
+void fs_control_symlink(FsOp *op, const FsControl *control)
+{
+    if (control->link) {
+        fs_restore_made(op);
+        fs_op_reply_lookup_of(op, fs_control_node(op->tree, op->node, control));
+    } else {
+        fs_op_error(op, EEXIST);
+    }
+}
+
+bool fs_control_is_link(const FsControl *control)
+{
+    return control->link != NULL;
+}
+
 /* A staging file renamed onto a control file commits its text, and is that file from then on. */
 
 static const FsControl *rename_target(const FsOp *op)
@@ -404,6 +509,22 @@ static void rename_refused(FsOp *op)
     refused_as(op, rename_target(op));
 }
 
+/* Of a backup of a guest without a store, or without a configuration. */
+static void rename_empty(FsOp *op, const FsControl *control)
+{
+    g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
+
+    if (control->rules == &uv_json_config) {
+        fs_op_write_text(op, FS_TEXT_CONFIG, nothing, rename_committed, rename_refused);
+    } else if (!fs_guest_has_store(op->node->guest)) {
+        rename_committed(op);
+    } else {
+        fs_guest_refused(op->node->guest, "it is empty, and the guest has a store");
+        op->error = EINVAL;
+        rename_refused(op);
+    }
+}
+
 void fs_control_rename_onto(FsOp *op, FsNode *staging)
 {
     const FsControl *control = rename_target(op);
@@ -412,12 +533,23 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging)
     gsize size;
     const void *bytes = g_bytes_get_data(content, &size);
 
-    if (!control->text_max) {
-        fs_op_error(op, EPERM);
-        return;
-    }
     if (op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
+        return;
+    }
+    if (control->ignored || control->link) {
+        fs_staging_remove(op->tree, staging);
+        fs_op_error(op, 0);
+        return;
+    }
+    op->child = staging;
+    fs_node_hold(staging);
+    if (size == 0) {
+        rename_empty(op, control);
+        return;
+    }
+    if (control->collected_max) {
+        control->commit(op, content, rename_committed, rename_refused);
         return;
     }
     text = fs_textfile_new(control->rules, control->text_max);
@@ -425,7 +557,5 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging)
         spoiled(op, control, text);
         return;
     }
-    op->child = staging;
-    fs_node_hold(staging);
     control->commit(op, content, rename_committed, rename_refused);
 }

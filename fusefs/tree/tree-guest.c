@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "folder-times.h"
+#include "names.h"
+#include "restore.h"
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3 /* after "." and "..": vars, then the control files, then the subtrees */
@@ -47,7 +49,8 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
     }
     control = fs_control_find(name);
     if (control) {
-        return fs_control_node(tree, node, control);
+        return fs_control_exists(control, node->guest) ? fs_control_node(tree, node, control)
+                                                       : NULL;
     }
     if (strcmp(name, fs_changes_name()) == 0) {
         return fs_changes_node(tree, node);
@@ -57,18 +60,43 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
 }
 
 /* The child tells its own attributes: the op goes on with the child as its node. */
-static void guest_lookup(FsOp *op)
+static void lookup_there(FsOp *op)
 {
     FsNode *child = generated_child(op->tree, op->node, op->name);
 
-    if (!child) {
-        child = fs_nodes_child(op->tree->nodes, op->node, op->name);
-    }
-    if (!child) {
+    if (child) {
+        fs_op_reply_lookup_of(op, child);
+    } else {
         fs_op_error(op, ENOENT);
+    }
+}
+
+/* The name of a generated file. */
+static bool is_file(const char *name)
+{
+    return fs_control_find(name) || strcmp(name, fs_changes_name()) == 0;
+}
+
+static void lookup_looked(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    bool made = child && fs_node_is_staging(child);
+
+    if (made && (fs_restore_is_by(op) || !is_file(op->name))) {
+        fs_op_reply_lookup_of(op, child);
         return;
     }
-    fs_op_reply_lookup_of(op, child);
+    if (made) { /* a restore's, in a link's place: nobody else is shown it */
+        fs_tree_node_gone(op->tree, child, false);
+        fs_staging_remove(op->tree, child);
+    }
+    fs_restore_lookup(op, lookup_there);
+}
+
+static void guest_lookup(FsOp *op)
+{
+    fs_op_need(op, FS_NEED_LOOK, lookup_looked);
 }
 
 /* The name at that place of a listing; NULL: no more. */
@@ -92,7 +120,7 @@ static const char *name_at(const FsTree *tree, size_t index)
 }
 
 /* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
-static void guest_readdir(FsOp *op)
+static void readdir_looked(FsOp *op)
 {
     fs_op_begin_directory(op);
     if (fs_op_add_dots(op)) {
@@ -100,6 +128,9 @@ static void guest_readdir(FsOp *op)
         const char *name;
         for (; (name = name_at(op->tree, index)); index++) {
             FsNode *child = generated_child(op->tree, op->node, name);
+            if (!child) {
+                continue;
+            }
             struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
             fs_nodes_discard(op->tree->nodes, child);
             if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, 0)) {
@@ -110,12 +141,68 @@ static void guest_readdir(FsOp *op)
     fs_op_reply_directory(op);
 }
 
+static void guest_readdir(FsOp *op)
+{
+    fs_op_need(op, FS_NEED_LOOK, readdir_looked);
+}
+
+/* Making: what is generated can be made by who restores it, and staging files by all. */
+
+static void guest_create(FsOp *op)
+{
+    const FsControl *control = fs_control_find(op->name);
+
+    if (control && fs_control_is_link(control)) {
+        fs_staging_create_sink(op, false); /* tar's, until it makes the link */
+    } else if (control) {
+        fs_control_create(op, control);
+    } else if (is_file(op->name)) {
+        fs_restore_made(op);
+        fs_staging_create_sink(op, true);
+    } else {
+        fs_staging_create(op);
+    }
+}
+
+static void guest_mkdir(FsOp *op)
+{
+    FsNode *child = generated_child(op->tree, op->node, op->name);
+
+    if (child && child->class->type == S_IFDIR) {
+        fs_restore_made(op);
+        fs_op_reply_lookup_of(op, child);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+static void guest_symlink(FsOp *op)
+{
+    const FsControl *control = fs_control_find(op->name);
+
+    if (control) {
+        fs_control_symlink(op, control);
+    } else if (fs_name_is_staging(op->name)) {
+        fs_staging_link(op);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+/* A link is taken away by who is about to make it anew. */
 static void guest_unlink(FsOp *op)
 {
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    const FsControl *control = fs_control_find(op->name);
 
-    if (child && child->class == &fs_staging_class) {
+    if (child && fs_node_is_staging(child)) {
+        if (control) {
+            fs_restore_took_away(op);
+        }
         fs_staging_remove(op->tree, child);
+        fs_op_error(op, 0);
+    } else if (control && fs_control_is_link(control)) {
+        fs_restore_took_away(op);
         fs_op_error(op, 0);
     } else {
         fs_op_error(op, EPERM);
@@ -126,11 +213,14 @@ static void guest_rename(FsOp *op)
 {
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
 
-    if (!child || child->class != &fs_staging_class) {
+    if (!child || !fs_node_is_staging(child)) {
         fs_op_error(op, EPERM);
     } else if (fs_control_find(op->new_name)) {
         fs_control_rename_onto(op, child);
-    } else if (strcmp(op->new_name, "vars") == 0 || strcmp(op->new_name, fs_changes_name()) == 0 ||
+    } else if (is_file(op->new_name)) {
+        fs_staging_remove(op->tree, child);
+        fs_op_error(op, 0);
+    } else if (strcmp(op->new_name, "vars") == 0 ||
                fs_view_folder(op->tree, op->node, op->new_name) ||
                fs_virtual_guest(op->tree, op->node, op->new_name)) {
         fs_op_error(op, EPERM);
@@ -145,7 +235,9 @@ static const FsNodeClass guest_class = {
     .getattr = guest_getattr,
     .setattr = guest_setattr,
     .readdir = guest_readdir,
-    .create = fs_staging_create,
+    .create = guest_create,
+    .mkdir = guest_mkdir,
+    .symlink = guest_symlink,
     .unlink = guest_unlink,
     .rename = guest_rename,
     .statfs = fs_vars_statfs,

@@ -27,6 +27,8 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry);
 /* 0, or the errno of a content that is not even tried: attributes and data. */
 int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
+/* Of a handle to write through: where the program writes in pieces, they are one value. */
+void fs_variable_collect(const FsOp *op, FsHandle *handle);
 bool fs_variable_default_immutable(const FsTree *tree, const char *name);
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
 void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);
@@ -36,6 +38,11 @@ typedef struct FsControl FsControl;
 const FsControl *fs_control_find(const char *name);
 const FsControl *fs_control_at(size_t index); /* NULL: no more */
 const char *fs_control_name(const FsControl *control);
+bool fs_control_exists(const FsControl *control, const FsGuest *guest); /* FS_NEED_LOOK */
+bool fs_control_is_link(const FsControl *control);
+/* Where op->node is the guest's directory and the name is the control file's. */
+void fs_control_create(FsOp *op, const FsControl *control);
+void fs_control_symlink(FsOp *op, const FsControl *control);
 FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *control);
 
 /* op->node is the guest's directory: `staging` takes the control file's place, if it commits. */
@@ -57,7 +64,13 @@ const char *fs_view_folder_at(const FsTree *tree, size_t index);            /* N
 
 /* staging.c */
 extern const FsNodeClass fs_staging_class;
-void fs_staging_create(FsOp *op);                           /* op->node is the directory */
+bool fs_node_is_staging(const FsNode *node); /* a file or a link */
+/* op->node is the directory; only names that programs give temporary files. */
+void fs_staging_create(FsOp *op);
+/* Under whatever name; `brief`: gone when it is closed. */
+void fs_staging_create_sink(FsOp *op, bool brief);
+void fs_staging_folder(FsOp *op);
+void fs_staging_link(FsOp *op);
 void fs_staging_forget_guest(FsTree *tree, FsGuest *guest); /* NULL: all */
 GBytes *fs_staging_content(const FsNode *node);
 int64_t fs_staging_mtime(const FsNode *node); /* 0: nobody set it */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "restore.h"
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3 /* after "." and ".." */
@@ -22,6 +23,12 @@ static void root_getattr(FsOp *op)
     struct stat attr;
     root_fill(op->tree, op->node, &attr);
     fs_op_reply_attr(op, &attr, FS_TIMEOUT_LONG_S);
+}
+
+/* Times, modes and owners are accepted and ignored. */
+static void root_setattr(FsOp *op)
+{
+    root_getattr(op);
 }
 
 /* The nodes of the root's directories stay for the life of the mount. */
@@ -68,6 +75,7 @@ static const FsNodeClass root_class = {
     .type = S_IFDIR,
     .lookup = root_lookup,
     .getattr = root_getattr,
+    .setattr = root_setattr,
     .readdir = root_readdir,
 };
 
@@ -129,9 +137,27 @@ static void guests_readdir(FsOp *op)
     }
 }
 
+static void made_guest(FsOp *op)
+{
+    fs_restore_begin(op, op->found);
+    reply_guest(op);
+}
+
 static void guests_mkdir(FsOp *op)
 {
-    fs_op_make_guest(op, reply_guest);
+    fs_op_make_guest(op, made_guest);
+}
+
+static void rename_found(FsOp *op)
+{
+    op->child = fs_guest_node(op->tree, op->found);
+    fs_node_hold(op->child);
+    fs_op_rename_guest(op);
+}
+
+static void guests_rename(FsOp *op)
+{
+    fs_op_find_guest(op, rename_found);
 }
 
 static void remove_found(FsOp *op)
@@ -150,9 +176,11 @@ static const FsNodeClass guests_class = {
     .type = S_IFDIR,
     .lookup = guests_lookup,
     .getattr = root_getattr,
+    .setattr = root_setattr,
     .readdir = guests_readdir,
     .mkdir = guests_mkdir,
     .rmdir = guests_rmdir,
+    .rename = guests_rename,
 };
 
 FsNode *fs_root_node(FsTree *tree)

@@ -11,6 +11,8 @@
  * second part of a write that the kernel or a program split can be told apart (no O_APPEND, and it
  * goes on where the last one ended), and it is refused: a part of a value is never set.
  *
+ * An archiver's writes are collected instead, and are one SetVariable when the file is closed.
+ *
  * Attributes alone delete. Where a shell opened the file (it truncates or appends) they may be the
  * first part of a value that several programs write: what is asked of the engine then is only
  * whether it would delete. It is deleted when who opened the file closes a descriptor of it, or at
@@ -25,6 +27,7 @@
 #include "bytes.h"
 #include "hash.h"
 #include "names.h"
+#include "restore.h"
 #include "tree-parts.h"
 #include "wire.h"
 
@@ -115,7 +118,11 @@ static void setattr_ready(FsOp *op)
     if (op->flags & FUSE_SET_ATTR_MTIME_NOW) {
         mtime_ns = g_get_real_time() * 1000;
     }
-    if (entry_of(op->node) && (op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
+    if (op->flags & FUSE_SET_ATTR_MTIME && op->handle && op->handle->collected) {
+        op->handle->collected->mtime_ns = mtime_ns;
+        getattr_ready(op);
+    } else if (entry_of(op->node) &&
+               (op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
         fs_op_touch(op, op->node->name, mtime_ns, variable_getattr, NULL);
     } else {
         getattr_ready(op);
@@ -180,6 +187,17 @@ static void variable_flags(FsOp *op)
 
 /* Opening and reading */
 
+/* tar writes as its records happen to end. It opens with O_NONBLOCK, which means nothing for a
+ * file, and which nobody else does. */
+void fs_variable_collect(const FsOp *op, FsHandle *handle)
+{
+    const bool made = fs_restore_is_by(op) && op->file.flags & O_EXCL;
+
+    if (made || op->file.flags & O_NONBLOCK) {
+        handle->collected = fs_collected_new(UV_HOST_CONTENT_MAX);
+    }
+}
+
 static void open_ready(FsOp *op)
 {
     const FsEntry *entry = entry_of(op->node);
@@ -199,6 +217,9 @@ static void open_ready(FsOp *op)
         op->node->told = false; /* the kernel takes it for empty now, and will ask */
     }
     handle = fs_handle_new(op->tree, op->node);
+    if (writable) {
+        fs_variable_collect(op, handle);
+    }
     if (writable && (op->file.flags & (O_TRUNC | O_APPEND))) {
         handle->opener = fuse_req_ctx(op->req)->pid; /* as a shell does */
     }
@@ -328,11 +349,50 @@ static void flush_failed(FsOp *op)
     fs_op_error(op, op->error == ENOENT ? 0 : op->error);
 }
 
+/* What was collected: the whole content is here now. */
+
+static void restored(FsOp *op)
+{
+    op->node->existed = entry_of(op->node) != NULL;
+    op->node->told = false;
+    fs_op_error(op, 0);
+}
+
+static void restore_set(FsOp *op)
+{
+    fs_op_need_replica(op, restored);
+}
+
+static void restore_refused(FsOp *op)
+{
+    fs_op_error(op, fs_restore_forgives(op, op->content) ? 0 : op->error);
+}
+
+static void flush_restored(FsOp *op)
+{
+    op->content = fs_collected_take(op->handle->collected);
+    if (!op->content || op->node->gone) {
+        fs_op_error(op, op->node->gone && op->content ? EIO : 0);
+        return;
+    }
+    op->error = fs_variable_check(op->tree, op->node->guest, op->content);
+    if (op->error) {
+        restore_refused(op);
+    } else {
+        fs_op_set(op, op->node->name, op->content, 0, op->handle->collected->mtime_ns, restore_set,
+                  restore_refused);
+    }
+}
+
 /* Programs that a shell started close what they were given, too: they are not who opened it. */
 static void variable_flush(FsOp *op)
 {
     FsHandle *handle = op->handle;
 
+    if (handle->collected) {
+        flush_restored(op);
+        return;
+    }
     if (!handle->deletion || op->node->gone || fuse_req_ctx(op->req)->pid != handle->opener) {
         fs_op_error(op, 0);
         return;
@@ -341,12 +401,29 @@ static void variable_flush(FsOp *op)
     fs_op_set(op, op->node->name, op->content, 0, 0, flush_done, flush_failed);
 }
 
+static void write_collected(FsOp *op)
+{
+    int error = fs_collected_write(op->handle->collected, op->content, op->offset);
+
+    if (error) {
+        fs_op_error(op, error);
+    } else {
+        fs_op_reply_written(op);
+    }
+}
+
 static void variable_write(FsOp *op)
 {
     FsHandle *handle = op->handle;
     bool goes_on =
         op->offset > 0 && (off_t)op->offset == handle->write_end && !(op->file.flags & O_APPEND);
-    int error = goes_on ? EFBIG : fs_variable_check(op->tree, op->node->guest, op->content);
+    int error;
+
+    if (handle->collected) {
+        write_collected(op);
+        return;
+    }
+    error = goes_on ? EFBIG : fs_variable_check(op->tree, op->node->guest, op->content);
 
     if (op->node->gone) {
         error = EIO;

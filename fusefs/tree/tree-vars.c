@@ -13,6 +13,7 @@
 
 #include "folder-times.h"
 #include "names.h"
+#include "restore.h"
 #include "tree-parts.h"
 #include "wire.h"
 
@@ -80,6 +81,22 @@ static FsNode *find_child(const FsTree *tree, const FsNode *vars, const char *sp
     return fs_nodes_child(tree->nodes, vars, spelling[0] ? spelling : name);
 }
 
+static void lookup_there(FsOp *op)
+{
+    char spelling[UV_FILE_NAME_MAX + 1];
+    const FsEntry *entry = find_entry(op->tree, op->node, op->name, spelling);
+    FsNode *child;
+    struct stat attr;
+
+    if (!entry) { /* gone meanwhile */
+        fs_op_error(op, ENOENT);
+        return;
+    }
+    child = fs_variable_node(op->tree, op->node, entry->name);
+    fs_variable_fill(op->tree, child, entry, &attr);
+    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
+}
+
 static void lookup_ready(FsOp *op)
 {
     char spelling[UV_FILE_NAME_MAX + 1];
@@ -88,9 +105,7 @@ static void lookup_ready(FsOp *op)
     struct stat attr;
 
     if (entry) {
-        child = fs_variable_node(op->tree, op->node, entry->name);
-        fs_variable_fill(op->tree, child, entry, &attr);
-        fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
+        fs_restore_lookup(op, lookup_there);
         return;
     }
     child = find_child(op->tree, op->node, spelling, op->name);
@@ -166,6 +181,8 @@ static void reply_created(FsOp *op, FsNode *child, const FsEntry *entry)
     FsHandle *handle = fs_handle_new(op->tree, child);
     struct stat attr;
 
+    fs_variable_collect(op, handle);
+    fs_restore_made(op);
     fs_variable_fill(op->tree, child, entry, &attr);
     fs_op_reply_create(op, child, &attr, handle);
 }
@@ -190,7 +207,7 @@ static void create_ready(FsOp *op)
     }
     child = fs_nodes_child(op->tree->nodes, op->node, spelling);
     if (entry || child) {
-        if (op->file.flags & O_EXCL) {
+        if (op->file.flags & O_EXCL && !fs_restore_is_by(op)) {
             fs_op_error(op, EEXIST);
             return;
         }

@@ -17,6 +17,7 @@
 #include "folder-times.h"
 #include "names.h"
 #include "profiles.h"
+#include "restore.h"
 #include "view-node.h"
 
 #define FIRST_OFFSET 3
@@ -201,8 +202,12 @@ static void lookup_ready(FsOp *op)
     struct stat attr;
 
     if (fs_view_list_find(op->content, path, &entry)) {
+        if (child && fs_node_is_staging(child)) { /* a restore's, from before it was there */
+            fs_tree_node_gone(op->tree, child, false);
+            fs_staging_remove(op->tree, child);
+        }
         reply_found(op, path, &entry);
-    } else if (child && child->class == &fs_staging_class) {
+    } else if (child && fs_node_is_staging(child)) {
         fs_op_reply_lookup_of(op, child);
     } else if (child && !child->existed && child->opens > 0) {
         fs_view_fill(op, child, NULL, &attr);
@@ -214,9 +219,20 @@ static void lookup_ready(FsOp *op)
     }
 }
 
-static void view_lookup(FsOp *op)
+static void lookup_there(FsOp *op)
 {
     need_list(op, lookup_ready);
+}
+
+/* Who restores the guest finds what it has made, and not what it is about to make. */
+static void view_lookup(FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    if (child && fs_node_is_staging(child) && fs_restore_is_by(op))
+        fs_op_reply_lookup_of(op, child);
+    else
+        fs_restore_lookup(op, lookup_there);
 }
 
 /* A place in a listing: where an entry is must not depend on the others. */
@@ -304,9 +320,15 @@ static void create_ready(FsOp *op)
     fs_op_reply_create(op, child, &attr, fs_view_handle_new(op, child));
 }
 
+/* A restore brings the variables themselves: what was made of them is dropped. */
 static void view_create(FsOp *op)
 {
-    need_list(op, create_ready);
+    if (fs_restore_is_by(op) && op->file.flags & O_EXCL) {
+        fs_restore_made(op);
+        fs_staging_create_sink(op, true);
+    } else {
+        need_list(op, create_ready);
+    }
 }
 
 static void act(FsOp *op, FsViewAct what, FsStep step)
@@ -329,7 +351,7 @@ static void view_unlink(FsOp *op)
 {
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
 
-    if (child && child->class == &fs_staging_class) {
+    if (child && fs_node_is_staging(child)) {
         fs_staging_remove(op->tree, child);
         fs_op_error(op, 0);
     } else {
@@ -349,7 +371,12 @@ static void made(FsOp *op)
 
 static void view_mkdir(FsOp *op)
 {
-    act(op, FS_VIEW_MKDIR, made);
+    if (fs_restore_is_by(op)) {
+        fs_restore_made(op);
+        fs_staging_folder(op);
+    } else {
+        act(op, FS_VIEW_MKDIR, made);
+    }
 }
 
 /* Renaming: only a staging file can be. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "names.h"
+#include "restore.h"
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3
@@ -101,18 +103,40 @@ static void getattr_ready(FsOp *op)
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
                             const FsVirtual *virtual, uint64_t inode);
 
-static void lookup_ready(FsOp *op)
+/* What a restore made where nothing is generated, until something is. */
+static FsNode *made_child(const FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    return child && fs_node_is_staging(child) ? child : NULL;
+}
+
+static void lookup_there(FsOp *op)
 {
     g_autofree char *path = child_path(op->node, op->name);
-    FsNode *child;
+    FsNode *child = made_child(op);
 
-    if (!look(op->node, path)) {
-        not_there(op, lookup_ready);
-        return;
+    if (child) {
+        fs_tree_node_gone(op->tree, child, false);
+        fs_staging_remove(op->tree, child);
     }
     child = virtual_node(op->tree, op->node, op->name, virtual_of(op->node),
                          fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(path) >> 1)));
     fs_op_reply_lookup_of(op, child);
+}
+
+static void lookup_ready(FsOp *op)
+{
+    g_autofree char *path = child_path(op->node, op->name);
+    FsNode *made = made_child(op);
+
+    if (made && (fs_restore_is_by(op) || !look(op->node, path))) {
+        fs_op_reply_lookup_of(op, made);
+    } else if (!look(op->node, path)) {
+        not_there(op, lookup_ready);
+    } else {
+        fs_restore_lookup(op, lookup_there);
+    }
 }
 
 static void readdir_ready(FsOp *op)
@@ -174,6 +198,72 @@ static void write_ready(FsOp *op)
     fs_op_write_virtual(op, virtual_of(op->node), path, fs_op_reply_written);
 }
 
+/* A restore writes back what was generated: that is taken and dropped. */
+
+static bool may_be_made(const FsOp *op, const char *name)
+{
+    const FsVirtual *virtual = virtual_of(op->node);
+    g_autofree char *path = child_path(op->node, name);
+
+    return op->node->guest && virtual->is_generated && virtual->is_generated(virtual->data, path);
+}
+
+static void virtual_create(FsOp *op)
+{
+    if (may_be_made(op, op->name)) {
+        fs_staging_create_sink(op, false);
+    } else if (op->node->guest) {
+        fs_staging_create(op);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+static void virtual_symlink(FsOp *op)
+{
+    if (may_be_made(op, op->name) || (op->node->guest && fs_name_is_staging(op->name))) {
+        fs_staging_link(op);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+static void unlink_ready(FsOp *op)
+{
+    g_autofree char *path = child_path(op->node, op->name);
+    FsNode *made = made_child(op);
+
+    if (made) {
+        fs_restore_took_away(op);
+        fs_staging_remove(op->tree, made);
+        fs_op_error(op, 0);
+    } else if (op->node->guest && S_ISLNK(look(op->node, path))) {
+        fs_restore_took_away(op);
+        fs_op_error(op, 0);
+    } else {
+        fs_op_error(op, EPERM);
+    }
+}
+
+static void virtual_unlink(FsOp *op)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), unlink_ready);
+}
+
+static void virtual_rename(FsOp *op)
+{
+    FsNode *made = made_child(op);
+
+    if (!made) {
+        fs_op_error(op, EPERM);
+    } else if (may_be_made(op, op->new_name)) {
+        fs_staging_remove(op->tree, made);
+        fs_op_error(op, 0);
+    } else {
+        fs_staging_rename(op);
+    }
+}
+
 /* Each operation finds the guest's files as they are. */
 
 static void virtual_getattr(FsOp *op)
@@ -224,6 +314,10 @@ static const FsNodeClass virtual_class = {
     .read = virtual_read,
     .write = virtual_write,
     .readdir = virtual_readdir,
+    .create = virtual_create,
+    .symlink = virtual_symlink,
+    .unlink = virtual_unlink,
+    .rename = virtual_rename,
 };
 
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,

@@ -8,6 +8,7 @@
 #include "firmware.h"
 #include "folder-times.h"
 #include "op.h"
+#include "restore.h"
 #include "tree-parts.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -68,6 +69,7 @@ static void guest_tree_free(void *data)
 {
     FsGuestTree *guest_tree = data;
     g_clear_pointer(&guest_tree->immutable, g_hash_table_unref);
+    g_clear_pointer(&guest_tree->restore, fs_restore_free);
     g_free(guest_tree);
 }
 

@@ -23,6 +23,7 @@
     3600.0 /* of entries and attributes that are invalidated when they change */
 #define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
 
+typedef struct FsRestore FsRestore;
 typedef struct FsStaging FsStaging;
 typedef struct FsOpPool FsOpPool;
 
@@ -75,7 +76,8 @@ typedef struct {
     FsNode nodes;          /* sentinel of the list of its nodes */
     FsNode *vars;          /* the node of vars/, while there is one */
     GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
-    unsigned staging_files;
+    FsRestore *restore;    /* by the program that made the guest; NULL: none */
+    unsigned staging_files, sinks;
     size_t staging_bytes;
     size_t held_bytes;    /* by open files, see fs_handle_hold() */
     bool export_stale;    /* changed since store.json was last exported */

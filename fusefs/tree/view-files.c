@@ -203,6 +203,10 @@ void fs_view_file_write(FsOp *op)
     const void *bytes = g_bytes_get_data(op->content, &size);
     int error;
 
+    if (op->file.flags & O_NONBLOCK) { /* tar's: the variables themselves come, too */
+        fs_op_reply_written(op);
+        return;
+    }
     if (!is_writable(handle)) {
         if (holds(handle->snapshot, op->offset, op->content))
             fs_op_reply_written(op);

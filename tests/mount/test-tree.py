@@ -416,21 +416,21 @@ class Staging(TreeTest):
         self.assertFalse(self.path("Alpha").exists())
 
     def test_rename_makes(self):
-        put(self.vars / "new", content(b"made"))
-        os.rename(self.vars / "new", self.path("Made"))
+        put(self.vars / ".new", content(b"made"))
+        os.rename(self.vars / ".new", self.path("Made"))
         self.assertTrue(self.in_list("Made"))
         self.assertEqual(os.stat(self.path("Made")).st_size, 8)
 
     def test_rename_refused(self):
-        put(self.vars / "new", b"ab")
-        self.fails(errno.EINVAL, os.rename, self.vars / "new", self.path("Alpha"))
-        put(self.vars / "new", content(b"x", NV_BS))
-        self.fails(errno.EINVAL, os.rename, self.vars / "new", self.path("Alpha"))
+        put(self.vars / ".new", b"ab")
+        self.fails(errno.EINVAL, os.rename, self.vars / ".new", self.path("Alpha"))
+        put(self.vars / ".new", content(b"x", NV_BS))
+        self.fails(errno.EINVAL, os.rename, self.vars / ".new", self.path("Alpha"))
         self.assertEqual(self.path("Alpha").read_bytes(), content(b"alpha"))
-        self.assertEqual((self.vars / "new").read_bytes(), content(b"x", NV_BS))
+        self.assertEqual((self.vars / ".new").read_bytes(), content(b"x", NV_BS))
 
     def test_rename_flags(self):
-        new = self.vars / "new"
+        new = self.vars / ".new"
         put(new, content(b"x"))
         self.fails(errno.EEXIST, rename2, new, self.path("Alpha"), RENAME_NOREPLACE)
         self.fails(errno.EINVAL, rename2, new, self.path("Alpha"), RENAME_EXCHANGE)
@@ -438,7 +438,7 @@ class Staging(TreeTest):
         self.assertEqual(self.path("Fresh").read_bytes(), content(b"x"))
 
     def test_files(self):
-        path = self.vars / "work"
+        path = self.vars / ".work"
         fd = os.open(path, os.O_RDWR | os.O_CREAT)
         os.pwrite(fd, b"end", 10)
         os.fsync(fd)
@@ -447,17 +447,27 @@ class Staging(TreeTest):
         self.assertEqual(os.fstat(fd).st_size, 5)
         self.fails(errno.EFBIG, os.pwrite, fd, b"x", 128 * 1024)
         os.close(fd)
-        os.rename(path, self.vars / "other")
+        os.rename(path, self.vars / "other~")
         self.assertFalse(path.exists())
-        os.unlink(self.vars / "other")
-        self.assertFalse((self.vars / "other").exists())
+        os.unlink(self.vars / "other~")
+        self.assertFalse((self.vars / "other~").exists())
+
+    def test_names(self):
+        """Those that programs make; what only looks like a variable's is refused at once."""
+        name = f"Boot0007-{GLOBAL}"
+        for good in (".x", "4913", "x~", "#x#", "sedAbC123", "tmpabc_1", f"{name}.orig",
+                     f".{name}.AbC123"):
+            put(self.vars / good, b"x")
+            os.unlink(self.vars / good)
+        for bad in (name[:-1], name + "0", "Boot0007", name.replace("-", "_"), "new", f"{name}."):
+            self.fails(errno.EINVAL, put, self.vars / bad, content(b"x"))
 
     def test_how_many(self):
         for i in range(16):
-            put(self.vars / f"file{i}", b"x")
-        self.fails(errno.ENOSPC, put, self.vars / "file16", b"x")
-        os.unlink(self.vars / "file3")
-        put(self.vars / "file16", b"x")
+            put(self.vars / f".file{i}", b"x")
+        self.fails(errno.ENOSPC, put, self.vars / ".file16", b"x")
+        os.unlink(self.vars / ".file3")
+        put(self.vars / ".file16", b"x")
 
     def test_programs(self):
         path = self.path("Alpha")
@@ -494,8 +504,8 @@ class Immutable(TreeTest):
         self.assertEqual(self.flags(path), IMMUTABLE)
         self.fails(errno.EPERM, put, path, content(b"x"))
         self.fails(errno.EPERM, os.unlink, path)
-        put(self.vars / "new", content(b"x"))
-        self.fails(errno.EPERM, os.rename, self.vars / "new", path)
+        put(self.vars / ".new", content(b"x"))
+        self.fails(errno.EPERM, os.rename, self.vars / ".new", path)
         self.assertEqual(path.read_bytes(), content(b"alpha"))
         self.fails(errno.EOPNOTSUPP, self.flags, path, 0x20)
         self.flags(path, 0)

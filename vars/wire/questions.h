@@ -35,11 +35,11 @@
 
 /* Texts beside a store. */
 typedef enum {
-    FS_TEXT_CONFIG, /* config.json of the guest */
-    FS_TEXT_PIN,    /* the firmware choice that the store was made from */
-    FS_TEXT_HINT,   /* what the front keeps of a store, never needed: sizes, names, state */
-    FS_TEXT_STORE,  /* the store itself; for reading only */
-    FS_TEXT_RECORD, /* who changed what, as its engine wrote it down; for reading only */
+    FS_TEXT_CONFIG,     /* config.json of the guest */
+    FS_TEXT_PIN,        /* the firmware choice that the store was made from */
+    FS_TEXT_HINT,       /* what the front keeps of a store, never needed: sizes, names, state */
+    FS_TEXT_STORE,      /* the store itself; for reading only */
+    FS_TEXT_RECORD,     /* who changed what, as its engine wrote it down; for reading only */
     FS_TEXT_RECORD_OLD, /* what came before that */
     FS_TEXTS,
 } FsText;
@@ -96,9 +96,12 @@ typedef enum {
     FS_ASK_WATCH,    /* the guest's socket is watched again: the next connection is told */
     FS_ASK_ACCEPT,   /* one waiting connection, as a descriptor (to be refused). -EAGAIN: none */
     FS_ASK_LISTENER, /* the listening socket that an adopted engine gave back goes to the monitor */
-    FS_ASK_UNMOUNT,  /* the mount ends; the front goes on to its own end */
-    FS_ASK_READY,    /* the mount is usable: who waits for it is told */
-    FS_ASK_NAME,     /* what `process` is called; the answer's text */
+    /* `flags` is a thread that waits for an answer of the mount: the answer's number is 1 while it
+     * is in a call that makes a name and takes no existing one. */
+    FS_ASK_CALLER,
+    FS_ASK_UNMOUNT, /* the mount ends; the front goes on to its own end */
+    FS_ASK_READY,   /* the mount is usable: who waits for it is told */
+    FS_ASK_NAME,    /* what `process` is called; the answer's text */
     FS_ASKS,
 } FsAsk;
 
