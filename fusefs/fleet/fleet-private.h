@@ -189,6 +189,7 @@ struct FsFleet {
     bool listed;                        /* one was complete */
     bool list_stale;                    /* events were lost since it was asked for */
     int64_t listed_at;                  /* when it was asked for */
+    uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */
     bool quiet;                         /* see fs_fleet_set_quiet() */
 };
 
@@ -196,6 +197,8 @@ struct FsFleet {
 #define FS_STORE_HEAD_BYTES 4096u
 
 #define CALL_DEADLINE_US (10 * G_USEC_PER_SEC)
+/* What inotify does not tell shows that late where it is only shown (owner, times, config.json). */
+#define SHOWN_US G_USEC_PER_SEC
 #define BRIEF_DEADLINE_US (1 * G_USEC_PER_SEC)
 #define CALLS_MAX 64
 /* An engine that owes an answer for so long is not counted under the cap. */
@@ -206,6 +209,8 @@ struct FsFleet {
 /* A look of the source at `name`: adds, changes or retires the guest. NULL: it is none now. */
 FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look);
 FsGuest *fleet_guest(const FsFleet *fleet, const char *name);
+/* The index of the first guest with a sequence above `after`. */
+guint fleet_index_after(const FsFleet *fleet, uint64_t after);
 void fleet_retire(FsGuest *guest);
 /* A guest's session is alive in its engine. */
 bool guest_connected(const FsGuest *guest);
@@ -219,6 +224,10 @@ void guest_look_again(FsGuest *guest);
 void looks_tick(FsFleet *fleet, int64_t now);
 /* The number that look_done must reach so that the look is not older than now. */
 uint32_t guest_next_look(FsGuest *guest);
+/* The guest is looked at: the next ones of the list, too, if the last ones were. */
+void guest_look_ahead(const FsGuest *guest);
+/* Nothing in the brief look (one of a list) says that what is known is no more so. */
+bool looks_agree(const FsGuestLook *known, const FsLook *brief);
 bool guest_text_current(const FsGuest *guest, FsText text);
 void guest_ask_text(FsGuest *guest, FsText text);
 uint32_t guest_next_text(FsGuest *guest, FsText text); /* as guest_next_look() */

@@ -24,9 +24,6 @@
 
 /* Changes that inotify does not tell (of another host, through a hard link) show that late. */
 #define UNTOLD_US (G_USEC_PER_SEC / 10)
-/* ... and of what is only shown (owner, times, the configuration). */
-#define SHOWN_US G_USEC_PER_SEC
-
 static bool same_identity(const FsIdentity *a, const FsIdentity *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
@@ -45,13 +42,30 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
     return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
 }
 
+bool looks_agree(const FsGuestLook *known, const FsLook *brief)
+{
+    return brief->flags & FS_LOOK_FOLDER ||
+           (same_identity(&known->store, &brief->store) && known->uid == brief->uid &&
+            known->gid == brief->gid && known->mode == brief->mode);
+}
+
+/* Of many guests one list says as much as a look at each. */
+static bool list_confirms(const FsGuest *guest)
+{
+    const FsFleet *fleet = guest->fleet;
+
+    return guest->looked_at && !guest->look_stale && guest->look.flags & FS_LOOK_WATCHED &&
+           !(guest->look.flags & FS_LOOK_FOLDER) && guest->list_number == fleet->list_number &&
+           g_get_monotonic_time() - fleet->listed_at < SHOWN_US;
+}
+
 bool fs_guest_look_serves(const FsGuest *guest)
 {
     const uint32_t unknown = FS_LOOK_BRIEF | FS_LOOK_FOLDER;
 
     if (guest->look.flags & FS_LOOK_BRIEF)
         return !guest->look_stale && (guest->look.flags & unknown) != unknown;
-    return guest_look_current(guest, FS_NEED_LOOK);
+    return guest_look_current(guest, FS_NEED_LOOK) || list_confirms(guest);
 }
 
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
@@ -98,6 +112,27 @@ void guest_ask_look(FsGuest *guest)
     guest->look_asked++;
     guest->fleet->looking++;
     guest_ask(guest, &question, NULL, 0, on_look);
+}
+
+/* Who goes through the guests in the order of their list asks for the next ones soon. */
+#define AHEAD 16
+
+void guest_look_ahead(const FsGuest *guest)
+{
+    FsFleet *fleet = guest->fleet;
+    guint at = fleet_index_after(fleet, guest->sequence);
+    bool walks = guest->sequence > fleet->ahead_sequence &&
+                 at - fleet_index_after(fleet, fleet->ahead_sequence) <= AHEAD;
+
+    fleet->ahead_sequence = guest->sequence;
+    for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
+        FsGuest *next = fleet->guests->pdata[i];
+        bool untold = next->looked_at && !(next->look.flags & FS_LOOK_WATCHED);
+        if (untold || guest_look_current(next, FS_NEED_LOOK))
+            continue; /* it would be asked about again all the same */
+        guest_ask_look(next);
+        fleet->ahead_sequence = next->sequence;
+    }
 }
 
 uint32_t guest_next_look(FsGuest *guest)

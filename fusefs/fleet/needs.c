@@ -66,8 +66,10 @@ static void find_look(FsCall *call)
         call->look_number = guest_next_look(guest);
     if ((int32_t)(guest->look_done - call->look_number) >= 0)
         call->needs &= ~(unsigned)(FS_NEED_LOOK | FS_NEED_FRESH_LOOK);
-    else
+    else if (guest->look_asked == guest->look_done) {
         guest_ask_look(guest);
+        guest_look_ahead(guest);
+    }
 }
 
 static void find_text(FsCall *call, FsNeeds need, FsText text)

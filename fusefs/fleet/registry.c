@@ -72,8 +72,7 @@ FsGuest *fleet_guest(const FsFleet *fleet, const char *name)
     return g_hash_table_lookup(fleet->by_name, name);
 }
 
-/* The index of the first guest with a sequence above `after`. */
-static guint guest_index_after(const FsFleet *fleet, uint64_t after)
+guint fleet_index_after(const FsFleet *fleet, uint64_t after)
 {
     guint low = 0, high = fleet->guests->len;
 
@@ -139,7 +138,7 @@ static void leave_source(FsGuest *guest)
 void fleet_retire(FsGuest *guest)
 {
     FsFleet *fleet = guest->fleet;
-    guint index = guest_index_after(fleet, guest->sequence - 1);
+    guint index = fleet_index_after(fleet, guest->sequence - 1);
 
     if (guest->gone)
         return;
@@ -218,7 +217,7 @@ FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLo
 
 FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after)
 {
-    guint i = guest_index_after(fleet, after);
+    guint i = fleet_index_after(fleet, after);
     return i < fleet->guests->len ? fleet->guests->pdata[i] : NULL;
 }
 

@@ -94,7 +94,8 @@ void fleet_list_is_stale(FsFleet *fleet)
     fleet_due(fleet, fleet->listed_at + LIST_AGAIN_US);
 }
 
-/* A brief look at one of many: enough to know that it is there, and whose. */
+/* A brief look at one of many: enough to know that it is there, and whose; and where it tells all
+ * of a store, whether what is known of it is so still. */
 void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell)
 {
     FsGuest *guest = fleet_guest(fleet, tell->guest);
@@ -103,6 +104,8 @@ void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell)
         guest = fleet_take_look(fleet, tell->guest, 0, &tell->look);
     else if (strcmp(guest->file, tell->look.file) != 0)
         guest_look_again(guest);
+    else if (!looks_agree(&guest->look, &tell->look))
+        guest->look_stale = true;
     guest->list_number = fleet->list_number;
 }
 
@@ -335,6 +338,8 @@ void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue g
 
 void fs_fleet_need_list(FsFleet *fleet, void *request, FsContinue go_on, void *data)
 {
+    if (fleet->listed && g_get_monotonic_time() - fleet->listed_at >= SHOWN_US / 2)
+        fleet_ask_list(fleet);
     if (!fleet->quiet)
         follow_drain(fleet);
     search_begin(fleet, NULL, request, go_on, data);

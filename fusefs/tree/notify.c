@@ -17,8 +17,8 @@ struct FsNotify {
     GMainContext *context;
     GQueue names;   /* guarded by lock */
     GQueue waiting; /* guarded by lock: the thread is through with what was before these */
-    bool running; /* guarded by lock: a thread is there, and will look at `names` again */
-    bool stop;    /* guarded by lock */
+    bool running;   /* guarded by lock: a thread is there, and will look at `names` again */
+    bool stop;      /* guarded by lock */
 };
 
 /* A name to forget, or who waits until those before it are forgotten. */
