@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# usage: test-debian.sh SOURCE [MODULE-HEADERS]
+#
+# Builds the Debian packages of examples/packaging and takes them through their life in a root of its own:
+# installed over a stand-in for QEMU, QEMU upgraded under them, removed, purged. With MODULE-HEADERS (a
+# folder of qemu-glue/get-headers.sh) and a QEMU module here, uefivars-qemu too. Exit status 0, 1, or 77
+# (it can't be done here).
+set -euo pipefail
+
+source=$(realpath "$1")
+headers=${2:-}
+. "$source/tests/packages.sh"
+
+cannot()
+{
+    echo "test-debian.sh: not possible here: $1" >&2
+    exit 77
+}
+
+failed()
+{
+    echo "test-debian.sh: $1" >&2
+    exit 1
+}
+
+[ "$(id -u)" -eq 0 ] || cannot "only root makes such a root"
+for tool in dpkg-buildpackage dh git lintian mmdebstrap; do
+    command -v $tool >/dev/null || cannot "no $tool"
+done
+release=$(release_codename)
+mirror=$(apt_mirror "$release")
+[ -n "$mirror" ] || cannot "apt has no source for $release"
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/uefivars-packages.XXXXXX")
+trap 'rm -rf --one-file-system "$work"' EXIT
+mkdir "$work/uefivarsfs"
+git -C "$source" ls-files -z | tar -C "$source" -c --null -T - | tar -x -C "$work/uefivarsfs"
+ln -s examples/packaging/debian "$work/uefivarsfs/debian"
+
+modules=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)/qemu
+stock=
+[ -z "$headers" ] || [ ! -f "$modules/hw-uefi-vars.so" ] || stock=$modules/hw-uefi-vars.so
+(cd "$work/uefivarsfs" && UEFIVARS_QEMU_SOURCE=$headers nice dpkg-buildpackage -b -us -uc \
+    ${stock:+-Ppkg.uefivarsfs.qemu}) >"$work/log" 2>&1 ||
+    { tail -n 40 "$work/log"; failed "the packages were not built"; }
+packages=("$work"/uefivarsfs_*.deb)
+[ -z "$stock" ] || packages+=("$work"/uefivars-qemu_*.deb)
+lintian --fail-on error "${packages[@]}" || failed "lintian has errors"
+
+root=$work/root
+mmdebstrap --quiet --variant=minbase "$release" "$root" "$mirror" \
+    --include="$(for package in "${packages[@]}"; do dpkg-deb -f "$package" Depends; done | tr ',' '\n' |
+        sed 's/[|(].*//; s/ //g' | grep -v '^qemu-\|^uefi' | sort -u | paste -sd, -)" >"$work/log" 2>&1 ||
+    { tail "$work/log"; cannot "mmdebstrap failed"; }
+
+# stand_in VERSION MODULE: QEMU's package, as far as this one knows it.
+stand_in()
+{
+    mkdir -p "$work/qemu/DEBIAN" "$work/qemu$modules"
+    cp "$2" "$work/qemu$modules/hw-uefi-vars.so"
+    printf '%s\n' 'Package: qemu-system-x86' "Version: $1" "Architecture: $(dpkg --print-architecture)" \
+        'Maintainer: nobody <nobody@localhost>' 'Description: stand-in' >"$work/qemu/DEBIAN/control"
+    dpkg-deb -b "$work/qemu" "$root/tmp/qemu.deb" >/dev/null
+    chroot "$root" dpkg -i /tmp/qemu.deb
+}
+
+same()
+{
+    cmp -s "$1" "$root$modules/$2" || failed "$modules/$2 is not $1"
+}
+
+[ -z "$stock" ] || stand_in 1:10.0 "$stock"
+cp "${packages[@]}" "$root/tmp/"
+chroot "$root" sh -c 'dpkg -i /tmp/uefi*.deb'
+chroot "$root" uefivarsd --version
+chroot "$root" uefivarsfs --version
+chroot "$root" getent passwd uefivarsfs >/dev/null || failed "there is no user uefivarsfs"
+for folder in varstore nvram; do
+    [ -L "$root/etc/systemd/system/multi-user.target.wants/uefivarsfs-libvirt@$folder.path" ] ||
+        failed "libvirt's $folder is not served"
+done
+
+if [ -n "$stock" ]; then
+    same "$stock" hw-uefi-vars-qemu.so
+    [ -f "$root$modules/hw-uefi-vars-engine.so" ] || failed "the device is not there"
+    # An upgrade brings another build; ours stays, and says so.
+    sed 's/\(qemu_stamp_\)......../\101234567/' "$stock" >"$work/next.so"
+    stand_in 1:10.1 "$work/next.so" 2>&1 | tee "$work/log"
+    grep -q 'built for another QEMU' "$work/log" || failed "nothing was said of QEMU's upgrade"
+    same "$work/next.so" hw-uefi-vars-qemu.so
+    chroot "$root" dpkg -r uefivars-qemu
+    same "$work/next.so" hw-uefi-vars.so
+    [ ! -e "$root$modules/hw-uefi-vars-qemu.so" ] || failed "the diversion is still there"
+    chroot "$root" dpkg -P uefivars-qemu
+fi
+chroot "$root" dpkg -P uefivarsfs
+rm -f "$root"/tmp/*.deb
+left=$(find "$root" -xdev -path "$root/proc" -prune -o \( -name '*uefivars*' -o -name 'hw-uefi-vars-*' \) -print)
+[ -z "$left" ] || failed "left behind: $left"
+echo "the packages came and went"
