@@ -63,7 +63,7 @@ static bool valid_name(const char *name, size_t size)
 
 bool fs_local_valid_name(const char *name)
 {
-    return valid_name(name, strlen(name));
+    return valid_name(name, strlen(name)) && !g_str_has_suffix(name, ".config.json");
 }
 
 bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)

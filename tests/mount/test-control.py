@@ -90,6 +90,7 @@ class Guests(ControlTest):
             self.fails(errno.EPERM, os.rename, self.guest / name, self.guest / "x")
         self.fails(errno.EPERM, os.rmdir, self.guest / "vars")
         self.fails(errno.EPERM, os.mkdir, self.guest / "x")
+        self.fails(errno.EINVAL, os.mkdir, self.mount.guest("b.config.json"))
         for name in ("store.json", "status.json", "config.json"):
             self.assertEqual(stat.S_IMODE(os.stat(self.guest / name).st_mode), 0o600)
         before = self.guest / "status.json"
