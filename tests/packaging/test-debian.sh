@@ -58,7 +58,9 @@ mmdebstrap --quiet --variant=minbase "$release" "$root" "$mirror" \
 # stand_in VERSION MODULE: QEMU's package, as far as this one knows it.
 stand_in()
 {
-    mkdir -p "$work/qemu/DEBIAN" "$work/qemu$modules"
+    # With a file beside the one that is put aside: a package without any is gone for dpkg.
+    mkdir -p "$work/qemu/DEBIAN" "$work/qemu$modules" "$work/qemu/usr/share/doc/qemu-system-x86"
+    echo "stand-in" >"$work/qemu/usr/share/doc/qemu-system-x86/copyright"
     cp "$2" "$work/qemu$modules/hw-uefi-vars.so"
     printf '%s\n' 'Package: qemu-system-x86' "Version: $1" "Architecture: $(dpkg --print-architecture)" \
         'Maintainer: nobody <nobody@localhost>' 'Description: stand-in' >"$work/qemu/DEBIAN/control"
