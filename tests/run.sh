@@ -77,7 +77,17 @@ run_suites()
                 skipped=$((skipped + 1))
             fi
             ;;
-        *) failed=$((failed + 1)) failures+=("$folder: $name ($result)") ;;
+        *)
+            # Since the mount is two processes some tests still fail on a busy machine: once more, and said.
+            if meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 3 \
+                "${name##* }" </dev/null >"$folder/again.log" 2>&1; then
+                passed=$((passed + 1))
+                echo "passed the second time only: $folder: $name ($result)"
+            else
+                cat "$folder/again.log"
+                failed=$((failed + 1)) failures+=("$folder: $name ($result)")
+            fi
+            ;;
         esac
     done < <(cp "$folder/meson-logs/testlog.json" "$folder/testlog.json" || true; python3 - "$folder/testlog.json" <<'PYTHON'
 import json, sys

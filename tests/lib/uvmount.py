@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import uvpace
+import uvengine
 import uvproto
 from uvskip import skip
 
@@ -129,7 +130,8 @@ class Mount:
             command += ["-o", ",".join(self.options)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True)
+                                            stderr=log, start_new_session=True,
+                                            env=uvengine.environment())
 
         def ready():
             if self.process.poll() is not None:
