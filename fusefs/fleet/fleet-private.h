@@ -297,7 +297,7 @@ struct FsCall {
     FsActor actor;
     uint64_t actor_asked; /* its name is asked for, by this number; 0: it is not waited for */
     bool actor_known;
-    bool once;       /* not to be sent a second time */
+    bool once; /* not to be sent a second time */
     bool retried;
     bool lenient; /* at the deadline the replica serves as it is */
     bool brief;   /* has the shorter deadline */

@@ -5,10 +5,11 @@
  * The one other thread: it tells the kernel to forget names.
  *
  * notify_inval_entry waits for the directory's lock, which a request that is being answered may
- * hold: from the main loop it would deadlock with ourselves. So the loop goes on meanwhile, and what
- * the thread has not done yet does no harm: an operation on a node that is gone answers ESTALE, and
- * the kernel looks the name up again. Only where a file is open its attributes are told, and its
- * name would seem to be there still: who deleted it by a write gets its answer afterwards.
+ * hold: from the main loop it would deadlock with ourselves. So the loop goes on meanwhile, and
+ * what the thread has not done yet does no harm: an operation on a node that is gone answers
+ * ESTALE, and the kernel looks the name up again. Only where a file is open its attributes are
+ * told, and its name would seem to be there still: who deleted it by a write gets its answer
+ * afterwards.
  *
  * It is there only while it has something to do: system calls of a process with one thread are
  * cheaper, and removals by a guest are rare.

@@ -36,19 +36,19 @@ typedef void (*FsStep)(FsOp *op);
 struct FsOp {
     FsTree *tree;
     fuse_req_t req;
-    FsNode *node;     /* what it is about, or the directory of `name`; held */
-    FsHandle *handle; /* NULL: none is known */
-    FsNode *child;    /* held between two steps; NULL: none */
+    FsNode *node;      /* what it is about, or the directory of `name`; held */
+    FsHandle *handle;  /* NULL: none is known */
+    FsNode *child;     /* held between two steps; NULL: none */
     const int *record; /* in the step after fs_op_open_record(): the older part, the newer one */
-    FsGuest *found;   /* in the step after fs_op_find_guest() and fs_op_make_guest() */
-    uint64_t offset;  /* also the ioctl's command */
-    size_t size;      /* also the bytes of `content` */
-    uint32_t flags;   /* of open, rename, or to_set of setattr */
-    int error;        /* why `or_else` is called: an errno */
-    int64_t mtime_ns; /* rename: the staging file's; 0: nobody set it */
-    bool plus;        /* readdirplus */
-    GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */
-    struct stat attr; /* setattr */
+    FsGuest *found;    /* in the step after fs_op_find_guest() and fs_op_make_guest() */
+    uint64_t offset;   /* also the ioctl's command */
+    size_t size;       /* also the bytes of `content` */
+    uint32_t flags;    /* of open, rename, or to_set of setattr */
+    int error;         /* why `or_else` is called: an errno */
+    int64_t mtime_ns;  /* rename: the staging file's; 0: nobody set it */
+    bool plus;         /* readdirplus */
+    GBytes *content;   /* what is written, a symbolic link's target; NULL: nothing */
+    struct stat attr;  /* setattr */
     struct fuse_file_info file;
     char name[NAME_MAX + 1];
     char new_name[NAME_MAX + 1];
