@@ -25,13 +25,14 @@ FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name);
 void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct stat *attr);
 /* The replica changed: the kernel is told if it knows something else. */
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry);
-/* 0, or the errno of a content that is not even tried: attributes and data. */
-int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
 /* Of a handle to write through: where the program writes in pieces, they are one value. */
 void fs_variable_collect(const FsOp *op, FsHandle *handle);
 bool fs_variable_default_immutable(const FsTree *tree, const char *name);
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
 void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);
+
+/* variable-write.c: 0, or the errno of a content that is not even tried: attributes and data. */
+int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
 
 /* tree-control.c: store.json, status.json, config.json and links. */
 typedef struct FsControl FsControl;

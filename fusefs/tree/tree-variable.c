@@ -7,16 +7,7 @@
  * created, but no SetVariable was made yet (`existed` is false); such a file is dropped at its last
  * close. It is gone: deleted by whoever, no name leads here, what still has it open gets EIO.
  *
- * One write() is one SetVariable, wherever it says it goes: efivarfs ignores the offset. Only the
- * second part of a write that the kernel or a program split can be told apart (no O_APPEND, and it
- * goes on where the last one ended), and it is refused: a part of a value is never set.
- *
- * An archiver's writes are collected instead, and are one SetVariable when the file is closed.
- *
- * Attributes alone delete. Where a shell opened the file (it truncates or appends) they may be the
- * first part of a value that several programs write: what is asked of the engine then is only
- * whether it would delete. It is deleted when who opened the file closes a descriptor of it, or at
- * the last close, if nothing else was written meanwhile.
+ * How it is written to is in variable-write.c.
  */
 
 #include <errno.h>
@@ -24,15 +15,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
 #include "hash.h"
 #include "names.h"
 #include "restore.h"
-#include "tree-parts.h"
+#include "variable-private.h"
 #include "wire.h"
-
-#define ATTRIBUTES_BYTES 4
-#define ATTRIBUTES_MASK 0x7fu
 
 /* Attributes */
 
@@ -75,7 +62,7 @@ FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name)
     return node;
 }
 
-static const FsEntry *entry_of(const FsNode *node)
+const FsEntry *fs_variable_entry(const FsNode *node)
 {
     return fs_replica_lookup(fs_guest_replica(node->guest), node->name);
 }
@@ -95,7 +82,7 @@ static bool still_there(FsOp *op, const FsEntry *entry)
 
 static void getattr_ready(FsOp *op)
 {
-    const FsEntry *entry = entry_of(op->node);
+    const FsEntry *entry = fs_variable_entry(op->node);
     struct stat attr;
 
     if (still_there(op, entry)) {
@@ -121,7 +108,7 @@ static void setattr_ready(FsOp *op)
     if (op->flags & FUSE_SET_ATTR_MTIME && op->handle && op->handle->collected) {
         op->handle->collected->mtime_ns = mtime_ns;
         getattr_ready(op);
-    } else if (entry_of(op->node) &&
+    } else if (fs_variable_entry(op->node) &&
                (op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
         fs_op_touch(op, op->node->name, mtime_ns, variable_getattr, NULL);
     } else {
@@ -200,7 +187,7 @@ void fs_variable_collect(const FsOp *op, FsHandle *handle)
 
 static void open_ready(FsOp *op)
 {
-    const FsEntry *entry = entry_of(op->node);
+    const FsEntry *entry = fs_variable_entry(op->node);
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     FsHandle *handle;
 
@@ -233,7 +220,7 @@ static void variable_open(FsOp *op)
 
 static void read_ready(FsOp *op)
 {
-    const FsEntry *entry = entry_of(op->node);
+    const FsEntry *entry = fs_variable_entry(op->node);
 
     g_clear_pointer(&op->handle->snapshot, g_bytes_unref);
     if (entry && !op->node->gone) {
@@ -252,225 +239,15 @@ static void variable_read(FsOp *op)
     }
 }
 
-/* Writing */
-
-static int refuse(FsGuest *guest, const char *reason)
-{
-    fs_guest_refused(guest, reason);
-    return EINVAL;
-}
-
-int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
-{
-    gsize size;
-    const void *bytes = g_bytes_get_data(content, &size);
-    UvReader reader;
-    uint32_t attributes;
-
-    uv_reader_init(&reader, bytes, size);
-    attributes = uv_read_u32(&reader);
-    if (size > UV_HOST_CONTENT_MAX) {
-        return refuse(guest, "more than 65536 bytes behind the attributes");
-    }
-    if (reader.failed) {
-        return refuse(guest, "shorter than the four bytes of attributes");
-    }
-    if (attributes & ~ATTRIBUTES_MASK) {
-        return refuse(guest, "an unknown attribute");
-    }
-    if (tree->options->guest_view && size > ATTRIBUTES_BYTES &&
-        !(attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
-        return refuse(guest, "not a variable that the guest's OS could write");
-    }
-    return 0;
-}
-
-static void write_seen(FsOp *op)
-{
-    if (!op->node->gone && !entry_of(op->node)) {
-        fs_tree_node_gone(op->tree, op->node, true);
-    }
-    if (op->node->gone) { /* the write deleted it */
-        fs_op_need_forgotten(op, fs_op_reply_written);
-        return;
-    }
-    op->node->existed = true;
-    op->node->told = false; /* the kernel asks again after a write */
-    fs_op_reply_written(op);
-}
-
-static void write_done(FsOp *op)
-{
-    fs_op_need_replica(op, write_seen);
-}
-
-/* There was nothing to delete: efivarfs says EIO. */
-static void write_failed(FsOp *op)
-{
-    fs_op_error(op, op->error == ENOENT ? EIO : op->error);
-}
-
-/* Whether these are attributes alone that delete what is there, from a shell. */
-static bool deletes_later(const FsOp *op)
-{
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(op->content, &size);
-
-    return op->handle->opener && size == ATTRIBUTES_BYTES &&
-           !(bytes[0] & EFI_VARIABLE_APPEND_WRITE) && entry_of(op->node);
-}
-
-static void write_asked(FsOp *op)
-{
-    op->handle->deletion = g_bytes_ref(op->content);
-    fs_op_reply_written(op);
-}
-
-static void closed(FsOp *op)
-{
-    fs_op_error(op, 0);
-}
-
-static void flushed(FsOp *op)
-{
-    if (!op->node->gone && !entry_of(op->node)) {
-        fs_tree_node_gone(op->tree, op->node, true);
-    }
-    fs_op_need_forgotten(op, closed);
-}
-
-static void flush_done(FsOp *op)
-{
-    fs_op_need_replica(op, flushed);
-}
-
-static void flush_failed(FsOp *op)
-{
-    fs_op_error(op, op->error == ENOENT ? 0 : op->error);
-}
-
-/* What was collected: the whole content is here now. */
-
-static void restored(FsOp *op)
-{
-    op->node->existed = entry_of(op->node) != NULL;
-    op->node->told = false;
-    fs_op_error(op, 0);
-}
-
-static void restore_set(FsOp *op)
-{
-    fs_op_need_replica(op, restored);
-}
-
-static void restore_refused(FsOp *op)
-{
-    fs_op_error(op, fs_restore_forgives(op, op->content) ? 0 : op->error);
-}
-
-static void flush_restored(FsOp *op)
-{
-    op->content = fs_collected_take(op->handle->collected);
-    if (!op->content || op->node->gone) {
-        fs_op_error(op, op->node->gone && op->content ? EIO : 0);
-        return;
-    }
-    op->error = fs_variable_check(op->tree, op->node->guest, op->content);
-    if (op->error) {
-        restore_refused(op);
-    } else {
-        fs_op_set(op, op->node->name, op->content, 0, op->handle->collected->mtime_ns, restore_set,
-                  restore_refused);
-    }
-}
-
-/* Programs that a shell started close what they were given, too: they are not who opened it. */
-static void variable_flush(FsOp *op)
-{
-    FsHandle *handle = op->handle;
-
-    if (handle->collected) {
-        flush_restored(op);
-        return;
-    }
-    if (!handle->deletion || op->node->gone || fuse_req_ctx(op->req)->pid != handle->opener) {
-        fs_op_error(op, 0);
-        return;
-    }
-    op->content = g_steal_pointer(&handle->deletion);
-    fs_op_set(op, op->node->name, op->content, 0, 0, flush_done, flush_failed);
-}
-
-static void write_collected(FsOp *op)
-{
-    int error = fs_collected_write(op->handle->collected, op->content, op->offset);
-
-    if (error) {
-        fs_op_error(op, error);
-    } else {
-        fs_op_reply_written(op);
-    }
-}
-
-static void variable_write(FsOp *op)
-{
-    FsHandle *handle = op->handle;
-    bool goes_on =
-        op->offset > 0 && (off_t)op->offset == handle->write_end && !(op->file.flags & O_APPEND);
-    int error;
-
-    if (handle->collected) {
-        write_collected(op);
-        return;
-    }
-    error = goes_on ? EFBIG : fs_variable_check(op->tree, op->node->guest, op->content);
-
-    if (op->node->gone) {
-        error = EIO;
-    }
-    handle->write_end = op->offset + op->size;
-    g_clear_pointer(&handle->deletion, g_bytes_unref); /* something follows */
-    if (error) {
-        fs_op_error(op, error);
-        return;
-    }
-    g_clear_pointer(&handle->snapshot, g_bytes_unref);
-    if (deletes_later(op)) {
-        fs_op_set(op, op->node->name, op->content, UV_HOST_SET_ASK, 0, write_asked, write_failed);
-    } else {
-        fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
-    }
-}
-
-static void deleted_at_last(FsGuest *guest, int error, void *data)
-{
-    if (guest && error) {
-        g_warning("guest %s: a variable was not deleted: %s", fs_guest_name(guest),
-                  g_strerror(error));
-    }
-}
-
-static void variable_release(FsTree *tree, FsHandle *handle)
-{
-    FsNode *node = handle->node;
-
-    if (handle->deletion && !node->gone) {
-        fs_guest_set(node->guest, NULL, node->name, handle->deletion, 0, 0, deleted_at_last, NULL);
-    }
-    if (node->opens == 1 && !node->existed && !node->gone) {
-        fs_tree_node_gone(tree, node, false);
-    }
-}
-
 const FsNodeClass fs_variable_class = {
     .type = S_IFREG,
     .getattr = variable_getattr,
     .setattr = variable_setattr,
     .open = variable_open,
     .read = variable_read,
-    .write = variable_write,
-    .flush = variable_flush,
-    .release = variable_release,
+    .write = fs_variable_write,
+    .flush = fs_variable_flush,
+    .release = fs_variable_release,
     .flags = variable_flags,
     .statfs = fs_vars_statfs,
 };
