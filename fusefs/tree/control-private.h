@@ -1,9 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Shared by tree-control.c and the control files that have files of their own. */
+/* Shared by tree-control.c and the control files. */
 
+#include "textfile.h"
 #include "tree-parts.h"
+
+struct FsControl {
+    const char *name;
+    mode_t type_and_mode;
+    unsigned needs; /* FsNeeds of getattr and open */
+    void (*getattr)(FsOp *op);
+    FsStep open; /* ends by fs_control_reply_opened() */
+    char *(*link)(const FsGuest *guest);
+    bool (*exists)(const FsGuest *guest); /* NULL: always */
+    size_t text_max;                      /* of a text that ends by itself */
+    size_t collected_max;                 /* of what ends when the file is closed */
+    bool ignored; /* what is written is no content, and comes with every restore */
+    const UvJsonRules *rules;
+    void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->error */
+};
+
+size_t fs_control_index(const FsControl *control); /* in the table */
 
 void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns);
 /* What is read from now on is op->content; NULL is nothing. */

@@ -34,12 +34,14 @@ void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);
 /* variable-write.c: 0, or the errno of a content that is not even tried: attributes and data. */
 int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
 
-/* tree-control.c: store.json, status.json, config.json and links. */
+/* control-files.c: store.json, status.json, config.json and links. */
 typedef struct FsControl FsControl;
 const FsControl *fs_control_find(const char *name);
 const FsControl *fs_control_at(size_t index); /* NULL: no more */
 const char *fs_control_name(const FsControl *control);
 bool fs_control_exists(const FsControl *control, const FsGuest *guest); /* FS_NEED_LOOK */
+
+/* tree-control.c: their nodes. */
 bool fs_control_is_link(const FsControl *control);
 /* Where op->node is the guest's directory and the name is the control file's. */
 void fs_control_create(FsOp *op, const FsControl *control);

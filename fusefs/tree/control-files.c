@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The control files of a guest: one table, of what each is read from and what a text written to it
+ * does.
+ *
+ * None of them is cached by the kernel. A store.json is as large and as old as the store's file
+ * where that is JSON (the engine exports that file's own text), so it can be told without an
+ * engine, and a second backup copies nothing. status.json is told to be as old as the store and a
+ * multiple of 4096 bytes for the same reason.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "control-private.h"
+#include "status.h"
+#include "store-image.h"
+#include "uv-limits.h"
+#include "wire.h"
+
+#define STATUS_BLOCK 4096
+
+/* status.json */
+
+static void status_getattr(FsOp *op)
+{
+    const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
+    fs_control_reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
+                          fs_tree_guest_mtime_ns(op->node->guest));
+}
+
+static void status_reply(FsOp *op)
+{
+    GBytes *text = fs_status_text(op->node->guest, op->content, STATUS_BLOCK);
+
+    g_clear_pointer(&op->content, g_bytes_unref);
+    op->content = text;
+    fs_tree_guest(op->tree, op->node->guest)->status_bytes = g_bytes_get_size(text);
+    fs_control_reply_opened(op);
+}
+
+/* With or without its engine's answer. */
+static void status_answered(FsOp *op)
+{
+    fs_op_need_if_possible(op, FS_NEED_STATUS, status_reply);
+}
+
+static void status_open(FsOp *op)
+{
+    fs_op_call(op, UV_HOST_STATUS, NULL, status_answered, status_answered);
+}
+
+/* store.img: the store's file */
+
+static void image_getattr(FsOp *op)
+{
+    const FsGuestLook *look = fs_guest_look(op->node->guest);
+    bool there = fs_store_image_exists(op->node->guest);
+
+    fs_control_reply_attr(op, there ? look->size_bytes : 0, look->mtime_ns);
+}
+
+static void image_open(FsOp *op)
+{
+    fs_store_image_read(op, fs_control_reply_opened);
+}
+
+/* config.json: a file beside the store */
+
+static void config_getattr(FsOp *op)
+{
+    int error;
+    int64_t mtime_ns;
+    GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, &mtime_ns);
+
+    fs_control_reply_attr(op, text ? g_bytes_get_size(text) : 0, mtime_ns); /* 0: never written */
+}
+
+static void config_open(FsOp *op)
+{
+    int error;
+    GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, NULL);
+
+    if (error) {
+        fs_guest_log(op->node->guest, "config.json: %s", g_strerror(error));
+        fs_op_error(op, EIO);
+    } else {
+        op->content = text ? g_bytes_ref(text) : NULL;
+        fs_control_reply_opened(op);
+    }
+}
+
+static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (fs_firmware_check_config(text, &error)) {
+        fs_op_write_text(op, FS_TEXT_CONFIG, text, done, failed);
+        return;
+    }
+    fs_guest_refused(op->node->guest, error->message);
+    op->error = EINVAL;
+    failed(op);
+}
+
+static const FsControl controls[] = {
+    {
+        .name = "store.json",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK | FS_NEED_HINT,
+        .getattr = fs_store_getattr,
+        .open = fs_store_open,
+        .text_max = UV_WIRE_BLOB_MAX,
+        .rules = &uv_json_store,
+        .commit = fs_store_commit,
+    },
+    {
+        .name = "store.img",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK,
+        .exists = fs_store_image_exists,
+        .getattr = image_getattr,
+        .open = image_open,
+        .collected_max = FS_STORE_IMAGE_MAX,
+        .commit = fs_store_image_commit,
+    },
+    {
+        .name = "status.json",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK,
+        .getattr = status_getattr,
+        .open = status_open,
+        .ignored = true,
+    },
+    {
+        .name = "config.json",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_CONFIG,
+        .getattr = config_getattr,
+        .open = config_open,
+        .text_max = FS_CONFIG_BYTES_MAX,
+        .rules = &uv_json_config,
+        .commit = config_commit,
+    },
+    {
+        .name = "mm.sock",
+        .type_and_mode = S_IFLNK | 0777,
+        .needs = FS_NEED_LOOK,
+        .link = fs_guest_socket_path,
+    },
+};
+
+const FsControl *fs_control_at(size_t index)
+{
+    return index < G_N_ELEMENTS(controls) ? &controls[index] : NULL;
+}
+
+const FsControl *fs_control_find(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(controls); i++) {
+        if (strcmp(controls[i].name, name) == 0) {
+            return &controls[i];
+        }
+    }
+    return NULL;
+}
+
+bool fs_control_exists(const FsControl *control, const FsGuest *guest)
+{
+    return !control->exists || control->exists(guest);
+}
+
+const char *fs_control_name(const FsControl *control)
+{
+    return control->name;
+}
+
+size_t fs_control_index(const FsControl *control)
+{
+    return control - controls;
+}
