@@ -20,7 +20,6 @@
 #include "restore.h"
 #include "view-node.h"
 
-#define FIRST_OFFSET 3
 #define DEPTH_MAX 8
 
 static const FsViewKind kinds[FS_VIEWS] = {FS_VIEW_BOOT, FS_VIEW_SECURE_BOOT, FS_VIEW_NEXT_BOOT};
@@ -55,7 +54,7 @@ char *fs_view_child_path(const FsNode *folder, const char *name)
     return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
 }
 
-static uint64_t inode_of(const FsGuest *guest, FsViewKind view, const char *path)
+uint64_t fs_view_inode(const FsGuest *guest, FsViewKind view, const char *path)
 {
     g_autofree char *whole = g_strconcat(fs_view_name(view), "/", path, NULL);
 
@@ -69,7 +68,7 @@ FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name)
     if (!node) {
         g_autofree char *path = fs_view_child_path(folder, name);
         node = fs_nodes_add(tree->nodes, &view_class, folder, name,
-                            inode_of(folder->guest, fs_view_of(folder), path));
+                            fs_view_inode(folder->guest, fs_view_of(folder), path));
         fs_nodes_join_guest(node, folder->guest, &fs_tree_guest(tree, folder->guest)->nodes);
         node->data = folder->data;
     }
@@ -81,7 +80,7 @@ void fs_view_become(FsTree *tree, FsNode *staging, const char *name)
     g_autofree char *path = fs_view_child_path(staging->parent, name);
 
     fs_staging_become(tree, staging, &view_class, name,
-                      inode_of(staging->guest, fs_view_of(staging->parent), path));
+                      fs_view_inode(staging->guest, fs_view_of(staging->parent), path));
     staging->data = staging->parent->data;
     staging->existed = true;
     fs_tree_invalidate(tree, staging);
@@ -125,7 +124,7 @@ void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct
     fs_stat_set_mtime(attr, fs_guest_view_mtime_ns(node->guest, fs_view_of(node)));
 }
 
-static void need_list(FsOp *op, FsStep step)
+void fs_view_need_list(FsOp *op, FsStep step)
 {
     fs_op_view_list(op, fs_view_of(op->node), step);
 }
@@ -167,7 +166,7 @@ static void view_getattr(FsOp *op)
     if (is_top(op->node))
         fs_op_need(op, FS_NEED_LOOK, top_getattr_ready);
     else
-        need_list(op, getattr_ready);
+        fs_view_need_list(op, getattr_ready);
 }
 
 /* Modes, owners and times are accepted and ignored, but for the folders' times. */
@@ -221,7 +220,7 @@ static void lookup_ready(FsOp *op)
 
 static void lookup_there(FsOp *op)
 {
-    need_list(op, lookup_ready);
+    fs_view_need_list(op, lookup_ready);
 }
 
 /* Who restores the guest finds what it has made, and not what it is about to make. */
@@ -233,68 +232,6 @@ static void view_lookup(FsOp *op)
         fs_op_reply_lookup_of(op, child);
     else
         fs_restore_lookup(op, lookup_there);
-}
-
-/* A place in a listing: where an entry is must not depend on the others. */
-typedef struct {
-    uint64_t offset; /* where a listing goes on behind it */
-    char *name;
-    FsViewEntry entry;
-} Listed;
-
-static void listed_clear(void *data)
-{
-    g_free(((Listed *)data)->name);
-}
-
-static int compare_listed(const void *a, const void *b)
-{
-    const Listed *left = a, *right = b;
-
-    return left->offset < right->offset ? -1 : left->offset > right->offset;
-}
-
-static GArray *children(const FsOp *op, const char *folder)
-{
-    GArray *all = g_array_new(FALSE, FALSE, sizeof(Listed));
-    FsViewWalk walk;
-    Listed listed;
-
-    g_array_set_clear_func(all, listed_clear);
-    fs_view_walk_init(&walk, op->content);
-    while (fs_view_walk_next(&walk, &listed.entry)) {
-        listed.name = fs_view_entry_name_in(&listed.entry, folder);
-        if (!listed.name)
-            continue;
-        listed.offset = FIRST_OFFSET + (uint64_t)g_str_hash(listed.name);
-        g_array_append_val(all, listed);
-    }
-    g_array_sort(all, compare_listed);
-    return all;
-}
-
-static void readdir_ready(FsOp *op)
-{
-    g_autofree char *folder = fs_view_path(op->node);
-    g_autoptr(GArray) all = children(op, folder);
-
-    fs_op_begin_directory(op);
-    bool room = fs_op_add_dots(op);
-    for (guint i = 0; room && i < all->len; i++) {
-        const Listed *listed = &g_array_index(all, Listed, i);
-        struct stat attr = {.st_mode = listed->entry.mode & S_IFMT};
-        g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
-
-        attr.st_ino = inode_of(op->node->guest, fs_view_of(op->node), path);
-        if (listed->offset > op->offset)
-            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, 0);
-    }
-    fs_op_reply_directory(op);
-}
-
-static void view_readdir(FsOp *op)
-{
-    need_list(op, readdir_ready);
 }
 
 /* Making and removing */
@@ -327,7 +264,7 @@ static void view_create(FsOp *op)
         fs_restore_made(op);
         fs_staging_create_sink(op, true);
     } else {
-        need_list(op, create_ready);
+        fs_view_need_list(op, create_ready);
     }
 }
 
@@ -366,7 +303,7 @@ static void view_rmdir(FsOp *op)
 
 static void made(FsOp *op)
 {
-    need_list(op, lookup_ready);
+    fs_view_need_list(op, lookup_ready);
 }
 
 static void view_mkdir(FsOp *op)
@@ -403,7 +340,7 @@ static void rename_ready(FsOp *op)
 
 static void view_rename(FsOp *op)
 {
-    need_list(op, rename_ready);
+    fs_view_need_list(op, rename_ready);
 }
 
 static const FsNodeClass view_class = {
@@ -416,7 +353,7 @@ static const FsNodeClass view_class = {
     .write = fs_view_file_write,
     .flush = fs_view_file_flush,
     .release = fs_view_file_release,
-    .readdir = view_readdir,
+    .readdir = fs_view_readdir,
     .create = view_create,
     .mkdir = view_mkdir,
     .unlink = view_unlink,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What tree-view.c (folders) and view-files.c (files) share. A node of a view knows which view it
- * is of, and finds its path upwards. */
+/* What tree-view.c (folders), view-listing.c and view-files.c (files) share. A node of a view knows
+ * which view it is of, and finds its path upwards. */
 
 #include "tree-parts.h"
 #include "views.h"
@@ -11,6 +11,9 @@ FsViewKind fs_view_of(const FsNode *node);
 /* Relative to the view; "": the view itself. To be freed. */
 char *fs_view_path(const FsNode *node);
 char *fs_view_child_path(const FsNode *folder, const char *name);
+uint64_t fs_view_inode(const FsGuest *guest, FsViewKind view, const char *path);
+/* The step finds the list of op->node's view in op->content. */
+void fs_view_need_list(FsOp *op, FsStep step);
 /* Made or found. */
 FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name);
 /* A staging file becomes the file of that name in its folder. */
@@ -21,6 +24,9 @@ void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct
 GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path);
 /* next-boot/ keeps what is written under that name, which nothing has now. */
 bool fs_view_keeps(FsViewKind view, const char *path);
+
+/* view-listing.c */
+void fs_view_readdir(FsOp *op);
 
 /* view-files.c */
 void fs_view_file_open(FsOp *op);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Listing a folder of a view: its entries in an order that does not depend on which others there
+ * are, so that a listing goes on where it was when some of them come and go. */
+
+#include <sys/stat.h>
+
+#include "view-node.h"
+
+#define FIRST_OFFSET 3
+
+/* A place in a listing: where an entry is must not depend on the others. */
+typedef struct {
+    uint64_t offset; /* where a listing goes on behind it */
+    char *name;
+    FsViewEntry entry;
+} Listed;
+
+static void listed_clear(void *data)
+{
+    g_free(((Listed *)data)->name);
+}
+
+static int compare_listed(const void *a, const void *b)
+{
+    const Listed *left = a, *right = b;
+
+    return left->offset < right->offset ? -1 : left->offset > right->offset;
+}
+
+static GArray *children(const FsOp *op, const char *folder)
+{
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(Listed));
+    FsViewWalk walk;
+    Listed listed;
+
+    g_array_set_clear_func(all, listed_clear);
+    fs_view_walk_init(&walk, op->content);
+    while (fs_view_walk_next(&walk, &listed.entry)) {
+        listed.name = fs_view_entry_name_in(&listed.entry, folder);
+        if (!listed.name)
+            continue;
+        listed.offset = FIRST_OFFSET + (uint64_t)g_str_hash(listed.name);
+        g_array_append_val(all, listed);
+    }
+    g_array_sort(all, compare_listed);
+    return all;
+}
+
+static void readdir_ready(FsOp *op)
+{
+    g_autofree char *folder = fs_view_path(op->node);
+    g_autoptr(GArray) all = children(op, folder);
+
+    fs_op_begin_directory(op);
+    bool room = fs_op_add_dots(op);
+    for (guint i = 0; room && i < all->len; i++) {
+        const Listed *listed = &g_array_index(all, Listed, i);
+        struct stat attr = {.st_mode = listed->entry.mode & S_IFMT};
+        g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
+
+        attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
+        if (listed->offset > op->offset)
+            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, 0);
+    }
+    fs_op_reply_directory(op);
+}
+
+void fs_view_readdir(FsOp *op)
+{
+    fs_view_need_list(op, readdir_ready);
+}
