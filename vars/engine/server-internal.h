@@ -11,7 +11,7 @@
  *   server-migrate.c  SAVE, LOAD, ACQUIRE
  *   server-proof.c    who may be the guest of the store's socket
  *   server-saved.c    that a saved state exists
- *   server-host.c     the host socket's frames
+ *   server-host.c     the host socket's frames; server-host-set.c, server-host-store.c
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
  *
@@ -176,6 +176,23 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
 /* Of a frame that was dropped: its sender gets an ERROR, and the connection stays. */
 void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame);
+/* Of the payload. */
+void uv_host_reader(const UvFrame *frame, UvReader *ret_reader);
+/* `reason` may be NULL. */
+void uv_host_reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
+                           const char *reason);
+void uv_host_malformed(UvConn *conn, const UvFrame *frame);
+/* true: replied that the host may change nothing now. */
+bool uv_host_refuse_held(UvConn *conn, const UvFrame *frame);
+
+/* server-host-set.c */
+void uv_host_set(UvConn *conn, const UvFrame *frame);
+void uv_host_touch(UvConn *conn, const UvFrame *frame);
+
+/* server-host-store.c */
+void uv_host_snapshot(UvConn *conn, const UvFrame *frame);
+void uv_host_export(UvConn *conn, const UvFrame *frame);
+void uv_host_import(UvConn *conn, const UvFrame *frame);
 
 /* server-record.c */
 void uv_actor_said(UvConn *conn, const UvFrame *frame);
