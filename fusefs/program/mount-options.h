@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The -o options that are ours. */
+
+#include "options.h"
+
+/* Takes a value that is not empty; false with an error that names the option. */
+typedef bool (*FsSetOption)(FsOptions *options, const char *name, const char *value,
+                            GError **error);
+
+FsSetOption fs_mount_option_find(const char *name); /* NULL: none of ours */
+void fs_mount_options_help(void);                   /* to stdout */
+
+/* Always false: replaces the error. */
+bool fs_options_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
