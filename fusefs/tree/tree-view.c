@@ -318,6 +318,12 @@ static void view_mkdir(FsOp *op)
 
 /* Renaming: only a staging file can be. */
 
+/* A restore's, of what the guest has no more (see fs_view_file_replace()): dropped as well. */
+static bool is_restored(const FsOp *op, const FsNode *staging)
+{
+    return fs_staging_mtime(staging) && !fs_name_is_staging(op->new_name);
+}
+
 static void rename_ready(FsOp *op)
 {
     FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
@@ -328,7 +334,13 @@ static void rename_ready(FsOp *op)
     if (!staging || staging->class != &fs_staging_class || (there && S_ISDIR(entry.mode))) {
         fs_op_error(op, EPERM);
     } else if (!there && !fs_view_keeps(fs_view_of(op->node), path)) {
-        fs_staging_rename(op);
+        if (is_restored(op, staging)) {
+            fs_tree_node_gone(op->tree, staging, true);
+            fs_staging_remove(op->tree, staging);
+            fs_op_error(op, 0);
+        } else {
+            fs_staging_rename(op);
+        }
     } else if (there && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {

@@ -39,8 +39,8 @@ static void test_round_trip(void)
         "HD(1,GPT,f5b6a1d3-5a73-4b6e-8a10-0123456789ab,0x800,0x100000)",
         "HD(2,MBR,0x12345678,0x3f,0x1000)",
         "Acpi(PNP0604,1)",
-        "FvVol(7cb8bdc9-f8eb-4f34-aaea-3ee4af6516a1)/"
-        "FvFile(462caa21-7614-4503-836e-8ab6f4662331)",
+        ("FvVol(7cb8bdc9-f8eb-4f34-aaea-3ee4af6516a1)/"
+         "FvFile(462caa21-7614-4503-836e-8ab6f4662331)"),
         "Path(3,99,0102ff)",
         "PciRoot(0x0),PciRoot(0x1)",
         "",
