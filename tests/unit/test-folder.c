@@ -257,6 +257,13 @@ static void test_keeper_ends_with_us(Fixture *f, gconstpointer keeper)
     g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
+static void *close_soon(void *fd)
+{
+    g_usleep(50000);
+    close(GPOINTER_TO_INT(fd));
+    return NULL;
+}
+
 static void test_sharing(Fixture *f, gconstpointer keeper)
 {
     int fd = open_ok(f, UV_FILE_STORE, O_RDWR | O_CREAT), other;
@@ -279,7 +286,10 @@ static void test_sharing(Fixture *f, gconstpointer keeper)
     close(other);
     other = open(uv_folder_path(f->folder, UV_FILE_STORE), O_RDWR | O_CLOEXEC);
     g_assert_cmpint(uv_filelock_sharing(fd), ==, UV_FILELOCK_SHARED);
-    close(other);
+    g_assert_cmpint(uv_filelock_settled(fd, 30), ==, UV_FILELOCK_SHARED);
+    GThread *closes = g_thread_new("closes", close_soon, GINT_TO_POINTER(other));
+    g_assert_cmpint(uv_filelock_settled(fd, 60000), ==, UV_FILELOCK_ALONE);
+    g_thread_join(closes);
     close(fd);
 }
 

@@ -54,6 +54,18 @@ UvFilelockSharing uv_filelock_sharing(int fd)
     return errno == EAGAIN ? UV_FILELOCK_SHARED : UV_FILELOCK_UNKNOWN;
 }
 
+UvFilelockSharing uv_filelock_settled(int fd, unsigned wait_ms)
+{
+    const int64_t end = g_get_monotonic_time() + (int64_t)wait_ms * 1000;
+    UvFilelockSharing sharing = uv_filelock_sharing(fd);
+
+    while (sharing == UV_FILELOCK_SHARED && g_get_monotonic_time() < end) {
+        g_usleep(RETRY_MS * 1000);
+        sharing = uv_filelock_sharing(fd);
+    }
+    return sharing;
+}
+
 /* By the links' text: to follow one may mean to wait for a server that is gone. */
 static bool has_open(const char *pid, const char *path)
 {

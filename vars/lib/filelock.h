@@ -11,6 +11,8 @@
 
 /* How long a successor waits for its predecessor's keeper to end. */
 #define UV_FILELOCK_WAIT_MS 2000
+/* How long what has the file open, and takes no lock, is given to close it. */
+#define UV_FILELOCK_SETTLE_MS 300
 
 /*
  * An OFD write lock on all of `fd`. Tries again for `wait_ms`. 0, -EAGAIN if another process has it
@@ -32,6 +34,12 @@ typedef enum {
  * The other processes notice nothing: the lease is given back at once.
  */
 UvFilelockSharing uv_filelock_sharing(int fd);
+
+/*
+ * The same, but asks again for `wait_ms` while it is shared: a predecessor that was killed, or
+ * whoever starts engines, may have it open for a moment yet.
+ */
+UvFilelockSharing uv_filelock_settled(int fd, unsigned wait_ms);
 
 /*
  * Text for people: which processes, but this one, have the file of this (real) path open, as far as

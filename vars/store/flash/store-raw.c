@@ -27,6 +27,7 @@ typedef struct {
     int fd;
     bool writable;    /* fd is open for writing, too */
     GArray *replaced; /* of int: descriptors of files that were replaced in this burst */
+    bool shared;      /* another program has it open, and was given time to close it */
     bool in_place;    /* asked for, or it has turned out that it can't be renamed */
 } Raw;
 
@@ -84,12 +85,15 @@ static bool raw_open(FlashStore *f, GError **error)
 
 static char *raw_holder(FlashStore *f)
 {
-    const Raw *raw = raw_of(f);
+    Raw *raw = raw_of(f);
     char *holder = raw->fd < 0 ? NULL : uv_qemulock_holder(raw->fd);
 
-    if (holder || raw->fd < 0 || raw->writable ||
-        uv_filelock_sharing(raw->fd) != UV_FILELOCK_SHARED)
+    if (holder || raw->fd < 0 || raw->writable)
         return holder;
+    raw->shared =
+        uv_filelock_settled(raw->fd, raw->shared ? 0 : UV_FILELOCK_SETTLE_MS) == UV_FILELOCK_SHARED;
+    if (!raw->shared)
+        return NULL;
     return g_strdup("another program, which has it open for writing and takes no lock");
 }
 

@@ -56,6 +56,7 @@ typedef struct {
     int fd;             /* the file, for reading only: so that a probe sees writers; -1: absent */
     int lock_fd;        /* -1: not held */
     bool waited;        /* a predecessor was given its time to end */
+    bool shared;        /* the last probe found another program, and had given it time */
     UvDigest digest;    /* of the text that `store.identity` has */
     UvJournal *journal; /* open to append to; NULL: none, or the lock is not held */
     bool journal_done;  /* nothing in it is missing in the file */

@@ -89,7 +89,8 @@ bool uv_json_store_probe(JsonStore *json, GError **error)
         uv_json_store_lower_guard(json);
     /* A program that waits has not opened it yet. */
     if (json->fd >= 0 && !json->leased)
-        sharing = uv_filelock_sharing(json->fd);
+        sharing = uv_filelock_settled(json->fd, json->shared ? 0 : UV_FILELOCK_SETTLE_MS);
+    json->shared = sharing == UV_FILELOCK_SHARED;
     if (sharing == UV_FILELOCK_UNKNOWN)
         uv_store_warn(&json->store,
                       "%s: cannot tell whether another program (QEMU) has it open for writing",
