@@ -88,10 +88,12 @@ class Record(EngineTest):
         guest = self.guest(self.e, name="qemu-test")
         self.assertEqual(guest.set("ByGuest", s.OWNER, 7, b"g"), 0)
         self.set("ByHost", b"h")
+        self.h.actor(1001, 101, 42, b"cp")
         self.assertEqual(self.h.view_act("next-boot", f"vars/{file_name('ByNext')}",
                                          struct.pack("<I", 7) + b"n")[0], 0)
         guest.reset()
         guest.bye()
+        self.h.actor(1002, 102, 43, b"tee")
         self.assertEqual(self.h.view_act("secure-boot", "PK/replace", pk.der)[0], 0)
         with open(self.e.store) as file:
             store = json.load(file)
@@ -99,15 +101,44 @@ class Record(EngineTest):
         with open(self.e.store, "w") as file:
             json.dump(store, file)
         self.h.check()
-        by = {line["variable"].split("-")[0]: line["door"] for line in self.lines()}
-        self.assertEqual({name: by[name] for name in
+        by = {line["variable"].split("-")[0]: line for line in self.lines()}
+        self.assertEqual({name: by[name]["door"] for name in
                           ("ByGuest", "ByHost", "ByNext", "PK", "ByHand")},
                          {"ByGuest": "guest", "ByHost": "host", "ByNext": "next-boot",
                           "PK": "owner", "ByHand": "outside"})
-        line = next(line for line in self.lines("guest") if "ByGuest" in line["variable"])
-        self.assertEqual(line["who"]["client"], "qemu-test")
-        self.assertEqual(line["who"]["phase"], "boot")
-        self.assertRegex(line["who"]["session"], r"^[0-9a-f]{32}$")
+        who = by["ByGuest"]["who"]
+        self.assertEqual((who["client"], who["phase"]), ("qemu-test", "boot"))
+        self.assertRegex(who["session"], r"^[0-9a-f]{32}$")
+        self.assertEqual(by["ByNext"]["who"],
+                         {"uid": 1001, "gid": 101, "pid": 42, "comm": "cp"})
+        self.assertEqual(by["PK"]["who"]["uid"], 1002)
+        self.assertNotIn("who", by["ByHand"])
+
+    def test_boot_work(self):
+        """What the engine writes at a cold start, and after a reset, is the session's that begins."""
+        self.start()
+        guest = self.guest(self.e, name="first")
+        for line in self.lines("guest"):
+            self.assertEqual((line["who"]["client"], line["who"]["phase"]), ("first", "boot"))
+        self.assertTrue(self.lines("guest"))
+        guest.exit_boot_services()
+        self.assertEqual(guest.set("Late", s.OWNER, 7, b"x"), 0)
+        self.assertEqual(self.lines("guest")[-1]["who"]["phase"], "runtime")
+
+    def test_outside_has_no_who(self):
+        self.start()
+        self.set("A", b"1")
+        self.h.export()
+        with open(self.e.store) as file:
+            store = json.load(file)
+        store["variables"].append({"name": "ByHand", "guid": s.OWNER, "attr": 7, "data": "aa"})
+        with open(self.e.store, "w") as file:
+            json.dump(store, file)
+        self.h.actor(1000, 100, 4711, b"sh")
+        self.set("A", b"2")
+        self.assertEqual([(line["variable"], line["door"], "who" in line)
+                          for line in self.lines()[1:]],
+                         [(file_name("ByHand"), "outside", False), (file_name("A"), "host", True)])
 
     def test_load(self):
         self.start()
@@ -117,11 +148,28 @@ class Record(EngineTest):
         source.bye()
         self.set("Moved", b"2")
         target = self.raw_guest(self.e)
-        target.hello(flags=p.HELLO_INCOMING)
+        target.hello(flags=p.HELLO_INCOMING, name="target")
         target.load(blob)
         line = self.lines("migration")[-1]
         self.assertEqual(line["variable"], file_name("Moved"))
         self.assertEqual(bytes.fromhex(line["old"]), b"2")
+        self.assertEqual(line["who"]["client"], "target")
+
+    def test_shared_store(self):
+        """What the source wrote it has recorded: the target, which reads it, does not do so again."""
+        self.start()
+        source = self.guest(self.e, name="source")
+        other = self.engine(name="other")
+        target = self.raw_guest(other)
+        target.hello(flags=p.HELLO_INCOMING)
+        self.assertEqual(source.set("Moved", s.OWNER, 7, b"1"), 0)
+        target.load(source.save(release=True))
+        self.assertEqual(target.set("Moved", s.OWNER, 7, b"2"), 0)
+        host = self.host(other)
+        host.status()
+        lines = [line for line in self.lines() if line["variable"] == file_name("Moved")]
+        self.assertEqual([(line["door"], line["size-before"]) for line in lines],
+                         [("guest", None), ("guest", 1)])
 
     def test_refusals(self):
         self.start()
@@ -133,6 +181,27 @@ class Record(EngineTest):
         for _ in range(1000):
             self.h.set_variable("SetupMode", data=b"\0", attributes=6)
         self.assertLess(len(self.lines()), 300)
+
+    def test_refused_before_it_is_a_change(self):
+        self.start()
+        self.set("There", b"1")
+        self.h.set(file_name("There"), struct.pack("<I", 7) + b"2", flags=2)
+        self.h.set("no name", b"")
+        self.h.import_(b'{"version": 2, "variables": [{"name')
+        self.h.view_act("secure-boot", "PK/replace", b"no key")
+        self.h.view_act("boot", "order", b"nonsense")
+        self.assertEqual([line["path"] for line in self.lines()[1:]],
+                         ["vars/" + file_name("There"), "vars/no name", "store.json",
+                          "secure-boot/PK/replace", "boot/order"])
+        for line in self.lines()[1:]:
+            self.assertNotEqual(line["status"], 0)
+            self.assertTrue(line["reason"])
+
+    def test_waived(self):
+        """A change that variable checks only tell of is a change, once."""
+        self.start("--varcheck", "off")
+        self.h.set_variable("Timeout", attributes=7, data=b"12345")
+        self.assertEqual([line["status"] for line in self.lines()], [0])
 
     def test_hostile_names(self):
         self.start()
@@ -153,6 +222,28 @@ class Record(EngineTest):
         self.assertGreater(sum(sizes), 3000)
         numbers = [line["sha256"] for line in self.lines()]
         self.assertEqual(numbers[-1], hashlib.sha256(b"199").hexdigest())
+
+    def test_size_of_one_large_change(self):
+        """More at once than the files may have: the newest stay, and it is said what does not."""
+        self.start("--record", "16384")
+        self.h.import_(json.dumps({"version": 2, "variables": [
+            {"name": f"N{i}", "guid": s.OWNER, "attr": 7, "data": "00"} for i in range(500)]}).encode())
+        self.h.import_(json.dumps({"version": 2, "variables": []}).encode())
+        self.h.status()
+        sizes = [os.path.getsize(self.path(suffix)) for suffix in ("", ".1")]
+        self.assertLessEqual(max(sizes), 8192)
+        self.assertEqual(self.lines()[-1]["variable"], file_name("N499"))
+
+    def test_line_longer_than_a_file(self):
+        self.start("--record", "4096")
+        self.set("Big", bytes(1024))
+        self.set("Big", b"")
+        self.h.delete(file_name("Big"))
+        self.set("Small", b"1")
+        lines = self.lines()
+        self.assertEqual([line.get("variable") for line in lines],
+                         [file_name("Big"), None, file_name("Small")])
+        self.assertEqual(lines[1]["not-recorded"], 1)
 
     def test_none(self):
         self.start("--record", "0")

@@ -9,9 +9,11 @@
 #include "checked-file.h"
 #include "server-internal.h"
 
-static const uint8_t magic[UV_CHECKED_MAGIC_BYTES] = {'u', 'v', 'n', 'e', 'x', 't', 0, 1};
+static const uint8_t magic[UV_CHECKED_MAGIC_BYTES] = {'u', 'v', 'n', 'e', 'x', 't', 0, 2};
+static const uint8_t magic_1[UV_CHECKED_MAGIC_BYTES] = {'u', 'v', 'n', 'e', 'x', 't', 0, 1};
 
-#define FILE_BYTES_MAX (2 * UV_NEXT_BOOT_BYTES_MAX)
+/* With who left it, an item of the shortest path and content takes three times as much. */
+#define FILE_BYTES_MAX (4 * UV_NEXT_BOOT_BYTES_MAX)
 #define VARS "vars/"
 #define SECURE_BOOT "secure-boot/"
 
@@ -40,19 +42,35 @@ void uv_next_boot_free(UvNextBoot *next)
     g_free(next);
 }
 
-void uv_next_boot_add(UvNextBoot *next, const char *path, GBytes *content)
+void uv_next_boot_add(UvNextBoot *next, const char *path, GBytes *content, const UvActor *actor)
 {
     UvNextBootItem *item = g_new0(UvNextBootItem, 1);
 
     item->path = g_strdup(path);
     item->content = g_bytes_ref(content);
+    item->actor = *actor;
     g_ptr_array_add(next->items, item);
 }
 
-static void read_item(UvReader *reader, UvNextBoot *next)
+static void read_actor(UvReader *reader, UvActor *actor)
 {
+    actor->known = uv_read_u8(reader);
+    actor->uid = uv_read_u32(reader);
+    actor->gid = uv_read_u32(reader);
+    actor->pid = uv_read_u32(reader);
+    const size_t comm_bytes = uv_read_u16(reader);
+    const uint8_t *comm = uv_read_bytes(reader, comm_bytes);
+    if (comm)
+        memcpy(actor->comm, comm, MIN(comm_bytes, UV_RECORD_COMM_MAX));
+}
+
+static void read_item(UvReader *reader, bool has_actor, UvNextBoot *next)
+{
+    UvActor actor = {0};
     const size_t path_bytes = uv_read_u16(reader);
     const uint8_t *path = uv_read_bytes(reader, path_bytes);
+    if (has_actor)
+        read_actor(reader, &actor);
     const size_t size = uv_read_u32(reader);
     const uint8_t *content = uv_read_bytes(reader, size);
 
@@ -60,7 +78,7 @@ static void read_item(UvReader *reader, UvNextBoot *next)
         return;
     g_autofree char *text = g_strndup((const char *)path, path_bytes);
     g_autoptr(GBytes) bytes = g_bytes_new(content, size);
-    uv_next_boot_add(next, text, bytes);
+    uv_next_boot_add(next, text, bytes, &actor);
 }
 
 UvNextBoot *uv_next_boot_load(UvServer *server)
@@ -68,9 +86,13 @@ UvNextBoot *uv_next_boot_load(UvServer *server)
     UvNextBoot *next = next_boot_new();
     g_autoptr(GBytes) body =
         uv_checked_file_read(server->store->folder, UV_FILE_NEXT_BOOT, magic, FILE_BYTES_MAX);
+    const bool has_actor = body != NULL;
     UvReader reader;
     gsize size;
 
+    if (!body)
+        body =
+            uv_checked_file_read(server->store->folder, UV_FILE_NEXT_BOOT, magic_1, FILE_BYTES_MAX);
     if (!body)
         return next;
     const void *bytes = g_bytes_get_data(body, &size);
@@ -80,8 +102,27 @@ UvNextBoot *uv_next_boot_load(UvServer *server)
     if (results)
         g_string_append_len(next->results, (const char *)results, (gssize)results_bytes);
     while (reader.left > 0 && !reader.failed)
-        read_item(&reader, next);
+        read_item(&reader, has_actor, next);
     return next;
+}
+
+static void write_item(UvWriter *writer, const UvNextBootItem *item)
+{
+    const UvActor *actor = &item->actor;
+    gsize size;
+    const void *content = g_bytes_get_data(item->content, &size);
+
+    uv_write_u16(writer, (uint16_t)strlen(item->path));
+    uv_write_bytes(writer, item->path, strlen(item->path));
+    uv_write_u8(writer, actor->known);
+    uv_write_u32(writer, actor->uid);
+    uv_write_u32(writer, actor->gid);
+    uv_write_u32(writer, actor->pid);
+    uv_write_u16(writer, (uint16_t)strlen(actor->comm));
+    uv_write_bytes(writer, actor->comm, strlen(actor->comm));
+    uv_write_u32(writer, (uint32_t)size);
+    if (size > 0)
+        uv_write_bytes(writer, content, size);
 }
 
 bool uv_next_boot_save(UvServer *server, const UvNextBoot *next, GError **error)
@@ -91,17 +132,8 @@ bool uv_next_boot_save(UvServer *server, const UvNextBoot *next, GError **error)
     uv_writer_init(&writer, FILE_BYTES_MAX);
     uv_write_u32(&writer, (uint32_t)next->results->len);
     uv_write_bytes(&writer, next->results->str, next->results->len);
-    for (guint i = 0; i < next->items->len; i++) {
-        const UvNextBootItem *item = next->items->pdata[i];
-        gsize size;
-        const void *content = g_bytes_get_data(item->content, &size);
-
-        uv_write_u16(&writer, (uint16_t)strlen(item->path));
-        uv_write_bytes(&writer, item->path, strlen(item->path));
-        uv_write_u32(&writer, (uint32_t)size);
-        if (size > 0)
-            uv_write_bytes(&writer, content, size);
-    }
+    for (guint i = 0; i < next->items->len; i++)
+        write_item(&writer, next->items->pdata[i]);
     g_autoptr(GBytes) body = uv_writer_steal(&writer);
     g_assert(body);
     return uv_checked_file_write(server->store->folder, UV_FILE_NEXT_BOOT, UV_FILE_NEXT_BOOT_TEMP,
@@ -158,6 +190,7 @@ static void apply_item(UvServer *server, UvNextBoot *next, const UvNextBootItem 
 {
     UvViewOutcome outcome = {0};
 
+    server->is_recorded = false;
     if (g_str_has_prefix(item->path, VARS))
         apply_variable(server, item->path + strlen(VARS), item->content, &outcome);
     else if (g_str_has_prefix(item->path, SECURE_BOOT))
@@ -165,6 +198,10 @@ static void apply_item(UvServer *server, UvNextBoot *next, const UvNextBootItem 
                                 item->content, &outcome);
     else
         uv_view_refuse_path(&outcome);
+    if (outcome.status != EFI_SUCCESS) {
+        g_autofree char *full = g_strconcat("next-boot/", item->path, NULL);
+        uv_record_refused_path(server, full, outcome.status, outcome.reason);
+    }
     g_autofree char *path = uv_log_escape(item->path);
     uv_log_limited(&server->events, LOG_NOTICE, "kept for this boot: %s: %s", path,
                    outcome.status == EFI_SUCCESS ? "done" : outcome.reason);
@@ -188,10 +225,14 @@ void uv_next_boot_apply(UvServer *server)
     server->is_boot_work = true;
     uv_service_end_session(server->service);
     server->is_boot_work = false;
-    const UvRecordDoor before = uv_actor_enter(server, UV_RECORD_NEXT_BOOT);
-    for (guint i = 0; i < next->items->len; i++)
-        apply_item(server, next, next->items->pdata[i]);
-    uv_actor_leave(server, before);
+    const UvActor before = server->actor;
+    for (guint i = 0; i < next->items->len; i++) {
+        const UvNextBootItem *item = next->items->pdata[i];
+        server->actor = item->actor;
+        server->actor.door = UV_RECORD_NEXT_BOOT;
+        apply_item(server, next, item);
+    }
+    server->actor = before;
     g_ptr_array_set_size(next->items, 0);
     if (!uv_next_boot_save(server, next, &error))
         uv_log_limited(&server->troubles, LOG_WARNING,

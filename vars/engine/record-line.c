@@ -6,9 +6,12 @@
 
 #include "digest.h"
 #include "json-put.h"
+#include "shown-name.h"
+#include "uv-limits.h"
 
 /* A larger old value is known by its hash alone. */
 #define OLD_BYTES_MAX 1024u
+#define REASON_BYTES_MAX 512u
 
 static void add_time(GString *out)
 {
@@ -32,6 +35,25 @@ static const char *phase_name(const UvPhase *phase)
                                      : "boot";
 }
 
+static void add_process(GString *out, const UvActor *actor)
+{
+    uv_json_begin(out, "who", '{');
+    uv_json_put_number(out, "uid", actor->uid);
+    uv_json_put_number(out, "gid", actor->gid);
+    uv_json_put_number(out, "pid", actor->pid);
+    uv_json_put_text(out, "comm", actor->comm);
+    uv_json_end(out, '}');
+}
+
+static void add_session(GString *out, const UvActor *actor)
+{
+    uv_json_begin(out, "who", '{');
+    uv_json_put_hex(out, "session", actor->session_id, actor->session_id_bytes);
+    uv_json_put_text(out, "phase", phase_name(&actor->phase));
+    uv_json_put_text(out, "client", actor->client ? actor->client : "");
+    uv_json_end(out, '}');
+}
+
 static void add_actor(GString *out, const UvActor *actor)
 {
     static const char *const doors[UV_RECORD_DOORS] = {
@@ -41,25 +63,27 @@ static void add_actor(GString *out, const UvActor *actor)
     };
 
     uv_json_put_text(out, "door", doors[actor->door]);
-    if (actor->known) {
-        uv_json_begin(out, "who", '{');
-        uv_json_put_number(out, "uid", actor->uid);
-        uv_json_put_number(out, "gid", actor->gid);
-        uv_json_put_number(out, "pid", actor->pid);
-        uv_json_put_text(out, "comm", actor->comm);
-        uv_json_end(out, '}');
-    } else if (actor->door == UV_RECORD_GUEST) {
-        uv_json_begin(out, "who", '{');
-        uv_json_put_hex(out, "session", actor->session_id, actor->session_id_bytes);
-        uv_json_put_text(out, "phase", phase_name(&actor->phase));
-        uv_json_put_text(out, "client", actor->client ? actor->client : "");
-        uv_json_end(out, '}');
+    switch (actor->door) {
+    case UV_RECORD_GUEST:
+    case UV_RECORD_MIGRATION:
+        add_session(out, actor);
+        break;
+    case UV_RECORD_HOST:
+    case UV_RECORD_OWNER:
+    case UV_RECORD_NEXT_BOOT:
+        if (actor->known)
+            add_process(out, actor);
+        break;
+    case UV_RECORD_OUTSIDE:
+    case UV_RECORD_DOORS:
+        break;
     }
 }
 
+/* As vars/ lists it. */
 static void add_variable(GString *out, const UvName *name, const UvGuid *guid)
 {
-    g_autofree char *text = name ? uv_file_name_format(name, guid) : g_strdup("");
+    g_autofree char *text = name ? uv_shown_name_format(name, guid) : g_strdup("");
 
     uv_json_put_text(out, "variable", text);
 }
@@ -101,7 +125,8 @@ static void begin_line(GString *out, const UvActor *actor)
 {
     uv_json_begin(out, NULL, '{');
     add_time(out);
-    add_actor(out, actor);
+    if (actor)
+        add_actor(out, actor);
 }
 
 static void end_line(GString *out)
@@ -129,23 +154,30 @@ void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeIte
     end_line(out);
 }
 
-void uv_record_line_refusal(GString *out, const UvActor *actor, const UvSetRequest *request,
-                            const UvVariable *before, EfiStatus status, const char *rule,
-                            const char *text)
+void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRefusal *refusal)
 {
+    const UvSetRequest *request = refusal->request;
+    const char *reason = refusal->reason ? refusal->reason : "";
+    g_autofree char *short_reason = g_strndup(reason, REASON_BYTES_MAX);
+
     begin_line(out, actor);
-    add_variable(out, request->name, &request->guid);
-    add_before(out, before);
-    add_after(out, request->attributes, request->data, request->data_bytes);
-    uv_json_put_number(out, "status", (int64_t)(status & ~EFI_ERROR_BIT));
-    uv_json_put_text(out, "rule", rule ? rule : "");
-    uv_json_put_text(out, "reason", text ? text : "");
+    if (request) {
+        add_variable(out, request->name, &request->guid);
+        add_before(out, refusal->before);
+        add_after(out, request->attributes, request->data, request->data_bytes);
+    } else {
+        g_autofree char *path = g_strndup(refusal->path, UV_FILE_NAME_MAX);
+        uv_json_put_text(out, "path", path);
+    }
+    uv_json_put_number(out, "status", (int64_t)(refusal->status & ~EFI_ERROR_BIT));
+    uv_json_put_text(out, "rule", refusal->rule ? refusal->rule : "");
+    uv_json_put_text(out, "reason", short_reason);
     end_line(out);
 }
 
-void uv_record_line_lost(GString *out, const UvActor *actor, unsigned count)
+void uv_record_line_lost(GString *out, unsigned count)
 {
-    begin_line(out, actor);
+    begin_line(out, NULL);
     uv_json_put_number(out, "not-recorded", count);
     end_line(out);
 }

@@ -6,8 +6,6 @@
 #include "record.h"
 
 void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeItem *item);
-void uv_record_line_refusal(GString *out, const UvActor *actor, const UvSetRequest *request,
-                            const UvVariable *before, EfiStatus status, const char *rule,
-                            const char *text);
+void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRefusal *refusal);
 /* That lines were left out. */
-void uv_record_line_lost(GString *out, const UvActor *actor, unsigned count);
+void uv_record_line_lost(GString *out, unsigned count);

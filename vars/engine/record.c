@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "file-io.h"
+#include "log.h"
 #include "record-line.h"
 
 /* Of refusals: a guest that is refused all the time must not push everything else out. */
@@ -16,17 +19,21 @@
 /* A reply to a request of many changes waits for this much at most. */
 #define PENDING_MAX (256u * 1024)
 #define TAIL_BYTES 4096u
+#define LINE_ON_ITS_WAY_US 5000u
+#define FAILED "the record of changes can't be written: "
 
 struct UvRecord {
     UvFolder *folder;
     size_t max_bytes; /* of both files */
     GString *pending;
-    int fd; /* -1: not opened yet, or it could not be */
+    int fd;       /* -1: not opened yet, or it could not be */
+    int older_fd; /* what it was before it became the older one, until that is durable; or -1 */
     size_t size;
     bool unsynced;
-    /* refusals */
-    unsigned credit, lost;
+    unsigned lost;   /* lines, since the last one */
+    unsigned credit; /* refusals */
     int64_t credit_at_us;
+    UvLogRate troubles;
 };
 
 /* What is behind the last line feed was torn. */
@@ -51,17 +58,36 @@ static bool cut_torn_line(int fd, size_t *size)
     return true;
 }
 
+/* What looks torn may be another engine's line on its way, which will soon have come. */
+static bool whole_size(int fd, size_t *ret_size)
+{
+    struct stat st;
+
+    for (unsigned looks = 0; looks < 2; looks++) {
+        if (looks > 0)
+            g_usleep(LINE_ON_ITS_WAY_US);
+        if (fstat(fd, &st) < 0)
+            return false;
+        *ret_size = (size_t)st.st_size;
+        if (!cut_torn_line(fd, ret_size))
+            return false;
+        if (*ret_size == (size_t)st.st_size)
+            return true;
+    }
+    return ftruncate(fd, (off_t)*ret_size) == 0;
+}
+
 /* `create` is O_CREAT, or 0: only if it is there. */
 static bool open_file(UvRecord *record, int create)
 {
-    struct stat st;
+    g_autoptr(GError) error = NULL;
+    size_t size;
     uv_autofd int fd =
-        uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | create | O_APPEND, NULL);
+        uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | create | O_APPEND, &error);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return false;
-    size_t size = (size_t)st.st_size;
-    if (!cut_torn_line(fd, &size) || (size < (size_t)st.st_size && ftruncate(fd, (off_t)size) < 0))
+    if (error && create)
+        uv_log_limited(&record->troubles, LOG_WARNING, FAILED "%s", error->message);
+    if (fd < 0 || !whole_size(fd, &size))
         return false;
     record->size = size;
     record->fd = uv_fd_steal(&fd);
@@ -76,9 +102,11 @@ UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes)
     record->folder = folder;
     record->max_bytes = max_bytes;
     record->pending = g_string_new(NULL);
-    record->fd = -1;
+    record->fd = record->older_fd = -1;
     record->credit = REFUSALS_BURST;
-    open_file(record, 0);
+    record->troubles = (UvLogRate){.burst = 1, .what = "failures of the record"};
+    open_file(record, 0); /* a torn line goes now: the file may be read before it is written to */
+    uv_fd_clear(&record->fd);
     return record;
 }
 
@@ -88,18 +116,77 @@ void uv_record_free(UvRecord *record)
         return;
     uv_record_flush(record);
     uv_fd_clear(&record->fd);
+    uv_fd_clear(&record->older_fd);
     g_string_free(record->pending, TRUE);
     g_free(record);
 }
 
+/* ---- the files ---- */
+
 /* The older half goes when the newer one is full. */
-static void turn_over(UvRecord *record)
+static bool turn_over(UvRecord *record)
 {
-    if (record->size + record->pending->len <= record->max_bytes / 2 || record->size == 0)
-        return;
+    if (record->unsynced) {
+        uv_fd_clear(&record->older_fd); /* that one is gone */
+        record->older_fd = uv_fd_steal(&record->fd);
+    }
     uv_fd_clear(&record->fd);
-    uv_folder_rename(record->folder, UV_FILE_RECORD, UV_FILE_RECORD_OLD, NULL);
-    open_file(record, O_CREAT);
+    record->unsynced = false;
+    return uv_folder_rename(record->folder, UV_FILE_RECORD, UV_FILE_RECORD_OLD, NULL) &&
+           open_file(record, O_CREAT);
+}
+
+static bool append(UvRecord *record, const char *lines, size_t size)
+{
+    const int result = uv_write_all(record->fd, lines, size);
+
+    if (result == 0) {
+        record->size += size;
+        record->unsynced = true;
+        return true;
+    }
+    uv_log_limited(&record->troubles, LOG_WARNING, FAILED "%s", g_strerror(-result));
+    /* No space, say: a part of a line must not stay. */
+    if (ftruncate(record->fd, (off_t)record->size) < 0)
+        uv_fd_clear(&record->fd);
+    return false;
+}
+
+/* Whole lines, as many as there is room for; 0: not even one. */
+static size_t fitting(const char *lines, size_t size, size_t room)
+{
+    size_t n = MIN(size, room);
+
+    while (n > 0 && lines[n - 1] != '\n')
+        n--;
+    return n;
+}
+
+static unsigned count_lines(const char *lines, size_t size)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < size; i++)
+        count += lines[i] == '\n';
+    return count;
+}
+
+/* How much was taken from the front of it: written, or lost. */
+static size_t write_some(UvRecord *record, const char *lines, size_t size)
+{
+    const size_t half = record->max_bytes / 2;
+    size_t n = fitting(lines, size, half > record->size ? half - record->size : 0);
+
+    if (n == 0 && record->size > 0 && turn_over(record))
+        n = fitting(lines, size, half);
+    if (n > 0 && record->fd >= 0 && append(record, lines, n))
+        return n;
+    if (n == 0 && record->fd >= 0) /* one that is longer than a file may be */
+        n = (size_t)((const char *)memchr(lines, '\n', size) - lines) + 1;
+    else
+        n = size;
+    record->lost += count_lines(lines, n);
+    return n;
 }
 
 void uv_record_flush(UvRecord *record)
@@ -108,17 +195,8 @@ void uv_record_flush(UvRecord *record)
         return;
     if (record->fd < 0)
         open_file(record, O_CREAT);
-    if (record->fd >= 0)
-        turn_over(record);
-    if (record->fd >= 0 &&
-        uv_write_all(record->fd, record->pending->str, record->pending->len) < 0) {
-        /* No space, say: a part of a line must not stay. */
-        if (ftruncate(record->fd, (off_t)record->size) < 0)
-            uv_fd_clear(&record->fd);
-    } else if (record->fd >= 0) {
-        record->size += record->pending->len;
-        record->unsynced = true;
-    }
+    for (size_t done = 0; done < record->pending->len;)
+        done += write_some(record, record->pending->str + done, record->pending->len - done);
     g_string_truncate(record->pending, 0);
 }
 
@@ -127,14 +205,31 @@ void uv_record_sync(UvRecord *record)
     if (!record)
         return;
     uv_record_flush(record);
+    if (record->older_fd >= 0 && fdatasync(record->older_fd) == 0)
+        uv_fd_clear(&record->older_fd);
     if (record->fd >= 0 && record->unsynced && fdatasync(record->fd) == 0)
         record->unsynced = false;
 }
 
-static void keep_small(UvRecord *record)
+void uv_record_let_go(UvRecord *record)
+{
+    if (!record)
+        return;
+    uv_record_sync(record);
+    uv_fd_clear(&record->fd);
+    uv_fd_clear(&record->older_fd);
+    record->unsynced = false;
+}
+
+/* ---- lines ---- */
+
+static void begin_line(UvRecord *record)
 {
     if (record->pending->len > PENDING_MAX)
         uv_record_flush(record);
+    if (record->lost > 0)
+        uv_record_line_lost(record->pending, record->lost);
+    record->lost = 0;
 }
 
 void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change)
@@ -142,8 +237,8 @@ void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *ch
     if (!record)
         return;
     for (size_t i = 0; i < uv_change_count(change); i++) {
+        begin_line(record);
         uv_record_line_change(record->pending, actor, uv_change_item(change, i));
-        keep_small(record);
     }
 }
 
@@ -165,15 +260,10 @@ static bool may_record_refusal(UvRecord *record)
     return true;
 }
 
-void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvSetRequest *request,
-                       const UvVariable *before, EfiStatus status, const char *rule,
-                       const char *text)
+void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal)
 {
     if (!record || !may_record_refusal(record))
         return;
-    if (record->lost > 0)
-        uv_record_line_lost(record->pending, actor, record->lost);
-    record->lost = 0;
-    uv_record_line_refusal(record->pending, actor, request, before, status, rule, text);
-    keep_small(record);
+    begin_line(record);
+    uv_record_line_refusal(record->pending, actor, refusal);
 }

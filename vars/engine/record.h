@@ -12,7 +12,13 @@
  * crash tore is cut off when the file is next opened.
  *
  * Lines have: time, door, who, variable, attributes and size and SHA-256 before and after, old
- * (hex, where there was a value of at most 1 KiB), status; for refusals also rule and reason.
+ * (hex, where there was a value of at most 1 KiB), status; for refusals also rule and reason, and
+ * path instead of what is about a variable where the request never came to one. A line with
+ * not-recorded stands for that many that are missing there.
+ *
+ * Who: for the host's and the owner's door the process that wrote to the mount, for a waiting
+ * change the one that left it; for the guest's door, and for a state that its machine brought, the
+ * session. An edit from outside, which is found and not told, has none.
  */
 
 #include "service.h"
@@ -39,7 +45,7 @@ typedef struct {
     bool known;
     uint32_t uid, gid, pid;
     char comm[UV_RECORD_COMM_MAX + 1];
-    /* guest */
+    /* guest, migration */
     const char *client; /* borrowed */
     const uint8_t *session_id;
     size_t session_id_bytes;
@@ -53,15 +59,24 @@ typedef struct UvRecord UvRecord;
 UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes);
 void uv_record_free(UvRecord *record); /* flushes */
 
+/* What was asked for and not done. */
+typedef struct {
+    const UvSetRequest *request; /* NULL: it never came to one */
+    const char *path;            /* of the guest's folder, then; "vars/NAME-GUID" and so on */
+    const UvVariable *before;    /* what is there; NULL: nothing, or no request */
+    EfiStatus status;
+    const char *rule, *reason; /* NULL: none */
+} UvRecordRefusal;
+
 /* A line for each variable that the change changes. */
 void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change);
-/* `text` is the reason; `before` (nullable) what is there. */
-void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvSetRequest *request,
-                       const UvVariable *before, EfiStatus status, const char *rule,
-                       const char *text);
+void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal);
 /* Into the file, if there is anything. */
 void uv_record_flush(UvRecord *record);
-/* What is in the file is durable. */
+/* What is in the files is durable. */
 void uv_record_sync(UvRecord *record);
+/* Flushes and closes the files, which another engine may write to from now on; the next line opens
+ * them again. */
+void uv_record_let_go(UvRecord *record);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvRecord, uv_record_free)

@@ -70,6 +70,16 @@ static const char *reason_of(UvServer *server, const UvRefusal *refusal)
     return text ? text : server->store->read_only_reason;
 }
 
+/* Refused before it came to a SetVariable. */
+static void refuse(UvConn *conn, const UvFrame *frame, const char *file_name, EfiStatus status,
+                   int error, const char *reason)
+{
+    g_autofree char *path = g_strconcat("vars/", file_name, NULL);
+
+    uv_record_refused_path(conn->server, path, status, reason);
+    uv_host_reply_outcome(conn, frame, status, error, reason);
+}
+
 void uv_host_set(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
@@ -86,16 +96,19 @@ void uv_host_set(UvConn *conn, const UvFrame *frame)
         uv_host_malformed(conn, frame);
         return;
     }
-    if (uv_host_refuse_held(conn, frame))
+    reason = uv_host_is_held(server);
+    if (reason) {
+        refuse(conn, frame, file_name, EFI_WRITE_PROTECTED, EROFS, reason);
         return;
+    }
     uv_server_refresh(server);
     reason = complete_set(server, &set, file_name, &reader);
     if (reason) {
-        uv_host_reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, reason);
+        refuse(conn, frame, file_name, EFI_INVALID_PARAMETER, EINVAL, reason);
         return;
     }
     if (is_in_the_way(server, &set)) {
-        uv_host_reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EEXIST, "the variable exists");
+        refuse(conn, frame, file_name, EFI_INVALID_PARAMETER, EEXIST, "the variable exists");
         return;
     }
     const uint64_t generation = server->store->generation;

@@ -58,6 +58,13 @@ void uv_host_export(UvConn *conn, const UvFrame *frame)
     uv_conn_reply(conn, frame, text);
 }
 
+static void refuse_import(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
+                          const char *reason)
+{
+    uv_record_refused_path(conn->server, "store.json", status, reason);
+    uv_host_reply_outcome(conn, frame, status, error, reason);
+}
+
 void uv_host_import(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
@@ -67,19 +74,21 @@ void uv_host_import(UvConn *conn, const UvFrame *frame)
     unsigned left_out;
 
     if (server->session_alive) {
-        uv_host_reply_outcome(conn, frame, EFI_WRITE_PROTECTED, EBUSY, "a guest is connected");
+        refuse_import(conn, frame, EFI_WRITE_PROTECTED, EBUSY, "a guest is connected");
         return;
     }
-    if (uv_host_refuse_held(conn, frame))
+    if (uv_host_is_held(server)) {
+        refuse_import(conn, frame, EFI_WRITE_PROTECTED, EROFS, uv_host_is_held(server));
         return;
+    }
     uv_server_refresh(server);
     g_autoptr(GPtrArray) variables = uv_json_parse("store.json", text, size, &left_out, &error);
     if (!variables) {
-        uv_host_reply_outcome(conn, frame, EFI_INVALID_PARAMETER, EINVAL, error->message);
+        refuse_import(conn, frame, EFI_INVALID_PARAMETER, EINVAL, error->message);
         return;
     }
     if (!uv_service_replace(server->service, variables, &error)) {
-        uv_host_reply_outcome(conn, frame, uv_store_error_status(error), 0, error->message);
+        refuse_import(conn, frame, uv_store_error_status(error), 0, error->message);
         return;
     }
     uv_log_limited(&server->events, LOG_INFO, "the store was replaced by the host");

@@ -91,6 +91,8 @@ struct UvServer {
     UvRecord *record; /* NULL: none */
     UvActor actor;    /* of what is done just now */
     bool is_boot_work;
+    bool is_recorded; /* a refusal of the frame at hand is */
+    bool takes_over;  /* what is found in the store another engine has recorded */
     UvLogRate refusals, troubles, events;
 };
 
@@ -203,6 +205,9 @@ void uv_actor_leave(UvServer *server, UvRecordDoor before);
 void uv_record_observed(UvServer *server, const UvChange *change);
 void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
                        const UvRefusal *refusal);
+/* The host was refused before it came to a SetVariable; `path` is of the guest's folder. */
+void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
+                            const char *reason);
 
 /* server-view.c */
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame);

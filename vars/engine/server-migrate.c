@@ -51,6 +51,7 @@ static bool release(UvServer *server, GError **error)
         return true;
     if (!store->ops->release(store, uv_service_variables(server->service), error))
         return false;
+    uv_record_let_go(server->record);
     server->session.mode = UV_SESSION_RELEASED;
     server->holds_store = false;
     server->session.identity = store->identity;
@@ -153,7 +154,10 @@ static bool take_store(UvServer *server, GError **error)
         return false;
     }
     /* Changed while we looked away: what is there now is what the blob is compared with. */
-    if (!uv_server_reload(server, error))
+    server->takes_over = true;
+    const bool reloaded = uv_server_reload(server, error);
+    server->takes_over = false;
+    if (!reloaded)
         return false;
     return store->ops->acquire(store, error);
 }

@@ -28,6 +28,7 @@ void uv_actor_of_frame(UvConn *conn)
 {
     UvServer *server = conn->server;
 
+    server->is_recorded = false;
     if (conn->kind == UV_CONN_HOST) {
         server->actor = conn->actor;
         server->actor.door = UV_RECORD_HOST;
@@ -38,7 +39,6 @@ void uv_actor_of_frame(UvConn *conn)
         .client = server->session.name,
         .session_id = server->session.id,
         .session_id_bytes = sizeof server->session.id,
-        .phase = *uv_service_phase(server->service),
     };
 }
 
@@ -55,22 +55,42 @@ void uv_actor_leave(UvServer *server, UvRecordDoor before)
     server->actor.door = before;
 }
 
+static const UvActor *actor_now(UvServer *server)
+{
+    server->actor.phase = *uv_service_phase(server->service);
+    return &server->actor;
+}
+
 void uv_record_observed(UvServer *server, const UvChange *change)
 {
     /* Volatile variables that a boot begins without, and those that are derived, nobody wrote. */
-    if (server->is_boot_work && !uv_change_touches_nv(change))
+    if (server->takes_over || (server->is_boot_work && !uv_change_touches_nv(change)))
         return;
-    uv_record_change(server->record, &server->actor, change);
+    uv_record_change(server->record, actor_now(server), change);
 }
 
 void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
                        const UvRefusal *refusal)
 {
-    const UvVariable *before =
-        request->name
-            ? uv_varset_lookup(uv_service_variables(server->service), &request->guid, request->name)
-            : NULL;
+    const UvVarset *variables = uv_service_variables(server->service);
+    const UvRecordRefusal refused = {
+        .request = request,
+        .before = request->name ? uv_varset_lookup(variables, &request->guid, request->name) : NULL,
+        .status = status,
+        .rule = refusal->rule,
+        .reason = uv_service_refusal_text(server->service, refusal),
+    };
 
-    uv_record_refusal(server->record, &server->actor, request, before, status, refusal->rule,
-                      uv_service_refusal_text(server->service, refusal));
+    server->is_recorded = true;
+    uv_record_refusal(server->record, actor_now(server), &refused);
+}
+
+void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
+                            const char *reason)
+{
+    const UvRecordRefusal refused = {.path = path, .status = status, .reason = reason};
+
+    if (!server->is_recorded)
+        uv_record_refusal(server->record, actor_now(server), &refused);
+    server->is_recorded = true;
 }

@@ -62,6 +62,7 @@ static void start_over(UvServer *server, const UvHello *hello)
     uv_server_refresh(server);
     server->session = (UvSessionHead){0};
     memcpy(server->session.id, hello->id, sizeof(hello->id));
+    memcpy(server->session.name, hello->name, sizeof(hello->name));
     server->session_alive = true;
     server->session_failed_closed = false;
 }

@@ -218,6 +218,10 @@ static void act_on_view(UvConn *conn, const UvFrame *frame, const UvView *view, 
         view->act(server, (UvViewAct)act, path, bytes, &outcome);
     if (server->store->generation != generation)
         uv_saved_warn(server);
+    if (outcome.status != EFI_SUCCESS) {
+        g_autofree char *full = g_strconcat(view->name, "/", path, NULL);
+        uv_record_refused_path(server, full, outcome.status, outcome.reason);
+    }
     uv_session_persist(server);
     uv_events_state_changed(server);
     reply_outcome(conn, frame, &outcome, NULL);

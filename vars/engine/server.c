@@ -70,12 +70,13 @@ void uv_server_let_go(UvServer *server)
     UvStore *store = server->store;
     g_autoptr(GError) error = NULL;
 
-    if (!server->holds_store || store->read_only_reason ||
-        server->session.mode != UV_SESSION_SERVING)
-        return;
-    server->holds_store = false;
-    if (!store->ops->release(store, uv_service_variables(server->service), &error))
-        log_trouble(server, "the store can't be let go", error);
+    if (server->holds_store && !store->read_only_reason &&
+        server->session.mode == UV_SESSION_SERVING) {
+        server->holds_store = false;
+        if (!store->ops->release(store, uv_service_variables(server->service), &error))
+            log_trouble(server, "the store can't be let go", error);
+    }
+    uv_record_let_go(server->record);
 }
 
 bool uv_server_reload(UvServer *server, GError **error)
@@ -136,7 +137,8 @@ static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvR
                         void *data)
 {
     UvServer *server = data;
-    uv_record_refused(server, request, status, refusal);
+    if (status != EFI_SUCCESS) /* else it is a change, and recorded as that */
+        uv_record_refused(server, request, status, refusal);
     g_autofree char *name =
         request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
     g_autofree char *escaped = uv_log_escape(name);

@@ -178,7 +178,7 @@ static void keep(UvServer *server, const char *path, GBytes *content, UvViewOutc
 
     if (!check(server, path, content, outcome))
         return;
-    uv_next_boot_add(next, path, content);
+    uv_next_boot_add(next, path, content, &server->actor);
     if (uv_next_boot_bytes(next) > UV_NEXT_BOOT_BYTES_MAX)
         uv_view_refuse(outcome, EFI_OUT_OF_RESOURCES, 0, "more than 1 MiB would wait");
     else

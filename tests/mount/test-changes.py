@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""guests/G/changes: each door with who came through it, and whose its files are."""
+
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto as p  # noqa: E402
+import uvsign  # noqa: E402
+from uvmount import variable, wait_until  # noqa: E402
+from uvskip import skip  # noqa: E402
+
+OWNER = 4242
+USERS = (OWNER, 0)
+
+
+class ChangesTest(unittest.TestCase):
+    options = ("allow_other",)
+
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        self.store = self.source / "vm.json"
+        self.store.write_text(uvmount.store_text(variable("Alpha", b"alpha")))
+        os.chown(self.store, OWNER, OWNER)
+        self.mount = self.scratch.mount(self.source, *self.options)
+        self.guest = self.mount.guest("vm")
+
+    def as_user(self, uid, path, content):
+        subprocess.run(["dd", f"of={path}", "bs=64k", "conv=notrunc"], input=content,
+                       stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=[], check=True)
+
+    def lines(self):
+        return [json.loads(line) for line in (self.guest / "changes").read_bytes().splitlines()]
+
+    def line(self, name):
+        """The last one about that variable, when it has come."""
+        found = []
+
+        def look():
+            found[:] = [line for line in self.lines()
+                        if line["variable"].rsplit("-", 5)[0] == name]
+            return found
+        wait_until(look, f"a line about {name}")
+        return found[-1]
+
+    def edit(self, name):
+        store = json.loads(self.store.read_text())
+        store["variables"].append(variable(name))
+        self.store.write_text(json.dumps(store))
+
+
+class Doors(ChangesTest):
+    def machine(self, **hello):
+        guest = p.Guest(self.mount.socket("vm"))
+        self.addCleanup(guest.close)
+        return guest.hello(**hello)
+
+    def test_two_users(self):
+        for uid in USERS:
+            self.as_user(uid, self.guest / "vars" / f"By{uid}-{p.TEST}", b"\7\0\0\0x")
+            line = self.line(f"By{uid}")
+            self.assertEqual((line["door"], line["who"]["uid"], line["who"]["gid"]),
+                             ("host", uid, uid))
+            self.assertEqual(line["who"]["comm"], "dd")
+            self.assertGreater(line["who"]["pid"], 1)
+
+    def test_owner(self):
+        key = uvsign.Key("PK")
+        self.as_user(USERS[0], self.guest / "secure-boot/PK/replace", key.pem.read_bytes())
+        line = self.line("PK")
+        self.assertEqual((line["door"], line["who"]["uid"]), ("owner", USERS[0]))
+
+    def test_next_boot(self):
+        """Who left it, not who boots; who left it is known after the engine's end."""
+        self.as_user(USERS[0], self.guest / f"next-boot/vars/Later-{p.TEST}", b"\7\0\0\0x")
+        self.mount.kill_engine("vm")
+        self.machine(name="machine")
+        line = self.line("Later")
+        self.assertEqual((line["door"], line["who"]["uid"]), ("next-boot", USERS[0]))
+
+    def test_guest_and_migration(self):
+        guest = self.machine(name="machine", session=bytes(range(16)))
+        self.assertEqual(guest.set("ByGuest", p.TEST, 7, b"1"), 0)
+        line = self.line("ByGuest")
+        who = {"session": bytes(range(16)).hex(), "phase": "boot", "client": "machine"}
+        self.assertEqual((line["door"], line["who"]), ("guest", who))
+        blob = guest.save()
+        guest.bye()
+        self.as_user(USERS[0], self.guest / "vars" / f"ByGuest-{p.TEST}", b"\7\0\0\0002")
+        self.machine(name="arrived", flags=p.HELLO_INCOMING).load(blob)
+        wait_until(lambda: self.line("ByGuest")["door"] == "migration", "the state's line")
+        self.assertEqual(self.line("ByGuest")["who"]["client"], "arrived")
+
+    def test_outside(self):
+        self.mount.write("vm", "Known", b"x")  # an engine is there
+        self.line("Known")
+        (self.guest / "store.json").read_bytes()  # what was written is in the file
+        self.edit("ByHand")
+        os.listdir(self.guest / "vars")
+        line = self.line("ByHand")
+        self.assertEqual(line["door"], "outside")
+        self.assertNotIn("who", line)
+
+    def test_refusal(self):
+        with self.assertRaises(subprocess.CalledProcessError):
+            self.as_user(USERS[0], self.guest / "vars" / f"SetupMode-{p.GLOBAL}", b"\6\0\0\0\0")
+        line = self.line("SetupMode")
+        self.assertEqual(line["who"]["uid"], USERS[0])
+        self.assertTrue(line["status"] and line["rule"] and line["reason"])
+
+    def test_store_json(self):
+        """Each variable of a whole store is a change."""
+        self.as_user(USERS[0], self.guest / "store.json",
+                     uvmount.store_text(variable("Beta", struct.pack("<I", 1))).encode())
+        self.assertEqual(self.line("Beta")["who"]["uid"], USERS[0])
+        self.assertIsNone(self.line("Alpha")["size"])
+
+    def test_files(self):
+        self.as_user(USERS[0], self.guest / "vars" / f"A-{p.TEST}", b"\7\0\0\0x")
+        self.line("A")
+        for path in (self.source / ".uefivarsfs/vm.json.changes", self.guest / "changes"):
+            self.assertEqual(path.stat().st_uid, OWNER, path)
+            self.assertFalse(path.stat().st_mode & 0o077, path)
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    if os.getuid() != 0:
+        skip("other users need root")
+    unittest.main()
