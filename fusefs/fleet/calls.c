@@ -171,12 +171,17 @@ static bool calls_want(const FsLive *live, FsStart *ret_why)
     return any;
 }
 
-/* 0: the connection is lost. */
+/* 0: the connection is lost. Who changes something and the change go together. */
 static uint64_t send_call(FsEngine *engine, const FsCall *call)
 {
-    if (is_change(call))
-        engine_send_actor(engine, call);
-    return engine_send(engine, call->type, call->payload);
+    uint64_t cookie;
+
+    if (!is_change(call))
+        return engine_send(engine, call->type, call->payload);
+    uv_frame_io_hold(engine->io, true);
+    engine_send_actor(engine, call);
+    cookie = engine_send(engine, call->type, call->payload);
+    return engine_release(engine) ? cookie : 0;
 }
 
 static void send_calls(FsEngine *engine, FsLive *live)

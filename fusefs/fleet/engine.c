@@ -61,6 +61,16 @@ uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload)
     return cookie;
 }
 
+bool engine_release(FsEngine *engine)
+{
+    UvFrameResult result = uv_frame_io_hold(engine->io, false);
+
+    if (result == UV_FRAME_CLOSED)
+        return false;
+    watch_output(engine, result != UV_FRAME_READY);
+    return true;
+}
+
 static void on_engine_ready(void *data, uint32_t events)
 {
     FsEngine *engine = data;

@@ -350,6 +350,8 @@ bool engine_answered(FsEngine *engine);
 void engine_connect(FsEngine *engine);
 void engine_attach_process(FsEngine *engine, int pidfd /* taken */, pid_t pid, bool child);
 uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload);
+/* After uv_frame_io_hold(): what was sent since goes; false: the connection is lost. */
+bool engine_release(FsEngine *engine);
 void engine_used(FsEngine *engine);
 /* One that we found and can't speak with: its guest is left alone, and not served here. */
 bool engine_is_foreign(const FsEngine *engine);

@@ -115,6 +115,57 @@ static void test_large(void)
     tear_down(&pair);
 }
 
+/* Held frames go with one write, whose bytes are those of each by itself. */
+static void test_held(void)
+{
+    Pair pair;
+    g_autoptr(GBytes) payload = g_bytes_new("hello", 5);
+    uint8_t bytes[256];
+
+    set_up(&pair);
+    uv_frame_io_hold(pair.near, true);
+    for (uint64_t i = 0; i < 5; i++)
+        g_assert_cmpint(uv_frame_io_send(pair.near, 2, i, payload, -1), ==, UV_FRAME_READY);
+    g_assert_cmpint(uv_frame_io_flush(pair.near), ==, UV_FRAME_NONE);
+    expect_result(pair.far, UV_FRAME_NONE);
+    g_assert_cmpint(uv_frame_io_hold(pair.near, false), ==, UV_FRAME_READY);
+    g_assert_cmpuint(uv_frame_io_queued_bytes(pair.near), ==, 0);
+    g_assert_cmpint(recv(pair.raw, bytes, sizeof(bytes), MSG_DONTWAIT), ==, 5 * (16 + 5));
+    for (uint64_t i = 0; i < 5; i++) {
+        g_assert_cmpmem(bytes + i * 21 + 16, 5, "hello", 5);
+        g_assert_cmpuint(bytes[i * 21 + 8], ==, i);
+    }
+    tear_down(&pair);
+}
+
+/* More than the socket takes, of many sizes: what went partly goes on where it was. */
+static void test_held_and_large(void)
+{
+    Pair pair;
+    g_autofree char *data = g_malloc(CAP);
+    memset(data, 'x', CAP);
+
+    set_up(&pair);
+    uv_frame_io_hold(pair.far, true);
+    for (uint64_t i = 0; i < 40; i++) {
+        g_autoptr(GBytes) payload = g_bytes_new(data, CAP / 40 * i);
+        (void)uv_frame_io_send(pair.far, 2, i, payload, -1);
+    }
+    g_assert_cmpint(uv_frame_io_hold(pair.far, false), ==, UV_FRAME_NONE);
+    for (uint64_t i = 0; i < 40; i++) {
+        g_auto(UvFrame) frame = {.fd = -1};
+        UvFrameResult result;
+        while ((result = uv_frame_io_receive(pair.near, &frame)) == UV_FRAME_NONE)
+            (void)uv_frame_io_flush(pair.far);
+        g_assert_cmpint(result, ==, UV_FRAME_READY);
+        g_assert_cmpuint(frame.cookie, ==, i);
+        g_assert_cmpmem(g_bytes_get_data(frame.payload, NULL), g_bytes_get_size(frame.payload),
+                        data, CAP / 40 * i);
+    }
+    g_assert_cmpuint(uv_frame_io_queued_bytes(pair.far), ==, 0);
+    tear_down(&pair);
+}
+
 static void refuse(const uint8_t header[16])
 {
     Pair pair;
@@ -216,6 +267,8 @@ int main(int argc, char **argv)
     g_test_add_func("/frame/small", test_small);
     g_test_add_func("/frame/byte-by-byte", test_byte_by_byte);
     g_test_add_func("/frame/large", test_large);
+    g_test_add_func("/frame/held", test_held);
+    g_test_add_func("/frame/held-and-large", test_held_and_large);
     g_test_add_func("/frame/malformed", test_malformed);
     g_test_add_func("/frame/too-large", test_too_large);
     g_test_add_func("/frame/closed", test_closed);

@@ -166,6 +166,16 @@ static uint32_t frame_cap(uint16_t type, void *data)
                                       : uv_guest_frame_cap(type, conn);
 }
 
+/* What a front's own change makes it be told, and the reply, wake it once. */
+static void handle_host(UvConn *conn, UvFrame *frame)
+{
+    uv_frame_io_hold(conn->io, true);
+    uv_host_frame(conn, frame);
+    const UvFrameResult result = uv_frame_io_hold(conn->io, false);
+    if (!conn->closed)
+        sent(conn, result);
+}
+
 static void handle(UvConn *conn, UvFrameResult result, UvFrame *frame)
 {
     uv_record_flush(conn->server->record);
@@ -177,7 +187,7 @@ static void handle(UvConn *conn, UvFrameResult result, UvFrame *frame)
     else if (result == UV_FRAME_TOO_LARGE)
         uv_host_frame_too_large(conn, frame);
     else if (conn->kind == UV_CONN_HOST)
-        uv_host_frame(conn, frame);
+        handle_host(conn, frame);
     else
         uv_guest_frame(conn, frame);
 }

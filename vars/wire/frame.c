@@ -13,8 +13,8 @@
  * A descriptor belongs to the frame that holds the last byte of the read it came with: the kernel
  * ends a read behind the bytes that carry one, and senders send such a frame by itself.
  *
- * Output. A frame is a header and a payload sent by one sendmsg where it fits; what does not go is
- * queued in order.
+ * Output. A frame is a header and a payload sent by one sendmsg where it fits; what does not go, or
+ * is held, is queued in order and goes several frames at a time.
  */
 
 #include "frame.h"
@@ -31,6 +31,8 @@
 #define STASH_BYTES 4096
 /* Reads of what is dropped before others get their turn. */
 #define SKIP_READS 16
+/* Queued frames that go with one sendmsg. */
+#define GATHERED_MAX 8
 
 typedef struct {
     uint8_t head[UV_WIRE_HEADER_BYTES + UV_FRAME_PREFIX_MAX];
@@ -64,6 +66,7 @@ struct UvFrameIo {
 
     GQueue out; /* of Outgoing */
     size_t queued;
+    bool held;
 };
 
 void uv_frame_clear(UvFrame *frame)
@@ -299,20 +302,29 @@ static size_t outgoing_bytes(const Outgoing *out)
     return out->head_bytes + (out->payload ? g_bytes_get_size(out->payload) : 0);
 }
 
-/* One sendmsg of what is left of `out`: 0, or -errno (-EAGAIN: the socket takes no more now). */
-static int send_some(UvFrameIo *io, Outgoing *out)
+/* What is left of `out`; the number of parts. */
+static size_t parts_of(const Outgoing *out, struct iovec parts[2])
 {
-    struct iovec parts[2];
     size_t n_parts = 0;
     gsize size = 0;
     const uint8_t *payload = out->payload ? g_bytes_get_data(out->payload, &size) : NULL;
     const size_t in_payload = out->sent > out->head_bytes ? out->sent - out->head_bytes : 0;
 
     if (out->sent < out->head_bytes)
-        parts[n_parts++] = (struct iovec){out->head + out->sent, out->head_bytes - out->sent};
+        parts[n_parts++] =
+            (struct iovec){(void *)(out->head + out->sent), out->head_bytes - out->sent};
     if (size > in_payload)
         parts[n_parts++] = (struct iovec){(void *)(payload + in_payload), size - in_payload};
+    return n_parts;
+}
+
+/* One sendmsg of what is left of `out`: 0, or -errno (-EAGAIN: the socket takes no more now). */
+static int send_some(UvFrameIo *io, Outgoing *out)
+{
+    struct iovec parts[2];
+    const size_t n_parts = parts_of(out, parts);
     const ssize_t n = uv_pass_send(io->fd, parts, n_parts, &out->fd, out->fd >= 0, MSG_DONTWAIT);
+
     if (n < 0)
         return n;
     uv_fd_clear(&out->fd);
@@ -333,17 +345,63 @@ static UvFrameResult send_whole(UvFrameIo *io, Outgoing *out)
     return UV_FRAME_READY;
 }
 
-UvFrameResult uv_frame_io_flush(UvFrameIo *io)
+/* So many bytes at the head of the queue went. */
+static void drop_sent(UvFrameIo *io, size_t bytes)
 {
     Outgoing *out;
 
+    io->queued -= bytes;
     while ((out = g_queue_peek_head(&io->out))) {
-        const UvFrameResult result = send_whole(io, out);
-        if (result != UV_FRAME_READY)
-            return result;
+        const size_t left = outgoing_bytes(out) - out->sent;
+
+        out->sent += MIN(bytes, left);
+        if (bytes < left)
+            return;
+        bytes -= left;
         outgoing_free(g_queue_pop_head(&io->out));
     }
+}
+
+/* One sendmsg of several queued frames: 0 or -errno. One with a descriptor goes by itself. */
+static int send_queued(UvFrameIo *io)
+{
+    struct iovec parts[2 * GATHERED_MAX];
+    Outgoing *first = g_queue_peek_head(&io->out);
+    size_t n_parts = parts_of(first, parts);
+
+    for (GList *link = io->out.head->next; link && first->fd < 0; link = link->next) {
+        const Outgoing *out = link->data;
+
+        if (out->fd >= 0 || n_parts > 2 * (GATHERED_MAX - 1))
+            break;
+        n_parts += parts_of(out, parts + n_parts);
+    }
+    const ssize_t n =
+        uv_pass_send(io->fd, parts, n_parts, &first->fd, first->fd >= 0, MSG_DONTWAIT);
+    if (n < 0)
+        return n;
+    uv_fd_clear(&first->fd);
+    drop_sent(io, n);
+    return 0;
+}
+
+UvFrameResult uv_frame_io_flush(UvFrameIo *io)
+{
+    if (io->held)
+        return g_queue_is_empty(&io->out) ? UV_FRAME_READY : UV_FRAME_NONE;
+    while (!g_queue_is_empty(&io->out)) {
+        const int ret = send_queued(io);
+
+        if (ret < 0)
+            return ret == -EAGAIN ? UV_FRAME_NONE : UV_FRAME_CLOSED;
+    }
     return UV_FRAME_READY;
+}
+
+UvFrameResult uv_frame_io_hold(UvFrameIo *io, bool held)
+{
+    io->held = held;
+    return uv_frame_io_flush(io);
 }
 
 UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t cookie,
@@ -362,7 +420,7 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
         memcpy(out.head + UV_WIRE_HEADER_BYTES, prefix, prefix_bytes);
     out.fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     io->queued += outgoing_bytes(&out);
-    if (g_queue_is_empty(&io->out)) {
+    if (g_queue_is_empty(&io->out) && !io->held) {
         const UvFrameResult result = send_whole(io, &out);
         if (result != UV_FRAME_NONE) {
             uv_fd_clear(&out.fd);
@@ -372,7 +430,7 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
     if (payload)
         g_bytes_ref(payload);
     g_queue_push_tail(&io->out, g_memdup2(&out, sizeof(out)));
-    return uv_frame_io_flush(io);
+    return io->held ? UV_FRAME_READY : uv_frame_io_flush(io);
 }
 
 UvFrameResult uv_frame_io_send(UvFrameIo *io, uint16_t type, uint64_t cookie, GBytes *payload,
