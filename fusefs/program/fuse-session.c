@@ -161,8 +161,6 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, const char *mountpoint,
     int fd;
 
     session->tree = tree;
-    session->context = g_main_context_default();
-    g_main_context_acquire(session->context);
     fuse_set_log_func(log_fuse);
     if (!mount_it(session, fuse_args, mountpoint, error)) {
         fs_session_free(session);
@@ -183,11 +181,20 @@ static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-bool fs_session_watch_signals(FsSession *session, GError **error)
+/* Made before the two processes part it would be one whose descriptor both have: each would wake
+ * the other up, and take its wake-ups away. */
+static void take_context(FsSession *session)
+{
+    session->context = g_main_context_default();
+    g_main_context_acquire(session->context);
+}
+
+bool fs_session_begin(FsSession *session, GError **error)
 {
     sigset_t set;
     int fd;
 
+    take_context(session);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
@@ -225,7 +232,9 @@ void fs_session_run(FsSession *session)
 
 void fs_session_free(FsSession *session)
 {
-    g_main_context_release(session->context);
+    if (session->context) {
+        g_main_context_release(session->context);
+    }
     if (session->signals) {
         g_source_destroy(session->signals);
         g_clear_pointer(&session->signals, g_source_unref);

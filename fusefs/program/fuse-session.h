@@ -15,8 +15,9 @@ FsSession *fs_session_new(FsTree *tree, void *fuse_args, const char *mountpoint,
 bool fs_session_wait_usable(FsSession *session);
 /* Serves until it is unmounted or the monitor asks for the end. */
 void fs_session_run(FsSession *session);
-/* In the front, which a SIGTERM of its own ends as one of its monitor's does. */
-bool fs_session_watch_signals(FsSession *session, GError **error);
+/* In the front, before anything waits there: its own loop. A SIGTERM of its own ends it as one of
+ * its monitor's does. */
+bool fs_session_begin(FsSession *session, GError **error);
 int fs_session_fd(const FsSession *session);
 /* The mount itself is ended by the monitor. */
 void fs_session_free(FsSession *session);

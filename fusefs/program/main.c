@@ -177,7 +177,7 @@ static FsSource *part(Front *front, FsSplit *split, GError **error)
     }
     fs_daemon_join();
     source = new_source(link, split->local, split->sockdir);
-    if (!fs_session_watch_signals(front->session, error) ||
+    if (!fs_session_begin(front->session, error) ||
         !fs_front_confine(&front->user, (const char *const *)folders,
                           front->options->sandbox_strict, &front->confinement, error)) {
         g_clear_pointer(&source, fs_source_free);

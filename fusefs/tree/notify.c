@@ -14,7 +14,6 @@ struct FsNotify {
     struct fuse_session *session;
     GMutex lock;
     GCond finished;
-    GMainContext *context;
     GQueue names;   /* guarded by lock */
     GQueue waiting; /* guarded by lock: the thread is through with what was before these */
     bool running;   /* guarded by lock: a thread is there, and will look at `names` again */
@@ -60,7 +59,7 @@ static void wake_loop(FsNotify *notify, Name *waiting)
     g_queue_push_tail(&notify->waiting, waiting);
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, on_forgotten, notify, NULL);
-    g_source_attach(source, notify->context);
+    g_source_attach(source, NULL);
     g_source_unref(source);
 }
 
@@ -91,7 +90,6 @@ FsNotify *fs_notify_new(struct fuse_session *session)
 {
     FsNotify *notify = g_new0(FsNotify, 1);
     notify->session = session;
-    notify->context = g_main_context_default();
     g_queue_init(&notify->waiting);
     g_mutex_init(&notify->lock);
     g_cond_init(&notify->finished);

@@ -277,7 +277,25 @@ class Killed(MountTest):
             guest.close()
 
 
+def event_counters(pid):
+    """What identifies the eventfds that a process has."""
+    found = set()
+    for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            found |= {line for line in entry.read_text().splitlines()
+                      if line.startswith("eventfd-id")}
+    return found
+
+
 class Life(MountTest):
+    def test_loops_are_apart(self):
+        """The monitor sleeps, whatever the front does: they share nothing that wakes both."""
+        self.store("a")
+        with self.mount() as mount:
+            monitor, front = (event_counters(p) for p in (mount.process.pid, mount.front_pid()))
+            self.assertTrue(monitor and front)
+            self.assertFalse(monitor & front)
+
     def test_idle_and_unmount(self):
         self.store("g")
         self.store("h")
