@@ -15,6 +15,8 @@ static void test_layout(void)
     uv_json_begin(out, "empty", '[');
     uv_json_end(out, ']');
     uv_json_put_number(out, "n", INT64_MIN);
+    uv_json_put_number(out, "zero", 0);
+    uv_json_put_number(out, "most", INT64_MAX);
     uv_json_put_bool(out, "yes", true);
     uv_json_put_bool(out, "no", false);
     uv_json_put_null(out, "null");
@@ -28,7 +30,8 @@ static void test_layout(void)
     uv_json_end(out, ']');
     uv_json_end(out, '}');
     g_assert_cmpstr(out->str, ==,
-                    "{\"empty\":[],\"n\":-9223372036854775808,\"yes\":true,\"no\":false,"
+                    "{\"empty\":[],\"n\":-9223372036854775808,\"zero\":0,"
+                    "\"most\":9223372036854775807,\"yes\":true,\"no\":false,"
                     "\"null\":null,\"none\":null,\"hex\":\"00fa10\",\"list\":[\"a{\",\"b[\",{}]}");
     g_string_append_c(out, '\n');
     uv_json_begin(out, NULL, '{');
@@ -48,6 +51,8 @@ static void test_text(void)
         {"", "\"\""},
         {"q\"b\\s/", "\"q\\\"b\\\\s/\""},
         {"\x01\n\x7fä😀", "\"\\u0001\\u000a\\u007fä😀\""},
+        {"\xc2\x80\xc2\x9f\u00a0\u2027\u2028\u2029",
+         "\"\\u0080\\u009f\u00a0\u2027\\u2028\\u2029\""},
         {"a\xff"
          "b",
          "\"a\xef\xbf\xbd"

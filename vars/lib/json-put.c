@@ -2,15 +2,17 @@
 
 #include "json-put.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 static void put_name(GString *out, const char *name)
 {
     if (out->len > 0 && !strchr("{[\n", out->str[out->len - 1]))
         g_string_append_c(out, ',');
-    if (name)
-        g_string_append_printf(out, "\"%s\":", name);
+    if (!name)
+        return;
+    g_string_append_c(out, '"');
+    g_string_append(out, name);
+    g_string_append(out, "\":");
 }
 
 void uv_json_begin(GString *out, const char *name, char bracket)
@@ -35,8 +37,18 @@ void uv_json_put_text(GString *out, const char *name, const char *text)
 
 void uv_json_put_number(GString *out, const char *name, int64_t value)
 {
+    char digits[20];
+    size_t first = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
     put_name(out, name);
-    g_string_append_printf(out, "%" PRId64, value);
+    if (value < 0)
+        g_string_append_c(out, '-');
+    do {
+        digits[--first] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    g_string_append_len(out, digits + first, (gssize)(sizeof digits - first));
 }
 
 void uv_json_put_bool(GString *out, const char *name, bool value)
@@ -56,20 +68,33 @@ void uv_json_put_hex(GString *out, const char *name, const void *bytes, size_t s
     uv_json_add_hex(out, bytes, size);
 }
 
+/* A line or paragraph separator too ends a line, for some. */
+static bool needs_escape(gunichar c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
+}
+
+static void add_character(GString *out, const char *at, size_t size)
+{
+    const gunichar c = size == 1 ? (unsigned char)*at : g_utf8_get_char(at);
+
+    if (needs_escape(c)) {
+        g_string_append_printf(out, "\\u%04x", c);
+        return;
+    }
+    if (c == '"' || c == '\\')
+        g_string_append_c(out, '\\');
+    g_string_append_len(out, at, (gssize)size);
+}
+
 void uv_json_add_text(GString *out, const char *text)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    g_autofree char *made = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1);
 
     g_string_append_c(out, '"');
-    for (const char *at = valid; *at; at++) {
-        const unsigned char c = *at;
-
-        if (c == '"' || c == '\\')
-            g_string_append_c(out, '\\');
-        if (c < 0x20 || c == 0x7f)
-            g_string_append_printf(out, "\\u%04x", c);
-        else
-            g_string_append_c(out, c);
+    for (const char *at = made ? made : text, *next; *at; at = next) {
+        next = g_utf8_next_char(at);
+        add_character(out, at, (size_t)(next - at));
     }
     g_string_append_c(out, '"');
 }

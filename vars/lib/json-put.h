@@ -14,7 +14,8 @@
 
 void uv_json_begin(GString *out, const char *name, char bracket /* '{' or '[' */);
 void uv_json_end(GString *out, char bracket /* '}' or ']' */);
-/* NULL becomes null; what is no UTF-8 is replaced. */
+/* NULL becomes null; what is no UTF-8 is replaced. Control characters, and what some readers take
+ * for the end of a line, are escaped. */
 void uv_json_put_text(GString *out, const char *name, const char *text);
 void uv_json_put_number(GString *out, const char *name, int64_t value);
 void uv_json_put_bool(GString *out, const char *name, bool value);
