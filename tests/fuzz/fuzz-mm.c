@@ -4,16 +4,19 @@
  * A guest that sends any messages. An input is a byte for the phase to begin in, then messages: a
  * byte for the kind (variable protocol, policy, or a raw buffer), u16 length, and the bytes. After
  * each one the service must still be one: sums right, no read-only variable of its own gone, and
- * its session readable by a successor.
+ * its session readable by a successor. What a trace tells of it is one line of JSON.
  */
 
 #include "fuzz.h"
 
+#include "json-gate.h"
 #include "mm.h"
+#include "trace-pcap.h"
 #include "uv-limits.h"
 #include "wire.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     KIND_VARIABLE,
@@ -100,6 +103,19 @@ static void check_session(const UvService *service)
     CHECK(after && g_bytes_get_size(after) == g_bytes_get_size(before));
 }
 
+static void check_trace(GBytes *request, GBytes *reply, uint32_t device)
+{
+    const UvTraceCall call = {.request = request, .reply = reply, .device_status = device};
+    g_autoptr(GString) line = g_string_new(NULL), packets = g_string_new(NULL);
+    UvJsonFault fault;
+
+    uv_trace_line_call(line, &call);
+    CHECK(line->len < 8192 && memchr(line->str, '\n', line->len) == line->str + line->len - 1);
+    CHECK(uv_json_check(&uv_json_status, line->str, line->len, &fault));
+    if (uv_trace_pcap_takes(&call))
+        uv_trace_pcap_call(packets, &call);
+}
+
 static void send(UvService *service, uint8_t kind, UvReader body)
 {
     g_auto(UvWriter) message = {0};
@@ -114,6 +130,7 @@ static void send(UvService *service, uint8_t kind, UvReader body)
     CHECK(g_bytes_get_size(reply) == size);
     CHECK(device != UV_DEVICE_UNKNOWN_ERROR);
     check_sums(service);
+    check_trace(request, reply, device);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -30,7 +30,8 @@ HOST_HELLO, HOST_SNAPSHOT, HOST_SET, HOST_STATUS, HOST_EXPORT = 0x40, 0x41, 0x42
 HOST_IMPORT, HOST_TOUCH, HOST_LISTENER, HOST_CHECK, HOST_END = 0x45, 0x46, 0x47, 0x48, 0x49
 HOST_VIEW_LIST, HOST_VIEW_READ, HOST_VIEW_ACT = 0x4B, 0x4C, 0x4D
 VIEW_WRITE, VIEW_REMOVE, VIEW_MKDIR, VIEW_RMDIR = 0, 1, 2, 3
-HOST_ACTOR = 0x4E
+HOST_ACTOR, HOST_TRACE, HOST_TRACED = 0x4E, 0x4F, 0x52
+TRACE_LINES, TRACE_PACKETS = 1, 2
 HOST_SELFTEST, HOST_CHANGED, HOST_STATE = 0x4A, 0x50, 0x51
 HOST_SET_DELETE, HOST_SET_EXCLUSIVE = 1, 2
 HOST_STATE_GUEST, HOST_STATE_CONNECTED, HOST_STATE_READ_ONLY = 1, 2, 4
@@ -530,6 +531,17 @@ class Host(Frames):
     def view_act(self, view, path, content=b"", act=VIEW_WRITE):
         return self._outcome(self.request(
             HOST_VIEW_ACT, struct.pack("<I", act) + host_name(view) + host_name(path) + content))
+
+    def trace(self, wanted=TRACE_LINES):
+        """From now on next_traced() has what the guest does."""
+        self.request(HOST_TRACE, struct.pack("<I", wanted))
+
+    def next_traced(self):
+        """(kind, how many were lost, how many these are, their bytes)"""
+        type_, payload = self.events.pop(0) if self.events else self.receive()[::2]
+        if type_ != HOST_TRACED:
+            raise ProtocolError(f"not TRACED: {type_:#x}")
+        return struct.unpack_from("<IQI", payload) + (payload[16:],)
 
     def end(self):
         """True if the engine ends."""

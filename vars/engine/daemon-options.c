@@ -15,7 +15,7 @@ typedef struct {
     char *user;
     gint64 size, record;
     gboolean force, no_custom, in_place, daemonize, version;
-    gboolean spawned, read_only, stateless, syscalls;
+    gboolean spawned, traced, read_only, stateless, syscalls;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -142,6 +142,7 @@ static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options
     const int hidden = G_OPTION_FLAG_HIDDEN;
     const GOptionEntry entries[] = {
         {"spawned", 0, hidden, G_OPTION_ARG_NONE, &raw->spawned, NULL, NULL},
+        {"traced", 0, hidden, G_OPTION_ARG_NONE, &raw->traced, NULL, NULL},
         {"name", 0, hidden, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
         {"user", 0, hidden, G_OPTION_ARG_STRING, &raw->user, NULL, "UID:GID"},
         {"read-only", 0, hidden, G_OPTION_ARG_NONE, &raw->read_only, NULL, NULL},
@@ -160,6 +161,7 @@ static void take_flags(UvDaemonOptions *options, const Raw *raw)
     options->service.stateless = raw->stateless;
     options->daemonize = raw->daemonize;
     options->spawned = raw->spawned;
+    options->traced = raw->traced;
     options->read_only = raw->read_only || raw->stateless;
     options->in_place = raw->in_place;
     options->show_version = raw->version;

@@ -32,6 +32,7 @@ typedef struct {
     size_t record_bytes; /* 0: no record */
     bool daemonize;
     bool spawned;
+    bool traced; /* a host will ask for a trace, from the guest's first request on */
     bool read_only;
     bool refuse_when_saved; /* the host's changes while a saved state exists */
     bool in_place;          /* the store's file is written over, never replaced */

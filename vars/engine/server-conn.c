@@ -30,6 +30,7 @@ static void conn_clear(gpointer data)
     UvConn *conn = data;
 
     uv_frame_io_free(conn->io);
+    uv_trace_free(conn->trace);
 }
 
 void uv_conn_unref(UvConn *conn)
@@ -41,11 +42,12 @@ static void leave_server(UvConn *conn)
 {
     UvServer *server = conn->server;
 
-    if (conn->kind == UV_CONN_PENDING)
+    if (conn->kind == UV_CONN_PENDING) {
         g_queue_remove(&server->pending, conn);
-    else if (conn->kind == UV_CONN_HOST)
+    } else if (conn->kind == UV_CONN_HOST) {
         g_ptr_array_remove(server->hosts, conn);
-    else if (server->guest == conn) {
+        server->traces -= conn->trace != NULL;
+    } else if (server->guest == conn) {
         server->guest = NULL;
         uv_session_lost(server);
     }
@@ -128,6 +130,12 @@ void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd)
 {
     sent(conn,
          uv_frame_io_send(conn->io, request->type | UV_WIRE_REPLY, request->cookie, NULL, fd));
+}
+
+void uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload)
+{
+    if (!conn->closed)
+        sent(conn, uv_frame_io_send(conn->io, type, 0, payload, -1));
 }
 
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text)
@@ -242,8 +250,11 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     if (!conn)
         return G_SOURCE_REMOVE;
     g_rc_box_acquire(conn);
-    if (uv_frame_io_flush(conn->io) == UV_FRAME_CLOSED)
+    const UvFrameResult flushed = uv_frame_io_flush(conn->io);
+    if (flushed == UV_FRAME_CLOSED)
         uv_conn_close(conn);
+    else if (flushed == UV_FRAME_READY && conn->trace)
+        uv_trace_drained(conn);
     take_frames(conn);
     if (!conn->closed)
         check_deadline(conn, g_source_get_time(source));

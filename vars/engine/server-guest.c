@@ -121,31 +121,45 @@ static void handle_hello(UvConn *conn, UvFrame *frame)
     uv_conn_reply(conn, frame, hello_reply(server));
 }
 
+/* The buffer after processing; a new reference. */
+static GBytes *process_mm(UvServer *server, GBytes *payload, uint32_t *ret_device_status)
+{
+    gsize size;
+    const uint8_t *request = g_bytes_get_data(payload, &size);
+
+    if (server->session.mode == UV_SESSION_RELEASED) {
+        *ret_device_status = UV_DEVICE_BUSY;
+        return g_bytes_ref(payload);
+    }
+    if (size > server->buffer_size) {
+        *ret_device_status = UV_DEVICE_BAD_BUFFER_SIZE;
+        return g_bytes_ref(payload);
+    }
+    GBytes *reply = uv_mm_handle(server->service, request, size, ret_device_status);
+    if (!uv_mm_only_asks(request, size)) {
+        uv_session_persist(server);
+        uv_events_state_changed(server);
+    }
+    return reply;
+}
+
 static void handle_mm(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
+    const bool traced = server->traces > 0;
     uint32_t device_status = UV_DEVICE_SUCCESS;
-    gsize size;
-    const uint8_t *request = g_bytes_get_data(frame->payload, &size);
+    UvTraceBefore before;
 
     if (server->session.mode == UV_SESSION_INCOMING) {
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_STATE, "nothing is served before LOAD");
         return;
     }
-    if (server->session.mode == UV_SESSION_RELEASED) {
-        uv_conn_reply_mm(conn, frame, UV_DEVICE_BUSY, frame->payload);
-        return;
-    }
-    if (size > server->buffer_size) {
-        uv_conn_reply_mm(conn, frame, UV_DEVICE_BAD_BUFFER_SIZE, frame->payload);
-        return;
-    }
-    g_autoptr(GBytes) reply = uv_mm_handle(server->service, request, size, &device_status);
-    if (!uv_mm_only_asks(request, size)) {
-        uv_session_persist(server);
-        uv_events_state_changed(server);
-    }
+    if (traced)
+        uv_trace_begin(server, &before);
+    g_autoptr(GBytes) reply = process_mm(server, frame->payload, &device_status);
     uv_conn_reply_mm(conn, frame, device_status, reply);
+    if (traced)
+        uv_trace_end(server, &before, frame->payload, reply, device_status);
 }
 
 static void handle_reset(UvConn *conn, const UvFrame *frame)
@@ -159,6 +173,7 @@ static void handle_reset(UvConn *conn, const UvFrame *frame)
     /* QEMU resets its machine before it loads an incoming one: there is nothing to reset yet. */
     if (server->session.mode == UV_SESSION_SERVING)
         uv_session_cold_start(server);
+    uv_trace_reset(server);
     uv_conn_reply(conn, frame, NULL);
 }
 

@@ -235,6 +235,9 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
     case UV_HOST_VIEW_ACT:
         uv_host_view_frame(conn, frame);
         break;
+    case UV_HOST_TRACE:
+        uv_host_trace_frame(conn, frame);
+        break;
     case UV_HOST_SELFTEST:
         handle_selftest(conn, frame);
         break;

@@ -14,6 +14,7 @@
  *   server-host.c     the host socket's frames; server-host-set.c, server-host-store.c
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
+ *   server-trace.c    TRACE: what the guest does, told while it does it
  *
  * Session states:
  *
@@ -29,7 +30,9 @@
 #include "log.h"
 #include "record.h"
 #include "server.h"
+#include "trace-line.h"
 
+typedef struct UvTrace UvTrace;
 typedef struct UvConn UvConn;
 
 typedef enum {
@@ -52,6 +55,7 @@ struct UvConn {
     bool greeted;     /* host: HELLO was there */
     bool subscribed;  /* host: wants events */
     UvActor actor;    /* host: who asks for the next change */
+    UvTrace *trace;   /* host: it is told what the guest does; NULL: it is not */
 };
 
 struct UvServer {
@@ -88,8 +92,11 @@ struct UvServer {
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
     size_t record_bytes;
-    UvRecord *record; /* NULL: none */
-    UvActor actor;    /* of what is done just now */
+    UvRecord *record;            /* NULL: none */
+    UvActor actor;               /* of what is done just now */
+    unsigned traces;             /* hosts with a trace */
+    int64_t trace_due_us;        /* monotonic, when they get what was collected; 0: nothing was */
+    int64_t trace_awaited_to_us; /* guests are let in then, if no trace came first; 0: they are */
     bool is_boot_work;
     bool is_recorded; /* a refusal of the frame at hand is */
     bool takes_over;  /* what is found in the store another engine has recorded */
@@ -112,6 +119,9 @@ bool uv_server_reload(UvServer *server, GError **error);
 bool uv_server_is_read_only(const UvServer *server);
 uint64_t uv_server_storage_bytes(const UvServer *server);
 
+/* Guests are accepted from now on. */
+void uv_server_admit_guests(UvServer *server);
+
 /* server-conn.c */
 /* `must_prove`: of a pending connection, as in UvConn. */
 UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind, bool must_prove);
@@ -122,6 +132,8 @@ void uv_conn_close(UvConn *conn);
 void uv_conn_reply(UvConn *conn, const UvFrame *request, GBytes *payload);
 void uv_conn_reply_mm(UvConn *conn, const UvFrame *request, uint32_t device_status, GBytes *buffer);
 void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd);
+/* Without a cookie; what does not go at once is queued. */
+void uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload);
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
 /* ERROR, then the connection goes. */
 void uv_conn_refuse(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
@@ -208,6 +220,30 @@ void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus 
 /* The host was refused before it came to a SetVariable; `path` is of the guest's folder. */
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
                             const char *reason);
+
+/* server-trace.c */
+void uv_host_trace_frame(UvConn *conn, const UvFrame *frame);
+void uv_trace_free(UvTrace *trace);
+/* What a request can change that is told beside it; ends with what is told of the request itself.
+ * To be asked only while server->traces is not 0. */
+typedef struct {
+    int64_t time_us, began_us;
+    UvPhase phase;
+    size_t policies;
+    bool policy_locked;
+} UvTraceBefore;
+void uv_trace_begin(const UvServer *server, UvTraceBefore *ret_before);
+/* `request` and `reply` are the communicate buffer before and after. */
+void uv_trace_end(UvServer *server, const UvTraceBefore *before, GBytes *request, GBytes *reply,
+                  uint32_t device_status);
+/* `event` is static; these may be called at any time. */
+void uv_trace_event(UvServer *server, const char *event);
+void uv_trace_reset(UvServer *server);
+/* Sends what was collected, where it is time to. */
+void uv_trace_tick(UvServer *server, int64_t now);
+void uv_trace_flush(UvServer *server);
+/* The connection has sent what it had queued. */
+void uv_trace_drained(UvConn *conn);
 
 /* server-view.c */
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame);

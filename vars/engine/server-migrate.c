@@ -89,6 +89,7 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
         return;
     }
     uv_saved_begin(server);
+    uv_trace_event(server, flags & UV_WIRE_SAVE_RELEASE ? "released" : "saved");
     uv_session_persist(server);
     uv_events_state_changed(server);
     uv_conn_reply(conn, frame, g_steal_pointer(&blob));
@@ -230,6 +231,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
     server->changed_when_resumed = false;
     uv_saved_end(server);
     server->store->generation = MAX(server->store->generation, blob->generation);
+    uv_trace_event(server, "loaded");
     uv_session_persist(server);
     uv_events_state_changed(server);
     uv_conn_reply(conn, frame, NULL);
@@ -258,6 +260,7 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame)
         server->holds_store = true;
     }
     uv_saved_end(server);
+    uv_trace_event(server, "acquired");
     uv_session_persist(server);
     uv_events_state_changed(server);
     uv_conn_reply(conn, frame, NULL);

@@ -115,6 +115,7 @@ bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char
         begin(server, hello);
     server->session_resumed = resumes;
     take_place(server, conn, hello);
+    uv_trace_event(server, resumes ? "session-resumed" : "session-begun");
     uv_session_persist(server);
     uv_events_state_changed(server);
     g_autofree char *name = uv_log_escape(hello->name);
@@ -155,6 +156,7 @@ void uv_session_lost(UvServer *server)
     if (!server->session_alive)
         return;
     server->lost_since_us = g_get_monotonic_time();
+    uv_trace_event(server, "session-lost");
     uv_log_limited(&server->events, LOG_INFO, "guest disconnected");
     uv_server_let_go(server);
     uv_events_state_changed(server);
@@ -166,6 +168,7 @@ void uv_session_end(UvServer *server)
     if (!server->session_alive)
         return;
     const bool apart = server->session.mode != UV_SESSION_SERVING;
+    uv_trace_event(server, "session-ended");
     server->session_alive = false;
     server->session = (UvSessionHead){0};
     server->session_resumed = server->session_failed_closed = false;

@@ -27,6 +27,8 @@
 #define TURN_STRANGERS 4
 #define LOST_US (30 * G_USEC_PER_SEC)
 #define ALONE_US (10 * G_USEC_PER_SEC)
+/* A front that wants a trace asks for it as soon as it is connected. */
+#define TRACE_AWAITED_US (1 * G_USEC_PER_SEC)
 /* Lines in the log. */
 #define REFUSALS_AT_ONCE 10
 #define TROUBLES_AT_ONCE 5
@@ -177,6 +179,10 @@ static int64_t next_deadline(UvServer *server)
         at = MIN(at, server->lost_since_us + LOST_US);
     if (server->alone_since_us != 0)
         at = MIN(at, server->alone_since_us + ALONE_US);
+    if (server->trace_due_us != 0)
+        at = MIN(at, server->trace_due_us);
+    if (server->trace_awaited_to_us != 0)
+        at = MIN(at, server->trace_awaited_to_us);
     return at == G_MAXINT64 ? -1 : at;
 }
 
@@ -200,6 +206,9 @@ static gboolean on_timer(GSource *source, GSourceFunc callback, gpointer data)
     const int64_t now = g_get_monotonic_time();
 
     tick_store(server, now);
+    uv_trace_tick(server, now);
+    if (server->trace_awaited_to_us != 0 && now >= server->trace_awaited_to_us)
+        uv_server_admit_guests(server);
     if (server->session_alive && server->lost_since_us != 0 &&
         now >= server->lost_since_us + LOST_US)
         uv_session_end(server);
@@ -327,6 +336,8 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->owner = setup->owner;
     server->record_bytes = setup->record_bytes;
     server->spawned = setup->spawned;
+    if (setup->traced)
+        server->trace_awaited_to_us = g_get_monotonic_time() + TRACE_AWAITED_US;
     server->refuse_when_saved = setup->refuse_when_saved;
     server->guest_listener = setup->guest_listener;
     server->host_listener = setup->host_listener;
@@ -360,13 +371,26 @@ bool uv_server_load(UvServer *server, GError **error)
     return true;
 }
 
+static void watch_guests(UvServer *server)
+{
+    watch(server, server->guest_listener, on_listener);
+    watch(server, server->store_listener, on_listener);
+}
+
+void uv_server_admit_guests(UvServer *server)
+{
+    if (server->trace_awaited_to_us != 0)
+        watch_guests(server);
+    server->trace_awaited_to_us = 0;
+}
+
 int uv_server_run(UvServer *server)
 {
     const int keeper_fd = uv_folder_keeper_fd(server->store->folder);
 
-    watch(server, server->guest_listener, on_listener);
+    if (server->trace_awaited_to_us == 0)
+        watch_guests(server);
     watch(server, server->host_listener, on_listener);
-    watch(server, server->store_listener, on_listener);
     watch(server, server->signal_fd, on_signal);
     if (keeper_fd >= 0)
         g_unix_fd_add(keeper_fd, G_IO_HUP, on_keeper_gone, server);
@@ -377,6 +401,7 @@ int uv_server_run(UvServer *server)
 
 static void close_connections(UvServer *server)
 {
+    uv_trace_flush(server);
     server->session_alive = false; /* it stays in its file, for a successor */
     while (server->hosts->len > 0)
         uv_conn_close(server->hosts->pdata[0]);

@@ -29,6 +29,7 @@ typedef struct {
     uid_t owner;            /* the user that may use the host socket beside root */
     bool refuse_when_saved; /* no change by the host while a saved state exists */
     bool spawned;           /* ends by itself without a guest and a host */
+    bool traced; /* no guest is let in before a host has asked for a trace, or a second */
 } UvServerSetup;
 
 /* Makes what confinement forbids to make later; reads nothing yet. */

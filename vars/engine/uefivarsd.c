@@ -256,6 +256,7 @@ static UvServer *make_server(Daemon *daemon)
         .owner = daemon->owner,
         .record_bytes = daemon->options->record_bytes,
         .spawned = daemon->options->spawned,
+        .traced = daemon->options->traced,
         .refuse_when_saved = daemon->options->refuse_when_saved,
     };
 

@@ -97,10 +97,16 @@
 /* Who asks for the next change on this connection: u32 uid, gid, pid, name of the program (UTF-8,
  * at most 64 bytes). No reply. */
 #define UV_HOST_ACTOR 0x4eu
+/* u32 what is wanted from now on (UV_TRACE_*; 0: nothing more); reply empty, and TRACED follow. On
+ * a connection of its own, which the other events don't wait for. */
+#define UV_HOST_TRACE 0x4fu
 #define UV_HOST_CHANGED                                                                            \
     0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
              name} */
 #define UV_HOST_STATE 0x51u /* event, cookie 0: u32 state, usage, identity */
+/* event, cookie 0: u32 one of UV_TRACE_*, u64 how many were lost before these, u32 how many these
+ * are, and they: whole lines of JSON, or whole packets of a pcap file. */
+#define UV_HOST_TRACED 0x52u
 
 /* Largest payloads: what a guest's buffer could hold, behind the attributes; whole stores. A frame
  * that is larger is answered (SET, TOUCH and IMPORT by an outcome) and dropped. */
@@ -109,6 +115,11 @@
 #define UV_HOST_SET_MAX (4u + 8u + 2u + UV_HOST_NAME_MAX + UV_HOST_CONTENT_MAX)
 #define UV_HOST_IMPORT_MAX UV_WIRE_BLOB_MAX
 #define UV_HOST_REQUEST_MAX 8192u /* of every other request that has a payload */
+
+#define UV_HOST_TRACED_MAX (512u * 1024)
+
+#define UV_TRACE_LINES 1u
+#define UV_TRACE_PACKETS 2u
 
 #define UV_HOST_SET_DELETE 1u    /* unlink: attributes 0, size 0; content is empty */
 #define UV_HOST_SET_EXCLUSIVE 2u /* EEXIST if the variable is there (RENAME_NOREPLACE) */
