@@ -54,7 +54,7 @@ static void making_done(FsGuest *guest, const GError *error, void *data)
 
     if (guest)
         fs_guest_set_warning(guest, "firmware", error ? error->message : NULL);
-    if (guest && error)
+    if (guest && error && making->go_on)
         fs_guest_refused(guest, error->message);
     if (guest && !making->go_on)
         fs_guest_prepared(guest, error);

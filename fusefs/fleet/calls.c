@@ -38,6 +38,7 @@ static void call_free(FsCall *call)
 {
     g_clear_pointer(&call->payload, g_bytes_unref);
     g_clear_pointer(&call->reply, g_bytes_unref);
+    g_free(call->reason);
     g_free(call);
 }
 
@@ -149,6 +150,9 @@ void calls_expire(FsFleet *fleet, int64_t now)
         GQueue *queue = &fleet->deadlines[i];
         while (queue->head && ((FsCall *)queue->head->data)->deadline <= now) {
             FsCall *call = queue->head->data;
+            const char *failure = call->guest->live->failure;
+            if (!call->lenient)
+                call->reason = g_strdup(failure ? failure : "the engine did not answer in time");
             call_give_up(call, call->lenient ? 0 : EIO, true);
         }
         if (queue->head)
@@ -258,9 +262,8 @@ static void deliver_outcome(FsCall *call, FsGuest *guest)
     if (call->error == 0 && call->reply) {
         g_autofree char *reason = NULL;
         call->error = fs_outcome_parse(call->reply, &reason);
-        if (guest && call->error && call->type != UV_HOST_TOUCH) {
-            fs_guest_refused(guest, reason ? reason : g_strerror(call->error));
-        }
+        if (guest && call->error && reason)
+            fs_guest_refused(guest, reason);
     }
     ((FsContinue)call->go_on)(guest, call->error, call->data);
 }
@@ -270,6 +273,8 @@ void call_deliver(FsCall *call)
     FsGuest *guest = call->guest->gone ? NULL : call->guest;
     if (!guest)
         call->error = ENOENT;
+    else if (call->reason)
+        fs_guest_refused(guest, call->reason);
     call->finish(call, guest);
     call_free(call);
 }
@@ -280,6 +285,7 @@ void call_submit(FsCall *call)
 
     if (!call_park(call)) {
         call->error = guest->gone ? ENOENT : EBUSY;
+        fs_guest_refused(guest, "too many requests wait for the guest's engine");
         call->finish(call, guest->gone ? NULL : guest);
         call_free(call);
         return;

@@ -266,8 +266,7 @@ static bool take_error(FsEngine *engine, const UvFrame *frame, UvReader *reader)
     g_autofree char *valid = g_utf8_make_valid(text, (gssize)size);
     FsCall *call = guest_find_call(engine->guest, frame->cookie);
     if (frame->cookie && call) {
-        g_free(engine->guest->live->last_reason);
-        engine->guest->live->last_reason = g_steal_pointer(&valid);
+        call->reason = g_steal_pointer(&valid);
         call_finish(call, code == UV_WIRE_E_STATE ? EBUSY : EIO, NULL);
     } else if (engine->state == FS_ENGINE_STARTING) {
         g_free(engine->failure);

@@ -50,7 +50,8 @@ typedef struct {
     GQueue calls;    /* FsCall.of_guest: all that is not finished */
     unsigned n_sent; /* of those: wait for an engine */
     GHashTable *warnings;
-    char *last_reason;
+    char *reason;         /* of a refusal, until who ends the operation takes it */
+    FsRefusals *refusals; /* NULL: none yet */
     char **shadowed;
     /* Engines that could not start. */
     char *failure;
@@ -293,6 +294,7 @@ struct FsCall {
     void (*finish)(FsCall *call, FsGuest *guest); /* guest NULL: gone */
     void (*go_on)(void);                          /* FsContinue or FsReply, as finish knows */
     void *data;
+    char *reason;    /* of an error, as the engine told it; NULL: it did not */
     uint64_t cookie; /* 0: not sent */
     FsActor actor;
     uint64_t actor_asked; /* its name is asked for, by this number; 0: it is not waited for */

@@ -16,6 +16,7 @@
  * it unread.
  */
 
+#include "refusals.h"
 #include "replica.h"
 #include "source.h"
 
@@ -259,10 +260,12 @@ void fs_guest_store_changed(FsGuest *guest);
 void fs_guest_files_changed(FsGuest *guest);
 /* rmdir: ENOTEMPTY, EBUSY (a guest is connected), or the guest is gone. */
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
-/* Something was refused here, before an engine was asked. */
+/* What is being done is refused, for that reason: told before its continuation is called. */
 void fs_guest_refused(FsGuest *guest, const char *reason);
-/* Reason of the last refusal (SET, IMPORT), for status.json and the log; borrowed, may be NULL. */
-const char *fs_guest_last_reason(const FsGuest *guest);
+/* That reason, for the caller to free; NULL: nobody told one. */
+char *fs_guest_take_reason(FsGuest *guest);
+/* What was refused of this guest, as status.json tells it. */
+FsRefusals *fs_guest_refusals(FsGuest *guest);
 /* Why the last engine could not start; borrowed, NULL if none failed. */
 const char *fs_guest_failure(const FsGuest *guest);
 

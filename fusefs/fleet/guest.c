@@ -7,6 +7,8 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#define VARS "vars/" /* the tree's folder of variables */
+
 FsLive *guest_live(FsGuest *guest)
 {
     if (!guest->live) {
@@ -23,7 +25,8 @@ static void live_free(FsLive *live)
     g_clear_pointer(&live->warnings, g_hash_table_unref);
     guest_texts_clear(live);
     g_free(live->holder);
-    g_free(live->last_reason);
+    g_free(live->reason);
+    g_clear_pointer(&live->refusals, fs_refusals_free);
     g_free(live->failure);
     g_strfreev(live->shadowed);
     g_free(live);
@@ -156,13 +159,22 @@ void fs_guest_refused(FsGuest *guest, const char *reason)
 {
     FsLive *live = guest_live(guest);
 
-    g_free(live->last_reason);
-    live->last_reason = g_strdup(reason);
+    g_free(live->reason);
+    live->reason = g_strdup(reason);
 }
 
-const char *fs_guest_last_reason(const FsGuest *guest)
+char *fs_guest_take_reason(FsGuest *guest)
 {
-    return guest->live ? guest->live->last_reason : NULL;
+    return guest->live ? g_steal_pointer(&guest->live->reason) : NULL;
+}
+
+FsRefusals *fs_guest_refusals(FsGuest *guest)
+{
+    FsLive *live = guest_live(guest);
+
+    if (!live->refusals)
+        live->refusals = fs_refusals_new();
+    return live->refusals;
 }
 
 const char *fs_guest_failure(const FsGuest *guest)
@@ -264,6 +276,25 @@ static void add_shadowed(JsonBuilder *builder, const FsLive *live)
     json_builder_end_array(builder);
 }
 
+/* A variable is named as in vars/; what else it was, its path says. */
+static void add_last_refusal(JsonBuilder *builder, const FsRefusal *refusal)
+{
+    g_autofree char *time = refusal ? fs_refusal_time(refusal) : NULL;
+
+    if (!refusal)
+        return;
+    json_builder_set_member_name(builder, "last-refusal");
+    json_builder_begin_object(builder);
+    add_text(builder, "time", time);
+    add_text(builder, "file", *refusal->path ? refusal->path : ".");
+    if (g_str_has_prefix(refusal->path, VARS))
+        add_text(builder, "variable", refusal->path + strlen(VARS));
+    add_text(builder, "operation", refusal->operation);
+    add_text(builder, "errno", fs_refusal_errno(refusal));
+    add_text(builder, "text", refusal->text);
+    json_builder_end_object(builder);
+}
+
 char *fs_guest_status_object(FsGuest *guest)
 {
     const FsLive *live = guest_live(guest);
@@ -278,8 +309,7 @@ char *fs_guest_status_object(FsGuest *guest)
     add_front(builder, guest->fleet->options);
     add_shadowed(builder, live);
     add_warnings(builder, live);
-    if (live->last_reason)
-        add_text(builder, "last-refusal", live->last_reason);
+    add_last_refusal(builder, fs_refusals_last(live->refusals, ""));
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     return json_to_string(root, TRUE);

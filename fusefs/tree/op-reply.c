@@ -3,14 +3,39 @@
 /* How an op ends: each reply tells the kernel once. */
 
 #include "op-private.h"
+#include "refused.h"
 
 #include <errno.h>
 #include <linux/fs.h>
 
 void fs_op_error(FsOp *op, int error)
 {
+    if (error) {
+        fs_refused_tell(op, error);
+    } else {
+        fs_refused_clear(op);
+    }
     fuse_reply_err(op->req, error);
     fs_op_end(op);
+}
+
+void fs_op_refuse(FsOp *op, int error, const char *reason)
+{
+    g_free(op->reason);
+    op->reason = g_strdup(reason);
+    fs_op_error(op, error);
+}
+
+const char *fs_op_reason(FsOp *op)
+{
+    FsGuest *guest = op->node->guest ? op->node->guest : op->child ? op->child->guest : NULL;
+    char *reason = guest ? fs_guest_take_reason(guest) : NULL;
+
+    if (reason) {
+        g_free(op->reason);
+        op->reason = reason;
+    }
+    return op->reason;
 }
 
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
@@ -46,6 +71,7 @@ void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double 
 {
     struct fuse_entry_param entry = entry_of(child, attr, timeout_s);
 
+    fs_refused_clear(op);
     child->lookups++;
     if (fuse_reply_entry(op->req, &entry) == -ENOENT) {
         fs_nodes_forget(op->tree->nodes, child->id, 1);
@@ -98,6 +124,7 @@ void fs_op_reply_text(FsOp *op, const char *text)
 
 void fs_op_reply_written(FsOp *op)
 {
+    fs_refused_clear(op);
     fuse_reply_write(op->req, op->size);
     fs_op_end(op);
 }

@@ -31,8 +31,12 @@ static void go_on(FsGuest *guest, int error, void *data)
     FsOp *op = data;
 
     op->waiting = false;
+    g_clear_pointer(&op->reason, g_free);
     if (!guest && !error) {
         error = ENOENT;
+    }
+    if (error) {
+        fs_op_reason(op);
     }
     if (!error) {
         op->step(op);

@@ -45,6 +45,8 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->size = 0;
     op->flags = 0;
     op->error = 0;
+    op->reason = NULL;
+    op->operation = FS_OP_READS;
     op->plus = false;
     op->waiting = false;
     op->as_entry = false;
@@ -59,6 +61,7 @@ void fs_op_end(FsOp *op)
 {
     g_clear_pointer(&op->content, g_bytes_unref);
     g_clear_pointer(&op->image, g_bytes_unref);
+    g_clear_pointer(&op->reason, g_free);
     if (op->child) {
         fs_nodes_drop(op->tree->nodes, op->child);
     }

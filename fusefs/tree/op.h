@@ -30,6 +30,24 @@ typedef struct FsHandle {
     struct FsHandle *next_free;
 } FsHandle;
 
+/* What a request would change. */
+typedef enum {
+    FS_OP_READS, /* nothing */
+    FS_OP_OPEN,  /* to write */
+    FS_OP_CREATE,
+    FS_OP_WRITE,
+    FS_OP_CLOSE,
+    FS_OP_SETATTR,
+    FS_OP_FLAGS,
+    FS_OP_MKDIR,
+    FS_OP_RMDIR,
+    FS_OP_UNLINK,
+    FS_OP_RENAME,
+    FS_OP_SYMLINK,
+    FS_OP_LINK,
+    FS_OP_MKNOD,
+} FsOperation;
+
 typedef struct FsOp FsOp;
 typedef void (*FsStep)(FsOp *op);
 
@@ -45,10 +63,12 @@ struct FsOp {
     size_t size;       /* also the bytes of `content` */
     uint32_t flags;    /* of open, rename, or to_set of setattr */
     int error;         /* why `or_else` is called: an errno */
-    int64_t mtime_ns;  /* rename: the staging file's; 0: nobody set it */
-    bool plus;         /* readdirplus */
-    GBytes *content;   /* what is written, a symbolic link's target; NULL: nothing */
-    struct stat attr;  /* setattr */
+    char *reason;      /* and in words; NULL: nobody told */
+    FsOperation operation;
+    int64_t mtime_ns; /* rename: the staging file's; 0: nobody set it */
+    bool plus;        /* readdirplus */
+    GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */
+    struct stat attr; /* setattr */
     struct fuse_file_info file;
     char name[NAME_MAX + 1];
     char new_name[NAME_MAX + 1];
@@ -144,6 +164,10 @@ void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, 
                     FsStep step, FsStep or_else);
 
 void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */
+/* The same, for that reason. */
+void fs_op_refuse(FsOp *op, int error, const char *reason);
+/* Why the op was refused just now, in words; borrowed, NULL: nobody told. */
+const char *fs_op_reason(FsOp *op);
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s);
 /* Counts the kernel's lookup of `child`. */
 void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s);

@@ -3,33 +3,38 @@
 /* FUSE requests to the operations of node classes. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "op.h"
+#include "refused.h"
 #include "tree-parts.h"
 
 /*
  * An op for the node, or NULL after a refusal. On a node that is gone, ESTALE makes the kernel look
  * the name up again; what still has it open gets as far as the callers below let it.
  */
-static FsOp *begin_any(fuse_req_t req, fuse_ino_t id)
+static FsOp *begin_any(fuse_req_t req, fuse_ino_t id, FsOperation operation)
 {
     FsTree *tree = fuse_req_userdata(req);
     FsNode *node = fs_nodes_get(tree->nodes, id);
+    FsOp *op;
 
     if (!node) {
         fuse_reply_err(req, ESTALE);
         return NULL;
     }
-    return fs_op_new(tree, req, node);
+    op = fs_op_new(tree, req, node);
+    op->operation = operation;
+    return op;
 }
 
-static FsOp *begin(fuse_req_t req, fuse_ino_t id)
+static FsOp *begin(fuse_req_t req, fuse_ino_t id, FsOperation operation)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, operation);
 
     if (op && op->node->gone) {
         fs_op_error(op, ESTALE);
@@ -74,7 +79,7 @@ static void do_init(void *data, struct fuse_conn_info *conn)
 
 static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_READS);
     if (op && take_name(op, name, op->name)) {
         run(op, op->node->class->lookup, ENOTDIR);
     }
@@ -108,7 +113,7 @@ static void reply_gone_attr(FsOp *op)
 
 static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, FS_OP_READS);
     if (!op) {
         return;
     }
@@ -124,7 +129,7 @@ static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 static void do_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
                        struct fuse_file_info *file)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, FS_OP_SETATTR);
     if (!op) {
         return;
     }
@@ -144,7 +149,7 @@ static void do_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
 
 static void do_readlink(fuse_req_t req, fuse_ino_t id)
 {
-    FsOp *op = begin(req, id);
+    FsOp *op = begin(req, id, FS_OP_READS);
     if (op) {
         run(op, op->node->class->readlink, EINVAL);
     }
@@ -152,7 +157,8 @@ static void do_readlink(fuse_req_t req, fuse_ino_t id)
 
 static void do_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-    FsOp *op = begin(req, id);
+    bool writes = (file->flags & O_ACCMODE) != O_RDONLY;
+    FsOp *op = begin(req, id, writes ? FS_OP_OPEN : FS_OP_READS);
     if (op) {
         op->file = *file;
         run(op, op->node->class->open, EPERM);
@@ -162,7 +168,7 @@ static void do_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 static void do_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
                     struct fuse_file_info *file)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, FS_OP_READS);
     if (!op) {
         return;
     }
@@ -179,7 +185,7 @@ static void do_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t size, off_t offset,
                      struct fuse_file_info *file)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, FS_OP_WRITE);
     if (!op) {
         return;
     }
@@ -196,7 +202,7 @@ static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
 
 static void do_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-    FsOp *op = begin_any(req, id);
+    FsOp *op = begin_any(req, id, FS_OP_CLOSE);
     if (!op) {
         return;
     }
@@ -224,7 +230,7 @@ static void do_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 
 static void do_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-    FsOp *op = begin(req, id);
+    FsOp *op = begin(req, id, FS_OP_READS);
     if (op) {
         op->file = *file;
         fs_op_reply_open(op, NULL);
@@ -233,7 +239,7 @@ static void do_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 
 static void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool plus)
 {
-    FsOp *op = begin(req, id);
+    FsOp *op = begin(req, id, FS_OP_READS);
     if (op) {
         op->size = size;
         op->offset = offset;
@@ -257,7 +263,7 @@ static void do_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *file)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_CREATE);
     if (op && take_name(op, name, op->name)) {
         op->file = *file;
         op->attr.st_mode = mode;
@@ -267,7 +273,7 @@ static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_MKDIR);
     if (op && take_name(op, name, op->name)) {
         run(op, op->node->class->mkdir, EPERM);
     }
@@ -275,7 +281,7 @@ static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_UNLINK);
     if (op && take_name(op, name, op->name)) {
         run(op, op->node->class->unlink, EPERM);
     }
@@ -283,7 +289,7 @@ static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_RMDIR);
     if (op && take_name(op, name, op->name)) {
         run(op, op->node->class->rmdir, EPERM);
     }
@@ -292,15 +298,15 @@ static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                       const char *new_name, unsigned flags)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, new_parent, FS_OP_RENAME); /* what is refused is the new name */
     if (!op || !take_name(op, name, op->name) || !take_name(op, new_name, op->new_name)) {
         return;
     }
     op->flags = flags;
     if (flags & ~(unsigned)RENAME_NOREPLACE) {
-        fs_op_error(op, EINVAL);
+        fs_op_refuse(op, EINVAL, "names can't be exchanged, nor whited out");
     } else if (parent != new_parent) {
-        fs_op_error(op, EXDEV);
+        fs_op_refuse(op, EXDEV, "it is in another folder");
     } else {
         run(op, op->node->class->rename, EPERM);
     }
@@ -308,12 +314,15 @@ static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
-    fuse_reply_err(req, EPERM);
+    FsOp *op = begin(req, parent, FS_OP_MKNOD);
+    if (op && take_name(op, name, op->name)) {
+        fs_op_error(op, EPERM);
+    }
 }
 
 static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    FsOp *op = begin(req, parent);
+    FsOp *op = begin(req, parent, FS_OP_SYMLINK);
     if (op && take_name(op, name, op->name)) {
         op->content = g_bytes_new(target, strlen(target) + 1);
         run(op, op->node->class->symlink, EPERM);
@@ -322,12 +331,15 @@ static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void do_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name)
 {
-    fuse_reply_err(req, EPERM);
+    FsOp *op = begin(req, parent, FS_OP_LINK);
+    if (op && take_name(op, name, op->name)) {
+        fs_op_error(op, EPERM);
+    }
 }
 
 static void do_statfs(fuse_req_t req, fuse_ino_t id)
 {
-    FsOp *op = begin(req, id);
+    FsOp *op = begin(req, id, FS_OP_READS);
     if (!op) {
         return;
     }
@@ -335,16 +347,6 @@ static void do_statfs(fuse_req_t req, fuse_ino_t id)
         op->node->class->statfs(op);
     } else {
         fs_op_reply_statfs(op, NULL);
-    }
-}
-
-/* As in efivarfs the list is empty; an error would make each archiver warn of each file. */
-static void do_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
-{
-    if (size == 0) {
-        fuse_reply_xattr(req, 0);
-    } else {
-        fuse_reply_buf(req, NULL, 0);
     }
 }
 
@@ -383,7 +385,8 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
                      struct fuse_file_info *file, unsigned flags, const void *input,
                      size_t input_size, size_t output_size)
 {
-    FsOp *op = begin(req, id);
+    bool sets = command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
+    FsOp *op = begin(req, id, sets ? FS_OP_FLAGS : FS_OP_READS);
 
     if (!op) {
         return;
@@ -400,7 +403,7 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     }
 }
 
-/* No fsync, no values of extended attributes: the kernel asks once, and never again. */
+/* No fsync, no setting of extended attributes: the kernel asks once, and never again. */
 const struct fuse_lowlevel_ops fs_tree_ops = {
     .init = do_init,
     .lookup = do_lookup,
@@ -426,6 +429,7 @@ const struct fuse_lowlevel_ops fs_tree_ops = {
     .readdirplus = do_readdirplus,
     .create = do_create,
     .statfs = do_statfs,
-    .listxattr = do_listxattr,
+    .getxattr = fs_refused_getxattr,
+    .listxattr = fs_refused_listxattr,
     .ioctl = do_ioctl,
 };

@@ -119,7 +119,7 @@ bool fs_restore_forgives(FsOp *op, GBytes *content)
 {
     FsGuest *guest = op->node->guest;
     FsRestore *restore = own_restore(op);
-    const char *reason = fs_guest_last_reason(guest);
+    const char *reason = fs_op_reason(op);
     const uint8_t *bytes = g_bytes_get_data(content, NULL);
     g_autofree char *text = NULL;
 

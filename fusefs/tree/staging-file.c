@@ -151,9 +151,7 @@ void fs_staging_rename(FsOp *op)
     } else if (target && !fs_node_is_staging(target)) {
         fs_op_error(op, EPERM);
     } else if (!fs_name_is_staging(op->new_name)) {
-        fs_guest_refused(op->node->guest,
-                         "neither NAME-GUID nor a name that a program gives a temporary file");
-        fs_op_error(op, EINVAL);
+        fs_staging_refuse_name(op);
     } else if (target && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {

@@ -27,5 +27,7 @@ struct FsStaging {
 extern const FsNodeClass fs_staging_link_class, fs_staging_folder_class;
 
 FsStaging *fs_staging_of(const FsNode *node);
+/* The op ends: no staging file is called so. */
+void fs_staging_refuse_name(FsOp *op);
 /* It lives another minute. */
 void fs_staging_use(FsTree *tree, FsStaging *staging);

@@ -165,8 +165,7 @@ static FsNode *make(FsOp *op, const FsNodeClass *class, bool sink)
     }
     if (!node && (sink ? guest_tree->sinks >= SINKS_MAX
                        : guest_tree->staging_files >= FS_STAGING_FILES_MAX)) {
-        fs_guest_refused(op->node->guest, "too many staging files");
-        fs_op_error(op, ENOSPC);
+        fs_op_refuse(op, ENOSPC, "too many staging files");
         return NULL;
     }
     if (!node) {
@@ -190,14 +189,17 @@ static void create(FsOp *op, bool sink, bool brief)
     fs_op_reply_create(op, node, &attr, handle);
 }
 
+void fs_staging_refuse_name(FsOp *op)
+{
+    fs_op_refuse(op, EINVAL, "neither NAME-GUID nor a name that a program gives a temporary file");
+}
+
 void fs_staging_create(FsOp *op)
 {
     if (fs_name_is_staging(op->name)) {
         create(op, false, false);
     } else {
-        fs_guest_refused(op->node->guest,
-                         "neither NAME-GUID nor a name that a program gives a temporary file");
-        fs_op_error(op, EINVAL);
+        fs_staging_refuse_name(op);
     }
 }
 

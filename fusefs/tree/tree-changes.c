@@ -50,8 +50,7 @@ static void changes_getattr(FsOp *op)
 static void changes_open(FsOp *op)
 {
     if ((op->file.flags & O_ACCMODE) != O_RDONLY && !(op->file.flags & O_NONBLOCK)) {
-        fs_guest_refused(op->node->guest, NAME ": the record is written by the guest's engine");
-        fs_op_error(op, EPERM);
+        fs_op_refuse(op, EPERM, NAME ": the record is written by the guest's engine");
     } else {
         fs_op_reply_open(op, fs_handle_new(op->tree, op->node));
     }

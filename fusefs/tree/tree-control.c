@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "control-private.h"
+#include "refused.h"
 #include "restore.h"
 
 /* What can always be read, whatever else is open. */
@@ -121,12 +122,17 @@ static void committed(FsOp *op)
     fs_op_reply_written(op);
 }
 
+static void refuse(FsOp *op, const FsControl *control, int error, const char *reason)
+{
+    tell(op->node->guest, control->name, reason);
+    fs_op_refuse(op, error, reason);
+}
+
 static void refused_as(FsOp *op, const FsControl *control)
 {
-    const char *reason = fs_guest_last_reason(op->node->guest);
+    g_autofree char *reason = g_strdup(fs_op_reason(op));
 
-    tell(op->node->guest, control->name, reason ? reason : g_strerror(op->error));
-    fs_op_error(op, op->error);
+    refuse(op, control, op->error, reason ? reason : g_strerror(op->error));
 }
 
 static void refused(FsOp *op)
@@ -138,8 +144,7 @@ static void spoiled(FsOp *op, const FsControl *control, const FsTextFile *text)
 {
     g_autofree char *reason = fs_textfile_reason(text, control->name);
 
-    tell(op->node->guest, control->name, reason);
-    fs_op_error(op, EINVAL);
+    refuse(op, control, EINVAL, reason);
 }
 
 /* What is read, what is written, and what comes now, wherever in it that goes. */
@@ -162,8 +167,7 @@ static void control_write(FsOp *op)
         int error =
             control->ignored ? 0 : fs_collected_write(handle->collected, op->content, op->offset);
         if (error) {
-            tell(op->node->guest, control->name, "what was written is too large");
-            fs_op_error(op, error);
+            refuse(op, control, error, "what was written is too large");
         } else {
             fs_op_reply_written(op);
         }
@@ -173,8 +177,7 @@ static void control_write(FsOp *op)
         handle->text = fs_textfile_new(control->rules, control->text_max);
     }
     if (!hold_text(op->tree, handle, size)) {
-        tell(op->node->guest, control->name, "too much is being written at once");
-        fs_op_error(op, ENOSPC);
+        refuse(op, control, ENOSPC, "too much is being written at once");
         return;
     }
     switch (fs_textfile_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND)) {
@@ -190,16 +193,13 @@ static void control_write(FsOp *op)
         spoiled(op, control, handle->text);
         break;
     case FS_TEXTFILE_GAP:
-        tell(op->node->guest, control->name, "written with a gap");
-        fs_op_error(op, EINVAL);
+        refuse(op, control, EINVAL, "written with a gap");
         break;
     case FS_TEXTFILE_TOO_LARGE:
-        tell(op->node->guest, control->name, "what was written is too large");
-        fs_op_error(op, EFBIG);
+        refuse(op, control, EFBIG, "what was written is too large");
         break;
     case FS_TEXTFILE_TOO_OFTEN:
-        tell(op->node->guest, control->name, "written over too often");
-        fs_op_error(op, EINVAL);
+        refuse(op, control, EINVAL, "written over too often");
         break;
     }
 }
@@ -224,12 +224,14 @@ static void control_flush(FsOp *op)
 
 static void control_release(FsTree *tree, FsHandle *handle)
 {
+    static const char unfinished[] = "closed before the JSON object was complete: dropped";
+
     if (!handle->text) {
         return;
     }
     if (fs_textfile_is_unfinished(handle->text) && handle->node->guest) {
-        tell(handle->node->guest, control_of(handle->node)->name,
-             "closed before the JSON object was complete: dropped");
+        tell(handle->node->guest, control_of(handle->node)->name, unfinished);
+        fs_refused_late(tree, handle->node, NULL, "close", EINVAL, unfinished);
     }
     fs_textfile_free(handle->text);
     handle->text = NULL;
@@ -335,9 +337,7 @@ static void rename_empty(FsOp *op, const FsControl *control)
     } else if (!fs_guest_has_store(op->node->guest)) {
         rename_committed(op);
     } else {
-        fs_guest_refused(op->node->guest, "it is empty, and the guest has a store");
-        op->error = EINVAL;
-        rename_refused(op);
+        refuse(op, control, EINVAL, "it is empty, and the guest has a store");
     }
 }
 

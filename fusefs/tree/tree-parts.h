@@ -27,6 +27,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry);
 /* Of a handle to write through: where the program writes in pieces, they are one value. */
 void fs_variable_collect(const FsOp *op, FsHandle *handle);
+extern const char fs_variable_immutable[]; /* why what is so can't be changed */
 bool fs_variable_default_immutable(const FsTree *tree, const char *name);
 bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node);
 void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable);

@@ -123,6 +123,8 @@ static void variable_setattr(FsOp *op)
 
 /* Immutable flags */
 
+const char fs_variable_immutable[] = "it is immutable (chattr -i)";
+
 bool fs_variable_default_immutable(const FsTree *tree, const char *name)
 {
     return tree->options->immutable_kernel && !fs_name_is_removable(name);
@@ -195,7 +197,7 @@ static void open_ready(FsOp *op)
         return;
     }
     if (writable && fs_variable_is_immutable(op->tree, op->node)) {
-        fs_op_error(op, EPERM);
+        fs_op_refuse(op, EPERM, fs_variable_immutable);
         return;
     }
     /* The kernel's size must be right before the program asks for it. */

@@ -19,6 +19,9 @@
 
 #define FIRST_OFFSET 3 /* after "." and ".." */
 
+static const char hidden[] = "programs act on what is in that variable: it is not shown here";
+static const char out_of_view[] = "it is there, but the guest's OS does not see it";
+
 static bool is_hidden(const FsTree *tree, const char *name)
 {
     return fs_name_is_hidden(name, tree->options->guest_view);
@@ -198,11 +201,11 @@ static void create_ready(FsOp *op)
         return;
     }
     if (is_hidden(op->tree, spelling)) {
-        fs_op_error(op, EPERM);
+        fs_op_refuse(op, EPERM, hidden);
         return;
     }
     if (!entry && fs_replica_lookup(fs_guest_replica(op->node->guest), spelling)) {
-        fs_op_error(op, EROFS); /* there, but not for the eyes of this view */
+        fs_op_refuse(op, EROFS, out_of_view);
         return;
     }
     child = fs_nodes_child(op->tree->nodes, op->node, spelling);
@@ -213,7 +216,7 @@ static void create_ready(FsOp *op)
         }
         child = fs_variable_node(op->tree, op->node, spelling);
         if (fs_variable_is_immutable(op->tree, child) && (op->file.flags & O_ACCMODE) != O_RDONLY) {
-            fs_op_error(op, EPERM);
+            fs_op_refuse(op, EPERM, fs_variable_immutable);
             return;
         }
     } else {
@@ -266,7 +269,7 @@ static void unlink_ready(FsOp *op)
     fs_node_hold(child);
     op->child = child;
     if (fs_variable_is_immutable(op->tree, child)) {
-        fs_op_error(op, EPERM);
+        fs_op_refuse(op, EPERM, fs_variable_immutable);
         return;
     }
     child->unlinking = true;
@@ -330,10 +333,12 @@ static void rename_ready(FsOp *op)
         return;
     }
     target = fs_nodes_child(op->tree->nodes, op->node, spelling);
-    if (is_hidden(op->tree, spelling) || (target && fs_variable_is_immutable(op->tree, target))) {
-        fs_op_error(op, EPERM);
+    if (is_hidden(op->tree, spelling)) {
+        fs_op_refuse(op, EPERM, hidden);
+    } else if (target && fs_variable_is_immutable(op->tree, target)) {
+        fs_op_refuse(op, EPERM, fs_variable_immutable);
     } else if (!entry && fs_replica_lookup(fs_guest_replica(op->node->guest), spelling)) {
-        fs_op_error(op, EROFS);
+        fs_op_refuse(op, EROFS, out_of_view);
     } else if (entry && (op->flags & RENAME_NOREPLACE)) {
         fs_op_error(op, EEXIST);
     } else {

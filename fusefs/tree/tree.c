@@ -182,6 +182,7 @@ FsTree *fs_tree_new(const FsTreeOptions *options)
     tree->options = options;
     tree->nodes = fs_nodes_new();
     tree->pool = fs_op_pool_new();
+    tree->refusals = fs_refusals_new();
     g_queue_init(&tree->staging);
     tree->firmware = fs_firmware_new(&options->firmware);
     return tree;
@@ -215,5 +216,6 @@ void fs_tree_free(FsTree *tree)
     fs_nodes_free(tree->nodes);
     fs_firmware_free(tree->firmware);
     fs_op_pool_free(tree->pool);
+    fs_refusals_free(tree->refusals);
     g_free(tree);
 }

@@ -48,8 +48,9 @@ typedef struct {
     FsOpPool *pool;
     FsFirmware *firmware;
     FsNode *root;
-    FsNode *guests; /* guests/, or NULL where SOURCE is a file */
-    GQueue staging; /* FsStaging, the one that was used last at the tail */
+    FsNode *guests;       /* guests/, or NULL where SOURCE is a file */
+    FsRefusals *refusals; /* of what is no guest's */
+    GQueue staging;       /* FsStaging, the one that was used last at the tail */
     guint staging_timer;
     uint64_t staging_sequence;
     uid_t uid; /* of what belongs to no guest */

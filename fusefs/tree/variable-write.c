@@ -19,12 +19,15 @@
 
 #include "bytes.h"
 #include "efi-abi.h"
+#include "refused.h"
 #include "restore.h"
 #include "variable-private.h"
 #include "wire.h"
 
 #define ATTRIBUTES_BYTES 4
 #define ATTRIBUTES_MASK 0x7fu
+
+static const char too_large[] = "more than 65536 bytes behind the attributes";
 
 static int refuse(FsGuest *guest, const char *reason)
 {
@@ -42,7 +45,7 @@ int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
     uv_reader_init(&reader, bytes, size);
     attributes = uv_read_u32(&reader);
     if (size > UV_HOST_CONTENT_MAX) {
-        return refuse(guest, "more than 65536 bytes behind the attributes");
+        return refuse(guest, too_large);
     }
     if (reader.failed) {
         return refuse(guest, "shorter than the four bytes of attributes");
@@ -178,7 +181,7 @@ static void write_collected(FsOp *op)
     int error = fs_collected_write(op->handle->collected, op->content, op->offset);
 
     if (error) {
-        fs_op_error(op, error);
+        fs_op_refuse(op, error, too_large);
     } else {
         fs_op_reply_written(op);
     }
@@ -195,10 +198,10 @@ void fs_variable_write(FsOp *op)
         write_collected(op);
         return;
     }
-    error = goes_on ? EFBIG : fs_variable_check(op->tree, op->node->guest, op->content);
-
-    if (op->node->gone) {
-        error = EIO;
+    error = fs_variable_check(op->tree, op->node->guest, op->content);
+    if (goes_on) {
+        fs_guest_refused(op->node->guest, "a value is set by one write, and this is a second one");
+        error = EFBIG;
     }
     handle->write_end = op->offset + op->size;
     g_clear_pointer(&handle->deletion, g_bytes_unref); /* something follows */
@@ -214,12 +217,33 @@ void fs_variable_write(FsOp *op)
     }
 }
 
+/* A deletion that nobody waits for. */
+typedef struct {
+    FsTree *tree;
+    FsNode *node; /* held */
+} Deletion;
+
 static void deleted_at_last(FsGuest *guest, int error, void *data)
 {
+    g_autofree Deletion *deletion = data;
+    g_autofree char *reason = guest ? fs_guest_take_reason(guest) : NULL;
+    const char *text = reason ? reason : g_strerror(error);
+
     if (guest && error) {
-        g_warning("guest %s: a variable was not deleted: %s", fs_guest_name(guest),
-                  g_strerror(error));
+        fs_guest_log(guest, "%s was not deleted: %s", deletion->node->name, text);
+        fs_refused_late(deletion->tree, deletion->node, NULL, "close", error, text);
     }
+    fs_nodes_drop(deletion->tree->nodes, deletion->node);
+}
+
+static void delete_at_last(FsTree *tree, FsHandle *handle)
+{
+    FsNode *node = handle->node;
+    Deletion *deletion = g_new(Deletion, 1);
+
+    *deletion = (Deletion){tree, node};
+    fs_node_hold(node);
+    fs_guest_set(node->guest, NULL, node->name, handle->deletion, 0, 0, deleted_at_last, deletion);
 }
 
 void fs_variable_release(FsTree *tree, FsHandle *handle)
@@ -227,7 +251,7 @@ void fs_variable_release(FsTree *tree, FsHandle *handle)
     FsNode *node = handle->node;
 
     if (handle->deletion && !node->gone) {
-        fs_guest_set(node->guest, NULL, node->name, handle->deletion, 0, 0, deleted_at_last, NULL);
+        delete_at_last(tree, handle);
     }
     if (node->opens == 1 && !node->existed && !node->gone) {
         fs_tree_node_gone(tree, node, false);

@@ -192,8 +192,7 @@ static void refuse_read_only(FsOp *op)
         g_strdup_printf("%s/%s is made of the guest's variables, and can't be written",
                         fs_view_name(fs_view_of(op->node)), path);
 
-    fs_guest_refused(op->node->guest, reason);
-    fs_op_error(op, EPERM);
+    fs_op_refuse(op, EPERM, reason);
 }
 
 void fs_view_file_write(FsOp *op)
@@ -215,15 +214,12 @@ void fs_view_file_write(FsOp *op)
         return;
     }
     if (!hold(op->tree, handle, handle->snapshot, size)) {
-        fs_guest_refused(op->node->guest, "too much is being written at once");
-        fs_op_error(op, ENOSPC);
+        fs_op_refuse(op, ENOSPC, "too much is being written at once");
         return;
     }
     error = fs_view_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND);
     if (error) {
-        fs_guest_refused(op->node->guest,
-                         error == EFBIG ? "more than 1 MiB" : "written with a gap");
-        fs_op_error(op, error);
+        fs_op_refuse(op, error, error == EFBIG ? "more than 1 MiB" : "written with a gap");
     } else if (fs_view_text_is_held(handle->text)) {
         fs_op_reply_written(op);
     } else {
@@ -270,8 +266,7 @@ static void compared(FsOp *op)
     if (g_bytes_equal(content, op->content)) {
         replaced(op);
     } else {
-        fs_guest_refused(op->node->guest, "made of the guest's variables, and can't be written");
-        fs_op_error(op, EPERM);
+        fs_op_refuse(op, EPERM, "made of the guest's variables, and can't be written");
     }
 }
 

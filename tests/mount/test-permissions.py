@@ -175,7 +175,7 @@ class Permissions(unittest.TestCase):
         with self.assertRaises(OSError) as caught:
             mount.write("g", "B", b"b")
         self.assertEqual(caught.exception.errno, errno.EROFS)
-        self.assertIn("Read-only file system", mount.status("g")["last-refusal"])
+        self.assertIn("Read-only file system", mount.status("g")["last-refusal"]["text"])
 
     def test_store_changes_its_owner(self):
         """libvirt gives a store to QEMU's user when a guest starts, and back when it ends."""

@@ -406,7 +406,7 @@ class Life(MountTest):
                     mount.write(guest, "B", b"b")
                 self.assertEqual(caught.exception.errno, errno.EROFS)
                 status = mount.status(guest)
-                self.assertIn(reason, status["last-refusal"])
+                self.assertIn(reason, status["last-refusal"]["text"])
                 self.assertIn(reason, status["store"]["read-only-reason"])
             self.assertIn(f"(pid {os.getpid()})", mount.status("held")["store"]["opened-by"])
         self.assertNotIn("opened-by", mount.status("foreign")["store"])

@@ -173,7 +173,7 @@ class Writing(TreeTest):
         thread.start()
         for size in (65537, 66000, 69905, 70000, 131072, 131073, 1 << 20, 3 << 20):
             self.fails(errno.EINVAL, put, self.path("Large"), content(bytes(size)))
-            self.assertIn("65536 bytes", status()["last-refusal"])
+            self.assertIn("65536 bytes", status()["last-refusal"]["text"])
             self.fails(errno.EINVAL, put, self.path("Alpha"), content(bytes(size)),
                        os.O_WRONLY | os.O_APPEND)
         staged = self.vars / ".Alpha.XyZ123"

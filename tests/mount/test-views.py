@@ -66,8 +66,7 @@ class ViewTest(unittest.TestCase):
 
     def refusal(self):
         """The reason of the last one."""
-        last = self.mount.status("vm")["last-refusal"]
-        return last["reason"] if isinstance(last, dict) else last
+        return self.mount.status("vm")["last-refusal"]["text"]
 
     def shell(self, command, status=0):
         result = subprocess.run(["bash", "-c", command], cwd=self.guest, capture_output=True,

@@ -102,7 +102,9 @@ static void test_read_and_write(FleetFixture *f, const void *data)
     g_assert_cmpint(set_variable(f, guest, "B", "other", 0), ==, 0);
     g_assert_cmpint(set_variable(f, guest, "A", "", 1), ==, 0);
     g_assert_cmpint(set_variable(f, guest, "A", "", 1), ==, ENOENT);
-    g_assert_cmpstr(fs_guest_last_reason(guest), ==, "not there");
+    g_autofree char *reason = fs_guest_take_reason(guest);
+    g_assert_cmpstr(reason, ==, "not there");
+    g_assert_null(fs_guest_take_reason(guest));
     g_assert_cmpstr(f->told->str, ==, "+B ~B -A ");
 }
 
