@@ -6,14 +6,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Events taken per turn; the rest come in the next one, after what else is ready had its turn. */
-#define BATCH 32
-
 struct FsPoll {
     int fd;
     GSource *source;
-    struct epoll_event batch[BATCH]; /* data.ptr is NULL once the watch was removed */
-    int count, at;
+    int watches;               /* that there are */
+    struct epoll_event *batch; /* data.ptr is NULL once the watch was removed */
+    int size, count, at;
 };
 
 typedef struct {
@@ -26,7 +24,11 @@ static gboolean poll_dispatch(GSource *base, GSourceFunc callback, gpointer data
     FsPoll *poll = ((PollSource *)base)->poll;
 
     g_source_ref(base);
-    poll->count = epoll_wait(poll->fd, poll->batch, BATCH, 0);
+    if (poll->size < poll->watches) {
+        poll->size = 2 * poll->watches;
+        poll->batch = g_renew(struct epoll_event, poll->batch, poll->size);
+    }
+    poll->count = epoll_wait(poll->fd, poll->batch, poll->size, 0);
     for (poll->at = 0; poll->at < poll->count; poll->at++) {
         FsWatch *watch = poll->batch[poll->at].data.ptr;
         if (watch)
@@ -67,6 +69,7 @@ void fs_poll_free(FsPoll *poll)
     g_source_destroy(poll->source);
     g_source_unref(poll->source);
     close(poll->fd);
+    g_free(poll->batch);
     g_free(poll);
 }
 
@@ -78,6 +81,7 @@ int fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady 
     if (epoll_ctl(poll->fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return -errno;
     *watch = (FsWatch){.poll = poll, .ready = ready, .data = data, .fd = fd};
+    poll->watches++;
     return 0;
 }
 
@@ -97,4 +101,5 @@ void fs_watch_remove(FsWatch *watch)
             poll->batch[i].data.ptr = NULL;
     epoll_ctl(poll->fd, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->poll = NULL;
+    poll->watches--;
 }

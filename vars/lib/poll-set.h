@@ -3,7 +3,9 @@
 
 /*
  * Many descriptors, one GSource: an epoll set that the main context polls as a single descriptor,
- * so that ten thousand listening sockets cost nothing while nobody connects.
+ * so that ten thousand listening sockets cost nothing while nobody connects. Its turn takes all
+ * that is ready when it begins: a loop that gives it a turn before it does something else has heard
+ * everybody (fusefs/program/fuse-session.c relies on it).
  *
  * A watch is embedded in what it belongs to. Its function may remove any watch, its own included,
  * and free what holds it: a watch that was removed is not called any more, also when its event was
