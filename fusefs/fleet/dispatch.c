@@ -32,17 +32,6 @@ void fleet_due(FsFleet *fleet, int64_t monotonic)
         g_source_set_ready_time(fleet->timer, monotonic);
 }
 
-int64_t fs_fleet_next_turn(const FsFleet *fleet)
-{
-    int64_t dispatcher = g_source_get_ready_time(fleet->dispatcher);
-    return dispatcher >= 0 ? dispatcher : g_source_get_ready_time(fleet->timer);
-}
-
-void fs_fleet_set_quiet(FsFleet *fleet, bool quiet)
-{
-    fleet->quiet = quiet;
-}
-
 void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event)
 {
     if (!guest->fleet->events.entry_changed)

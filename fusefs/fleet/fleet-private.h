@@ -191,7 +191,6 @@ struct FsFleet {
     bool list_stale;                    /* events were lost since it was asked for */
     int64_t listed_at;                  /* when it was asked for */
     uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */
-    bool quiet;                         /* see fs_fleet_set_quiet() */
 };
 
 /* Of the text FS_TEXT_STORE: what says what a store is. */
@@ -400,6 +399,4 @@ void listen_in_background(FsFleet *fleet);
 void follow_start(FsFleet *fleet);
 /* Which folder a watch stands for. */
 void follow_folder(FsFleet *fleet, const FsAnswer *tell);
-/* Takes what inotify has queued by now: what has changed is marked, and asked about. */
-void follow_drain(FsFleet *fleet);
 void follow_stop(FsFleet *fleet);

@@ -8,7 +8,9 @@
  * requests, engines' sockets, the source's answers, timers, inotify. Nothing in it ever waits: what
  * needs an engine or an answer of the source is parked in that guest's queue with a continuation
  * and goes on when the reply is there, when the kernel interrupts it, or when its deadline passes.
- * So there are no locks, and a stopped engine stalls nothing but its own guest's requests.
+ * So there are no locks, and a stopped engine stalls nothing but its own guest's requests. The
+ * context has its turn before each request (fusefs/program/fuse-session.c): what an engine or
+ * SOURCE had to tell when the request came is known here then, and is not looked for again.
  * (Directory entries are invalidated from one more thread that touches nothing here: notify.h.)
  *
  * The fleet reaches no file, makes no socket and starts no process: it asks its source (source.h).
@@ -106,15 +108,6 @@ void fs_fleet_unmount(FsFleet *fleet);
  * for it. */
 void fs_fleet_stop(FsFleet *fleet);
 void fs_fleet_free(FsFleet *fleet);
-/* When the fleet has something to do by itself (monotonic; -1: not before something happens). Told
- * for loops that serve several requests between two turns of the context: a change ends them. */
-int64_t fs_fleet_next_turn(const FsFleet *fleet);
-/*
- * For such a loop, around a request: when the request had come already, none of the context's
- * descriptors was ready. So no engine had said anything before it, and nothing had happened in
- * SOURCE, and neither has to be looked at again.
- */
-void fs_fleet_set_quiet(FsFleet *fleet, bool quiet);
 bool fs_fleet_is_file(const FsFleet *fleet);
 const FsSourceFacts *fs_fleet_source(const FsFleet *fleet);
 
@@ -177,7 +170,7 @@ typedef enum {
     FS_NEED_SOCKET = 1 << 4,     /* the guest's socket is there, if one can be made */
     FS_NEED_STATUS = 1 << 5,     /* who lost by the naming rules, who holds the store */
     FS_NEED_NO_ENGINE = 1 << 9,  /* it has ended, its store complete; EBUSY: it has a guest */
-    FS_NEED_REPLICA = 1 << 6,    /* drains the engine's socket, starts an engine if need be */
+    FS_NEED_REPLICA = 1 << 6,    /* starts an engine if need be */
 } FsNeeds;
 void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
 /* fs_guest_need() with FS_NEED_REPLICA. */

@@ -185,7 +185,7 @@ static void hear_engine(FsGuest *guest)
 {
     FsEngine *engine = guest->live ? guest->live->engine : NULL;
 
-    if (engine && engine->io && (!guest->fleet->quiet || uv_frame_io_has_buffered(engine->io)))
+    if (engine && engine->io && uv_frame_io_has_buffered(engine->io))
         engine_receive(engine);
 }
 
@@ -199,8 +199,6 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
         go_on(NULL, ENOENT, data);
         return;
     }
-    if (!guest->fleet->quiet)
-        follow_drain(guest->fleet);
     if (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK))
         hear_engine(guest);
     missed = missing(guest, needs);

@@ -328,8 +328,6 @@ static void search_begin(FsFleet *fleet, const char *name, void *request, FsCont
 
 void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue go_on, void *data)
 {
-    if (!fleet->quiet)
-        follow_drain(fleet);
     if (strlen(name) > UV_GUEST_NAME_MAX || name[0] == '.')
         go_on(NULL, ENOENT, data);
     else
@@ -340,8 +338,6 @@ void fs_fleet_need_list(FsFleet *fleet, void *request, FsContinue go_on, void *d
 {
     if (fleet->listed && g_get_monotonic_time() - fleet->listed_at >= SHOWN_US / 2)
         fleet_ask_list(fleet);
-    if (!fleet->quiet)
-        follow_drain(fleet);
     search_begin(fleet, NULL, request, go_on, data);
 }
 

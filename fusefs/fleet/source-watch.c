@@ -80,7 +80,7 @@ static void handle_events(FsFleet *fleet, const char *bytes, size_t size)
     }
 }
 
-void follow_drain(FsFleet *fleet)
+static void take_events(FsFleet *fleet)
 {
     char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
     size_t taken = 0;
@@ -95,7 +95,7 @@ void follow_drain(FsFleet *fleet)
 
 static void on_inotify(void *data, uint32_t events)
 {
-    follow_drain(data);
+    take_events(data);
     fleet_dispatch(data);
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The main context's loop, taken apart: the session's descriptor is polled beside those of the
- * context, and requests are served one after the other for as long as the context has nothing to
- * do. So a request costs one poll, one read and one write, and no bookkeeping of GLib's. Requests
- * do not starve the rest: what is ready in the same poll gets its turn after one of them.
+ * The front's loop: everything that is known of how requests and the rest take turns is here.
+ *
+ * A turn is one poll of the session's descriptor and of those of the main context, then whatever of
+ * the context is due, then one request. The session's descriptor stands first in the poll, so what
+ * an engine or SOURCE had to tell when the request came is ready in the same poll, and taken before
+ * the request is served: nobody who serves a request has to look whether something happened. None
+ * starves the other.
  */
 
 #include "fuse-session.h"
@@ -73,61 +76,23 @@ static void serve_request(FsSession *session)
     }
 }
 
-/* Everything else waits for the context's turn: what it needs to know of the last poll. */
-typedef struct {
-    GPollFD fds[1 + CONTEXT_FDS_MAX]; /* ours first */
-    gint n_fds, priority, timeout_ms;
-} Turn;
-
-static void prepare(FsSession *session, Turn *turn)
-{
-    session->tree->context_changed = false;
-    g_main_context_prepare(session->context, &turn->priority);
-    turn->n_fds = g_main_context_query(session->context, turn->priority, &turn->timeout_ms,
-                                       turn->fds + 1, CONTEXT_FDS_MAX);
-    g_assert(turn->n_fds <= CONTEXT_FDS_MAX);
-    turn->fds[0] = (GPollFD){.fd = fuse_session_fd(session->fuse), .events = G_IO_IN};
-}
-
-static gint milliseconds_left(int64_t end_us)
-{
-    int64_t left_us = end_us - g_get_monotonic_time();
-    return left_us <= 0 ? 0 : (gint)((left_us + 999) / 1000);
-}
-
-/*
- * Waits, and serves requests as they come until the context has something to do: a descriptor of
- * its own is ready, its time has come, or a request gave it something new.
- */
-static void wait_and_serve(FsSession *session, Turn *turn)
-{
-    int64_t turn_at = fs_fleet_next_turn(session->tree->fleet);
-    int64_t end_us =
-        turn->timeout_ms < 0 ? 0 : g_get_monotonic_time() + (int64_t)turn->timeout_ms * 1000;
-    int n;
-
-    do {
-        gint timeout_ms = end_us ? milliseconds_left(end_us) : -1;
-        n = g_poll(turn->fds, turn->n_fds + 1, timeout_ms);
-        if (n <= 0 || !turn->fds[0].revents) {
-            return;
-        }
-        /* poll() looks at ours first: what was ready before the request came is seen. */
-        fs_fleet_set_quiet(session->tree->fleet, n == 1);
-        serve_request(session);
-        fs_fleet_set_quiet(session->tree->fleet, false);
-    } while (n == 1 && !session_ended(session) && !session->tree->context_changed &&
-             fs_fleet_next_turn(session->tree->fleet) == turn_at);
-}
-
 static void serve_turn(FsSession *session)
 {
-    Turn turn;
+    GPollFD fds[1 + CONTEXT_FDS_MAX];
+    gint n_fds, n_ready, priority, timeout_ms;
 
-    prepare(session, &turn);
-    wait_and_serve(session, &turn);
-    g_main_context_check(session->context, turn.priority, turn.fds + 1, turn.n_fds);
-    g_main_context_dispatch(session->context);
+    g_main_context_prepare(session->context, &priority);
+    n_fds = g_main_context_query(session->context, priority, &timeout_ms, fds + 1, CONTEXT_FDS_MAX);
+    g_assert(n_fds <= CONTEXT_FDS_MAX);
+    fds[0] = (GPollFD){.fd = fuse_session_fd(session->fuse), .events = G_IO_IN};
+    n_ready = g_poll(fds, n_fds + 1, timeout_ms);
+    const bool only_request = n_ready == 1 && fds[0].revents && timeout_ms != 0;
+    if (!only_request && g_main_context_check(session->context, priority, fds + 1, n_fds)) {
+        g_main_context_dispatch(session->context);
+    }
+    if (fds[0].revents && !session_ended(session)) {
+        serve_request(session);
+    }
 }
 
 static bool mount_it(FsSession *session, struct fuse_args *arguments, const char *mountpoint,

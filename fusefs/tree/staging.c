@@ -142,7 +142,6 @@ static FsNode *staging_new(FsTree *tree, FsNode *parent, const char *name, mode_
     guest_tree->sinks += sink;
     if (!tree->staging_timer) {
         tree->staging_timer = g_timeout_add_seconds(LOOK_EVERY_S, expire, tree);
-        tree->context_changed = true;
     }
     return node;
 }

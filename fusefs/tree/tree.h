@@ -59,7 +59,6 @@ typedef struct {
     FsNode *firmware_node; /* firmware/ at the top, once there was one */
     bool usable;           /* the kernel has shaken hands */
     bool stopped;          /* it ends: the monitor says so, or is gone */
-    bool context_changed;  /* a source was made since the session last looked */
 } FsTree;
 
 /* The folders of a guest that have times of their own. */

@@ -162,10 +162,17 @@ void fleet_fixture_run_until(FleetFixture *f, const bool *done)
     g_source_unref(timeout);
 }
 
+/* As the front's loop does before each request. */
+static void take_what_came(FleetFixture *f)
+{
+    g_main_context_iteration(f->context, FALSE);
+}
+
 void fleet_fixture_list(FleetFixture *f)
 {
     Result result = {0};
 
+    take_what_came(f);
     fs_fleet_need_list(f->fleet, NULL, on_done, &result);
     fleet_fixture_run_until(f, &result.done);
 }
@@ -174,6 +181,7 @@ FsGuest *fleet_fixture_find(FleetFixture *f, const char *name)
 {
     Result result = {0};
 
+    take_what_came(f);
     fs_fleet_find(f->fleet, name, NULL, on_done, &result);
     fleet_fixture_run_until(f, &result.done);
     return result.guest;
@@ -183,6 +191,7 @@ int fleet_fixture_need(FleetFixture *f, FsGuest *guest, unsigned needs)
 {
     Result result = {0};
 
+    take_what_came(f);
     fs_guest_need(guest, needs, NULL, on_done, &result);
     fleet_fixture_run_until(f, &result.done);
     return result.error;
