@@ -46,14 +46,53 @@ static JsonNode *parse(const char *text, size_t size)
     return json_parser_steal_root(parser);
 }
 
+/*
+ * Layout. How large the text is must be told before it is made, and archivers insist on what they
+ * were told; so it is filled up. Blanks at the end would be a page of nothing on a terminal: each
+ * line is filled instead, to one width, which then shows nowhere.
+ */
+
+/* How many blanks it takes to fill the lines to that width. */
+static size_t blanks_to(char *const *lines, size_t width, size_t *ret_filled)
+{
+    size_t blanks = 0;
+
+    *ret_filled = 0;
+    for (; *lines; lines++) {
+        size_t bytes = strlen(*lines);
+        blanks += width - MIN(width, bytes);
+        *ret_filled += bytes <= width;
+    }
+    return blanks;
+}
+
+static GBytes *lay_out(const char *text, size_t block)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    size_t used = strlen(text) + 1, size = (used + block - 1) / block * block;
+    size_t width = 0, filled, wider;
+    GString *out = g_string_sized_new(size);
+
+    while (blanks_to(lines, width + 1, &filled) <= size - used) {
+        width++;
+    }
+    /* One more for the last ones that are no longer than that. */
+    wider = size - used - blanks_to(lines, width, &filled);
+    for (char **line = lines; *line; line++) {
+        size_t bytes = strlen(*line);
+        bool is_filled = bytes <= width;
+        g_string_append_printf(out, "%-*s\n", (int)(width + (is_filled && filled <= wider)), *line);
+        filled -= is_filled;
+    }
+    return g_string_free_to_bytes(out);
+}
+
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
 {
     g_autofree char *front = fs_guest_status_object(guest);
     g_autoptr(JsonNode) status = parse(front, strlen(front));
     g_autoptr(JsonNode) said = NULL;
     g_autofree char *pretty = NULL;
-    size_t used, size;
-    char *text;
 
     if (!status) {
         status = json_node_new(JSON_NODE_OBJECT);
@@ -66,11 +105,5 @@ GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
         add_members(json_node_get_object(status), json_node_get_object(said));
     }
     pretty = json_to_string(status, TRUE);
-    used = strlen(pretty);
-    size = (used + 1 + block - 1) / block * block;
-    text = g_malloc(size);
-    memcpy(text, pretty, used);
-    memset(text + used, ' ', size - used);
-    text[size - 1] = '\n';
-    return g_bytes_new_take(text, size);
+    return lay_out(pretty, block);
 }

@@ -7,6 +7,6 @@
 
 /*
  * What the front knows, and what the engine said (a JSON object; NULL: it did not answer), as one
- * object, padded with spaces to a multiple of `block` bytes.
+ * object. Blanks at the ends of its lines make it a multiple of `block` bytes.
  */
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block);

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import socket
 import stat
 import subprocess
@@ -100,11 +101,51 @@ class Guests(ControlTest):
 
     def test_status(self):
         text = (self.guest / "status.json").read_text()
-        self.assertEqual(len(text) % 4096, 0)
-        self.assertEqual(len(text), os.stat(self.guest / "status.json").st_size)
         status = json.loads(text)
         self.assertEqual(status["guest"], "vm")
         self.assertIn("storage", status)
+
+    def test_status_is_filled(self):
+        """It has the size that was told before it was made, and no blank shows on a terminal."""
+        path = self.guest / "status.json"
+        for number in range(0, 100, 7):  # of its content's size
+            self.fails(errno.EINVAL, (self.guest / "config.json").write_text,
+                       json.dumps({"x" * number: 1}))
+            told = os.stat(path).st_size
+            text = path.read_text()
+            self.assertEqual(len(text), told)
+            self.assertEqual(len(text) % 4096, 0)
+            lines = text.split("\n")
+            self.assertEqual(lines.pop(), "")
+            self.assertTrue(all(line.strip() for line in lines))
+            widest = max(len(line.rstrip()) for line in lines)
+            self.assertLessEqual(max(len(line) for line in lines), max(widest, 80))
+            self.assertEqual(lines[-1].rstrip(), "}")
+
+    def test_status_by_programs(self):
+        """As every other file, and archivers are quiet."""
+        path, out = self.guest / "status.json", self.scratch.path
+        text = path.read_text()
+        for command, expected in (("cat", text), ("head -c 10", text[:10]), ("less", text),
+                                  ("tail -n 1", text.splitlines(True)[-1]),
+                                  ("grep -c storage", "1\n"), ("wc -c", f"{len(text)} {path}\n"),
+                                  ("jq -r .guest", "vm\n"), ("jq -r .storage.variables", None)):
+            if not shutil.which(command.split()[0]):
+                continue
+            got = subprocess.run([*command.split(), path], capture_output=True, text=True, check=False)
+            self.assertEqual((got.returncode, got.stderr), (0, ""), command)
+            if expected:
+                self.assertEqual(got.stdout, expected, command)
+        for command in (f"rsync -a {path} {out}/by-rsync", f"cp -a {path} {out}/by-cp",
+                        f"tar -cf {out}/tar -C {self.guest} status.json && "
+                        f"mkdir {out}/t && tar -xf {out}/tar -C {out}/t && mv {out}/t/* {out}/by-tar"):
+            if not shutil.which(command.split()[0]):
+                continue
+            got = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+            self.assertEqual((got.returncode, got.stderr), (0, ""), command)
+        for copy in out.glob("by-*"):
+            self.assertEqual(copy.stat().st_size, len(text))
+            self.assertEqual(json.loads(copy.read_text())["guest"], "vm")
 
 
 class Texts(ControlTest):
