@@ -304,6 +304,9 @@ static bool take_frame(FsEngine *engine, UvFrame *frame)
         return take_changed(engine, &reader);
     case UV_HOST_STATE:
         return read_report(&reader, engine);
+    case UV_HOST_RECORDED:
+        guest_record_grew(engine->guest);
+        return true;
     case UV_WIRE_REPLY | UV_HOST_HELLO:
         return take_hello(engine, &reader);
     case UV_WIRE_REPLY | UV_HOST_SNAPSHOT:

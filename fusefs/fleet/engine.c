@@ -105,6 +105,7 @@ void engine_connected(FsEngine *engine, int fd)
     engine_send(engine, UV_HOST_SNAPSHOT, NULL);
     if (engine->guest->away)
         engine_send(engine, UV_HOST_LISTENER, NULL);
+    engine_follow_record(engine);
     if (engine->silent_since)
         engine->waiting_since = engine->silent_since;
     engine->silent_since = 0;

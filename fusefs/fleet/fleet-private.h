@@ -98,6 +98,7 @@ struct FsGuest {
     bool look_again;                /* in fleet->again */
     bool gone;                      /* not among the fleet's guests any more, freed soon */
     bool retired;                   /* and that was delivered */
+    bool follows_record;            /* an engine tells when it grows, once */
     bool away;                      /* an adopted engine has the listener and was asked for it */
 };
 
@@ -324,6 +325,11 @@ void guest_fail_engine_calls(FsGuest *guest, int error); /* those that wait for 
 void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);
 void calls_expire(FsFleet *fleet, int64_t now);
+
+/* record.c */
+void engine_follow_record(
+    FsEngine *engine); /* which has been greeted; if the guest's is followed */
+void guest_record_grew(FsGuest *guest);
 
 /* actors.c */
 /* Of a change that is about to be submitted; it is not sent before its actor has a name. */

@@ -86,6 +86,8 @@ typedef struct {
      */
     bool (*engine_starting)(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                             GError **error);
+    /* The guest's record has grown, or may have (also called from inside a call into the fleet). */
+    void (*record_grew)(FsGuest *guest, void *data);
     /* Whose request that is, a parked one (called from inside the fleet). */
     void (*actor)(void *request, FsActor *ret_actor, void *data);
     void (*stopped)(void *data); /* the monitor was told to end, or is gone: finish */
@@ -211,6 +213,9 @@ void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue 
  */
 typedef void (*FsRecordOpened)(FsGuest *guest, int fds[2], void *data);
 void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data);
+/* record_grew is called once, when an engine of the guest writes to the record after this. Growth
+ * that comes before what is asked later is not missed, but may be told without there being any. */
+void fs_guest_follow_record(FsGuest *guest);
 
 /* What the open template is, and what the store is to be (the same: a copy as it is). `fd` is -1 if
  * it could not be opened, for `reason`. */

@@ -5,6 +5,7 @@
 #include "fleet-private.h"
 
 #include "fd.h"
+#include "wire.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -75,4 +76,24 @@ void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data)
                        .opened = opened,
                        .data = data};
     ask(asking, FS_TEXT_RECORD, on_newer);
+}
+
+void engine_follow_record(FsEngine *engine)
+{
+    if (engine->io && engine->guest->follows_record)
+        engine_send(engine, UV_HOST_FOLLOW, NULL);
+}
+
+void fs_guest_follow_record(FsGuest *guest)
+{
+    guest->follows_record = true;
+    if (guest->live && guest->live->engine)
+        engine_follow_record(guest->live->engine);
+}
+
+void guest_record_grew(FsGuest *guest)
+{
+    guest->follows_record = false;
+    if (guest->fleet->events.record_grew)
+        guest->fleet->events.record_grew(guest, guest->fleet->events_data);
 }

@@ -48,6 +48,12 @@ void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
     fs_op_end(op);
 }
 
+void fs_op_reply_poll(FsOp *op, unsigned events)
+{
+    fuse_reply_poll(op->req, events);
+    fs_op_end(op);
+}
+
 void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
 {
     fs_node_hold(child);

@@ -2,6 +2,8 @@
 
 #include "op-private.h"
 
+#include "pollers.h"
+
 FsOpPool *fs_op_pool_new(void)
 {
     FsOpPool *pool = g_new0(FsOpPool, 1);
@@ -41,6 +43,7 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->child = NULL;
     op->content = NULL;
     op->image = NULL;
+    op->poll = NULL;
     op->offset = 0;
     op->size = 0;
     op->flags = 0;
@@ -62,6 +65,7 @@ void fs_op_end(FsOp *op)
     g_clear_pointer(&op->content, g_bytes_unref);
     g_clear_pointer(&op->image, g_bytes_unref);
     g_clear_pointer(&op->reason, g_free);
+    g_clear_pointer(&op->poll, fuse_pollhandle_destroy);
     if (op->child) {
         fs_nodes_drop(op->tree->nodes, op->child);
     }
@@ -106,6 +110,7 @@ bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes)
 void fs_handle_free(FsTree *tree, FsHandle *handle)
 {
     fs_handle_hold(tree, handle, 0);
+    fs_poller_clear(tree, handle);
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
     g_clear_pointer(&handle->deletion, g_bytes_unref);
     g_clear_pointer(&handle->collected, fs_collected_free);

@@ -18,17 +18,20 @@
 #define FS_STORE_IMAGE_MAX (72u * 1024 * 1024)
 
 /* An open file. */
-typedef struct FsHandle {
-    FsNode *node;           /* held */
-    GBytes *snapshot;       /* what is being read; NULL: nothing yet */
-    void *text;             /* FsTextFile: what is being written to a control file */
-    size_t held;            /* bytes of these, charged to the guest */
-    off_t write_end;        /* where the last write ended; -1: none yet */
-    GBytes *deletion;       /* attributes that were written alone, and what they do not yet */
-    pid_t opener;           /* who opened it, as the kernel tells */
+struct FsHandle {
+    FsNode *node;                 /* held */
+    GBytes *snapshot;             /* what is being read; NULL: nothing yet */
+    void *text;                   /* FsTextFile: what is being written to a control file */
+    size_t held;                  /* bytes of these, charged to the guest */
+    off_t write_end;              /* where the last write ended; -1: none yet */
+    GBytes *deletion;             /* attributes that were written alone, and what they do not yet */
+    pid_t opener;                 /* who opened it, as the kernel tells */
+    off_t read_end;               /* where the last read ended, of what grows */
+    struct fuse_pollhandle *poll; /* waits until it grows; NULL: nobody does (pollers.h) */
+    FsHandle *next_poller;
     FsCollected *collected; /* what is written until it is closed (collected.h); NULL: not so */
-    struct FsHandle *next_free;
-} FsHandle;
+    FsHandle *next_free;
+};
 
 /* What a request would change. */
 typedef enum {
@@ -54,9 +57,10 @@ typedef void (*FsStep)(FsOp *op);
 struct FsOp {
     FsTree *tree;
     fuse_req_t req;
-    FsNode *node;      /* what it is about, or the directory of `name`; held */
-    FsHandle *handle;  /* NULL: none is known */
-    FsNode *child;     /* held between two steps; NULL: none */
+    FsNode *node;                 /* what it is about, or the directory of `name`; held */
+    FsHandle *handle;             /* NULL: none is known */
+    FsNode *child;                /* held between two steps; NULL: none */
+    struct fuse_pollhandle *poll; /* owned; NULL: nobody waits */
     const int *record; /* in the step after fs_op_open_record(): the older part, the newer one */
     FsGuest *found;    /* in the step after fs_op_find_guest() and fs_op_make_guest() */
     uint64_t offset;   /* also the ioctl's command */
@@ -104,6 +108,7 @@ struct FsNodeClass {
     FsStep rmdir;
     FsStep rename; /* of `name` in `node` to `new_name` in it */
     FsStep flags;  /* fs_op_sets_flags() says which */
+    FsStep poll;   /* NULL: always ready */
     FsStep statfs;
 };
 
@@ -178,6 +183,7 @@ void fs_op_reply_open(FsOp *op, FsHandle *handle); /* NULL: a directory */
 void fs_op_reply_slice(FsOp *op, GBytes *content); /* op->size bytes from op->offset */
 void fs_op_reply_text(FsOp *op, const char *text); /* readlink */
 void fs_op_reply_written(FsOp *op);
+void fs_op_reply_poll(FsOp *op, unsigned events /* POLLIN and so on */);
 void fs_op_reply_statfs(FsOp *op, const FsUsage *usage);
 /* Of an op for flags: to set op->flags (FS_IMMUTABLE_FL and so on), or to tell them. */
 bool fs_op_sets_flags(const FsOp *op);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "op.h"
+#include "pollers.h"
 #include "refused.h"
 #include "tree-parts.h"
 
@@ -403,6 +404,19 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     }
 }
 
+static void do_poll(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file,
+                    struct fuse_pollhandle *poll)
+{
+    FsOp *op = begin_any(req, id, FS_OP_READS);
+
+    if (op) {
+        set_file(op, file);
+        fs_op_poll(op, poll);
+    } else if (poll) {
+        fuse_pollhandle_destroy(poll);
+    }
+}
+
 /* No fsync, no setting of extended attributes: the kernel asks once, and never again. */
 const struct fuse_lowlevel_ops fs_tree_ops = {
     .init = do_init,
@@ -432,4 +446,5 @@ const struct fuse_lowlevel_ops fs_tree_ops = {
     .getxattr = fs_refused_getxattr,
     .listxattr = fs_refused_listxattr,
     .ioctl = do_ioctl,
+    .poll = do_poll,
 };

@@ -3,13 +3,16 @@
 /*
  * guests/G/changes: who changed what, as the guest's engines wrote it down beside the store, the
  * older part before the newer. It is read from there, so it costs no engine, and grows under who
- * reads it; when the older part goes it is shorter, and who follows it begins again.
+ * reads it; when the older part goes it is shorter, and who follows it begins again. For poll(2) it
+ * is ready when there is more, or less, than was read through the same open file.
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "file-io.h"
+#include "pollers.h"
 #include "tree-parts.h"
 
 #define NAME "changes"
@@ -25,6 +28,17 @@ static off_t size_of(int fd, struct stat *ret_stat)
 {
     *ret_stat = (struct stat){0};
     return fd >= 0 && fstat(fd, ret_stat) == 0 ? ret_stat->st_size : 0;
+}
+
+static off_t whole_size(const FsOp *op)
+{
+    struct stat part;
+    off_t size = 0;
+
+    for (size_t i = 0; i < PARTS; i++) {
+        size += size_of(op->record[i], &part);
+    }
+    return size;
 }
 
 static void getattr_ready(FsOp *op)
@@ -80,8 +94,27 @@ static void read_ready(FsOp *op)
     for (size_t i = 0; i < PARTS && used < size; i++)
         used = read_part(op->record[i], &offset, bytes, used, size);
     op->content = g_bytes_new_take(g_steal_pointer(&bytes), used);
+    if (op->handle) {
+        /* Whoever is behind the end has seen all there is. */
+        op->handle->read_end = used > 0 ? (off_t)(op->offset + used) : whole_size(op);
+    }
     op->offset = 0;
     fs_op_reply_slice(op, op->content);
+}
+
+static void poll_ready(FsOp *op)
+{
+    const bool readable = whole_size(op) != op->handle->read_end;
+
+    fs_poller_wait(op);
+    fs_op_reply_poll(op, readable ? POLLIN | POLLRDNORM : 0);
+}
+
+/* Followed first: what comes after the look at the size is told. */
+static void changes_poll(FsOp *op)
+{
+    fs_guest_follow_record(op->node->guest);
+    fs_op_open_record(op, poll_ready);
 }
 
 static void changes_read(FsOp *op)
@@ -102,6 +135,7 @@ static const FsNodeClass changes_class = {
     .open = changes_open,
     .read = changes_read,
     .write = changes_write,
+    .poll = changes_poll,
     .statfs = fs_vars_statfs,
 };
 

@@ -8,6 +8,7 @@
 #include "firmware.h"
 #include "folder-times.h"
 #include "op.h"
+#include "pollers.h"
 #include "restore.h"
 #include "tree-parts.h"
 
@@ -121,6 +122,7 @@ static void guest_removed(FsGuest *guest, void *data)
         return;
     }
     fs_staging_forget_guest(tree, guest);
+    fs_pollers_tell(guest_tree);
     if (guest_tree->vars) {
         guest_tree->vars->data_free = NULL; /* it may outlive what it points to */
     }
@@ -142,6 +144,11 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
     if (guest_tree->vars) {
         fs_vars_entry_changed(tree, guest_tree->vars, name, event);
     }
+}
+
+static void record_grew(FsGuest *guest, void *data)
+{
+    fs_pollers_tell(fs_tree_guest(data, guest));
 }
 
 static bool engine_starting(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
@@ -172,6 +179,7 @@ static const FsFleetEvents events = {
     .entry_changed = entry_changed,
     .engine_starting = engine_starting,
     .actor = actor,
+    .record_grew = record_grew,
     .stopped = stopped,
 };
 

@@ -23,6 +23,7 @@
     3600.0 /* of entries and attributes that are invalidated when they change */
 #define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
 
+typedef struct FsHandle FsHandle;
 typedef struct FsRestore FsRestore;
 typedef struct FsStaging FsStaging;
 typedef struct FsOpPool FsOpPool;
@@ -75,6 +76,7 @@ typedef struct {
     FsGuest *guest;
     FsNode nodes;          /* sentinel of the list of its nodes */
     FsNode *vars;          /* the node of vars/, while there is one */
+    FsHandle *pollers;     /* see pollers.h */
     GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
     FsRestore *restore;    /* by the program that made the guest; NULL: none */
     unsigned staging_files, sinks;

@@ -250,6 +250,30 @@ class Record(EngineTest):
         self.set("A", b"1")
         self.assertFalse(os.path.exists(self.path()))
 
+    def test_followed(self):
+        """One event when it has grown since the one before, never before the line is in the file."""
+        self.start()
+        follower = self.host(self.e)
+
+        def told(seconds):
+            follower.sock.settimeout(seconds)
+            try:
+                return follower.receive()[0]
+            except TimeoutError:
+                return None
+        follower.send(p.HOST_FOLLOW)
+        self.assertEqual(told(5), p.HOST_RECORDED)
+        follower.send(p.HOST_FOLLOW)
+        self.assertIsNone(told(0.2))
+        self.set("A", b"1")
+        self.assertEqual(told(5), p.HOST_RECORDED)
+        with open(self.path(), "rb") as file:
+            self.assertEqual(file.read().count(b"\n"), 1)
+        self.set("A", b"2")  # nobody asked
+        self.assertIsNone(told(0.2))
+        follower.send(p.HOST_FOLLOW)
+        self.assertEqual(told(5), p.HOST_RECORDED)
+
     def test_torn_line(self):
         self.start()
         self.set("A", b"1")

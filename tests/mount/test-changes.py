@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""guests/G/changes: each door with who came through it, and whose its files are."""
+"""guests/G/changes: each door with who came through it, whose its files are, and following it."""
 
+import hashlib
 import json
 import os
 import pathlib
+import select
 import struct
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -131,6 +135,57 @@ class Doors(ChangesTest):
         for path in (self.source / ".uefivarsfs/vm.json.changes", self.guest / "changes"):
             self.assertEqual(path.stat().st_uid, OWNER, path)
             self.assertFalse(path.stat().st_mode & 0o077, path)
+
+
+class Growth(ChangesTest):
+    """What follows the record is woken, also over the end of engines and of the older part."""
+    options = ("idle=1", "record=4096")
+
+    def poll(self, fd, seconds):
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def test_poll(self):
+        fd = os.open(self.guest / "changes", os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        self.assertFalse(self.poll(fd, 0.2), "there is nothing yet, and no engine")
+        self.assertEqual(self.mount.engines(), [])
+        text = b""
+        for i in range(40):
+            writer = threading.Timer(0.02, self.mount.write, ("vm", "A", b"%d" % i))
+            writer.start()
+            while hashlib.sha256(b"%d" % i).hexdigest().encode() not in text:
+                self.assertTrue(self.poll(fd, 10), i)
+                if os.fstat(fd).st_size < os.lseek(fd, 0, os.SEEK_CUR):
+                    os.lseek(fd, 0, os.SEEK_SET)  # the older part went
+                text += os.read(fd, 65536)
+            writer.join()
+            if i % 10 == 3:
+                wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+            if i % 10 == 7:
+                self.mount.kill_engine("vm")
+        self.assertFalse(self.poll(fd, 0.2))
+
+    def test_select(self):
+        with open(self.guest / "changes", "rb") as file:
+            self.mount.write("vm", "A", b"1")
+            self.assertTrue(select.select([file], [], [], 10)[0])
+            while select.select([file], [], [], 0.3)[0]:
+                file.read()
+            started = time.monotonic()
+            threading.Timer(0.3, self.mount.write, ("vm", "A", b"2")).start()
+            self.assertTrue(select.select([file], [], [], 10)[0])
+            self.assertLess(time.monotonic() - started, 5)
+
+    def test_a_guest_that_goes(self):
+        with open(self.guest / "changes", "rb") as file:
+            threading.Timer(0.3, os.unlink, (self.store,)).start()
+            self.assertTrue(self.poll(file.fileno(), 10))
+
+    def test_others_are_ready(self):
+        with open(self.guest / "status.json", "rb") as file:
+            self.assertTrue(self.poll(file.fileno(), 5))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ struct UvRecord {
     int fd;       /* -1: not opened yet, or it could not be */
     int older_fd; /* what it was before it became the older one, until that is durable; or -1 */
     size_t size;
+    uint64_t written_bytes;
     bool unsynced;
     unsigned lost;   /* lines, since the last one */
     unsigned credit; /* refusals */
@@ -142,6 +143,7 @@ static bool append(UvRecord *record, const char *lines, size_t size)
 
     if (result == 0) {
         record->size += size;
+        record->written_bytes += size;
         record->unsynced = true;
         return true;
     }
@@ -198,6 +200,11 @@ void uv_record_flush(UvRecord *record)
     for (size_t done = 0; done < record->pending->len;)
         done += write_some(record, record->pending->str + done, record->pending->len - done);
     g_string_truncate(record->pending, 0);
+}
+
+uint64_t uv_record_written_bytes(const UvRecord *record)
+{
+    return record ? record->written_bytes : 0;
 }
 
 void uv_record_sync(UvRecord *record)

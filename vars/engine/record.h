@@ -73,6 +73,8 @@ void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *ch
 void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal);
 /* Into the file, if there is anything. */
 void uv_record_flush(UvRecord *record);
+/* Grows with each line that came into the file; 0 without a record. */
+uint64_t uv_record_written_bytes(const UvRecord *record);
 /* What is in the files is durable. */
 void uv_record_sync(UvRecord *record);
 /* Flushes and closes the files, which another engine may write to from now on; the next line opens

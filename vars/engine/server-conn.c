@@ -186,7 +186,9 @@ static void handle_host(UvConn *conn, UvFrame *frame)
 
 static void handle(UvConn *conn, UvFrameResult result, UvFrame *frame)
 {
-    uv_record_flush(conn->server->record);
+    uv_record_settle(conn->server);
+    if (conn->closed)
+        return;
     uv_actor_of_frame(conn);
     if (result == UV_FRAME_CLOSED)
         uv_conn_close(conn);
@@ -214,7 +216,7 @@ static void take_frames(UvConn *conn)
         const UvFrameResult result = uv_frame_io_receive(conn->io, &frame);
 
         if (result == UV_FRAME_NONE) {
-            uv_record_flush(conn->server->record);
+            uv_record_settle(conn->server);
             if (g_get_monotonic_time() >= await_until)
                 return;
         } else {

@@ -235,3 +235,15 @@ void uv_events_state_changed(UvServer *server)
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     tell(server, UV_HOST_STATE, payload);
 }
+
+void uv_events_recorded(UvConn *conn)
+{
+    const uint64_t bytes = uv_record_written_bytes(conn->server->record);
+
+    if (!conn->follows_record || (conn->knows_record && conn->told_record_bytes == bytes))
+        return;
+    conn->knows_record = true;
+    conn->told_record_bytes = bytes;
+    conn->follows_record = false;
+    send_event(conn, UV_HOST_RECORDED, NULL);
+}

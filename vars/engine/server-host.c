@@ -24,6 +24,7 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn)
     case UV_HOST_LISTENER:
     case UV_HOST_CHECK:
     case UV_HOST_END:
+    case UV_HOST_FOLLOW:
         return 0;
     case UV_HOST_SET:
         return UV_HOST_SET_MAX;
@@ -229,6 +230,9 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         break;
     case UV_HOST_ACTOR:
         uv_actor_said(conn, frame);
+        return;
+    case UV_HOST_FOLLOW:
+        uv_record_follow(conn);
         return;
     case UV_HOST_VIEW_LIST:
     case UV_HOST_VIEW_READ:

@@ -56,6 +56,9 @@ struct UvConn {
     bool subscribed;  /* host: wants events */
     UvActor actor;    /* host: who asks for the next change */
     UvTrace *trace;   /* host: it is told what the guest does; NULL: it is not */
+    /* host: what the record had when it was told that it grew, and whether it wants to be */
+    uint64_t told_record_bytes;
+    bool knows_record, follows_record;
 };
 
 struct UvServer {
@@ -214,6 +217,9 @@ void uv_actor_of_frame(UvConn *conn);
 /* What follows came this way, until uv_actor_leave() with what was returned. */
 UvRecordDoor uv_actor_enter(UvServer *server, UvRecordDoor door);
 void uv_actor_leave(UvServer *server, UvRecordDoor before);
+/* What is recorded comes into the file, and who follows it is told. */
+void uv_record_settle(UvServer *server);
+void uv_record_follow(UvConn *conn);
 void uv_record_observed(UvServer *server, const UvChange *change);
 void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
                        const UvRefusal *refusal);
@@ -258,6 +264,9 @@ void uv_events_changed(UvService *service, const UvChange *change, void *server)
 /* Its time was set: nothing a guest could see. */
 void uv_events_touched(UvServer *server, const UvVariable *variable);
 void uv_events_state_changed(UvServer *server);
+
+/* If it follows the record, and that has grown. */
+void uv_events_recorded(UvConn *conn);
 
 /* server-status.c */
 GBytes *uv_status_format(UvServer *server);

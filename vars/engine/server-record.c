@@ -55,6 +55,19 @@ void uv_actor_leave(UvServer *server, UvRecordDoor before)
     server->actor.door = before;
 }
 
+void uv_record_settle(UvServer *server)
+{
+    uv_record_flush(server->record);
+    for (guint i = server->hosts->len; i > 0; i--)
+        uv_events_recorded(server->hosts->pdata[i - 1]);
+}
+
+void uv_record_follow(UvConn *conn)
+{
+    conn->follows_record = true;
+    uv_events_recorded(conn);
+}
+
 static const UvActor *actor_now(UvServer *server)
 {
     server->actor.phase = *uv_service_phase(server->service);

@@ -107,6 +107,10 @@
 /* event, cookie 0: u32 one of UV_TRACE_*, u64 how many were lost before these, u32 how many these
  * are, and they: whole lines of JSON, or whole packets of a pcap file. */
 #define UV_HOST_TRACED 0x52u
+/* empty, no reply: one RECORDED when the record has grown since the one before, or at once where it
+ * has already, or there was none on this connection */
+#define UV_HOST_FOLLOW 0x53u
+#define UV_HOST_RECORDED 0x54u /* event, cookie 0: empty */
 
 /* Largest payloads: what a guest's buffer could hold, behind the attributes; whole stores. A frame
  * that is larger is answered (SET, TOUCH and IMPORT by an outcome) and dropped. */
