@@ -10,11 +10,10 @@
 #include "json.h"
 #include "scratch.h"
 
-static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard,
-                       bool in_place)
+static void open_as(StoreTest *t, const char *dir, const char *name, bool keeper,
+                    const UvStoreOptions *options)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    UvStoreOptions options = {.create = true, .guard = guard, .in_place = in_place};
     g_autoptr(GError) error = NULL;
     UvFolder *folder = uv_folder_new(AT_FDCWD, path, &error);
 
@@ -22,9 +21,22 @@ static void open_store(StoreTest *t, const char *dir, const char *name, bool kee
     if (keeper)
         g_assert_true(uv_folder_fork_keeper(folder, -1, &error));
     t->set = NULL;
-    t->store = uv_store_json_open(folder, &options, &error);
+    t->store = uv_store_json_open(folder, options, &error);
     g_assert_no_error(error);
     store_test_reload(t);
+}
+
+static void open_store(StoreTest *t, const char *dir, const char *name, bool keeper, bool guard,
+                       bool in_place)
+{
+    open_as(t, dir, name, keeper,
+            &(UvStoreOptions){.create = true, .guard = guard, .in_place = in_place});
+}
+
+void store_test_open_on(StoreTest *t, const char *dir, const char *name, bool keeper,
+                        const UvHost *host)
+{
+    open_as(t, dir, name, keeper, &(UvStoreOptions){.create = true, .guard = true, .host = host});
 }
 
 void store_test_open(StoreTest *t, const char *dir, const char *name, bool keeper)

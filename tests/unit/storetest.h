@@ -16,6 +16,9 @@ void store_test_open(StoreTest *t, const char *dir, const char *name, bool keepe
 void store_test_open_guarded(StoreTest *t, const char *dir, const char *name, bool keeper);
 /* As a store that others own and label, with the guard asked for. */
 void store_test_open_in_place(StoreTest *t, const char *dir, const char *name, bool keeper);
+/* As an engine of this host, of several that have the folder. */
+void store_test_open_on(StoreTest *t, const char *dir, const char *name, bool keeper,
+                        const UvHost *host);
 /* Takes what the store says now as the set. */
 void store_test_reload(StoreTest *t);
 /* Without a compaction, as after a crash. */

@@ -47,7 +47,7 @@ static void idle_and_lose(FlashStore *flash)
     StoreTest other;
 
     real->idle(flash);
-    uv_filelock_drop(flash->lock_fd);
+    uv_filelock_drop(flash->store.lock.fd);
     open_image(&other, folder);
     store_test_put(&other, "A", "of another");
     store_test_drop(&other);

@@ -37,6 +37,13 @@ void uv_filelock_drop(int fd)
     fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+bool uv_filelock_is_taken(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 /*
  * The kernel grants a write lease only to the sole opener, and a read lease while it is open for
  * writing nowhere. A process that opens the file between the two calls waits for the second one,

@@ -20,6 +20,8 @@
  */
 int uv_filelock_take(int fd, unsigned wait_ms);
 void uv_filelock_drop(int fd);
+/* Somebody else has a lock there; false also where that can't be told. */
+bool uv_filelock_is_taken(int fd);
 
 typedef enum {
     UV_FILELOCK_ALONE,

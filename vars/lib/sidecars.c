@@ -17,9 +17,9 @@
 #define OWN_MODE 0700
 
 const char *const uv_sidecar_names[] = {
-    "before-load", "changes", "changes.1", "export", "export.tmp", UV_SIDECAR_JOURNAL,
-    "lock",        "meta",    "meta.tmp",  "new",    "next-boot",  "next-boot.tmp",
-    "pin",         "pin.tmp", "saved",     "tmp",    NULL,
+    "before-load",   "changes",  "changes.1", "export",   "export.tmp", UV_SIDECAR_JOURNAL,
+    "lock",          "lock.tmp", "meta",      "meta.tmp", "new",        "next-boot",
+    "next-boot.tmp", "pin",      "pin.tmp",   "saved",    "tmp",        NULL,
 };
 
 char *uv_sidecar_name(const char *store, const char *what)

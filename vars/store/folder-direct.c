@@ -33,6 +33,7 @@ static const char *const role_names[] = {
     [UV_FILE_JOURNAL] = UV_SIDECAR_JOURNAL,
     [UV_FILE_CONFLICT] = UV_SIDECAR_JOURNAL ".conflict",
     [UV_FILE_LOCK] = "lock",
+    [UV_FILE_LOCK_TEMP] = "lock.tmp",
     [UV_FILE_META] = "meta",
     [UV_FILE_META_TEMP] = "meta.tmp",
     [UV_FILE_NEXT_BOOT] = "next-boot",
@@ -46,7 +47,7 @@ static const char *const role_names[] = {
 static bool is_temporary(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_NEXT_BOOT_TEMP ||
-           role == UV_FILE_BEFORE_LOAD || role == UV_FILE_SAVED;
+           role == UV_FILE_LOCK_TEMP || role == UV_FILE_BEFORE_LOAD || role == UV_FILE_SAVED;
 }
 
 static bool may_open(UvFileRole role, int flags)
@@ -62,6 +63,7 @@ static bool may_rename(UvFileRole from, UvFileRole to)
 {
     return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
            (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
+           (from == UV_FILE_LOCK_TEMP && to == UV_FILE_LOCK) ||
            (from == UV_FILE_NEXT_BOOT_TEMP && to == UV_FILE_NEXT_BOOT) ||
            (from == UV_FILE_RECORD && to == UV_FILE_RECORD_OLD) ||
            (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);

@@ -24,7 +24,8 @@ typedef enum {
     UV_FILE_TEMP,      /* .uefivarsfs/NAME.tmp: becomes the store by renaming */
     UV_FILE_JOURNAL,   /* .uefivarsfs/NAME.journal */
     UV_FILE_CONFLICT,  /* .uefivarsfs/NAME.journal.conflict-N, the first N that is free */
-    UV_FILE_LOCK,      /* .uefivarsfs/NAME.lock: never renamed; goes when its store is gone */
+    UV_FILE_LOCK,      /* .uefivarsfs/NAME.lock: goes when its store is gone */
+    UV_FILE_LOCK_TEMP, /* .uefivarsfs/NAME.lock.tmp: takes the place of a lock that is broken */
     UV_FILE_META,      /* .uefivarsfs/NAME.meta */
     UV_FILE_META_TEMP, /* .uefivarsfs/NAME.meta.tmp */
     UV_FILE_NEXT_BOOT, /* .uefivarsfs/NAME.next-boot: changes that wait for a cold start */

@@ -57,7 +57,7 @@ typedef struct {
     const UvFileOps *ops;
     void *data;
     int fd;
-    int lock_fd; /* our copy of the engine's, -1: none yet */
+    int lock_fd; /* our copy of the engine's (who only looks takes none), -1: none yet */
 } Server;
 
 static bool send_message(int fd, const void *message, size_t size, int passed_fd)
@@ -79,7 +79,7 @@ static int serve_open(Server *server, const Request *request)
 {
     int fd = server->ops->open(server->data, request->role, request->argument);
 
-    if (fd >= 0 && request->role == UV_FILE_LOCK) {
+    if (fd >= 0 && request->role == UV_FILE_LOCK && (request->argument & O_ACCMODE) != O_RDONLY) {
         uv_fd_clear(&server->lock_fd);
         server->lock_fd = dup(fd);
     }

@@ -8,10 +8,12 @@
 
 #include "filelock.h"
 
-void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder)
+void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder,
+                   const UvStoreOptions *options)
 {
     store->ops = ops;
     store->folder = folder;
+    uv_store_lock_init(&store->lock, folder, options->host);
     store->capacity_bytes = SIZE_MAX;
     store->warnings = g_ptr_array_new_with_free_func(g_free);
 }
@@ -23,6 +25,7 @@ void uv_store_new_generation(UvStore *store, int64_t time_ns)
 
 void uv_store_clear(UvStore *store)
 {
+    uv_store_lock_clear(&store->lock);
     g_clear_pointer(&store->folder, uv_folder_free);
     g_clear_pointer(&store->read_only_reason, g_free);
     g_clear_pointer(&store->lock_holder, g_free);

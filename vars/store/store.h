@@ -12,6 +12,7 @@
  */
 
 #include "folder.h"
+#include "store-lock.h"
 #include "varset.h"
 
 #define UV_STORE_ERROR uv_store_error_quark()
@@ -52,7 +53,7 @@ typedef struct {
     /* Makes the file complete in its own format now (no journal left). */
     bool (*compact)(UvStore *store, const UvVarset *set, GError **error);
     /* Compact, then let go of every lock; acquire takes it back, UV_STORE_ERROR_CHANGED if it
-     * differs. */
+     * differs. On shared storage the lock is held from acquire to release. */
     bool (*release)(UvStore *store, const UvVarset *set, GError **error);
     bool (*acquire)(UvStore *store, GError **error);
     /* Looks whether another program changed the file since the engine last read or wrote it. */
@@ -66,6 +67,7 @@ typedef struct {
 struct UvStore {
     const UvStoreOps *ops;
     UvFolder *folder;         /* owned */
+    UvStoreLock lock;         /* between engines; held for as long as the format says */
     UvStoreIdentity identity; /* of the file, as the engine last read or wrote it */
     uint64_t generation;
     size_t capacity_bytes;  /* what the format can hold; SIZE_MAX: no limit of its own */
@@ -74,7 +76,7 @@ struct UvStore {
     /* Signers of private authenticated variables are in the variable certdb (flash images), not in
      * UvVariable.digest. */
     bool keeps_certdb;
-    char *lock_holder; /* the process that holds it, if known; for status.json */
+    char *lock_holder; /* the process or host that holds it, if known; for status.json */
 };
 
 typedef struct {
@@ -92,6 +94,8 @@ typedef struct {
     /* Others own and label the file: it is written over, never replaced, and nobody who opens it is
      * kept waiting (no guard). */
     bool in_place;
+    /* Other hosts have the folder, too, and this is this one (borrowed, for the store's life). */
+    const UvHost *host;
 } UvStoreOptions;
 
 /* Opens it with its format, which stays what it is; takes ownership of the folder. */
@@ -116,7 +120,8 @@ void uv_store_new_generation(UvStore *store, int64_t time_ns);
 /* For the formats: the visible part made and freed, and a line for `warnings` (the same one once,
  * the oldest go beyond a limit). */
 #define UV_STORE_WARNINGS_MAX 32
-void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder /* takes ownership */);
+void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder /* takes ownership */,
+                   const UvStoreOptions *options);
 void uv_store_clear(UvStore *store);
 void uv_store_warn(UvStore *store, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Takes back the warnings that begin so: what they said is over. */

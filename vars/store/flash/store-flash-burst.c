@@ -7,19 +7,56 @@
 #include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
-#include "store-lock.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-static bool take_lock_file(FlashStore *f, GError **error)
+static void unlock_file(FlashStore *f)
 {
-    UvFolder *folder = f->store.folder;
+    if (!f->pinned)
+        uv_store_lock_drop(&f->store.lock);
+}
 
-    f->lock_fd =
-        uv_store_lock(folder, uv_folder_path(folder, UV_FILE_LOCK), UV_FILELOCK_WAIT_MS, error);
+/* What is not made durable yet is another host's affair now. */
+static void lose_lock(FlashStore *f)
+{
+    f->pinned = false;
+    f->settle_at_us = f->times_at_us = 0;
+    if (f->quiet_at_us)
+        f->backing->unlock(f);
+    f->quiet_at_us = 0;
+    f->backing->idle(f);
+    f->store.identity = (UvStoreIdentity){0}; /* it counts as changed until it is read again */
+}
+
+/* Taken, or still had. */
+static bool hold_lock_file(FlashStore *f, GError **error)
+{
+    const char *name = uv_folder_path(f->store.folder, UV_FILE_LOCK);
+    UvStoreLock *lock = &f->store.lock;
+    const bool held = uv_store_lock_is_held(lock);
+
+    if (held ? uv_store_lock_check(lock, name, error)
+             : uv_store_lock_take(lock, name, UV_FILELOCK_WAIT_MS, error))
+        return true;
     uv_map_folder_error(error);
-    return f->lock_fd >= 0;
+    if (held)
+        lose_lock(f);
+    uv_store_flash_look_for_holder(f);
+    return false;
+}
+
+bool uv_store_flash_pin(FlashStore *f, GError **error)
+{
+    f->pinned = hold_lock_file(f, error);
+    return f->pinned;
+}
+
+void uv_store_flash_unpin(FlashStore *f)
+{
+    f->pinned = false;
+    if (!f->quiet_at_us)
+        unlock_file(f);
 }
 
 /* What can't be made durable now is tried again before anything depends on it. */
@@ -47,7 +84,7 @@ void uv_store_flash_end(FlashStore *f)
     f->backing->unlock(f);
     f->quiet_at_us = 0;
     f->backing->idle(f); /* before the next engine looks who has it open */
-    uv_store_unlock(&f->lock_fd);
+    unlock_file(f);
 }
 
 bool uv_store_flash_same(const GPtrArray *a, const GPtrArray *b)
@@ -98,7 +135,7 @@ static bool still_as_read(FlashStore *f, GError **error)
 bool uv_store_flash_begin(FlashStore *f, GError **error)
 {
     if (f->quiet_at_us)
-        return true;
+        return hold_lock_file(f, error);
     if (f->asked_read_only) {
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: opened read-only",
                     uv_folder_path(f->store.folder, UV_FILE_STORE));
@@ -106,10 +143,10 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
     }
     if (!f->flash && !uv_store_flash_read(f, error))
         return false;
-    if (!take_lock_file(f, error))
+    if (!hold_lock_file(f, error))
         return false;
     if (!f->backing->lock(f, error)) {
-        uv_store_unlock(&f->lock_fd);
+        unlock_file(f);
         uv_store_flash_look_for_holder(f);
         return false;
     }
@@ -119,6 +156,6 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
     }
     f->backing->unlock(f);
     f->backing->idle(f);
-    uv_store_unlock(&f->lock_fd);
+    unlock_file(f);
     return false;
 }

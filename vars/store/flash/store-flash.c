@@ -5,7 +5,6 @@
 #include "bytes.h"
 #include "fd.h"
 #include "replace-store.h"
-#include "store-lock.h"
 #include "times.h"
 
 #include <errno.h>
@@ -48,7 +47,9 @@ void uv_store_flash_look_for_holder(FlashStore *f)
         return;
     g_clear_pointer(&store->lock_holder, g_free);
     g_clear_pointer(&store->read_only_reason, g_free);
-    store->lock_holder = f->backing->holder(f);
+    if (store->lock.host && !uv_store_lock_is_held(&store->lock))
+        (void)uv_store_lock_is_free(&store->lock); /* looks who has it */
+    store->lock_holder = store->lock.holder ? g_strdup(store->lock.holder) : f->backing->holder(f);
     if (f->asked_read_only)
         store->read_only_reason = g_strdup("opened read-only");
     else if (damage)
@@ -195,6 +196,7 @@ static bool flash_release(UvStore *store, const UvVarset *set, GError **error)
     if (!flash_compact(store, set, error))
         return false;
     uv_store_flash_end(flash_store(store));
+    uv_store_flash_unpin(flash_store(store));
     return true;
 }
 
@@ -231,8 +233,13 @@ static bool flash_changed(UvStore *store)
 
 static bool flash_acquire(UvStore *store, GError **error)
 {
+    FlashStore *f = flash_store(store);
+
+    if (store->lock.host && !f->asked_read_only && !uv_store_flash_pin(f, error))
+        return false;
     if (!flash_changed(store))
         return true;
+    uv_store_flash_unpin(f);
     g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
                 uv_folder_path(store->folder, UV_FILE_STORE));
     return false;
@@ -338,11 +345,12 @@ static void flash_free(UvStore *store)
     FlashStore *f = flash_store(store);
 
     uv_store_flash_end(f);
+    uv_store_flash_unpin(f);
     g_clear_pointer(&f->flash, uv_flash_free);
     g_clear_pointer(&f->image, uv_image_free);
     f->backing->free(f);
     if (!f->asked_read_only)
-        uv_store_tidy(store->folder);
+        uv_store_tidy(&store->lock);
     uv_store_clear(store);
     g_free(f);
 }
@@ -367,11 +375,10 @@ UvStore *uv_store_flash_new(UvFolder *folder, const UvStoreOptions *options,
         .keep_before_load = flash_keep_before_load,
         .free = flash_free,
     };
-    uv_store_init(&f->store, &f->ops, folder);
+    uv_store_init(&f->store, &f->ops, folder, options);
     f->backing = backing;
     f->backing_data = backing_data;
     f->asked_read_only = options->read_only;
-    f->lock_fd = -1;
     if (uv_store_flash_read(f, error)) {
         backing->idle(f);
         return &f->store;

@@ -6,7 +6,8 @@
  *
  * Reading holds no lock at all. The first write of a burst takes the lock file and whatever keeps
  * others from writing the image (QEMU's lock bytes, or qemu-storage-daemon's own), looks whether
- * the image is still what was read, and lets go 200 ms after the last write. How the image's bytes
+ * the image is still what was read, and lets go 200 ms after the last write. On shared storage the
+ * lock file is held for as long as the guest is here. How the image's bytes
  * are reached and kept from others is the backing's affair.
  */
 
@@ -43,7 +44,7 @@ struct FlashStore {
     bool asked_read_only;
     UvImage *image; /* owned */
     UvFlash *flash;
-    int lock_fd;             /* the lock file, while locked; -1 */
+    bool pinned;             /* the lock stays when a burst is over (shared storage, acquired) */
     uint64_t kept_hidden_at; /* of records that the write under way drops: the image was kept */
     int64_t quiet_at_us;     /* when the burst is over; 0: no burst */
     int64_t settle_at_us;    /* when the last deletion is made durable; 0: it is */
@@ -67,6 +68,9 @@ bool uv_store_flash_read(FlashStore *flash, GError **error);
 /* Nothing to do if one is under way. UV_STORE_ERROR_CHANGED if the image is not what was read. */
 bool uv_store_flash_begin(FlashStore *flash, GError **error);
 void uv_store_flash_end(FlashStore *flash);
+/* The lock file is ours until uv_store_flash_unpin(), bursts or not. */
+bool uv_store_flash_pin(FlashStore *flash, GError **error);
+void uv_store_flash_unpin(FlashStore *flash);
 void uv_store_flash_settle(FlashStore *flash);
 /* The file's identity, while it is locked. */
 void uv_store_flash_remember(FlashStore *flash);

@@ -4,16 +4,13 @@
 
 #include "store-json-private.h"
 
-#include "store-lock.h"
-
 #include <fcntl.h>
 #include <unistd.h>
 
 /* false: another engine has the lock, or it can't be had. */
 static bool lock_for_a_moment(JsonStore *json)
 {
-    json->lock_fd = uv_store_lock(json->store.folder, "", 0, NULL);
-    return json->lock_fd >= 0;
+    return uv_store_lock_take(&json->store.lock, "", 0, NULL);
 }
 
 /* File and journal are those that were read before the lock was taken. */
@@ -46,7 +43,7 @@ static void rename_to_conflict(JsonStore *json, const char *why)
 /* With the lock the journal is renamed out of the way; without, it is only not applied. */
 void uv_json_store_set_aside(JsonStore *json, const char *why)
 {
-    const bool had_lock = json->lock_fd >= 0;
+    const bool had_lock = uv_store_lock_is_held(&json->store.lock);
 
     if (!had_lock && (json->never_write || !lock_for_a_moment(json))) {
         uv_store_warn(&json->store, "%s: %s; not applied",
@@ -58,5 +55,5 @@ void uv_json_store_set_aside(JsonStore *json, const char *why)
     else
         json->seen.overtaken = true; /* what is there now may be another engine's good journal */
     if (!had_lock)
-        uv_store_unlock(&json->lock_fd);
+        uv_store_lock_drop(&json->store.lock);
 }

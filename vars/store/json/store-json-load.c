@@ -365,14 +365,12 @@ bool uv_json_store_look(JsonStore *json, GError **error)
     return true;
 }
 
-/* While the lock is not held, another engine's journal may have grown, come or gone. */
+/* Another engine's journal may have grown, come or gone. */
 static bool journal_changed(JsonStore *json)
 {
     struct stat st;
     bool present;
 
-    if (json->lock_fd >= 0)
-        return false;
     present = uv_folder_stat(json->store.folder, UV_FILE_JOURNAL, &st, NULL);
     if (present != json->seen.present)
         return true;
@@ -381,15 +379,13 @@ static bool journal_changed(JsonStore *json)
             (uint64_t)st.st_size != json->seen.size_bytes);
 }
 
-bool uv_json_store_changed(JsonStore *json)
+static bool file_changed(JsonStore *json)
 {
     g_autoptr(GBytes) text = NULL;
     UvStoreIdentity identity;
     UvDigest digest;
     uv_autofd int fd = -1;
 
-    if (journal_changed(json))
-        return true;
     if (uv_json_store_same_now(json, UV_FILE_STORE, &json->store.identity))
         return false;
     uv_json_store_lower_guard(json);
@@ -409,4 +405,15 @@ bool uv_json_store_changed(JsonStore *json)
     json->fd = uv_fd_steal(&fd);
     json->store.identity = identity;
     return false;
+}
+
+bool uv_json_store_changed_by_others(JsonStore *json)
+{
+    return journal_changed(json) || file_changed(json);
+}
+
+bool uv_json_store_changed(JsonStore *json)
+{
+    return uv_store_lock_is_held(&json->store.lock) ? file_changed(json)
+                                                    : uv_json_store_changed_by_others(json);
 }

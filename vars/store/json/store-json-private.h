@@ -54,7 +54,6 @@ typedef struct {
     bool in_place;      /* asked for: never by renaming */
     bool leased;        /* `fd` is open for writing too, and holds a lease */
     int fd;             /* the file, for reading only: so that a probe sees writers; -1: absent */
-    int lock_fd;        /* -1: not held */
     bool waited;        /* a predecessor was given its time to end */
     bool shared;        /* the last probe found another program, and had given it time */
     UvDigest digest;    /* of the text that `store.identity` has */
@@ -78,6 +77,8 @@ typedef struct {
 /* load.c: what is there now. Variables in order; sets what the store remembers of it. */
 bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **error);
 bool uv_json_store_changed(JsonStore *json);
+/* The same when the lock was not held until a moment ago. */
+bool uv_json_store_changed_by_others(JsonStore *json);
 /* Digest and identity of what `json->fd` is now. */
 bool uv_json_store_look(JsonStore *json, GError **error);
 /* The file that the role names is still the one with this identity. */
@@ -94,7 +95,8 @@ void uv_json_store_set_aside(JsonStore *json, const char *why);
 bool uv_json_store_begin(JsonStore *json, bool create_journal, GError **error);
 /* No other process has the file open; else the store is read-only from now on. */
 bool uv_json_store_probe(JsonStore *json, GError **error);
-/* The file is still what was last read or written, as far as its descriptor tells. */
+/* The lock, if it was held, is so still, and the file is what was last read or written, as far as
+ * its descriptor tells. Asked before each write. */
 bool uv_json_store_unchanged(JsonStore *json, GError **error);
 void uv_json_store_set_read_only(JsonStore *json, const char *reason);
 void uv_json_store_forget_journal(JsonStore *json);

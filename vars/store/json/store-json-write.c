@@ -7,7 +7,6 @@
 #include "fd.h"
 #include "filelock.h"
 #include "replace-store.h"
-#include "store-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +31,7 @@ void uv_json_store_forget_journal(JsonStore *json)
 void uv_json_store_let_go(JsonStore *json)
 {
     uv_json_store_forget_journal(json);
-    uv_store_unlock(&json->lock_fd);
+    uv_store_lock_drop(&json->store.lock);
     uv_fd_clear(&json->fd);
     json->leased = false;
     json->guard_due_us = 0;
@@ -57,26 +56,33 @@ static bool folder_refused(JsonStore *json, GError *reason, GError **error)
     return false;
 }
 
+/* Another engine or host has it. */
+static bool held_by_another(JsonStore *json, GError *reason, GError **error)
+{
+    const char *holder = json->store.lock.holder;
+
+    g_free(json->store.lock_holder);
+    json->store.lock_holder = g_strdup(holder ? holder : "another engine");
+    return refuse(json, reason, error);
+}
+
 /* `ret_changed`: whether the store is another than the one that was read before. */
 static bool take_lock(JsonStore *json, bool *ret_changed, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
     GError *local = NULL;
-    const int fd =
-        uv_store_lock(json->store.folder, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local);
+    UvStoreLock *lock = &json->store.lock;
 
-    if (fd < 0 && local->domain == G_FILE_ERROR)
-        return folder_refused(json, local, error);
-    if (fd < 0) {
-        json->waited = true; /* once: the holder is no predecessor on its way out */
-        g_free(json->store.lock_holder);
-        json->store.lock_holder = g_strdup("another engine");
-        return refuse(json, local, error);
+    /* Whatever happened before it was locked must show: looked at as by one who has it not. */
+    if (uv_store_lock_take(lock, name, json->waited ? 0 : UV_FILELOCK_WAIT_MS, &local)) {
+        json->waited = false;
+        *ret_changed = uv_json_store_changed_by_others(json);
+        return true;
     }
-    json->waited = false;
-    *ret_changed = uv_json_store_changed(json);
-    json->lock_fd = fd;
-    return true;
+    if (local->domain == G_FILE_ERROR)
+        return folder_refused(json, local, error);
+    json->waited = true; /* once: the holder is no predecessor on its way out */
+    return held_by_another(json, local, error);
 }
 
 bool uv_json_store_probe(JsonStore *json, GError **error)
@@ -228,10 +234,24 @@ static bool changed_error(JsonStore *json, GError **error)
     return false;
 }
 
+/* What is in the journal is another host's now, to replay and to complete. */
+static bool lose_lock(JsonStore *json, GError *reason, GError **error)
+{
+    uv_json_store_let_go(json);
+    json->compact_due_us = json->meta_due_us = 0;
+    return held_by_another(json, reason, error);
+}
+
 bool uv_json_store_unchanged(JsonStore *json, GError **error)
 {
+    const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
+    UvStoreLock *lock = &json->store.lock;
+    GError *local = NULL;
     UvStoreIdentity now;
     struct stat st;
+
+    if (uv_store_lock_is_held(lock) && !uv_store_lock_check(lock, name, &local))
+        return lose_lock(json, local, error);
 
     /* Replaced or removed shows in the change time of the file that we have: it lost its name. */
     if (json->fd >= 0 && fstat(json->fd, &st) == 0) {
@@ -245,17 +265,19 @@ bool uv_json_store_unchanged(JsonStore *json, GError **error)
 /* Others may have had the lock since we read: what is there now must still be that. */
 static bool lock_unchanged(JsonStore *json, GError **error)
 {
+    const bool exists = json->store.identity.inode != 0, shared = json->store.lock.host;
     bool changed = false;
 
-    if (json->lock_fd >= 0)
+    if (uv_store_lock_is_held(&json->store.lock))
         return uv_json_store_unchanged(json, error);
-    if ((json->store.identity.inode != 0 && !check_writable(json, error)) ||
-        !take_lock(json, &changed, error))
+    /* With the lock where another host may write: a file that is open for writing, if only to see
+     * whether it can be, is one that its engine must not write. */
+    if ((!shared && exists && !check_writable(json, error)) || !take_lock(json, &changed, error))
         return false;
-    if (!changed)
+    if (!changed && (!shared || !exists || check_writable(json, error)))
         return true;
-    uv_store_unlock(&json->lock_fd);
-    return changed_error(json, error);
+    uv_store_lock_drop(&json->store.lock);
+    return changed && changed_error(json, error);
 }
 
 /*

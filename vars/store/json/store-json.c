@@ -5,11 +5,9 @@
 #include "store-json-private.h"
 
 #include "fd.h"
-#include "filelock.h"
 #include "journal-record.h"
 #include "json.h"
 #include "replace-store.h"
-#include "store-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,16 +63,8 @@ static void json_touch(UvStore *store, const UvVariable *variable)
 static void look_whether_free(JsonStore *json)
 {
     json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
-    if (json->lock_fd < 0) {
-        uv_autofd int fd = uv_folder_open(json->store.folder, UV_FILE_LOCK, O_RDWR, NULL);
-        bool is_free = fd < 0 || uv_filelock_take(fd, 0) == 0;
-
-        if (fd >= 0 && is_free)
-            uv_filelock_drop(fd);
-        if (!is_free)
-            return;
-    }
-    uv_json_store_probe(json, NULL);
+    if (uv_store_lock_is_held(&json->store.lock) || uv_store_lock_is_free(&json->store.lock))
+        uv_json_store_probe(json, NULL);
 }
 
 /* Tries again later; the journal goes on meanwhile. */
@@ -165,7 +155,7 @@ static bool json_changed(UvStore *store)
 static GBytes *present_text(UvStore *store, GError **error)
 {
     JsonStore reader = {
-        .store = {.folder = store->folder}, .never_write = true, .fd = -1, .lock_fd = -1};
+        .store = {.folder = store->folder, .lock.fd = -1}, .never_write = true, .fd = -1};
     g_autoptr(GPtrArray) variables = NULL;
     g_autoptr(UvVarset) set = uv_varset_new();
     bool loaded;
@@ -212,7 +202,7 @@ static void json_free(UvStore *store)
 
     uv_json_store_let_go(json);
     if (!json->never_write)
-        uv_store_tidy(store->folder);
+        uv_store_tidy(&store->lock);
     uv_store_clear(store);
     g_free(store);
 }
@@ -237,13 +227,14 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
 {
     JsonStore *json = g_new0(JsonStore, 1);
 
-    uv_store_init(&json->store, &json_ops, folder);
+    uv_store_init(&json->store, &json_ops, folder, options);
     /* When another program opens a leased file the kernel sends a signal, which would end the
      * engine. Nothing waits for it: tick looks often enough. */
     signal(SIGIO, SIG_IGN);
-    json->fd = json->lock_fd = -1;
+    json->fd = -1;
     json->never_write = options->read_only;
-    json->guards = options->guard && !options->in_place;
+    /* Of another host's programs the kernel knows nothing. */
+    json->guards = options->guard && !options->in_place && !options->host;
     json->in_place = options->in_place;
     if (json->never_write)
         uv_json_store_set_read_only(json, "opened for reading only");
