@@ -33,6 +33,7 @@ VIEW_WRITE, VIEW_REMOVE, VIEW_MKDIR, VIEW_RMDIR = 0, 1, 2, 3
 HOST_ACTOR, HOST_TRACE, HOST_TRACED = 0x4E, 0x4F, 0x52
 TRACE_LINES, TRACE_PACKETS = 1, 2
 HOST_FOLLOW, HOST_RECORDED = 0x53, 0x54
+HOST_BREAK = 0x60
 HOST_SELFTEST, HOST_CHANGED, HOST_STATE = 0x4A, 0x50, 0x51
 HOST_SET_DELETE, HOST_SET_EXCLUSIVE = 1, 2
 HOST_STATE_GUEST, HOST_STATE_CONNECTED, HOST_STATE_READ_ONLY = 1, 2, 4
@@ -509,6 +510,9 @@ class Host(Frames):
     def check(self):
         reader = Reader(self.request(HOST_CHECK))
         return {"state": reader.take("<I"), "usage": reader.usage(), "identity": reader.identity()}
+
+    def break_hold(self):
+        return self._outcome(self.request(HOST_BREAK))
 
     def actor(self, uid, gid, pid, comm):
         """Who asks for the next change on this connection. No reply."""

@@ -14,7 +14,7 @@ typedef struct {
     char *saved;
     char *user;
     gint64 size, record;
-    gboolean force, no_custom, in_place, daemonize, version;
+    gboolean force, no_custom, in_place, shared, daemonize, version;
     gboolean spawned, traced, read_only, stateless, syscalls;
 } Raw;
 
@@ -125,6 +125,8 @@ static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *
          "Changes by the host while a saved state exists: warn (default), refuse", "MODE"},
         {"in-place", 0, 0, G_OPTION_ARG_NONE, &raw->in_place,
          "Write the store's file over, never replace it: others own and label it", NULL},
+        {"shared", 0, 0, G_OPTION_ARG_NONE, &raw->shared,
+         "Other hosts have the store's folder, too: its lock file says which one writes", NULL},
         {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
          "Confinement: auto (what the kernel has; default), strict, off", "MODE"},
         {"daemon", 0, 0, G_OPTION_ARG_NONE, &raw->daemonize, "Go to the background when ready",
@@ -164,6 +166,7 @@ static void take_flags(UvDaemonOptions *options, const Raw *raw)
     options->traced = raw->traced;
     options->read_only = raw->read_only || raw->stateless;
     options->in_place = raw->in_place;
+    options->shared = raw->shared;
     options->show_version = raw->version;
     options->print_syscalls = raw->syscalls;
 }

@@ -36,6 +36,7 @@ typedef struct {
     bool read_only;
     bool refuse_when_saved; /* the host's changes while a saved state exists */
     bool in_place;          /* the store's file is written over, never replaced */
+    bool shared;            /* other hosts have the store's folder, too */
     bool become;            /* uid and gid are given */
     uid_t uid;
     gid_t gid;

@@ -125,6 +125,8 @@ static void begin_line(GString *out, const UvActor *actor)
 {
     uv_json_begin(out, NULL, '{');
     add_time(out);
+    if (actor && actor->on_host)
+        uv_json_put_text(out, "host", actor->on_host);
     if (actor)
         add_actor(out, actor);
 }

@@ -25,6 +25,7 @@
 struct UvRecord {
     UvFolder *folder;
     size_t max_bytes; /* of both files */
+    bool shared;      /* other hosts write, too */
     GString *pending;
     int fd;       /* -1: not opened yet, or it could not be */
     int older_fd; /* what it was before it became the older one, until that is durable; or -1 */
@@ -95,18 +96,20 @@ static bool open_file(UvRecord *record, int create)
     return true;
 }
 
-UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes)
+UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes, bool shared)
 {
     if (max_bytes == 0)
         return NULL;
     UvRecord *record = g_new0(UvRecord, 1);
     record->folder = folder;
     record->max_bytes = max_bytes;
+    record->shared = shared;
     record->pending = g_string_new(NULL);
     record->fd = record->older_fd = -1;
     record->credit = REFUSALS_BURST;
     record->troubles = (UvLogRate){.burst = 1, .what = "failures of the record"};
-    open_file(record, 0); /* a torn line goes now: the file may be read before it is written to */
+    if (!shared)
+        open_file(record, 0); /* a torn line goes now: it may be read before it is written to */
     uv_fd_clear(&record->fd);
     return record;
 }
@@ -195,6 +198,8 @@ void uv_record_flush(UvRecord *record)
 {
     if (!record || record->pending->len == 0)
         return;
+    if (record->shared)
+        uv_fd_clear(&record->fd);
     if (record->fd < 0)
         open_file(record, O_CREAT);
     for (size_t done = 0; done < record->pending->len;)

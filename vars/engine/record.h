@@ -11,10 +11,10 @@
  * has built on yet. It is synced when the store is made complete, never on its own. A line that a
  * crash tore is cut off when the file is next opened.
  *
- * Lines have: time, door, who, variable, attributes and size and SHA-256 before and after, old
- * (hex, where there was a value of at most 1 KiB), status; for refusals also rule and reason, and
- * path instead of what is about a variable where the request never came to one. A line with
- * not-recorded stands for that many that are missing there.
+ * Lines have: time, host (on shared storage), door, who, variable, attributes and size and SHA-256
+ * before and after, old (hex, where there was a value of at most 1 KiB), status; for refusals also
+ * rule and reason, and path instead of what is about a variable where the request never came to
+ * one. A line with not-recorded stands for that many that are missing there.
  *
  * Who: for the host's and the owner's door the process that wrote to the mount, for a waiting
  * change the one that left it; for the guest's door, and for a state that its machine brought, the
@@ -41,6 +41,7 @@ typedef enum {
 /* Who acts just now. */
 typedef struct {
     UvRecordDoor door;
+    const char *on_host; /* borrowed; NULL: no other host has the store */
     /* host: the process that wrote to the mount; `known` false: the front did not say */
     bool known;
     uint32_t uid, gid, pid;
@@ -55,8 +56,9 @@ typedef struct {
 typedef struct UvRecord UvRecord;
 
 /* `max_bytes` 0: nothing is recorded (and NULL is returned; all functions take NULL). Borrows the
- * folder. */
-UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes);
+ * folder. `shared`: other hosts' engines write to it, too, each while it holds the store; so lines
+ * may be given only then, and the file is found anew for them. */
+UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes, bool shared);
 void uv_record_free(UvRecord *record); /* flushes */
 
 /* What was asked for and not done. */

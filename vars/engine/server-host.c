@@ -25,6 +25,7 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn)
     case UV_HOST_CHECK:
     case UV_HOST_END:
     case UV_HOST_FOLLOW:
+    case UV_HOST_BREAK:
         return 0;
     case UV_HOST_SET:
         return UV_HOST_SET_MAX;
@@ -158,6 +159,15 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
         uv_server_stop(server, 0);
 }
 
+static void handle_break(UvConn *conn, const UvFrame *frame)
+{
+    g_autofree char *reason = NULL;
+    const int error = uv_hold_break(conn->server, &reason);
+
+    uv_events_state_changed(conn->server);
+    uv_host_reply_outcome(conn, frame, error ? EFI_ACCESS_DENIED : EFI_SUCCESS, error, reason);
+}
+
 static void unknown_type(UvConn *conn, const UvFrame *frame)
 {
     uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
@@ -241,6 +251,9 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         break;
     case UV_HOST_TRACE:
         uv_host_trace_frame(conn, frame);
+        break;
+    case UV_HOST_BREAK:
+        handle_break(conn, frame);
         break;
     case UV_HOST_SELFTEST:
         handle_selftest(conn, frame);

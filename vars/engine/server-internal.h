@@ -11,6 +11,7 @@
  *   server-migrate.c  SAVE, LOAD, ACQUIRE
  *   server-proof.c    who may be the guest of the store's socket
  *   server-saved.c    that a saved state exists
+ *   server-hold.c     which host has the store, on shared storage
  *   server-host.c     the host socket's frames; server-host-set.c, server-host-store.c
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
@@ -178,6 +179,8 @@ void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 /* server-saved.c */
 void uv_saved_begin(UvServer *server);
 void uv_saved_end(UvServer *server);
+/* Also of one that another host saved since this engine read the store. */
+void uv_saved_end_elsewhere(UvServer *server);
 /* When the store was read. */
 void uv_saved_restore(UvServer *server);
 /* The host has changed something; does nothing without a saved state. */
@@ -185,6 +188,16 @@ void uv_saved_warn(UvServer *server);
 bool uv_saved_refuses(const UvServer *server);
 /* Its time as text, or NULL; allocated. */
 char *uv_saved_since(const UvServer *server);
+
+/* server-hold.c */
+bool uv_hold_is_shared(const UvServer *server);
+/* The lock is not let go of: the guest is here, and on no other host. */
+bool uv_hold_stays(const UvServer *server);
+/* For the session that begins or goes on here; always true elsewhere than on shared storage. With
+ * `may_reload` a store that was changed meanwhile is read again. */
+bool uv_hold_take(UvServer *server, bool may_reload, GError **error);
+/* The administrator made sure that the host which has it is dead. 0 or an errno. */
+int uv_hold_break(UvServer *server, char **ret_reason);
 
 /* server-host.c */
 /* Why the host may change nothing now; NULL: it may, as far as this goes. */

@@ -49,6 +49,8 @@ static bool release(UvServer *server, GError **error)
 
     if (server->session.mode == UV_SESSION_RELEASED)
         return true;
+    if (uv_hold_is_shared(server))
+        uv_record_sync(server->record);
     if (!store->ops->release(store, uv_service_variables(server->service), error))
         return false;
     uv_record_let_go(server->record);
@@ -229,7 +231,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame)
     server->session.mode = UV_SESSION_SERVING;
     server->holds_store = true;
     server->changed_when_resumed = false;
-    uv_saved_end(server);
+    uv_saved_end_elsewhere(server);
     server->store->generation = MAX(server->store->generation, blob->generation);
     uv_trace_event(server, "loaded");
     uv_session_persist(server);

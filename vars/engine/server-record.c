@@ -74,12 +74,22 @@ static const UvActor *actor_now(UvServer *server)
     return &server->actor;
 }
 
+/* Who holds the store records what is done to it; what is read there later is on record by then. */
+static bool may_record(UvServer *server)
+{
+    const UvStoreLock *lock = &server->store->lock;
+
+    server->actor.on_host = lock->host ? lock->host->name : NULL;
+    return !lock->host || (uv_store_lock_is_held(lock) && server->actor.door != UV_RECORD_OUTSIDE);
+}
+
 void uv_record_observed(UvServer *server, const UvChange *change)
 {
     /* Volatile variables that a boot begins without, and those that are derived, nobody wrote. */
     if (server->takes_over || (server->is_boot_work && !uv_change_touches_nv(change)))
         return;
-    uv_record_change(server->record, actor_now(server), change);
+    if (may_record(server))
+        uv_record_change(server->record, actor_now(server), change);
 }
 
 void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
@@ -95,7 +105,8 @@ void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus 
     };
 
     server->is_recorded = true;
-    uv_record_refusal(server->record, actor_now(server), &refused);
+    if (may_record(server))
+        uv_record_refusal(server->record, actor_now(server), &refused);
 }
 
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
@@ -103,7 +114,7 @@ void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status
 {
     const UvRecordRefusal refused = {.path = path, .status = status, .reason = reason};
 
-    if (!server->is_recorded)
+    if (!server->is_recorded && may_record(server))
         uv_record_refusal(server->record, actor_now(server), &refused);
     server->is_recorded = true;
 }

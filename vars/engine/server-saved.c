@@ -63,6 +63,13 @@ void uv_saved_begin(UvServer *server)
                        "that a state was saved is not remembered: %s", error->message);
 }
 
+void uv_saved_end_elsewhere(UvServer *server)
+{
+    if (uv_hold_is_shared(server))
+        uv_folder_unlink(folder_of(server), UV_FILE_SAVED, NULL);
+    uv_saved_end(server);
+}
+
 void uv_saved_end(UvServer *server)
 {
     if (server->saved_ns == 0)

@@ -54,24 +54,29 @@ void uv_session_cold_start(UvServer *server)
     uv_events_state_changed(server);
 }
 
-/* Nothing of another session is left behind. */
-static void start_over(UvServer *server, const UvHello *hello)
+/* Nothing of another session is left behind. false: the guest is on another host. */
+static bool start_over(UvServer *server, const UvHello *hello, GError **error)
 {
     if (server->session_alive)
         uv_session_end(server);
     uv_server_refresh(server);
+    /* Of an incoming one the source may still write. */
+    if (!(hello->flags & UV_WIRE_HELLO_INCOMING) && !uv_hold_take(server, true, error))
+        return false;
     server->session = (UvSessionHead){0};
     memcpy(server->session.id, hello->id, sizeof(hello->id));
     memcpy(server->session.name, hello->name, sizeof(hello->name));
     server->session_alive = true;
     server->session_failed_closed = false;
+    return true;
 }
 
-static void begin(UvServer *server, const UvHello *hello)
+static bool begin(UvServer *server, const UvHello *hello, GError **error)
 {
-    start_over(server, hello);
+    if (!start_over(server, hello, error))
+        return false;
     if (hello->flags & UV_WIRE_HELLO_INCOMING) {
-        uv_server_let_go(server); /* the source may still write */
+        uv_server_let_go(server);
         server->session.mode = UV_SESSION_INCOMING;
     } else if (hello->flags & UV_WIRE_HELLO_RESUME) {
         uv_service_fail_closed(server->service);
@@ -83,6 +88,13 @@ static void begin(UvServer *server, const UvHello *hello)
         uv_saved_end(server);
         uv_session_cold_start(server);
     }
+    return true;
+}
+
+/* Who has the store's lock, on shared storage, may go on. */
+static bool resume(UvServer *server, GError **error)
+{
+    return server->session.mode != UV_SESSION_SERVING || uv_hold_take(server, false, error);
 }
 
 static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
@@ -102,6 +114,7 @@ static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
 bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char **ret_text)
 {
     const bool resumes = same_id(server, hello);
+    g_autoptr(GError) error = NULL;
 
     if (server->guest && !resumes && is_dead(server->guest))
         uv_conn_close(server->guest);
@@ -111,8 +124,11 @@ bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char
         return false;
     }
     /* An incoming guest starts from its blob, whatever was here under that id. */
-    if (!resumes || (hello->flags & UV_WIRE_HELLO_INCOMING))
-        begin(server, hello);
+    if (!resumes || (hello->flags & UV_WIRE_HELLO_INCOMING) ? !begin(server, hello, &error)
+                                                            : !resume(server, &error)) {
+        *ret_text = g_strdup(error->message);
+        return false;
+    }
     server->session_resumed = resumes;
     take_place(server, conn, hello);
     uv_trace_event(server, resumes ? "session-resumed" : "session-begun");
@@ -149,6 +165,9 @@ void uv_session_restore(UvServer *server)
         head.mode == UV_SESSION_RELEASED && server->store &&
         memcmp(&head.identity, &server->store->identity, sizeof(head.identity)) != 0;
     uv_log_limited(&server->events, LOG_NOTICE, "a session goes on");
+    g_autoptr(GError) error = NULL;
+    if (!resume(server, &error))
+        uv_log_limited(&server->events, LOG_WARNING, "it can change nothing: %s", error->message);
 }
 
 void uv_session_lost(UvServer *server)
@@ -158,7 +177,8 @@ void uv_session_lost(UvServer *server)
     server->lost_since_us = g_get_monotonic_time();
     uv_trace_event(server, "session-lost");
     uv_log_limited(&server->events, LOG_INFO, "guest disconnected");
-    uv_server_let_go(server);
+    if (!uv_hold_stays(server))
+        uv_server_let_go(server);
     uv_events_state_changed(server);
     uv_server_rearm(server);
 }

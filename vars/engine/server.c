@@ -75,6 +75,8 @@ void uv_server_let_go(UvServer *server)
     if (server->holds_store && !store->read_only_reason &&
         server->session.mode == UV_SESSION_SERVING) {
         server->holds_store = false;
+        if (uv_hold_is_shared(server)) /* the next host goes on with it */
+            uv_record_sync(server->record);
         if (!store->ops->release(store, uv_service_variables(server->service), &error))
             log_trouble(server, "the store can't be let go", error);
     }
@@ -130,7 +132,7 @@ static void tick_store(UvServer *server, int64_t now)
         log_trouble(server, "the store", error);
     else if (store->ops->due(store) == 0)
         uv_record_sync(server->record);
-    if (!server->guest && store->ops->due(store) == 0)
+    if (!server->guest && !uv_hold_stays(server) && store->ops->due(store) == 0)
         uv_server_let_go(server);
     uv_events_state_changed(server);
 }
@@ -365,7 +367,8 @@ bool uv_server_load(UvServer *server, GError **error)
     uv_session_restore(server);
     /* What was read is no change. */
     server->record = uv_record_new(server->store->folder,
-                                   uv_server_is_read_only(server) ? 0 : server->record_bytes);
+                                   uv_server_is_read_only(server) ? 0 : server->record_bytes,
+                                   uv_hold_is_shared(server));
     uv_saved_restore(server);
     server->told_state = uv_events_state(server);
     return true;

@@ -48,6 +48,7 @@ typedef struct {
     UvStore *store;
     uid_t owner;
     bool in_place; /* others own and label the store's file */
+    UvHost host;   /* --shared: this one */
     bool become;   /* before a byte of the store is read */
     uid_t uid;
     gid_t gid;
@@ -217,6 +218,7 @@ static bool open_store(Daemon *daemon, GError **error)
         .blockd = daemon->blockd_fd < 0 ? NULL : uv_blockd_new(daemon->blockd_fd, 0),
         .unconfined = daemon->options->sandbox == UV_SANDBOX_OFF,
         .in_place = daemon->in_place,
+        .host = daemon->options->shared ? &daemon->host : NULL,
     };
 
     if (daemon->options->sandbox != UV_SANDBOX_OFF) {
@@ -234,6 +236,10 @@ static bool open_store(Daemon *daemon, GError **error)
 
 static bool set_up(Daemon *daemon, GError **error)
 {
+    if (daemon->options->shared && !uv_host_find(&daemon->host, error)) {
+        g_prefix_error(error, "--shared: ");
+        return false;
+    }
     return open_sockets(daemon, error) && open_folder(daemon, error) &&
            (!daemon->become ||
             uv_sandbox_become(daemon->sandbox, daemon->uid, daemon->gid, error)) &&

@@ -111,6 +111,9 @@
  * has already, or there was none on this connection */
 #define UV_HOST_FOLLOW 0x53u
 #define UV_HOST_RECORDED 0x54u /* event, cookie 0: empty */
+/* Shared storage: the claim of another host, which is dead, is broken. Empty; reply outcome (EBUSY:
+ * the guest is here, EINVAL: not shared). */
+#define UV_HOST_BREAK 0x60u
 
 /* Largest payloads: what a guest's buffer could hold, behind the attributes; whole stores. A frame
  * that is larger is answered (SET, TOUCH and IMPORT by an outcome) and dropped. */

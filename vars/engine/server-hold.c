@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The store on shared storage (--shared): its lock says which host the guest is on, so it is held
+ * for as long as the guest's session lives here, and not just while something is written.
+ */
+
+#include <errno.h>
+#include <syslog.h>
+
+#include "server-internal.h"
+
+/* So often another program may change the store between reading and holding it. */
+#define TRIES 3
+
+bool uv_hold_is_shared(const UvServer *server)
+{
+    return server->store->lock.host != NULL;
+}
+
+bool uv_hold_stays(const UvServer *server)
+{
+    return uv_hold_is_shared(server) && server->session_alive &&
+           server->session.mode == UV_SESSION_SERVING;
+}
+
+bool uv_hold_take(UvServer *server, bool may_reload, GError **error)
+{
+    UvStore *store = server->store;
+
+    if (!uv_hold_is_shared(server))
+        return true;
+    for (int i = 1;; i++) {
+        g_autoptr(GError) local = NULL;
+
+        if (store->ops->acquire(store, &local)) {
+            server->holds_store = true;
+            return true;
+        }
+        if (!may_reload || i == TRIES ||
+            !g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return false;
+        }
+        if (!uv_server_reload(server, error))
+            return false;
+    }
+}
+
+int uv_hold_break(UvServer *server, char **ret_reason)
+{
+    UvStoreLock *lock = &server->store->lock;
+    g_autofree char *holder = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!lock->host) {
+        *ret_reason = g_strdup("the store is not on shared storage (--shared)");
+        return EINVAL;
+    }
+    if (uv_store_lock_is_held(lock)) {
+        *ret_reason = g_strdup("the guest is on this host");
+        return EBUSY;
+    }
+    (void)uv_store_lock_is_free(lock); /* looks who has it */
+    holder = g_strdup(lock->holder);
+    if (!uv_store_lock_break(lock, &error)) {
+        *ret_reason = g_strdup(error->message);
+        return EIO;
+    }
+    if (holder)
+        uv_log(LOG_WARNING, "the hold of %s was broken by the administrator", holder);
+    return 0;
+}
