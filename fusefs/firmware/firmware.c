@@ -5,6 +5,7 @@
 #include "firmware-private.h"
 #include "store-maker.h"
 
+#include "file-error.h"
 #include "hash.h"
 
 #include <errno.h>
@@ -226,7 +227,7 @@ static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsConti
     } else {
         fs_guest_refused(guest, error->message);
         fs_guest_set_warning(guest, "firmware", error->message);
-        go_on(guest, fs_error_number(error), data);
+        go_on(guest, uv_file_error_number(error), data);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #include "store-maker.h"
 
+#include "file-error.h"
+
 #include <errno.h>
 
 typedef struct {
@@ -9,24 +11,6 @@ typedef struct {
     FsContinue go_on;
     void *data;
 } Making;
-
-int fs_error_number(const GError *error)
-{
-    static const struct {
-        GFileError code;
-        int number;
-    } numbers[] = {
-        {G_FILE_ERROR_EXIST, EEXIST}, {G_FILE_ERROR_NOENT, ENOENT}, {G_FILE_ERROR_PERM, EPERM},
-        {G_FILE_ERROR_ACCES, EACCES}, {G_FILE_ERROR_NOSPC, ENOSPC}, {G_FILE_ERROR_ROFS, EROFS},
-        {G_FILE_ERROR_INVAL, EINVAL},
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
-        if (g_error_matches(error, G_FILE_ERROR, numbers[i].code))
-            return numbers[i].number;
-    }
-    return EIO;
-}
 
 static FsFormat format_of(DescImageKind kind)
 {
@@ -61,7 +45,11 @@ static void making_done(FsGuest *guest, const GError *error, void *data)
     if (guest && !error && making->go_on)
         fs_guest_store_changed(guest);
     if (making->go_on)
-        making->go_on(guest, !guest ? ENOENT : error ? fs_error_number(error) : 0, making->data);
+        making->go_on(guest,
+                      !guest  ? ENOENT
+                      : error ? uv_file_error_number(error)
+                              : 0,
+                      making->data);
     desc_instantiation_free(making->what);
     g_free(making);
 }

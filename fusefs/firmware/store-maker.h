@@ -12,5 +12,3 @@
  */
 void fs_making_start(FsGuest *guest, DescInstantiation *what /* takes ownership */, bool replace,
                      FsContinue go_on, void *data);
-/* The errno that a GError of files stands for; EIO where none fits. */
-int fs_error_number(const GError *error);

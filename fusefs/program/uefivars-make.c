@@ -285,22 +285,9 @@ static bool parse(int argc, char **argv, Options *options, GError **error)
 
 static int fail(const GError *error)
 {
-    static const struct {
-        GFileError code;
-        int number;
-    } numbers[] = {
-        {G_FILE_ERROR_EXIST, EEXIST}, {G_FILE_ERROR_NOENT, ENOENT}, {G_FILE_ERROR_PERM, EPERM},
-        {G_FILE_ERROR_ACCES, EACCES}, {G_FILE_ERROR_NOSPC, ENOSPC}, {G_FILE_ERROR_ROFS, EROFS},
-        {G_FILE_ERROR_INVAL, EINVAL},
-    };
-
     if (!is_given(FD_OUTPUT) || write(FD_OUTPUT, error->message, strlen(error->message)) < 0)
         fprintf(stderr, "uefivars-make: %s\n", error->message);
-    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
-        if (g_error_matches(error, G_FILE_ERROR, numbers[i].code))
-            return numbers[i].number;
-    }
-    return EIO;
+    return uv_file_error_number(error);
 }
 
 int main(int argc, char **argv)

@@ -5,8 +5,8 @@
 #include "op-private.h"
 
 #include "fd.h"
+#include "file-error.h"
 #include "file-io.h"
-#include "store-maker.h"
 #include "virtual.h"
 
 #include <errno.h>
@@ -260,7 +260,7 @@ static void store_made(FsGuest *guest, const GError *error, void *data)
     } else if (guest) {
         fs_guest_store_changed(guest);
     }
-    go_on(guest, error ? fs_error_number(error) : 0, data);
+    go_on(guest, error ? uv_file_error_number(error) : 0, data);
 }
 
 void fs_op_make_store(FsOp *op, FsFormat format, FsStep step, FsStep or_else)

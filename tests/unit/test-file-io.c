@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "file-error.h"
 #include "file-io.h"
 #include "replace-file.h"
 #include "scratch.h"
@@ -173,6 +174,22 @@ static void test_replace_fails(void)
     scratch_free(g_steal_pointer(&dir));
 }
 
+/* What a program is told is what the system said, as far as GFileError knows it. */
+static void test_error_number(void)
+{
+    const struct {
+        int said, told;
+    } rows[] = {{ENOENT, ENOENT}, {EACCES, EACCES}, {ENOSPC, ENOSPC}, {EDQUOT, ENOSPC},
+                {EROFS, EROFS},   {EINVAL, EINVAL}, {EEXIST, EEXIST}, {ESTALE, EIO}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(uv_file_error(&error, rows[i].said, "vars.%s", "json"));
+        g_assert_true(g_str_has_prefix(error->message, "vars.json: "));
+        g_assert_cmpint(uv_file_error_number(error), ==, rows[i].told);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -181,6 +198,7 @@ int main(int argc, char **argv)
     g_test_add_func("/file-io/at-offsets", test_at_offsets);
     g_test_add_func("/file-io/short-write", test_short_write);
     g_test_add_func("/file-io/descriptors", test_descriptors);
+    g_test_add_func("/file-io/error-number", test_error_number);
     g_test_add_func("/file-io/replace", test_replace);
     g_test_add_func("/file-io/replace-fails", test_replace_fails);
     return g_test_run();

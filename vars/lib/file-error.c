@@ -18,3 +18,21 @@ bool uv_file_error(GError **error, int code, const char *format, ...)
                 "%s: %s", text, g_strerror(code));
     return false;
 }
+
+int uv_file_error_number(const GError *error)
+{
+    static const struct {
+        GFileError code;
+        int number;
+    } numbers[] = {
+        {G_FILE_ERROR_EXIST, EEXIST}, {G_FILE_ERROR_NOENT, ENOENT}, {G_FILE_ERROR_PERM, EPERM},
+        {G_FILE_ERROR_ACCES, EACCES}, {G_FILE_ERROR_NOSPC, ENOSPC}, {G_FILE_ERROR_ROFS, EROFS},
+        {G_FILE_ERROR_INVAL, EINVAL},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        if (g_error_matches(error, G_FILE_ERROR, numbers[i].code))
+            return numbers[i].number;
+    }
+    return EIO;
+}
