@@ -4,6 +4,7 @@
 
 #include "daemon.h"
 #include "fd.h"
+#include "find-program.h"
 #include "mount-table.h"
 #include "process-name.h"
 
@@ -43,22 +44,6 @@ bool fs_split_find_engine_user(FsSplit *split, GError **error)
     return true;
 }
 
-/* Beside this program, in a build tree, or where it was installed. */
-static char *find_program(const char *beside, const char *in_build, const char *installed)
-{
-    const char *const places[] = {beside, in_build};
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
-
-    for (size_t i = 0; folder && i < G_N_ELEMENTS(places); i++) {
-        g_autofree char *program = g_canonicalize_filename(places[i], folder);
-        if (g_file_test(program, G_FILE_TEST_IS_REGULAR) &&
-            g_file_test(program, G_FILE_TEST_IS_EXECUTABLE))
-            return g_steal_pointer(&program);
-    }
-    return g_strdup(installed);
-}
-
 static void on_ready(void *data)
 {
     fs_daemon_ready();
@@ -85,10 +70,10 @@ static int wait_for(pid_t front)
 static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
 {
     const FsOptions *options = split->options;
-    g_autofree char *engine =
-        find_program("uefivarsd", "../vars/uefivarsd", UV_BINDIR "/uefivarsd");
-    g_autofree char *maker = find_program("../libexec/uefivarsfs/uefivars-make", "uefivars-make",
-                                          UV_LIBEXECDIR "/uefivars-make");
+    const char *const engines[] = {"uefivarsd", "../vars/uefivarsd", NULL};
+    const char *const makers[] = {"../libexec/uefivarsfs/uefivars-make", "uefivars-make", NULL};
+    g_autofree char *engine = uv_find_program(engines, UV_BINDIR "/uefivarsd");
+    g_autofree char *maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
     const FsMonitorOptions monitor_options = {
         .read_only = options->read_only,
         .sandbox_strict = options->sandbox_strict,

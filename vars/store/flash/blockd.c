@@ -5,6 +5,7 @@
 #include "blockd-wire.h"
 #include "fd-pass.h"
 #include "fd.h"
+#include "find-program.h"
 #include "store.h"
 
 #include <errno.h>
@@ -29,22 +30,6 @@ struct UvBlockd {
     bool started; /* once: `device` and `inode` are known */
     uint64_t device, inode;
 };
-
-/* In a build tree, from this program's folder; else where it is installed. */
-static char *find_program(void)
-{
-    static const char *const places[] = {PROGRAM, "../vars/" PROGRAM, "../../vars/" PROGRAM};
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
-
-    for (size_t i = 0; folder && i < G_N_ELEMENTS(places); i++) {
-        g_autofree char *program = g_canonicalize_filename(places[i], folder);
-        if (g_file_test(program, G_FILE_TEST_IS_REGULAR) &&
-            g_file_test(program, G_FILE_TEST_IS_EXECUTABLE))
-            return g_steal_pointer(&program);
-    }
-    return g_strdup(UV_LIBEXECDIR "/" PROGRAM);
-}
 
 static int spawn_with(const char *program, int control, int image, char **argv, pid_t *ret_pid)
 {
@@ -76,7 +61,8 @@ static int spawn_with(const char *program, int control, int image, char **argv, 
 bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_control,
                      pid_t *ret_pid, GError **error)
 {
-    g_autofree char *program = find_program();
+    const char *const places[] = {PROGRAM, "../vars/" PROGRAM, "../../vars/" PROGRAM, NULL};
+    g_autofree char *program = uv_find_program(places, UV_LIBEXECDIR "/" PROGRAM);
     g_autoptr(GPtrArray) arguments = g_ptr_array_new();
     g_autofree char *user_option = user ? g_strconcat("--user=", user, NULL) : NULL;
     int ends[2] = {-1, -1}, result = 0;
