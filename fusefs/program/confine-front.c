@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -34,7 +33,7 @@
 /* Host sockets, process handles, files that are being read. */
 #define DESCRIPTORS 8192
 
-static const struct passwd *find_user(const char *name)
+const struct passwd *fs_find_user(const char *name)
 {
     guint64 uid;
 
@@ -45,7 +44,8 @@ static const struct passwd *find_user(const char *name)
 
 bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError **error)
 {
-    const struct passwd *user = find_user(options->front_user ? options->front_user : DEFAULT_USER);
+    const struct passwd *user =
+        fs_find_user(options->front_user ? options->front_user : DEFAULT_USER);
 
     *ret_user = (FsFrontUser){.uid = geteuid(), .gid = getegid()};
     if (!user && options->front_user) {

@@ -8,12 +8,16 @@
 
 #include "options.h"
 
+#include <pwd.h>
+
 typedef struct {
     bool become; /* false: it stays who mounts */
     uid_t uid;
     gid_t gid;
 } FsFrontUser;
 
+/* By name or number; NULL: there is none. As getpwnam(3). */
+const struct passwd *fs_find_user(const char *name);
 /* Of front-user=; by default root's front is the system user uefivarsfs if there is one. */
 bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError **error);
 

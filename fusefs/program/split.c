@@ -2,6 +2,7 @@
 
 #include "split.h"
 
+#include "confine-front.h"
 #include "daemon.h"
 #include "fd.h"
 #include "find-program.h"
@@ -10,7 +11,6 @@
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -25,15 +25,12 @@
 bool fs_split_find_engine_user(FsSplit *split, GError **error)
 {
     const char *name = split->options->engine_user;
-    guint64 uid;
 
     split->engine_uid = (uid_t)-1;
     split->engine_gid = (gid_t)-1;
     if (!name)
         return true;
-    const struct passwd *user = g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT32 - 1, &uid, NULL)
-                                    ? getpwuid((uid_t)uid)
-                                    : getpwnam(name);
+    const struct passwd *user = fs_find_user(name);
     if (!user) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "engine-user=%s: no such user",
                     name);

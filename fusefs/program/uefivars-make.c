@@ -107,29 +107,10 @@ static int copy_sparse(int to)
  */
 static void confine_converter(void *data)
 {
-    static const struct {
-        const char *path;
-        UvLandlockAccess access;
-    } allowed[] = {
-        {"/usr", UV_LANDLOCK_RUN},
-        {"/bin", UV_LANDLOCK_RUN},
-        {"/lib", UV_LANDLOCK_RUN},
-        {"/lib64", UV_LANDLOCK_RUN},
-        {"/etc/ld.so.cache", UV_LANDLOCK_READ},
-        {"/dev/urandom", UV_LANDLOCK_READ},
-        {"/dev/null", UV_LANDLOCK_WRITE},
-    };
     const int *to = data;
-    UvLandlockRule rules[2 + G_N_ELEMENTS(allowed)] = {{FD_TEMPLATE, UV_LANDLOCK_READ},
-                                                       {*to, UV_LANDLOCK_WRITE}};
-    size_t n = 2;
+    const UvLandlockRule rules[] = {{FD_TEMPLATE, UV_LANDLOCK_READ}, {*to, UV_LANDLOCK_WRITE}};
+    const int failed = uv_landlock_confine_program(rules, G_N_ELEMENTS(rules));
 
-    for (size_t i = 0; i < G_N_ELEMENTS(allowed); i++) {
-        const int fd = open(allowed[i].path, O_PATH | O_CLOEXEC);
-        if (fd >= 0) /* not every system has each of them */
-            rules[n++] = (UvLandlockRule){fd, allowed[i].access};
-    }
-    const int failed = uv_landlock_confine(rules, n);
     if (failed && failed != ENOSYS)
         _exit(126);
     fcntl(FD_TEMPLATE, F_SETFD, 0);

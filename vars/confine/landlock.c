@@ -5,6 +5,7 @@
 #include "fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -111,5 +112,35 @@ int uv_landlock_confine(const UvLandlockRule *rules, size_t n_rules)
         failed = allow(ruleset, &rules[i], attributes.access_fs);
     if (!failed && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         failed = errno;
+    return failed;
+}
+
+int uv_landlock_confine_program(const UvLandlockRule *rules, size_t n_rules)
+{
+    static const struct {
+        const char *path;
+        UvLandlockAccess access;
+    } needed[] = {
+        {"/usr", UV_LANDLOCK_RUN},
+        {"/bin", UV_LANDLOCK_RUN},
+        {"/lib", UV_LANDLOCK_RUN},
+        {"/lib64", UV_LANDLOCK_RUN},
+        {"/etc/ld.so.cache", UV_LANDLOCK_READ},
+        {"/dev/urandom", UV_LANDLOCK_READ},
+        {"/dev/null", UV_LANDLOCK_WRITE},
+    };
+    UvLandlockRule all[UV_LANDLOCK_OWN_RULES + sizeof needed / sizeof *needed];
+    size_t n = 0;
+
+    for (; n < n_rules && n < UV_LANDLOCK_OWN_RULES; n++)
+        all[n] = rules[n];
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        const int fd = open(needed[i].path, O_PATH | O_CLOEXEC);
+        if (fd >= 0) /* not every system has each of them */
+            all[n++] = (UvLandlockRule){fd, needed[i].access};
+    }
+    const int failed = uv_landlock_confine(all, n);
+    while (n-- > n_rules)
+        close(all[n].fd);
     return failed;
 }

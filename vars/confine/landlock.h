@@ -30,3 +30,7 @@ typedef struct {
  * signals to others), but what the rules say. Needs no_new_privs. 0 or an errno.
  */
 int uv_landlock_confine(const UvLandlockRule *rules, size_t n_rules);
+#define UV_LANDLOCK_OWN_RULES 4
+/* For a process that becomes or starts another program, which is not ours: the same, and what a
+ * program needs to run. At most UV_LANDLOCK_OWN_RULES. */
+int uv_landlock_confine_program(const UvLandlockRule *rules, size_t n_rules);

@@ -130,43 +130,15 @@ static bool serve_one(Program *program)
     return uv_pass_send(UV_BLOCKD_FD_CONTROL, &out, 1, &fd, fd >= 0, 0) == sizeof reply;
 }
 
-static int confine(void)
-{
-    static const struct {
-        const char *path;
-        UvLandlockAccess access;
-    } allowed[] = {
-        {"/usr", UV_LANDLOCK_RUN},
-        {"/bin", UV_LANDLOCK_RUN},
-        {"/lib", UV_LANDLOCK_RUN},
-        {"/lib64", UV_LANDLOCK_RUN},
-        {"/etc/ld.so.cache", UV_LANDLOCK_READ},
-        {"/dev/urandom", UV_LANDLOCK_READ},
-        {"/dev/null", UV_LANDLOCK_WRITE},
-    };
-    UvLandlockRule rules[sizeof allowed / sizeof *allowed + 1];
-    size_t n = 0;
-
-    rules[n++] = (UvLandlockRule){UV_BLOCKD_FD_IMAGE, UV_LANDLOCK_WRITE};
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
-        const int fd = open(allowed[i].path, O_PATH | O_CLOEXEC);
-        if (fd >= 0) /* not every system has each of them */
-            rules[n++] = (UvLandlockRule){fd, allowed[i].access};
-    }
-    const int failed = uv_landlock_confine(rules, n);
-    for (size_t i = 1; i < n; i++)
-        close(rules[i].fd);
-    return failed;
-}
-
 static void set_up(Program *program)
 {
     int failed = qcow_server_init(&program->server, UV_BLOCKD_FD_IMAGE, program->confined);
+    const UvLandlockRule image = {UV_BLOCKD_FD_IMAGE, UV_LANDLOCK_WRITE};
     const char *what = "a socket in /tmp";
 
     if (!failed && program->confined) {
         what = "Landlock, without which a qcow2 image is served with --sandbox=off only";
-        failed = -confine();
+        failed = -uv_landlock_confine_program(&image, 1);
     }
     if (failed)
         snprintf(program->refusal, sizeof program->refusal, "no %s: %s", what, strerror(-failed));
