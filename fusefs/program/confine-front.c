@@ -17,17 +17,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_SANITIZER true
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER false
-#endif
-
 #define DEFAULT_USER "uefivarsfs"
 #define READABLE_MAX 64
 /* Host sockets, process handles, files that are being read. */
@@ -64,20 +53,11 @@ bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError 
     return true;
 }
 
-/* Notes how a step went; false only where it had to take hold. */
-static bool note(FsConfinement *confinement, bool strict, const char *step, int failed,
+static bool note(UvConfinement *confinement, bool strict, const char *step, int failed,
                  GError **error)
 {
-    if (!failed) {
-        g_ptr_array_add(confinement->active, g_strdup(step));
-        return true;
-    }
-    g_ptr_array_add(confinement->missing, g_strdup_printf("%s: %s", step, g_strerror(failed)));
-    if (!strict)
-        return true;
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "sandbox=strict: no %s: %s", step,
-                g_strerror(failed));
-    return false;
+    return uv_confinement_note(confinement, strict, step, failed ? g_strerror(failed) : NULL,
+                               error);
 }
 
 static int become(const FsFrontUser *user)
@@ -134,7 +114,7 @@ static int test_self(void)
 }
 
 static bool take_steps(const FsFrontUser *user, const char *const *readable, bool strict,
-                       FsConfinement *confinement, GError **error)
+                       UvConfinement *confinement, GError **error)
 {
     g_autofree char *uid = g_strdup_printf("uid %u", (unsigned)user->uid);
     g_autofree char *landlock = g_strdup_printf("landlock %d", uv_landlock_abi());
@@ -148,29 +128,22 @@ static bool take_steps(const FsFrontUser *user, const char *const *readable, boo
         return false;
     if (!note(confinement, strict, landlock, allow_reading_only(readable), error))
         return false;
-    const int refused = UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_front_program);
-    return note(confinement, strict && !UNDER_SANITIZER, "seccomp", refused, error) &&
+    const int refused =
+        UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_front_program);
+    return note(confinement, strict && !UV_UNDER_SANITIZER, "seccomp", refused, error) &&
            note(confinement, strict, "selftest", test_self(), error);
 }
 
 bool fs_front_confine(const FsFrontUser *user, const char *const *readable, bool strict,
-                      FsConfinement *ret_confinement, GError **error)
+                      UvConfinement *ret_confinement, GError **error)
 {
-    FsConfinement confinement = {
-        .active = g_ptr_array_new_with_free_func(g_free),
-        .missing = g_ptr_array_new_with_free_func(g_free),
-    };
-    bool done = take_steps(user, readable, strict, &confinement, error);
+    UvConfinement confinement;
 
-    if (done)
-        *ret_confinement = confinement;
-    else
-        fs_confinement_clear(&confinement);
-    return done;
-}
-
-void fs_confinement_clear(FsConfinement *confinement)
-{
-    g_clear_pointer(&confinement->active, g_ptr_array_unref);
-    g_clear_pointer(&confinement->missing, g_ptr_array_unref);
+    uv_confinement_init(&confinement);
+    if (!take_steps(user, readable, strict, &confinement, error)) {
+        uv_confinement_clear(&confinement);
+        return false;
+    }
+    *ret_confinement = confinement;
+    return true;
 }

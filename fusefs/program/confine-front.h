@@ -6,6 +6,7 @@
  * files but those of the firmware's folders, and every system call that it has no use for.
  */
 
+#include "confinement.h"
 #include "options.h"
 
 #include <pwd.h>
@@ -21,16 +22,10 @@ const struct passwd *fs_find_user(const char *name);
 /* Of front-user=; by default root's front is the system user uefivarsfs if there is one. */
 bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError **error);
 
-typedef struct {
-    GPtrArray *active;  /* of char *: "uid 990", "capabilities", "landlock 7", ... */
-    GPtrArray *missing; /* of char *: with the reason */
-} FsConfinement;
-
 /*
  * In the front, while it has one thread. It can still read below `readable` (NULL-terminated; those
  * that are not there are left out). What the kernel lacks is noted; with sandbox=strict it is an
  * error.
  */
 bool fs_front_confine(const FsFrontUser *user, const char *const *readable, bool strict,
-                      FsConfinement *ret_confinement, GError **error);
-void fs_confinement_clear(FsConfinement *confinement);
+                      UvConfinement *ret_confinement, GError **error);

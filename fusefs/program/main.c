@@ -112,7 +112,7 @@ typedef struct {
     FsFleetOptions fleet_options;
     FsTreeOptions tree_options;
     FsFrontUser user;
-    FsConfinement confinement;
+    UvConfinement confinement;
     FsTree *tree;
     FsSession *session;
 } Front;
@@ -137,7 +137,7 @@ static void serve(Front *front, FsSource *source)
     }
     fs_session_free(front->session);
     fs_tree_free(front->tree);
-    fs_confinement_clear(&front->confinement);
+    uv_confinement_clear(&front->confinement);
 }
 
 static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockdir)

@@ -30,7 +30,7 @@
 
 #define DENIED(call) CHECK((call) < 0 && (errno == EPERM || errno == EACCES))
 
-static bool is_active(const FsConfinement *confinement, const char *step)
+static bool is_active(const UvConfinement *confinement, const char *step)
 {
     for (guint i = 0; i < confinement->active->len; i++) {
         if (g_str_has_prefix(confinement->active->pdata[i], step))
@@ -39,12 +39,12 @@ static bool is_active(const FsConfinement *confinement, const char *step)
     return false;
 }
 
-static FsConfinement confine(const char *readable)
+static UvConfinement confine(const char *readable)
 {
     const FsFrontUser user = {geteuid() == 0, geteuid() == 0 ? USER : geteuid(),
                               geteuid() == 0 ? USER : getegid()};
     const char *const folders[] = {readable, "/nowhere", NULL};
-    FsConfinement confinement;
+    UvConfinement confinement;
     g_autoptr(GError) error = NULL;
 
     if (!fs_front_confine(&user, folders, false, &confinement, &error)) {
@@ -133,7 +133,7 @@ static void test_confined(void)
     pid_t child = fork();
     if (child == 0) {
         int status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-        const FsConfinement confinement = confine(folder);
+        const UvConfinement confinement = confine(folder);
         if (!is_active(&confinement, "landlock") || !is_active(&confinement, "seccomp"))
             _exit(77);
         CHECK(is_active(&confinement, "selftest"));

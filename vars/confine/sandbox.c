@@ -24,23 +24,10 @@
 #include "seccomp-load.h"
 #include "uv-limits.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_SANITIZER true
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER false
-#endif
-
 /* A store file of the largest kind in memory twice (read, and written anew), and the libraries. */
 #define DATA_LIMIT_BYTES (384u * 1024 * 1024)
 /* Connections, files of the store, and some room. */
 #define DESCRIPTOR_LIMIT 128
-
-G_DEFINE_QUARK(uv - sandbox - error - quark, uv_sandbox_error)
 
 UvSandbox *uv_sandbox_new(UvSandboxMode mode)
 {
@@ -48,8 +35,7 @@ UvSandbox *uv_sandbox_new(UvSandboxMode mode)
 
     /* Its counters are files that are opened at the end. */
     sandbox->mode = uv_is_counting() ? UV_SANDBOX_OFF : mode;
-    sandbox->active = g_ptr_array_new_with_free_func(g_free);
-    sandbox->missing = g_ptr_array_new_with_free_func(g_free);
+    uv_confinement_init(&sandbox->confinement);
     return sandbox;
 }
 
@@ -57,8 +43,7 @@ void uv_sandbox_free(UvSandbox *sandbox)
 {
     if (!sandbox)
         return;
-    g_ptr_array_unref(sandbox->active);
-    g_ptr_array_unref(sandbox->missing);
+    uv_confinement_clear(&sandbox->confinement);
     g_free(sandbox);
 }
 
@@ -75,26 +60,17 @@ bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode)
     return true;
 }
 
-/* Notes how a step went; false only where it had to take hold. */
 static bool note(UvSandbox *sandbox, const char *step, const char *reason, GError **error)
 {
-    if (!reason) {
-        g_ptr_array_add(sandbox->active, g_strdup(step));
-        return true;
-    }
-    g_ptr_array_add(sandbox->missing, g_strdup_printf("%s: %s", step, reason));
-    if (sandbox->mode != UV_SANDBOX_STRICT)
-        return true;
-    g_set_error(error, UV_SANDBOX_ERROR, UV_SANDBOX_ERROR_LACKING, "sandbox=strict: no %s: %s",
-                step, reason);
-    return false;
+    return uv_confinement_note(&sandbox->confinement, sandbox->mode == UV_SANDBOX_STRICT, step,
+                               reason, error);
 }
 
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 {
     (void)uv_capabilities_bound(); /* while we may; what we then have not, we never get */
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
-        g_set_error(error, UV_SANDBOX_ERROR, UV_SANDBOX_ERROR_REFUSED,
+        g_set_error(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_REFUSED,
                     "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
         return false;
     }
@@ -134,7 +110,7 @@ bool uv_sandbox_prepare(UvSandbox *sandbox, GError **error)
     (void)setsid(); /* fails only for a group's leader; then there is a group of its own already */
     if (sandbox->mode == UV_SANDBOX_OFF)
         return true;
-    if (UNDER_SANITIZER) {
+    if (UV_UNDER_SANITIZER) {
         if (!note(sandbox, "limits", "built with a sanitizer", error))
             return false;
     } else {
@@ -160,7 +136,7 @@ bool uv_sandbox_confine_engine(UvSandbox *sandbox, GError **error)
     g_autofree char *step = failed ? g_strdup("landlock") : g_strdup_printf("landlock %d", abi);
     if (!note(sandbox, step, failed ? g_strerror(failed) : NULL, error))
         return false;
-    if (UNDER_SANITIZER)
+    if (UV_UNDER_SANITIZER)
         return note(sandbox, "seccomp", "built with a sanitizer", error);
     const int refused = uv_seccomp_load(&uv_seccomp_engine_program);
     return note(sandbox, "seccomp", refused ? g_strerror(refused) : NULL, error);
@@ -173,7 +149,7 @@ void uv_sandbox_confine_keeper(const UvSandbox *sandbox, int folder_fd)
     if (sandbox->mode == UV_SANDBOX_OFF)
         return;
     (void)uv_landlock_confine(&folder, 1);
-    if (!UNDER_SANITIZER)
+    if (!UV_UNDER_SANITIZER)
         (void)uv_seccomp_load(&uv_seccomp_keeper_program);
 }
 

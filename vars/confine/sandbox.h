@@ -9,17 +9,10 @@
  * uv_sandbox_confine_keeper() -> uv_sandbox_confine_engine() -> the first byte of a guest is read.
  */
 
-#include <glib.h>
-#include <stdbool.h>
+#include "confinement.h"
+
 #include <stdio.h>
 #include <sys/types.h>
-
-#define UV_SANDBOX_ERROR uv_sandbox_error_quark()
-GQuark uv_sandbox_error_quark(void);
-typedef enum {
-    UV_SANDBOX_ERROR_LACKING, /* asked to be strict, and the kernel lacks a step */
-    UV_SANDBOX_ERROR_REFUSED, /* the kernel has it, and refused it */
-} UvSandboxError;
 
 typedef enum {
     UV_SANDBOX_AUTO,   /* what the kernel has */
@@ -29,8 +22,7 @@ typedef enum {
 
 typedef struct {
     UvSandboxMode mode;
-    GPtrArray *active;  /* of char *: "uid", "session", "no_new_privs", "limits", ... */
-    GPtrArray *missing; /* of char *: with the reason */
+    UvConfinement confinement;
 } UvSandbox;
 
 UvSandbox *uv_sandbox_new(UvSandboxMode mode);

@@ -153,8 +153,9 @@ static void add_engine(GString *out, const UvServer *server)
     uv_json_put_number(out, "pid", getpid());
     uv_json_put_text(out, "version", UV_VERSION);
     uv_json_put_number(out, "protocol", UV_WIRE_VERSION);
-    add_strings(out, "confinement", server->sandbox ? server->sandbox->active : NULL);
-    add_strings(out, "confinement-missing", server->sandbox ? server->sandbox->missing : NULL);
+    add_strings(out, "confinement", server->sandbox ? server->sandbox->confinement.active : NULL);
+    add_strings(out, "confinement-missing",
+                server->sandbox ? server->sandbox->confinement.missing : NULL);
     uv_json_end(out, '}');
 }
 

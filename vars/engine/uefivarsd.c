@@ -328,8 +328,9 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     server = make_server(&daemon);
     if (!uv_sandbox_confine_engine(sandbox, &error) || !uv_server_load(server, &error))
         return fail(&daemon, background, error);
-    for (guint i = 0; i < sandbox->missing->len; i++)
-        uv_log(LOG_WARNING, "not confined by %s", (const char *)sandbox->missing->pdata[i]);
+    for (guint i = 0; i < sandbox->confinement.missing->len; i++)
+        uv_log(LOG_WARNING, "not confined by %s",
+               (const char *)sandbox->confinement.missing->pdata[i]);
     uv_daemon_ready(background);
     uv_ready_tell(daemon.ready_fd);
     return uv_server_run(server);
