@@ -24,29 +24,10 @@
 
 /* Changes that inotify does not tell (of another host, through a hard link) show that late. */
 #define UNTOLD_US (G_USEC_PER_SEC / 10)
+
 static bool same_identity(const FsIdentity *a, const FsIdentity *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
-}
-
-bool guest_look_current(const FsGuest *guest, unsigned needs)
-{
-    bool follows = guest->live && guest->live->engine && guest->live->engine->io;
-    int64_t age_us;
-
-    if (!guest->looked_at || guest->look_stale || !(guest->look.flags & FS_LOOK_WATCHED))
-        return false;
-    if (follows)
-        return true;
-    age_us = g_get_monotonic_time() - guest->looked_at;
-    return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
-}
-
-bool looks_agree(const FsGuestLook *known, const FsLook *brief)
-{
-    return brief->flags & FS_LOOK_FOLDER ||
-           (same_identity(&known->store, &brief->store) && known->uid == brief->uid &&
-            known->gid == brief->gid && known->mode == brief->mode);
 }
 
 /* Of many guests one list says as much as a look at each. */
@@ -59,13 +40,35 @@ static bool list_confirms(const FsGuest *guest)
            g_get_monotonic_time() - fleet->listed_at < SHOWN_US;
 }
 
+bool guest_look_current(const FsGuest *guest, unsigned needs)
+{
+    bool follows = guest->live && guest->live->engine && guest->live->engine->io;
+    int64_t age_us;
+
+    if (!guest->looked_at || guest->look_stale || !(guest->look.flags & FS_LOOK_WATCHED))
+        return false;
+    if (follows)
+        return true;
+    if (!(needs & ~(unsigned)(FS_NEED_LOOK | FS_NEED_SOCKET)) && list_confirms(guest))
+        return true;
+    age_us = g_get_monotonic_time() - guest->looked_at;
+    return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
+}
+
+bool looks_agree(const FsGuestLook *known, const FsLook *brief)
+{
+    return brief->flags & FS_LOOK_FOLDER ||
+           (same_identity(&known->store, &brief->store) && known->uid == brief->uid &&
+            known->gid == brief->gid && known->mode == brief->mode);
+}
+
 bool fs_guest_look_serves(const FsGuest *guest)
 {
     const uint32_t unknown = FS_LOOK_BRIEF | FS_LOOK_FOLDER;
 
     if (guest->look.flags & FS_LOOK_BRIEF)
         return !guest->look_stale && (guest->look.flags & unknown) != unknown;
-    return guest_look_current(guest, FS_NEED_LOOK) || list_confirms(guest);
+    return guest_look_current(guest, FS_NEED_LOOK);
 }
 
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,

@@ -2,7 +2,8 @@
 
 /*
  * All guests, a few each turn: first the names are read, so that each guest comes once and by the
- * rule that counts, then each is told. It waits while the front does not read.
+ * rule that counts, then each is told, in the order of names, in which whoever lists them goes on
+ * to look at them. It waits while the front does not read.
  */
 
 #include "monitor-private.h"
@@ -22,9 +23,9 @@
 struct FsListing {
     FsMonitor *monitor;
     uint64_t id;
-    DIR *dir;          /* NULL: all names are read */
-    GHashTable *rules; /* name -> FsRule */
-    GHashTableIter at;
+    DIR *dir;      /* NULL: all names are read */
+    GTree *rules;  /* name -> FsRule */
+    GTreeNode *at; /* to be told next */
     GSource *turns;
 };
 
@@ -36,7 +37,7 @@ void monitor_free_listing(FsListing *listing)
     g_source_unref(listing->turns);
     if (listing->dir)
         closedir(listing->dir);
-    g_hash_table_unref(listing->rules);
+    g_tree_unref(listing->rules);
     g_free(listing);
 }
 
@@ -44,7 +45,7 @@ static void finish(FsListing *listing, int error)
 {
     FsMonitor *monitor = listing->monitor;
 
-    monitor_raise_limit(g_hash_table_size(listing->rules));
+    monitor_raise_limit(g_tree_nnodes(listing->rules));
     monitor->deferred--;
     monitor->listing = NULL;
     monitor_answer(monitor, listing->id, error);
@@ -55,10 +56,10 @@ static void add_guest(FsListing *listing, const char *name, FsRule rule)
 {
     gpointer known;
 
-    if (g_hash_table_lookup_extended(listing->rules, name, NULL, &known) &&
+    if (g_tree_lookup_extended(listing->rules, name, NULL, &known) &&
         GPOINTER_TO_UINT(known) <= rule)
         return;
-    g_hash_table_insert(listing->rules, g_strdup(name), GUINT_TO_POINTER(rule));
+    g_tree_replace(listing->rules, g_strdup(name), GUINT_TO_POINTER(rule));
 }
 
 static void on_name(const char *guest, FsRule rule, void *data)
@@ -108,12 +109,13 @@ static bool tell_guests(FsListing *listing)
 {
     const FsLocal *source = listing->monitor->source;
     fs_rights_scope rights = fs_rights_take_of(source->fd);
-    gpointer name, rule;
 
     for (int i = 0; i < GUESTS_A_TURN && !monitor_is_congested(listing->monitor); i++) {
-        if (!g_hash_table_iter_next(&listing->at, &name, &rule))
+        if (!listing->at)
             return false;
-        tell_guest(listing, name, GPOINTER_TO_UINT(rule));
+        tell_guest(listing, g_tree_node_key(listing->at),
+                   GPOINTER_TO_UINT(g_tree_node_value(listing->at)));
+        listing->at = g_tree_node_next(listing->at);
     }
     return true;
 }
@@ -125,7 +127,7 @@ static gboolean on_turn(void *data)
     if (listing->dir) {
         if (!read_names(listing)) {
             closedir(g_steal_pointer(&listing->dir));
-            g_hash_table_iter_init(&listing->at, listing->rules);
+            listing->at = g_tree_node_first(listing->rules);
         }
     } else if (monitor_is_congested(listing->monitor)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + 200);
@@ -144,7 +146,7 @@ static int open_names(FsListing *listing)
 
     if (source->store) {
         add_guest(listing, "", FS_RULE_SOURCE);
-        g_hash_table_iter_init(&listing->at, listing->rules);
+        listing->at = g_tree_node_first(listing->rules);
         return 0;
     }
     fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -165,6 +167,11 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
 
 static GSourceFuncs turn_funcs = {.dispatch = dispatch};
 
+static gint compare_names(const void *a, const void *b, void *data)
+{
+    return strcmp(a, b);
+}
+
 void monitor_list(FsMonitor *monitor, uint64_t id)
 {
     FsListing *listing;
@@ -177,7 +184,7 @@ void monitor_list(FsMonitor *monitor, uint64_t id)
     listing = g_new0(FsListing, 1);
     listing->monitor = monitor;
     listing->id = id;
-    listing->rules = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    listing->rules = g_tree_new_full(compare_names, NULL, g_free, NULL);
     listing->turns = g_source_new(&turn_funcs, sizeof(GSource));
     g_source_set_callback(listing->turns, on_turn, listing, NULL);
     g_source_set_ready_time(listing->turns, 0);
