@@ -245,7 +245,7 @@ void fleet_ask_list(FsFleet *fleet);
 void fleet_ask_file(FsFleet *fleet, const char *file);
 /* Events were lost: nothing is known for sure. */
 void fleet_list_is_stale(FsFleet *fleet);
-void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell);
+void fleet_list_guests(FsFleet *fleet, const FsAnswer *tell, int fd);
 /* Those go on that have what they wait for. */
 void searches_go_on(FsFleet *fleet);
 void searches_tick(FsFleet *fleet, int64_t now);

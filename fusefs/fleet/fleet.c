@@ -18,8 +18,8 @@ static void on_told(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data)
     FsGuest *guest = fleet_guest(fleet, tell->guest);
 
     switch (tell->kind) {
-    case FS_TELL_GUEST:
-        fleet_list_guest(fleet, tell);
+    case FS_TELL_GUESTS:
+        fleet_list_guests(fleet, tell, fds[0]);
         break;
     case FS_TELL_KNOCK:
         if (guest)

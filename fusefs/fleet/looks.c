@@ -119,6 +119,7 @@ void guest_ask_look(FsGuest *guest)
 
 /* Who goes through the guests in the order of their list asks for the next ones soon. */
 #define AHEAD 16
+#define MANY 256
 
 void guest_look_ahead(const FsGuest *guest)
 {
@@ -126,8 +127,11 @@ void guest_look_ahead(const FsGuest *guest)
     guint at = fleet_index_after(fleet, guest->sequence);
     bool walks = guest->sequence > fleet->ahead_sequence &&
                  at - fleet_index_after(fleet, fleet->ahead_sequence) <= AHEAD;
+    int64_t now = g_get_monotonic_time();
 
     fleet->ahead_sequence = guest->sequence;
+    if (walks && fleet->guests->len >= MANY && now - fleet->listed_at >= SHOWN_US)
+        fleet_ask_list(fleet); /* costs less than a look at each of those that come */
     for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
         FsGuest *next = fleet->guests->pdata[i];
         bool untold = next->looked_at && !(next->look.flags & FS_LOOK_WATCHED);

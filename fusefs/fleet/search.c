@@ -10,7 +10,9 @@
 
 #include "fleet-private.h"
 
+#include "file-io.h"
 #include "hash.h"
+#include "packet.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -96,17 +98,31 @@ void fleet_list_is_stale(FsFleet *fleet)
 
 /* A brief look at one of many: enough to know that it is there, and whose; and where it tells all
  * of a store, whether what is known of it is so still. */
-void fleet_list_guest(FsFleet *fleet, const FsAnswer *tell)
+static void list_guest(FsFleet *fleet, const FsTold *told)
 {
-    FsGuest *guest = fleet_guest(fleet, tell->guest);
+    FsGuest *guest = fleet_guest(fleet, told->guest);
 
     if (!guest)
-        guest = fleet_take_look(fleet, tell->guest, 0, &tell->look);
-    else if (strcmp(guest->file, tell->look.file) != 0)
+        guest = fleet_take_look(fleet, told->guest, 0, &told->look);
+    else if (strcmp(guest->file, told->look.file) != 0)
         guest_look_again(guest);
-    else if (!looks_agree(&guest->look, &tell->look))
+    else if (!looks_agree(&guest->look, &told->look))
         guest->look_stale = true;
     guest->list_number = fleet->list_number;
+}
+
+void fleet_list_guests(FsFleet *fleet, const FsAnswer *tell, int fd)
+{
+    const size_t size = (size_t)tell->number * sizeof(FsTold);
+    g_autofree FsTold *told = g_malloc(size);
+
+    if (fd < 0 || uv_pread_all(fd, told, size, 0) != (ssize_t)size) {
+        g_warning("%s: a list that can't be read", fleet->source->facts.path);
+        return;
+    }
+    for (int64_t i = 0; i < tell->number; i++)
+        if (fs_told_valid(&told[i]))
+            list_guest(fleet, &told[i]);
 }
 
 /* Files */

@@ -33,7 +33,7 @@ typedef struct {
 typedef void (*FsAnswered)(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data);
 
 typedef struct {
-    /* What comes unasked, and the FS_TELL_GUEST of a list. */
+    /* What comes unasked, and the FS_TELL_GUESTS of a list. */
     void (*told)(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data);
     void (*lost)(void *data); /* nobody answers any more */
 } FsSourceEvents;

@@ -8,6 +8,8 @@
 
 #include "monitor-private.h"
 
+#include "fd.h"
+#include "file-io.h"
 #include "rights.h"
 #include "uv-limits.h"
 
@@ -15,10 +17,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define NAMES_A_TURN 1024
-#define GUESTS_A_TURN 256
 
 struct FsListing {
     FsMonitor *monitor;
@@ -92,37 +94,46 @@ static bool read_names(FsListing *listing)
     return true;
 }
 
-static void tell_guest(FsListing *listing, const char *name, FsRule rule)
+/* false: it is gone meanwhile. */
+static bool look_at(const FsListing *listing, const char *name, FsRule rule, FsTold *ret_told)
 {
-    FsMonitor *monitor = listing->monitor;
-    FsAnswer answer = {.kind = FS_TELL_GUEST, .id = listing->id};
-
-    if (fs_place_look_briefly(monitor->source, rule, name, &answer.look) < 0)
-        return; /* gone meanwhile */
-    g_strlcpy(answer.guest, name, sizeof(answer.guest));
-    monitor_tell(monitor, &answer, NULL, 0);
-    monitor_tell_engine(monitor, name);
+    memset(ret_told->guest, 0, sizeof(ret_told->guest));
+    g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
+    return fs_place_look_briefly(listing->monitor->source, rule, name, &ret_told->look) == 0;
 }
 
-/* false: all are told. */
-static bool tell_guests(FsListing *listing)
+/* So many bytes cost less in a file than in packets. 0 or -errno. */
+static int tell(FsListing *listing, const FsTold *told, unsigned n)
 {
-    const FsLocal *source = listing->monitor->source;
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    const FsAnswer answer = {.kind = FS_TELL_GUESTS, .id = listing->id, .number = n};
+    int fd = memfd_create("guests", MFD_CLOEXEC);
+    const int result = fd < 0 ? -errno : uv_pwrite_all(fd, told, n * sizeof(*told), 0);
 
-    for (int i = 0; i < GUESTS_A_TURN && !monitor_is_congested(listing->monitor); i++) {
-        if (!listing->at)
-            return false;
-        tell_guest(listing, g_tree_node_key(listing->at),
-                   GPOINTER_TO_UINT(g_tree_node_value(listing->at)));
-        listing->at = g_tree_node_next(listing->at);
-    }
-    return true;
+    if (result == 0 && n > 0)
+        monitor_tell(listing->monitor, &answer, &fd, 1);
+    uv_fd_clear(&fd);
+    for (unsigned i = 0; result == 0 && i < n; i++)
+        monitor_tell_engine(listing->monitor, told[i].guest);
+    return result;
+}
+
+/* The next ones: 0, or -errno; at the end of a list there are none. */
+static int tell_guests(FsListing *listing)
+{
+    fs_rights_scope rights = fs_rights_take_of(listing->monitor->source->fd);
+    g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
+    unsigned n = 0;
+
+    for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
+        n += look_at(listing, g_tree_node_key(listing->at),
+                     GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &told[n]);
+    return tell(listing, told, n);
 }
 
 static gboolean on_turn(void *data)
 {
     FsListing *listing = data;
+    int result = 0;
 
     if (listing->dir) {
         if (!read_names(listing)) {
@@ -131,8 +142,8 @@ static gboolean on_turn(void *data)
         }
     } else if (monitor_is_congested(listing->monitor)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + 200);
-    } else if (!tell_guests(listing)) {
-        finish(listing, 0);
+    } else if (!listing->at || (result = tell_guests(listing)) < 0) {
+        finish(listing, result);
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;

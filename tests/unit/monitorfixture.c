@@ -113,6 +113,24 @@ static bool receive(MonitorFixture *f, FsAnswer *ret_answer, int fds[FS_QUESTION
     return true;
 }
 
+/* Of a list each guest by itself. */
+static void take_told(MonitorFixture *f, const FsAnswer *told, int fds[FS_QUESTION_FDS])
+{
+    for (int64_t i = 0; told->kind == FS_TELL_GUESTS && i < told->number; i++) {
+        FsAnswer one = *told;
+        FsTold guest;
+
+        g_assert_cmpint(pread(fds[0], &guest, sizeof(guest), i * sizeof(guest)), ==, sizeof(guest));
+        g_assert_true(fs_told_valid(&guest));
+        memcpy(one.guest, guest.guest, sizeof(one.guest));
+        one.look = guest.look;
+        g_array_append_val(f->told, one);
+    }
+    if (told->kind != FS_TELL_GUESTS)
+        g_array_append_val(f->told, *told);
+    fs_packet_close(fds);
+}
+
 int monitor_fixture_send(MonitorFixture *f, FsQuestion question, const int *fds, size_t n_fds)
 {
     fs_packet_close(f->fds);
@@ -124,8 +142,7 @@ int monitor_fixture_send(MonitorFixture *f, FsQuestion question, const int *fds,
             g_assert_cmpuint(f->answer.id, ==, question.id);
             return f->answer.error;
         }
-        fs_packet_close(f->fds);
-        g_array_append_val(f->told, f->answer);
+        take_told(f, &f->answer, f->fds);
     }
 }
 
@@ -151,8 +168,7 @@ bool monitor_fixture_wait(MonitorFixture *f, FsTell kind, FsAnswer *ret_told)
         }
         if (!receive(f, ret_told, fds))
             return false;
-        fs_packet_close(fds);
-        g_array_append_val(f->told, *ret_told);
+        take_told(f, ret_told, fds);
     }
 }
 

@@ -57,14 +57,14 @@ static unsigned count_told(const MonitorFixture *f, FsTell kind)
 static void test_list(MonitorFixture *f, const void *data)
 {
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LIST, ""), ==, 0);
-    g_assert_cmpuint(count_told(f, FS_TELL_GUEST), ==, 2);
-    const FsAnswer *a = find_told(f, FS_TELL_GUEST, "a");
+    g_assert_cmpuint(count_told(f, FS_TELL_GUESTS), ==, 2);
+    const FsAnswer *a = find_told(f, FS_TELL_GUESTS, "a");
     g_assert_nonnull(a);
     g_assert_cmpstr(a->look.file, ==, "a.json");
     g_assert_cmpuint(a->look.flags, ==, FS_LOOK_STORE | FS_LOOK_BRIEF);
     g_assert_cmpuint(a->look.size_bytes, ==, 31);
     g_assert_cmpuint(a->look.store.word[2], ==, 31);
-    const FsAnswer *b = find_told(f, FS_TELL_GUEST, "b");
+    const FsAnswer *b = find_told(f, FS_TELL_GUESTS, "b");
     g_assert_cmpuint(b->look.flags, ==, FS_LOOK_FOLDER | FS_LOOK_BRIEF);
 }
 
@@ -75,7 +75,15 @@ static void test_list_of_many(MonitorFixture *f, const void *data)
         monitor_fixture_put(f, name, "");
     }
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LIST, ""), ==, 0);
-    g_assert_cmpuint(count_told(f, FS_TELL_GUEST), ==, 3002);
+    g_assert_cmpuint(count_told(f, FS_TELL_GUESTS), ==, 3002);
+    const char *before = "";
+    for (guint i = 0; i < f->told->len; i++) {
+        const FsAnswer *told = &g_array_index(f->told, FsAnswer, i);
+        if (told->kind != FS_TELL_GUESTS)
+            continue;
+        g_assert_cmpint(strcmp(before, told->guest), <, 0);
+        before = told->guest;
+    }
 }
 
 static void test_look(MonitorFixture *f, const void *data)

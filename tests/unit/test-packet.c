@@ -28,7 +28,7 @@ static void tear_down(Fixture *f, const void *data)
 
 static void test_short_packet_is_whole_again(Fixture *f, const void *data)
 {
-    FsAnswer told = {.kind = FS_TELL_GUEST, .id = 7, .number = -1, .guest = "g"}, got;
+    FsAnswer told = {.kind = FS_TELL_KNOCK, .id = 7, .number = -1, .guest = "g"}, got;
     int fds[FS_QUESTION_FDS];
     char raw[sizeof(got)];
 

@@ -64,11 +64,22 @@ bool fs_question_valid(const FsQuestion *question)
            ends(question->to, sizeof(question->to)) && ends(question->path, sizeof(question->path));
 }
 
+static bool look_valid(const FsLook *look)
+{
+    return look->format < FS_FORMATS && ends(look->file, sizeof(look->file)) &&
+           ends(look->store_name, sizeof(look->store_name));
+}
+
+bool fs_told_valid(const FsTold *told)
+{
+    return ends(told->guest, sizeof(told->guest)) && look_valid(&told->look);
+}
+
 bool fs_answer_valid(const FsAnswer *answer)
 {
     return answer->kind < FS_TELLS && answer->error <= 0 && answer->error > -4096 &&
-           answer->look.format < FS_FORMATS && ends(answer->guest, sizeof(answer->guest)) &&
-           ends(answer->look.file, sizeof(answer->look.file)) &&
-           ends(answer->look.store_name, sizeof(answer->look.store_name)) &&
+           (answer->kind != FS_TELL_GUESTS ||
+            (answer->number > 0 && answer->number <= FS_TOLD_MAX)) &&
+           ends(answer->guest, sizeof(answer->guest)) && look_valid(&answer->look) &&
            ends(answer->text, sizeof(answer->text));
 }

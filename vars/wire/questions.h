@@ -45,7 +45,8 @@ typedef enum {
 } FsText;
 
 typedef enum {
-    FS_ASK_LIST = 1, /* all guests: FS_TELL_GUEST for each, then the answer */
+    FS_ASK_LIST =
+        1, /* all guests, in the order of their names, by FS_TELL_GUESTS; then the answer */
     /*
      * Look at `guest` anew; the answer has its look. -ENOENT: nothing makes it a guest. With
      * FS_LOOK_SHADOWED the answer's text has the names of the losers, one a line.
@@ -171,13 +172,21 @@ typedef struct {
 
 typedef enum {
     FS_TELL_ANSWER, /* to the question with this id */
-    FS_TELL_GUEST,  /* one of FS_ASK_LIST's; `id` is its */
+    FS_TELL_GUESTS, /* some of FS_ASK_LIST's, whose `id` it has: descriptor 0 holds `number` FsTold
+                     */
     FS_TELL_KNOCK, /* somebody connects to `guest`'s socket, which is not watched until asked for */
     FS_TELL_WATCH, /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
     FS_TELL_FOUND, /* an engine that outlived an earlier front: descriptor 0 is its host socket */
     FS_TELL_STOP,  /* the monitor was told to end: finish */
     FS_TELLS,
 } FsTell;
+
+/* One of FS_ASK_LIST's. */
+#define FS_TOLD_MAX 256
+typedef struct {
+    char guest[FS_QUESTION_FILE];
+    FsLook look; /* FS_LOOK_BRIEF */
+} FsTold;
 
 typedef struct {
     uint32_t kind; /* FsTell */
