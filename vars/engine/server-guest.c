@@ -146,6 +146,7 @@ static GBytes *process_mm(UvServer *server, GBytes *payload, uint32_t *ret_devic
 static void handle_mm(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
+    const int64_t since_us = g_get_monotonic_time();
     const bool traced = server->traces > 0;
     uint32_t device_status = UV_DEVICE_SUCCESS;
     UvTraceBefore before;
@@ -158,6 +159,7 @@ static void handle_mm(UvConn *conn, const UvFrame *frame)
         uv_trace_begin(server, &before);
     g_autoptr(GBytes) reply = process_mm(server, frame->payload, &device_status);
     uv_conn_reply_mm(conn, frame, device_status, reply);
+    uv_counters_request(&server->counters, frame->payload, reply, since_us);
     if (traced)
         uv_trace_end(server, &before, frame->payload, reply, device_status);
 }

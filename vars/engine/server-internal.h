@@ -27,6 +27,7 @@
  * and, orthogonal to it, UvSessionMode: SERVING, INCOMING until LOAD, RELEASED until ACQUIRE.
  */
 
+#include "counters.h"
 #include "frame.h"
 #include "log.h"
 #include "record.h"
@@ -104,6 +105,7 @@ struct UvServer {
     bool is_boot_work;
     bool is_recorded; /* a refusal of the frame at hand is */
     bool takes_over;  /* what is found in the store another engine has recorded */
+    UvCounters counters;
     UvLogRate refusals, troubles, events;
 };
 

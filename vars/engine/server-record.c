@@ -92,6 +92,14 @@ void uv_record_observed(UvServer *server, const UvChange *change)
         uv_record_change(server->record, actor_now(server), change);
 }
 
+static void note_refusal(UvServer *server, const UvRecordRefusal *refusal)
+{
+    server->is_recorded = true;
+    server->counters.refusals++;
+    if (may_record(server))
+        uv_record_refusal(server->record, actor_now(server), refusal);
+}
+
 void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
                        const UvRefusal *refusal)
 {
@@ -104,9 +112,7 @@ void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus 
         .reason = uv_service_refusal_text(server->service, refusal),
     };
 
-    server->is_recorded = true;
-    if (may_record(server))
-        uv_record_refusal(server->record, actor_now(server), &refused);
+    note_refusal(server, &refused);
 }
 
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
@@ -114,7 +120,6 @@ void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status
 {
     const UvRecordRefusal refused = {.path = path, .status = status, .reason = reason};
 
-    if (!server->is_recorded && may_record(server))
-        uv_record_refusal(server->record, actor_now(server), &refused);
-    server->is_recorded = true;
+    if (!server->is_recorded)
+        note_refusal(server, &refused);
 }

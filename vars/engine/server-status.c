@@ -185,6 +185,7 @@ GBytes *uv_status_format(UvServer *server)
     add_policies(out, server);
     add_session(out, server);
     add_engine(out, server);
+    uv_counters_put(&server->counters, out);
     add_strings(out, "warnings", server->store->warnings);
     uv_json_end(out, '}');
     return g_string_free_to_bytes(out);

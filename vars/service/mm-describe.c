@@ -245,3 +245,63 @@ void uv_mm_description_clear(UvMmDescription *description)
     g_clear_pointer(&description->name, uv_name_unref);
     g_clear_pointer(&description->next, uv_name_unref);
 }
+
+/* ---- for counting ---- */
+
+enum {
+    KIND_MALFORMED = G_N_ELEMENTS(functions), /* those before are the variable protocol's numbers */
+    KIND_UNKNOWN,
+    KIND_POLICY,
+    KIND_END_OF_DXE,
+    KIND_READY_TO_BOOT,
+    KIND_EXIT_BOOT,
+    KINDS,
+};
+G_STATIC_ASSERT(KINDS <= UV_MM_KINDS);
+
+static unsigned kind_of_handler(const UvGuid *guid)
+{
+    if (uv_guid_equal(guid, &uv_guid_var_check_policy))
+        return KIND_POLICY;
+    if (uv_guid_equal(guid, &uv_guid_event_end_of_dxe))
+        return KIND_END_OF_DXE;
+    if (uv_guid_equal(guid, &uv_guid_event_ready_to_boot))
+        return KIND_READY_TO_BOOT;
+    if (uv_guid_equal(guid, &uv_guid_event_exit_boot))
+        return KIND_EXIT_BOOT;
+    return KIND_UNKNOWN;
+}
+
+unsigned uv_mm_kind(const uint8_t *request, size_t size)
+{
+    UvReader reader;
+
+    uv_reader_init(&reader, request, size);
+    const UvGuid guid = read_guid(&reader);
+    uv_read_u64(&reader);
+    if (reader.failed)
+        return KIND_MALFORMED;
+    if (!uv_guid_equal(&guid, &uv_guid_smm_variable_protocol))
+        return kind_of_handler(&guid);
+    const uint64_t function = uv_read_u64(&reader);
+    if (reader.failed)
+        return KIND_MALFORMED;
+    return function < G_N_ELEMENTS(functions) && functions[function] ? (unsigned)function
+                                                                     : KIND_UNKNOWN;
+}
+
+const char *uv_mm_kind_name(unsigned kind)
+{
+    static const char *const others[KINDS] = {
+        [KIND_MALFORMED] = "Malformed",
+        [KIND_UNKNOWN] = "Unknown",
+        [KIND_POLICY] = "VariablePolicy",
+        [KIND_END_OF_DXE] = "EventEndOfDxe",
+        [KIND_READY_TO_BOOT] = "EventReadyToBoot",
+        [KIND_EXIT_BOOT] = "EventExitBootServices",
+    };
+
+    if (kind < G_N_ELEMENTS(functions) && functions[kind])
+        return functions[kind];
+    return kind < KINDS && others[kind] ? others[kind] : "Unknown";
+}

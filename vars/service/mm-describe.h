@@ -30,4 +30,13 @@ void uv_mm_describe(const uint8_t *request, const uint8_t *reply, size_t size,
                     UvMmDescription *ret_description);
 void uv_mm_description_clear(UvMmDescription *description);
 
+/*
+ * The same in a word, for counting: what a message asks for, by a small number, of which there are
+ * UV_MM_KINDS. Its name is the function's; of all policy commands "VariablePolicy", of the events
+ * that others' handlers get their own, else "Unknown" or "Malformed". Static.
+ */
+#define UV_MM_KINDS 24u
+unsigned uv_mm_kind(const uint8_t *request, size_t size);
+const char *uv_mm_kind_name(unsigned kind);
+
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvMmDescription, uv_mm_description_clear)
