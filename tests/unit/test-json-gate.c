@@ -34,8 +34,8 @@ static void test_taken(void)
         "{\"a\":[true,false,null,\"\",{},[[]]]}",
         "{\"\":{\"\":1}}",
         "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\uD83D\\uDE00\"}",
-        "{\"ä\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf"
-        "\xbf\"}",
+        ("{\"ä\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf"
+         "\xbf\"}"),
         "{\"a\":\"\x7f\"}",
         "{\"a\":999999999999999999}",
         "{\"a\":{\"b\":1},\"b\":{\"a\":1}}",

@@ -134,7 +134,6 @@ static UvService *service_with(const GPtrArray *variables)
 
 static void expect_session(UvService *service, GBytes *state)
 {
-    g_autofree char *policy = NULL;
     UvReader reader;
 
     uv_reader_init(&reader, g_bytes_get_data(state, NULL), g_bytes_get_size(state));
