@@ -55,6 +55,7 @@ static void options_clear(Options *options)
     g_free(options->store);
     g_free(options->from);
     g_free(options->format);
+    g_free(options->instead_of);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
