@@ -11,6 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
 import uvmount  # noqa: E402
 from uvmount import variable  # noqa: E402
 
@@ -60,7 +61,8 @@ class Bounds(unittest.TestCase):
                 self.assertEqual(error.errno, errno.ENOSPC)
                 refused += 1
         self.assertGreater(refused, 50)
-        self.assertLess(self.front_mib(mount), 200)
+        # A sanitizer keeps what was freed for a while.
+        self.assertLess(self.front_mib(mount), 500 if uvengine.sanitized() else 200)
         self.assertIn("too much is being written at once", mount.guest("bad").joinpath(
             "status.json").read_text())
         good = os.open(mount.guest("good") / "store.json", os.O_WRONLY)

@@ -15,6 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
 import uvmount  # noqa: E402
 import uvproto  # noqa: E402
 from uvmount import variable, wait_until  # noqa: E402
@@ -301,7 +302,7 @@ class Programs(unittest.TestCase):
                 manager.settimeout(10)
                 front = subprocess.Popen(
                     [uvmount.UEFIVARSFS, "-f", self.source, self.at], stderr=subprocess.DEVNULL,
-                    env=dict(os.environ, NOTIFY_SOCKET=address.replace("\0", "@")))
+                    env=dict(uvengine.environment(), NOTIFY_SOCKET=address.replace("\0", "@")))
                 self.assertEqual(manager.recv(100), b"READY=1")
                 self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
                 front.terminate()
