@@ -268,7 +268,9 @@ static bool take_error(FsEngine *engine, const UvFrame *frame, UvReader *reader)
     if (frame->cookie && call) {
         call->reason = g_steal_pointer(&valid);
         call_finish(call, code == UV_WIRE_E_STATE ? EBUSY : EIO, NULL);
-    } else if (engine->state == FS_ENGINE_STARTING) {
+    } else if (engine->state == FS_ENGINE_STARTING &&
+               /* Replaced while its engine started: the next one gets the store that is there. */
+               (code != UV_WIRE_E_CHANGED || engine->guest->live->failures + 1 >= STARTS_MAX)) {
         g_free(engine->failure);
         engine->failure = g_steal_pointer(&valid);
     }

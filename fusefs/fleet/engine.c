@@ -21,7 +21,6 @@
 
 /* An engine of another version is asked that often whether it is still there. */
 #define FOREIGN_US (5 * G_USEC_PER_SEC)
-#define STARTS_MAX 2
 /* The deaths of one guest's engines are told of that often. */
 #define DEATHS_US (10 * G_USEC_PER_SEC)
 

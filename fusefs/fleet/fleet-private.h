@@ -202,6 +202,8 @@ struct FsFleet {
 #define SHOWN_US G_USEC_PER_SEC
 #define BRIEF_DEADLINE_US (1 * G_USEC_PER_SEC)
 #define CALLS_MAX 64
+/* So many engines of a guest in a row that die at their start: its start has failed. */
+#define STARTS_MAX 2
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
 #define RECONNECT_US (G_USEC_PER_SEC / 10)

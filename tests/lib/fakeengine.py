@@ -4,6 +4,7 @@
 descriptors, it serves the JSON store as opaque entries, and misbehaves as the store's name asks:
 
   fails*      answers its first frame with ERROR and exits
+  replaced*   as fails, with E_CHANGED, the first time
   dies*       is gone at the first SET
   garbage*    answers the first SET with a frame that can't be
   mute*       answers nothing after the snapshot
@@ -96,9 +97,19 @@ class Engine:
         self.save()
         return [(0x50, self.report() + struct.pack("<I", 1) + change)], struct.pack("<QI", 0, 0)
 
+    def replaced(self):
+        marker = f"/proc/self/fd/{self.dir}/started"
+        if os.path.exists(marker) and "always" not in self.name:
+            return False
+        open(marker, "w").close()
+        return True
+
     def handle(self, conn, type_, cookie, payload):
         if self.name.startswith("fails"):
             self.send(conn, 0x80FF, cookie, struct.pack("<I", 6) + b"no good: line 1")
+            sys.exit(1)
+        if self.name.startswith("replaced") and self.replaced():
+            self.send(conn, 0x80FF, cookie, struct.pack("<I", 8) + b"another file")
             sys.exit(1)
         if self.name.startswith("mute") and type_ not in (0x40, 0x41):
             return

@@ -156,6 +156,20 @@ static void test_fails(FleetFixture *f, const void *data)
     g_assert_cmpint(read_guest(f, guest), ==, EIO); /* and no second warning */
 }
 
+/* Its store was replaced while it started: the next one is asked, and nobody hears of it. */
+static void test_replaced(FleetFixture *f, const void *data)
+{
+    fleet_fixture_put(f, "replaced.json", STORE);
+    start(f);
+    FsGuest *guest = fleet_fixture_find(f, "replaced");
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
+    fleet_fixture_put(f, "replaced-always.json", STORE);
+    guest = fleet_fixture_find(f, "replaced-always");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*another file*");
+    g_assert_cmpint(read_guest(f, guest), ==, EIO);
+    g_test_assert_expected_messages();
+}
+
 /* A write is tried on a second engine, and then it is enough. */
 static void test_dies(FleetFixture *f, const void *data)
 {
@@ -415,6 +429,7 @@ int main(int argc, char **argv)
     ADD("/supervision/idle", test_idle);
     ADD("/supervision/changed-under-engine", test_changed_under_engine);
     ADD("/supervision/fails", test_fails);
+    ADD("/supervision/replaced", test_replaced);
     ADD("/supervision/dies", test_dies);
     ADD("/supervision/garbage", test_garbage);
     ADD("/supervision/killed", test_killed);

@@ -202,7 +202,7 @@ static bool check_store(Daemon *daemon, GError **error)
             ? st.st_dev == given.st_dev && st.st_ino == given.st_ino
             : S_ISCHR(given.st_mode))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO,
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
                 "%s: it is not the file any more that it was when its engine was started",
                 daemon->options->store);
     return false;
@@ -271,6 +271,8 @@ static UvServer *make_server(Daemon *daemon)
 
 static uint32_t error_code(const GError *error)
 {
+    if (g_error_matches(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED))
+        return UV_WIRE_E_CHANGED;
     return error->domain == UV_STORE_ERROR || error->domain == G_FILE_ERROR ? UV_WIRE_E_STORE
                                                                             : UV_WIRE_E_STATE;
 }

@@ -23,7 +23,7 @@ typedef enum {
     UV_STORE_ERROR_READ_ONLY, /* another process has it, or it can't be written */
     UV_STORE_ERROR_NO_SPACE,  /* ENOSPC, EDQUOT, or the image is full */
     UV_STORE_ERROR_IO,        /* anything else the host said */
-    UV_STORE_ERROR_CHANGED,   /* the store changed while it was released */
+    UV_STORE_ERROR_CHANGED,   /* the store changed while it was released, or is another one */
 } UvStoreError;
 
 /* What identifies the content of a store's file, to be remembered. All zero: no file yet. */

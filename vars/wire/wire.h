@@ -51,7 +51,7 @@
 #define UV_WIRE_E_STATE 5u        /* not now: before HELLO, before LOAD, after RELEASE */
 #define UV_WIRE_E_STORE 6u        /* the store can't be read, written or locked */
 #define UV_WIRE_E_BLOB 7u         /* the state blob is not one, or of another version */
-#define UV_WIRE_E_CHANGED 8u      /* ACQUIRE: the store changed meanwhile */
+#define UV_WIRE_E_CHANGED 8u      /* ACQUIRE, start: the store changed meanwhile */
 #define UV_WIRE_E_TIMEOUT 9u      /* a deadline passed; the connection is closed */
 #define UV_WIRE_E_PROOF 10u       /* HELLO did not come with the store; the connection is closed */
 
