@@ -147,6 +147,7 @@ struct FsFleet {
     const FsFleetOptions *options;
     GMainContext *context;
     FsSource *source;
+    uint16_t reach; /* of 0777: what SOURCE lets whom do in it, as last told */
     FsPoll *poll;
     FsFleetEvents events;
     void *events_data;
@@ -211,6 +212,8 @@ struct FsFleet {
 /* registry.c */
 /* A look of the source at `name`: adds, changes or retires the guest. NULL: it is none now. */
 FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look);
+/* SOURCE's, from a look. */
+void fleet_take_reach(FsFleet *fleet, uint16_t reach);
 FsGuest *fleet_guest(const FsFleet *fleet, const char *name);
 /* The index of the first guest with a sequence above `after`. */
 guint fleet_index_after(const FsFleet *fleet, uint64_t after);

@@ -54,6 +54,7 @@ static FsFleet *fleet_alloc(FsSource *source, const FsFleetOptions *options, GMa
     FsFleet *fleet = g_new0(FsFleet, 1);
 
     fleet->source = source;
+    fleet->reach = source->facts.reach;
     fleet->options = options;
     fleet->context = context ? g_main_context_ref(context) : NULL;
     fleet->guests = g_ptr_array_new();
@@ -214,6 +215,11 @@ void fs_fleet_free(FsFleet *fleet)
 bool fs_fleet_is_file(const FsFleet *fleet)
 {
     return fleet->source->facts.is_store;
+}
+
+uint16_t fs_fleet_reach(const FsFleet *fleet)
+{
+    return fleet->reach;
 }
 
 const FsSourceFacts *fs_fleet_source(const FsFleet *fleet)

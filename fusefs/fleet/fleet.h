@@ -38,7 +38,8 @@ typedef struct {
 typedef struct {
     uint32_t flags; /* FsLookFlags */
     uint32_t uid, gid;
-    uint32_t mode, folder_mode;
+    uint32_t mode;
+    uint16_t access; /* of 0666: what its files let whom do to the store */
     FsFormat format; /* by the store's name */
     uint64_t size_bytes;
     int64_t mtime_ns; /* of the store, else of what stands for it */
@@ -112,6 +113,8 @@ void fs_fleet_stop(FsFleet *fleet);
 void fs_fleet_free(FsFleet *fleet);
 bool fs_fleet_is_file(const FsFleet *fleet);
 const FsSourceFacts *fs_fleet_source(const FsFleet *fleet);
+/* Of 0777: what SOURCE lets whom do in it, as it is now. */
+uint16_t fs_fleet_reach(const FsFleet *fleet);
 
 /* Guests in a stable order: `after` is a guest's sequence (0: from the start), as they are known.
  */

@@ -33,7 +33,7 @@ static void set_look(FsGuest *guest, const FsLook *look)
         .uid = look->uid,
         .gid = look->gid,
         .mode = look->mode,
-        .folder_mode = look->folder_mode,
+        .access = look->access,
         .format = look->format,
         .size_bytes = look->size_bytes,
         .mtime_ns = look->mtime_ns,
@@ -190,10 +190,21 @@ static FsGuest *take_absence(FsGuest *guest)
     return NULL;
 }
 
+void fleet_take_reach(FsFleet *fleet, uint16_t reach)
+{
+    if (reach == fleet->reach)
+        return;
+    fleet->reach = reach;
+    for (guint i = 0; i < fleet->guests->len; i++)
+        ((FsGuest *)fleet->guests->pdata[i])->look_stale = true; /* its access may be another */
+}
+
 FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look)
 {
     FsGuest *guest = fleet_guest(fleet, name);
 
+    if (error == 0)
+        fleet_take_reach(fleet, look->reach);
     if (error == -ENOENT)
         return take_absence(guest);
     if (error < 0)

@@ -102,6 +102,7 @@ static void list_guest(FsFleet *fleet, const FsTold *told)
 {
     FsGuest *guest = fleet_guest(fleet, told->guest);
 
+    fleet_take_reach(fleet, told->look.reach);
     if (!guest)
         guest = fleet_take_look(fleet, told->guest, 0, &told->look);
     else if (strcmp(guest->file, told->look.file) != 0)

@@ -62,6 +62,8 @@ static void handle_event(FsFleet *fleet, const struct inotify_event *event)
         folder_changed(fleet, name, content);
     else if (event->len > 0)
         file_changed(fleet, event->name, content);
+    else if (event->mask & IN_ATTRIB)
+        fleet_list_is_stale(fleet); /* SOURCE: who may come to what is in it */
     if (event->mask & IN_IGNORED)
         g_hash_table_remove(fleet->folders, GINT_TO_POINTER(event->wd));
 }

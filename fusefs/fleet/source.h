@@ -22,6 +22,7 @@ typedef struct {
     char *path;    /* of SOURCE, absolute, links resolved */
     bool is_store; /* SOURCE is the one guest's store */
     uint32_t uid, gid;
+    uint16_t reach; /* of a folder, FsLook's: when mounted */
     int64_t mtime_ns;
     char *sockdir; /* where guests' sockets are */
 } FsSourceFacts;

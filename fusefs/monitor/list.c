@@ -95,11 +95,12 @@ static bool read_names(FsListing *listing)
 }
 
 /* false: it is gone meanwhile. */
-static bool look_at(const FsListing *listing, const char *name, FsRule rule, FsTold *ret_told)
+static bool look_at(const FsListing *listing, const char *name, FsRule rule, FsAccessAbove *above,
+                    FsTold *ret_told)
 {
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
-    return fs_place_look_briefly(listing->monitor->source, rule, name, &ret_told->look) == 0;
+    return fs_place_look_briefly(listing->monitor->source, rule, name, above, &ret_told->look) == 0;
 }
 
 /* So many bytes cost less in a file than in packets. 0 or -errno. */
@@ -122,11 +123,13 @@ static int tell_guests(FsListing *listing)
 {
     fs_rights_scope rights = fs_rights_take_of(listing->monitor->source->fd);
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
+    FsAccessAbove above;
     unsigned n = 0;
 
+    fs_access_begin(listing->monitor->source->fd, &above);
     for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
         n += look_at(listing, g_tree_node_key(listing->at),
-                     GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &told[n]);
+                     GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &above, &told[n]);
     return tell(listing, told, n);
 }
 

@@ -2,6 +2,7 @@
 
 #include "place.h"
 
+#include "access.h"
 #include "beneath.h"
 #include "fd.h"
 #include "rights.h"
@@ -10,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+
+#define NO_STORE 0600 /* as it will be made */
 
 void fs_place_clear(FsPlace *place)
 {
@@ -166,7 +169,6 @@ void fs_place_look(const FsLocal *source, const FsPlace *place, const char *gues
                  : place->rule == FS_RULE_SOURCE ? FS_LOOK_SOURCE
                                                  : 0;
     if (fstat(place->folder_fd, &st) == 0) {
-        look.folder_mode = st.st_mode;
         describe(&look, &st);
         look.size_bytes = 0;
     }
@@ -178,6 +180,10 @@ void fs_place_look(const FsLocal *source, const FsPlace *place, const char *gues
             fs_identity_of(&st, &look.store);
         }
     }
+    look.access = look.flags & FS_LOOK_STORE
+                      ? fs_access_of_store(place->folder_fd, place->store, &st)
+                      : NO_STORE;
+    look.reach = fs_access_of_folder(source->fd);
     if (place->config) {
         fs_rights_scope rights = fs_rights_take_of(place->base_fd);
         if (identify(place->base_fd, place->config, &look.config))
@@ -189,7 +195,8 @@ void fs_place_look(const FsLocal *source, const FsPlace *place, const char *gues
     *ret_look = look;
 }
 
-int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest, FsLook *ret_look)
+int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest,
+                          FsAccessAbove *above, FsLook *ret_look)
 {
     g_autofree char *file = fs_local_file(source, rule, guest);
     FsLook look = {.flags = FS_LOOK_BRIEF, .format = format_of(file)};
@@ -199,6 +206,8 @@ int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest,
         return -errno;
     g_strlcpy(look.file, file, sizeof(look.file));
     describe(&look, &st);
+    look.access = S_ISREG(st.st_mode) ? fs_access_briefly(source->fd, above, &st) : NO_STORE;
+    look.reach = above->reach;
     if (rule == FS_RULE_FOLDER)
         look.flags |= FS_LOOK_FOLDER;
     else if (S_ISREG(st.st_mode)) {

@@ -9,6 +9,7 @@
  * their owners (rights.h).
  */
 
+#include "access.h"
 #include "local.h"
 #include "questions.h"
 
@@ -34,7 +35,8 @@ void fs_identity_of(const struct stat *st, FsIdentity *ret_identity);
 void fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
                    FsLook *ret_look);
 /* Of a list: what one look at the file or folder itself tells. 0 or -errno. */
-int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest, FsLook *ret_look);
+int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest,
+                          FsAccessAbove *above, FsLook *ret_look);
 
 /* The folder of the store's sidecars (O_PATH or readable), -errno (-ENOENT: none yet). */
 int fs_place_sidecars(const FsPlace *place);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "confine-front.h"
 #include "daemon.h"
 #include "fuse-session.h"
@@ -147,6 +148,7 @@ static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockd
         .is_store = local->store != NULL,
         .uid = local->st.st_uid,
         .gid = local->st.st_gid,
+        .reach = fs_access_of_folder(local->fd),
         .mtime_ns = (int64_t)local->st.st_mtim.tv_sec * 1000000000 + local->st.st_mtim.tv_nsec,
         .sockdir = sockdir->path,
     };

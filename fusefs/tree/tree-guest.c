@@ -17,6 +17,7 @@
 
 void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
+    fs_tree_follow_owner(tree, node->guest);
     fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
     fs_folder_fill_times(tree, node->guest, FS_FOLDER_GUEST, attr);
 }

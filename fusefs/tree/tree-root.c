@@ -14,7 +14,7 @@
 
 static void root_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
-    fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
+    fs_tree_fill(tree, node, S_IFDIR | 0777, attr);
     fs_stat_set_mtime(attr, tree->mtime_ns);
 }
 
@@ -22,7 +22,7 @@ static void root_getattr(FsOp *op)
 {
     struct stat attr;
     root_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_TIMEOUT_LONG_S);
+    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
 }
 
 /* Times, modes and owners are accepted and ignored. */
@@ -45,7 +45,7 @@ static void root_lookup(FsOp *op)
     for (size_t i = 0; (child = root_child_at(op->tree, i)); i++) {
         if (strcmp(child->name, op->name) == 0) {
             root_fill(op->tree, child, &attr);
-            fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
+            fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
             return;
         }
     }
@@ -63,7 +63,7 @@ static void root_readdir(FsOp *op)
         for (; (child = root_child_at(op->tree, index)); index++) {
             root_fill(op->tree, child, &attr);
             if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child,
-                           FS_TIMEOUT_LONG_S)) {
+                           FS_TIMEOUT_FOLDER_S)) {
                 break;
             }
         }

@@ -29,10 +29,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
         node->existed = true;
         node->inode = fs_inode(node->guest, FS_SLOT_VARIABLES + entry->sequence);
     }
-    fs_tree_fill(tree, node, S_IFREG | 0644, attr);
-    if (tree->options->umask_set) {
-        attr->st_mode = S_IFREG | (0666 & ~tree->options->umask);
-    }
+    fs_tree_fill(tree, node, S_IFREG | 0666, attr);
     attr->st_size = entry ? (off_t)g_bytes_get_size(entry->content) : 0;
     attr->st_blocks = (attr->st_size + 511) / 512;
     fs_stat_set_mtime(attr, entry ? entry->mtime_ns : tree->mtime_ns);

@@ -38,7 +38,10 @@ static bool is_visible(const FsTree *tree, const FsEntry *entry)
 
 static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
-    fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
+    if (node->guest) {
+        fs_tree_follow_owner(tree, node->guest);
+    }
+    fs_tree_fill(tree, node, S_IFDIR | 0777, attr);
     if (node->guest) {
         fs_folder_fill_times(tree, node->guest, FS_FOLDER_VARS, attr);
     }

@@ -116,7 +116,7 @@ void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct
     g_autofree char *path = fs_view_path(node);
     g_autoptr(GBytes) own = fs_view_own_text(op->tree, fs_view_of(node), path);
 
-    fs_tree_fill(op->tree, node, folder ? S_IFDIR | 0755 : S_IFREG | (writable ? 0644 : 0444),
+    fs_tree_fill(op->tree, node, folder ? S_IFDIR | 0777 : S_IFREG | (writable ? 0666 : 0444),
                  attr);
     if (!folder && entry)
         attr->st_size = (off_t)(own ? g_bytes_get_size(own) : entry->size_bytes);
@@ -156,7 +156,8 @@ static void top_getattr_ready(FsOp *op)
 {
     struct stat attr;
 
-    fs_tree_fill(op->tree, op->node, S_IFDIR | 0755, &attr);
+    fs_tree_follow_owner(op->tree, op->node->guest);
+    fs_tree_fill(op->tree, op->node, S_IFDIR | 0777, &attr);
     fs_folder_fill_times(op->tree, op->node->guest, FS_FOLDER_VIEWS, &attr);
     fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
 }

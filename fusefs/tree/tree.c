@@ -40,6 +40,37 @@ int64_t fs_tree_guest_mtime_ns(const FsGuest *guest)
     return fs_guest_look(guest)->mtime_ns;
 }
 
+/* Of 0777: what a folder lets do whom that file lets do that. */
+static mode_t folder_access(mode_t access)
+{
+    return access | (access & 0444) >> 2 | 0700;
+}
+
+/* gid= gives the owner's access to that group. */
+static mode_t access_for_gid(mode_t access)
+{
+    return (access & ~(mode_t)070) | (access & 0700) >> 3;
+}
+
+static mode_t mode_of(const FsTree *tree, const FsNode *node, mode_t type_and_mode)
+{
+    const FsTreeOptions *options = tree->options;
+    mode_t access = node->guest ? fs_guest_look(node->guest)->access : fs_fleet_reach(tree->fleet);
+    mode_t umask = options->umask_set ? options->umask : 0;
+
+    if (S_ISLNK(type_and_mode)) {
+        return type_and_mode;
+    }
+    if (node->guest && S_ISDIR(type_and_mode)) {
+        access = folder_access(access);
+    }
+    if (options->gid != (gid_t)-1) {
+        access = access_for_gid(access);
+        umask |= options->umask_set ? 0 : 020;
+    }
+    return type_and_mode & ~(0777 & ~access) & ~umask;
+}
+
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr)
 {
     const FsTreeOptions *options = tree->options;
@@ -47,7 +78,7 @@ void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct
 
     *attr = (struct stat){
         .st_ino = node->inode,
-        .st_mode = type_and_mode,
+        .st_mode = mode_of(tree, node, type_and_mode),
         .st_nlink = S_ISDIR(type_and_mode) ? 2 : 1,
         .st_uid = owner ? owner->uid : tree->uid,
         .st_gid = owner ? owner->gid : tree->gid,
@@ -58,9 +89,6 @@ void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct
     }
     if (options->gid != (gid_t)-1) {
         attr->st_gid = options->gid;
-    }
-    if (options->umask_set && !S_ISLNK(type_and_mode)) {
-        attr->st_mode &= ~options->umask;
     }
 }
 
@@ -93,6 +121,21 @@ void fs_tree_invalidate(FsTree *tree, FsNode *node)
     node->told = false;
     if (node->lookups > 0) {
         fuse_lowlevel_notify_inval_inode(tree->session, node->id, -1, 0);
+    }
+}
+
+void fs_tree_follow_owner(FsTree *tree, FsGuest *guest)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+    const FsGuestLook *look = fs_guest_look(guest);
+    const FsOwner now = {look->uid, look->gid, look->access}, told = guest_tree->owner;
+
+    guest_tree->owner = now;
+    if (now.uid == told.uid && now.gid == told.gid && now.access == told.access) {
+        return;
+    }
+    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next) {
+        fs_tree_invalidate(tree, node);
     }
 }
 

@@ -62,6 +62,12 @@ typedef struct {
     bool stopped;          /* it ends: the monitor says so, or is gone */
 } FsTree;
 
+/* What all attributes of a guest's files are made of. */
+typedef struct {
+    uint32_t uid, gid;
+    uint16_t access;
+} FsOwner;
+
 /* The folders of a guest that have times of their own. */
 typedef enum FsFolder {
     FS_FOLDER_GUEST,
@@ -87,6 +93,7 @@ typedef struct {
     FsIdentity export_of; /* ... of this store */
     size_t status_bytes;  /* the last status.json */
     int64_t changed_ns;   /* real time of the last change of a variable that was seen; 0: none */
+    FsOwner owner;        /* as the kernel was told */
     bool times_told;      /* the kernel may keep its folders' times */
     bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
@@ -101,13 +108,17 @@ extern const struct fuse_lowlevel_ops fs_tree_ops;
 
 FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest);
 
-/* Attributes every node shares: inode, type and mode (after umask), owner, one link, block size.
- * `guest` NULL: the mount's owner. */
+/* Attributes every node shares: inode, type and mode, owner, one link, block size. The mode is at
+ * most that given, what SOURCE lets whom do with the guest's store (or in SOURCE itself), and what
+ * umask leaves. */
 void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct stat *attr);
 void fs_stat_set_mtime(struct stat *attr, int64_t mtime_ns);
 int64_t fs_stat_mtime_ns(const struct stat *st);
 /* Of the guest's store, or what stands for it. */
 int64_t fs_tree_guest_mtime_ns(const FsGuest *guest);
+/* A folder of the guest is being told: where its files are not what the kernel was told before, all
+ * attributes of them are void. FS_NEED_LOOK. */
+void fs_tree_follow_owner(FsTree *tree, FsGuest *guest);
 
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */
 void fs_tree_invalidate(FsTree *tree, FsNode *node);

@@ -48,7 +48,7 @@ add_project()
     echo "$store" | tee "root/srv/my vms/vm 1.json" root/var/lib/boot/b.json >root/var/lib/auto/a.json
     cat >root/etc/fstab <<'END'
 /dev/vda       /          ext4             defaults                                                      0 1
-/var/lib/boot  /srv/boot  fuse.uefivarsfs  allow_other,sock-group=kvm                                    0 0
+/var/lib/boot  /srv/boot  fuse.uefivarsfs  sock-group=kvm                                                0 0
 /var/lib/auto  /srv/auto  fuse.uefivarsfs  noauto,x-systemd.automount,x-systemd.mount-timeout=20         0 0
 END
     cat >root/etc/systemd/system/checks.service <<'END'

@@ -160,9 +160,10 @@ typedef enum {
 typedef struct {
     uint32_t flags; /* FsLookFlags */
     uint32_t uid, gid;
-    uint32_t mode;        /* of the store, else of what stands for it */
-    uint32_t folder_mode; /* of the folder that the store lies in */
-    uint32_t format;      /* FsFormat, by the store's name */
+    uint32_t mode;   /* of the store, else of what stands for it */
+    uint16_t access; /* of 0666: what the store and the folders above it let whom do to it */
+    uint16_t reach;  /* of 0777: the same of SOURCE, where that is a folder */
+    uint32_t format; /* FsFormat, by the store's name */
     uint64_t size_bytes;
     int64_t mtime_ns;
     FsIdentity store, config, pin, hint;
