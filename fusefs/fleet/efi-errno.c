@@ -35,11 +35,7 @@ int fs_outcome_errno(uint64_t efi_status)
 
 int fs_outcome_parse(GBytes *payload, char **ret_reason)
 {
-    UvReader reader;
-    gsize size;
-    const void *bytes = g_bytes_get_data(payload, &size);
-
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader_of(payload);
     uint64_t status = uv_read_u64(&reader);
     uint32_t error = uv_read_u32(&reader);
     size_t reason_bytes = MIN(reader.left, REASON_MAX);

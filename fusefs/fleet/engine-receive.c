@@ -296,11 +296,7 @@ static bool take_reply(FsEngine *engine, const UvFrame *frame, UvReader *reader)
 
 static bool take_frame(FsEngine *engine, UvFrame *frame)
 {
-    UvReader reader;
-    gsize size = 0;
-    const void *bytes = frame->payload ? g_bytes_get_data(frame->payload, &size) : NULL;
-
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader_of(frame->payload);
     switch (frame->type) {
     case UV_HOST_CHANGED:
         return take_changed(engine, &reader);

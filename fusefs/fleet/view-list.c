@@ -58,12 +58,8 @@ bool fs_view_list_check(GBytes *list)
 {
     FsViewWalk walk;
     FsViewEntry entry;
-    gsize size;
-    UvReader head;
     uint32_t count = 0;
-    const void *bytes = g_bytes_get_data(list, &size);
-
-    uv_reader_init(&head, bytes, size);
+    UvReader head = uv_reader_of(list);
     const uint32_t told = uv_read_u32(&head);
     fs_view_walk_init(&walk, list);
     while (fs_view_walk_next(&walk, &entry)) {

@@ -182,12 +182,9 @@ static bool is_signed_by_pk(const AuthWrite *write)
 
 static bool is_signed_by_kek(const AuthWrite *write, const UvVariable *kek)
 {
-    UvReader reader;
     UvSiglist list;
-    gsize size;
-    const uint8_t *lists = g_bytes_get_data(kek->data, &size);
+    UvReader reader = uv_reader_of(kek->data);
 
-    uv_reader_init(&reader, lists, size);
     while (uv_siglist_next(&reader, &list)) {
         for (size_t i = 0; uv_siglist_is_x509(&list) && i < list.count; i++) {
             if (uv_pkcs7_chains_to(write->pkcs7, uv_siglist_data(&list, i),

@@ -83,12 +83,8 @@ static UvBlob *refuse(const char *why, GError **error)
 
 UvBlob *uv_blob_decode(GBytes *bytes, GError **error)
 {
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(bytes, &size);
     UvDigest digest;
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(bytes);
     const uint8_t *magic = uv_read_bytes(&reader, 8);
     if (!magic || memcmp(magic, MAGIC, 8) != 0)
         return refuse("not one (no magic)", error);

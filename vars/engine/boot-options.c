@@ -69,13 +69,8 @@ GArray *uv_boot_order(const UvService *service)
 {
     GArray *order = g_array_new(FALSE, FALSE, sizeof(uint16_t));
     const UvVariable *variable = lookup(service, "BootOrder");
-    UvReader reader = {0};
+    UvReader reader = uv_reader_of(variable ? variable->data : NULL);
 
-    if (variable) {
-        gsize size;
-        const void *data = g_bytes_get_data(variable->data, &size);
-        uv_reader_init(&reader, data, size);
-    }
     while (reader.left >= 2 && order->len < ORDER_MAX) {
         const uint16_t number = uv_read_u16(&reader);
         g_array_append_val(order, number);
@@ -87,14 +82,11 @@ bool uv_boot_read_number(const UvService *service, const char *name, size_t byte
                          uint64_t *ret_value)
 {
     const UvVariable *variable = lookup(service, name);
-    gsize size = 0;
-    const uint8_t *data = variable ? g_bytes_get_data(variable->data, &size) : NULL;
-    uint64_t value = 0;
+    UvReader reader = uv_reader_of(variable ? variable->data : NULL);
+    const uint64_t value = bytes == 2 ? uv_read_u16(&reader) : uv_read_u64(&reader);
 
-    if (!data || size != bytes)
+    if (!uv_reader_done(&reader))
         return false;
-    for (size_t i = 0; i < bytes; i++)
-        value |= (uint64_t)data[i] << (8 * i);
     *ret_value = value;
     return true;
 }

@@ -33,13 +33,11 @@ static bool is_signed_update(const uint8_t *bytes, size_t size)
 /* A signature of this type with these bytes. */
 static bool is_known(GBytes *known, const UvGuid *type, GBytes *data)
 {
-    UvReader reader;
+    UvReader reader = uv_reader_of(known);
     UvSiglist list;
-    gsize known_size = 0, size;
-    const void *known_bytes = known ? g_bytes_get_data(known, &known_size) : NULL;
+    gsize size;
     const void *bytes = g_bytes_get_data(data, &size);
 
-    uv_reader_init(&reader, known_bytes, known_size);
     while (uv_siglist_next(&reader, &list)) {
         if (!uv_guid_equal(&list.type, type) || list.signature_bytes != OWNER_BYTES + size)
             continue;

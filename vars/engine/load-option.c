@@ -8,13 +8,10 @@
 
 bool uv_load_option_read(GBytes *bytes, UvLoadOption *ret_option)
 {
-    UvReader reader;
+    UvReader reader = uv_reader_of(bytes);
     uint16_t unit;
-    gsize size;
 
     *ret_option = (UvLoadOption){0};
-    const uint8_t *data = g_bytes_get_data(bytes, &size);
-    uv_reader_init(&reader, data, size);
     const uint32_t attributes = uv_read_u32(&reader);
     const uint16_t path_bytes = uv_read_u16(&reader);
     const uint8_t *description = reader.at;
@@ -87,11 +84,8 @@ static bool read_escape(const char *text, uint16_t *ret_unit)
 char *uv_load_option_description(const UvLoadOption *option)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    UvReader reader;
-    gsize size;
-    const void *bytes = g_bytes_get_data(option->description, &size);
+    UvReader reader = uv_reader_of(option->description);
 
-    uv_reader_init(&reader, bytes, size);
     while (reader.left >= 2) {
         gunichar c = uv_read_u16(&reader);
 

@@ -87,16 +87,13 @@ UvNextBoot *uv_next_boot_load(UvServer *server)
     g_autoptr(GBytes) body =
         uv_checked_file_read(server->store->folder, UV_FILE_NEXT_BOOT, magic, FILE_BYTES_MAX);
     const bool has_actor = body != NULL;
-    UvReader reader;
-    gsize size;
 
     if (!body)
         body =
             uv_checked_file_read(server->store->folder, UV_FILE_NEXT_BOOT, magic_1, FILE_BYTES_MAX);
     if (!body)
         return next;
-    const void *bytes = g_bytes_get_data(body, &size);
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader_of(body);
     const size_t results_bytes = uv_read_u32(&reader);
     const uint8_t *results = uv_read_bytes(&reader, results_bytes);
     if (results)
@@ -156,11 +153,8 @@ static void apply_variable(UvServer *server, const char *file_name, GBytes *cont
 {
     UvSetRequest request = {.door = UV_DOOR_HOST};
     g_autoptr(UvName) name = NULL;
-    UvReader reader;
-    gsize size;
-    const void *bytes = g_bytes_get_data(content, &size);
+    UvReader reader = uv_reader_of(content);
 
-    uv_reader_init(&reader, bytes, size);
     request.attributes = uv_read_u32(&reader);
     if (reader.failed || !uv_file_name_parse(file_name, &name, &request.guid)) {
         uv_view_refuse_path(outcome);

@@ -101,11 +101,7 @@ static bool add_file(Profile *profile, const char *path, GBytes *content, char *
 
 static bool read_profile(GBytes *bytes, Profile *profile, char **ret_reason)
 {
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(bytes, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(bytes);
     while (reader.left > 0 && !reader.failed) {
         const size_t path_bytes = uv_read_u16(&reader);
         const uint8_t *path = uv_read_bytes(&reader, path_bytes);

@@ -44,11 +44,7 @@ GBytes *uv_key_lists(const UvService *service, UvKey key)
 
 void uv_key_walk_init(UvKeyWalk *walk, GBytes *lists)
 {
-    gsize size = 0;
-    const void *bytes = lists ? g_bytes_get_data(lists, &size) : NULL;
-
-    *walk = (UvKeyWalk){0};
-    uv_reader_init(&walk->reader, bytes, size);
+    *walk = (UvKeyWalk){.reader = uv_reader_of(lists)};
 }
 
 bool uv_key_walk_next(UvKeyWalk *walk)

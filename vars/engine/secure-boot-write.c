@@ -105,6 +105,13 @@ static void set_signed(UvServer *server, UvKey key, GBytes *update, bool append,
     uv_view_set(server, &request.request, outcome);
 }
 
+void uv_key_refuse_input(UvViewOutcome *outcome)
+{
+    uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
+                   "expected a signed update, a signature list, certificates in PEM or DER, or "
+                   "lines of hashes");
+}
+
 void uv_secure_boot_write(UvServer *server, UvKey key, bool append, GBytes *content,
                           UvViewOutcome *outcome)
 {
@@ -113,9 +120,7 @@ void uv_secure_boot_write(UvServer *server, UvKey key, bool append, GBytes *cont
 
     uv_key_input_read(content, known, &input);
     if (input.kind == UV_KEY_INPUT_NONE)
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                       "expected a signed update, a signature list, certificates in PEM or DER, or "
-                       "lines of hashes");
+        uv_key_refuse_input(outcome);
     else if (input.kind == UV_KEY_INPUT_SIGNED)
         set_signed(server, key, input.bytes, append, outcome);
     else if (!append || g_bytes_get_size(input.bytes) > 0)
@@ -166,13 +171,10 @@ static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *w
 static GBytes *without(GBytes *lists, const Removal *removal)
 {
     g_auto(UvWriter) writer = {0};
-    UvReader reader;
+    UvReader reader = uv_reader_of(lists);
     UvSiglist list;
-    gsize size;
-    const void *bytes = g_bytes_get_data(lists, &size);
 
-    uv_writer_init(&writer, size + 1);
-    uv_reader_init(&reader, bytes, size);
+    uv_writer_init(&writer, reader.left + 1);
     while (uv_siglist_next(&reader, &list))
         copy_list(&list, removal, &writer);
     /* What is no list is not ours to drop. */

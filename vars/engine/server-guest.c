@@ -36,11 +36,7 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *data)
 
 static bool decode_hello(GBytes *payload, UvHello *hello)
 {
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(payload, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(payload);
     *hello = (UvHello){0};
     hello->lowest = uv_read_u32(&reader);
     hello->highest = uv_read_u32(&reader);

@@ -8,18 +8,6 @@
 #include "server-internal.h"
 #include "shown-name.h"
 
-/* u16 length and a file name; false: malformed. */
-static bool read_name(UvReader *reader, char **ret_name)
-{
-    const size_t size = uv_read_u16(reader);
-    const uint8_t *bytes = uv_read_bytes(reader, size);
-
-    if (!bytes || memchr(bytes, '\0', size))
-        return false;
-    *ret_name = g_strndup((const char *)bytes, size);
-    return true;
-}
-
 typedef struct {
     uint32_t flags;
     UvSetRequest request;
@@ -87,12 +75,12 @@ void uv_host_set(UvConn *conn, const UvFrame *frame)
     g_autofree char *file_name = NULL;
     const char *reason = NULL;
     UvRefusal refusal = {0};
-    UvReader reader;
+    UvReader reader = uv_reader_of(frame->payload);
 
-    uv_host_reader(frame, &reader);
     set.flags = uv_read_u32(&reader);
     set.request.mtime_ns = uv_read_u64(&reader);
-    if (!read_name(&reader, &file_name)) {
+    file_name = uv_host_read_text(&reader);
+    if (!file_name) {
         uv_host_malformed(conn, frame);
         return;
     }
@@ -129,12 +117,12 @@ void uv_host_touch(UvConn *conn, const UvFrame *frame)
     g_autofree char *file_name = NULL;
     g_autoptr(UvName) name = NULL;
     g_autoptr(GError) error = NULL;
-    UvReader reader;
+    UvReader reader = uv_reader_of(frame->payload);
     UvGuid guid;
 
-    uv_host_reader(frame, &reader);
     const int64_t mtime_ns = uv_read_u64(&reader);
-    if (!read_name(&reader, &file_name) || !uv_reader_done(&reader)) {
+    file_name = uv_host_read_text(&reader);
+    if (!file_name || !uv_reader_done(&reader)) {
         uv_host_malformed(conn, frame);
         return;
     }

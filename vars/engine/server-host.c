@@ -93,12 +93,12 @@ bool uv_host_refuse_held(UvConn *conn, const UvFrame *frame)
     return why;
 }
 
-void uv_host_reader(const UvFrame *frame, UvReader *ret_reader)
+char *uv_host_read_text(UvReader *reader)
 {
-    gsize size;
-    const void *data = g_bytes_get_data(frame->payload, &size);
+    const size_t size = uv_read_u16(reader);
+    const uint8_t *bytes = uv_read_bytes(reader, size);
 
-    uv_reader_init(ret_reader, data, size);
+    return bytes && !memchr(bytes, '\0', size) ? g_strndup((const char *)bytes, size) : NULL;
 }
 
 /* ---- the engine ---- */
@@ -107,9 +107,8 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
 {
     static const char build[] = "uefivarsd " UV_VERSION;
     g_auto(UvWriter) writer = {0};
-    UvReader reader;
+    UvReader reader = uv_reader_of(frame->payload);
 
-    uv_host_reader(frame, &reader);
     const uint32_t version = uv_read_u32(&reader);
     if (reader.failed) {
         uv_host_malformed(conn, frame);

@@ -208,8 +208,8 @@ uint32_t uv_host_frame_cap(uint16_t type, void *conn);
 void uv_host_frame(UvConn *conn, const UvFrame *frame);
 /* Of a frame that was dropped: its sender gets an ERROR, and the connection stays. */
 void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame);
-/* Of the payload. */
-void uv_host_reader(const UvFrame *frame, UvReader *ret_reader);
+/* u16 length and a text without NUL; NULL: malformed. Allocated. */
+char *uv_host_read_text(UvReader *reader);
 /* `reason` may be NULL. */
 void uv_host_reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
                            const char *reason);

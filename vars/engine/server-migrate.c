@@ -64,11 +64,7 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
     g_autoptr(GError) error = NULL;
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(frame->payload, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(frame->payload);
     const uint32_t flags = uv_read_u32(&reader);
     if (!uv_reader_done(&reader)) {
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed SAVE");
@@ -101,12 +97,9 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
 static bool session_is_valid(UvServer *server, const UvBlob *blob)
 {
     UvService *aside = uv_service_new(&server->config, NULL);
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(blob->session, &size);
 
     uv_service_load(aside, blob->variables);
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(blob->session);
     const bool valid = uv_service_read_session(aside, &reader) && uv_reader_done(&reader);
     uv_service_free(aside);
     return valid;
@@ -196,11 +189,7 @@ static bool replace(UvServer *server, const UvBlob *blob, GError **error)
 
 static void take_session(UvServer *server, const UvBlob *blob)
 {
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(blob->session, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(blob->session);
     if (!uv_service_read_session(server->service, &reader)) {
         /* It was valid aside; what is left of the old session must not serve. */
         uv_service_fail_closed(server->service);

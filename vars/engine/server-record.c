@@ -9,11 +9,7 @@
 /* u32 uid, gid, pid, and a name. Of the next request of this connection that changes something. */
 void uv_actor_said(UvConn *conn, const UvFrame *frame)
 {
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(frame->payload, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(frame->payload);
     UvActor actor = {.door = UV_RECORD_HOST, .known = true};
     actor.uid = uv_read_u32(&reader);
     actor.gid = uv_read_u32(&reader);

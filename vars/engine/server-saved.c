@@ -83,16 +83,13 @@ void uv_saved_restore(UvServer *server)
 {
     g_autoptr(GBytes) bytes = NULL;
     uv_autofd int fd = uv_folder_open(folder_of(server), UV_FILE_SAVED, O_RDONLY, NULL);
-    UvReader reader;
-    gsize size;
 
     if (fd < 0)
         return;
     bytes = uv_read_file(fd, uv_folder_path(folder_of(server), UV_FILE_SAVED), FILE_BYTES, NULL);
     if (!bytes)
         return;
-    const void *data = g_bytes_get_data(bytes, &size);
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(bytes);
     const uint8_t *found = uv_read_bytes(&reader, sizeof magic);
     const uint64_t generation = uv_read_u64(&reader);
     const int64_t saved_ns = uv_read_u64(&reader);

@@ -144,13 +144,10 @@ void uv_session_restore(UvServer *server)
 {
     g_autoptr(GBytes) state = NULL;
     UvSessionHead head;
-    UvReader reader;
-    gsize size;
 
     if (!server->session_file || !uv_session_file_read(server->session_file, &head, &state))
         return;
-    const void *data = g_bytes_get_data(state, &size);
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(state);
     if (!uv_service_read_session(server->service, &reader) || reader.left > 0) {
         uv_log_limited(&server->events, LOG_WARNING,
                        "the session file is not one of this version: left aside");

@@ -266,11 +266,7 @@ void uv_trace_end(UvServer *server, const UvTraceBefore *before, GBytes *request
 void uv_host_trace_frame(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(frame->payload, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(frame->payload);
     const uint32_t wanted = uv_read_u32(&reader);
     if (!uv_reader_done(&reader) || wanted > (UV_TRACE_LINES | UV_TRACE_PACKETS)) {
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_MALFORMED, "malformed payload");

@@ -137,15 +137,6 @@ static const UvView *find_view(const char *name)
     return NULL;
 }
 
-/* u16 length and a text without NUL. */
-static char *read_text(UvReader *reader)
-{
-    const size_t size = uv_read_u16(reader);
-    const uint8_t *bytes = uv_read_bytes(reader, size);
-
-    return bytes && !memchr(bytes, '\0', size) ? g_strndup((const char *)bytes, size) : NULL;
-}
-
 /* Components that are neither empty nor "." nor "..". */
 static bool is_path(const char *path)
 {
@@ -231,15 +222,12 @@ static void act_on_view(UvConn *conn, const UvFrame *frame, const UvView *view, 
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame)
 {
     uint32_t act = UV_VIEW_WRITE;
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(frame->payload, &size);
+    UvReader reader = uv_reader_of(frame->payload);
 
-    uv_reader_init(&reader, data, size);
     if (frame->type == UV_HOST_VIEW_ACT)
         act = uv_read_u32(&reader);
-    g_autofree char *name = read_text(&reader);
-    g_autofree char *path = frame->type == UV_HOST_VIEW_LIST ? NULL : read_text(&reader);
+    g_autofree char *name = uv_host_read_text(&reader);
+    g_autofree char *path = frame->type == UV_HOST_VIEW_LIST ? NULL : uv_host_read_text(&reader);
     const UvView *view = name ? find_view(name) : NULL;
 
     if (!view || act >= UV_VIEW_ACTS ||

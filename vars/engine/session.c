@@ -98,11 +98,7 @@ static void read_identity(UvReader *reader, UvStoreIdentity *identity)
 static bool read_body(GBytes *body, UvSessionHead *ret_head, GBytes **ret_state)
 {
     UvSessionHead head = {0};
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(body, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(body);
     const uint8_t *id = uv_read_bytes(&reader, sizeof(head.id));
     const uint32_t mode = uv_read_u32(&reader);
     read_identity(&reader, &head.identity);

@@ -15,7 +15,7 @@ bool uv_boot_number_parse(const char *text, size_t size, unsigned *ret_number);
 GArray *uv_boot_numbers(const UvService *service);
 /* As BootOrder has them, whether they are there or not; of uint16_t. */
 GArray *uv_boot_order(const UvService *service);
-/* A global variable of `bytes` bytes, little endian; false: none of that size. */
+/* A global variable of `bytes` bytes (2 or 8); false: none of that size. */
 bool uv_boot_read_number(const UvService *service, const char *name, size_t bytes,
                          uint64_t *ret_value);
 /* false: no Boot####, or it is no load option. */

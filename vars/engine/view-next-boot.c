@@ -119,9 +119,7 @@ static bool check_keys(const UvServer *server, const char *path, GBytes *content
     if (!profile)
         uv_key_input_read(content, NULL, &input);
     if (!profile && input.kind == UV_KEY_INPUT_NONE) {
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                       "expected a signed update, a signature list, certificates in PEM or DER, or "
-                       "lines of hashes");
+        uv_key_refuse_input(outcome);
         return false;
     }
     if (input.kind != UV_KEY_INPUT_SIGNED &&

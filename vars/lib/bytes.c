@@ -15,6 +15,16 @@ void uv_reader_init(UvReader *reader, const void *bytes, size_t size)
     *reader = (UvReader){.at = size ? bytes : nothing, .left = size};
 }
 
+UvReader uv_reader_of(GBytes *bytes)
+{
+    UvReader reader;
+    gsize size = 0;
+    const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
+
+    uv_reader_init(&reader, data, size);
+    return reader;
+}
+
 const uint8_t *uv_read_bytes(UvReader *reader, size_t size)
 {
     if (reader->failed || size > reader->left) {

@@ -21,6 +21,7 @@ typedef struct {
 } UvReader;
 
 void uv_reader_init(UvReader *reader, const void *bytes, size_t size);
+UvReader uv_reader_of(GBytes *bytes); /* borrowed; NULL: of nothing */
 uint8_t uv_read_u8(UvReader *reader);
 uint16_t uv_read_u16(UvReader *reader); /* little endian, as all of them */
 uint32_t uv_read_u32(UvReader *reader);

@@ -92,3 +92,13 @@ guint uv_guid_hash(const UvGuid *guid)
 {
     return uv_hash(guid->bytes, sizeof guid->bytes);
 }
+
+UvGuid uv_read_guid(UvReader *reader)
+{
+    const uint8_t *bytes = uv_read_bytes(reader, sizeof(UvGuid));
+    UvGuid guid = {0};
+
+    if (bytes)
+        memcpy(guid.bytes, bytes, sizeof guid.bytes);
+    return guid;
+}

@@ -3,9 +3,7 @@
 
 /* EFI_GUID: 16 bytes as in memory, the first three fields little endian (UEFI 2.11, appendix A). */
 
-#include <glib.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "bytes.h"
 
 #define UV_GUID_TEXT_BYTES 36
 
@@ -25,6 +23,8 @@ bool uv_guid_parse(const char *text, UvGuid *ret_guid);
 void uv_guid_format(const UvGuid *guid, char ret_text[UV_GUID_TEXT_BYTES + 1]);
 bool uv_guid_equal(const UvGuid *a, const UvGuid *b);
 guint uv_guid_hash(const UvGuid *guid);
+
+UvGuid uv_read_guid(UvReader *reader); /* zeros after a failure */
 
 /* Vendor GUIDs the service knows by name. */
 extern const UvGuid uv_guid_global_variable;    /* 8be4df61-… */

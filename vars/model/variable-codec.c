@@ -20,7 +20,7 @@ static const char *const layouts[] = {
 /* Where the fields are in the input; numbers are in `variable`. */
 typedef struct {
     UvVariable variable;
-    const uint8_t *guid, *time;
+    const uint8_t *time;
     UvReader name, data, digest;
 } Fields;
 
@@ -64,7 +64,7 @@ static void read_field(UvReader *reader, char field, Fields *fields)
 {
     switch (field) {
     case 'g':
-        fields->guid = uv_read_bytes(reader, sizeof fields->variable.guid.bytes);
+        fields->variable.guid = uv_read_guid(reader);
         break;
     case 'a':
         fields->variable.attributes = uv_read_u32(reader);
@@ -118,7 +118,6 @@ UvVariable *uv_variable_read(UvReader *reader, UvVariableLayout layout)
         return NULL;
     data = g_bytes_new(fields.data.at, fields.data.left);
     digest = fields.digest.left > 0 ? g_bytes_new(fields.digest.at, fields.digest.left) : NULL;
-    memcpy(variable->guid.bytes, fields.guid, sizeof variable->guid.bytes);
     memcpy(variable->time, fields.time, sizeof variable->time);
     variable->name = name;
     variable->data = data;

@@ -32,11 +32,9 @@ static const UvVariable *lookup(const UvChange *change, bool nv)
 
 UvReader uv_certdb_open(const UvVariable *certdb)
 {
-    UvReader reader;
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(certdb->data, &size);
+    UvReader reader = uv_reader_of(certdb->data);
+    const size_t size = reader.left;
 
-    uv_reader_init(&reader, bytes, size);
     if (uv_read_u32(&reader) != size)
         reader.failed = true;
     return reader;

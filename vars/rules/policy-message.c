@@ -181,12 +181,11 @@ static EfiStatus handle_get_info(const UvPolicy *policy, Command command, UvRead
 {
     static const Info nothing = {(const uint8_t *)"", 0, NULL, 0};
     g_autoptr(UvName) name = NULL;
-    UvGuid guid;
     Info info;
 
     if (body->left < INFO_HEADER_BYTES + INFO_NAMES_BYTES)
         return EFI_INVALID_PARAMETER;
-    const uint8_t *guid_bytes = uv_read_bytes(body, sizeof guid.bytes);
+    const UvGuid guid = uv_read_guid(body);
     const uint32_t input_bytes = uv_read_u32(body);
     const uint32_t output_bytes = uv_read_u32(body);
     uv_read_bytes(body, POLICY_HEADER_BYTES);
@@ -194,14 +193,13 @@ static EfiStatus handle_get_info(const UvPolicy *policy, Command command, UvRead
     const uint8_t *input = names.at;
     if (input_bytes > INFO_NAMES_BYTES || !read_input_name(&names, input_bytes, &name))
         return EFI_INVALID_PARAMETER;
-    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
 
     const EfiStatus status = find_info(policy, command, &guid, name, &info);
     if (status != EFI_SUCCESS) {
-        write_info(reply, guid_bytes, input_bytes, output_bytes, &nothing);
+        write_info(reply, guid.bytes, input_bytes, output_bytes, &nothing);
         return status;
     }
-    write_info(reply, guid_bytes, input_bytes, info.name_bytes, &info);
+    write_info(reply, guid.bytes, input_bytes, info.name_bytes, &info);
     if (output_bytes < info.name_bytes || names.left < info.name_bytes)
         return EFI_BUFFER_TOO_SMALL;
     uv_write_bytes(reply, input, input_bytes);

@@ -311,8 +311,7 @@ static bool read_property(UvPolicy *policy, UvReader *reader)
 {
     UvProperty property = {.revision = UV_PROPERTY_REVISION};
     g_autoptr(UvName) name = NULL;
-    UvGuid guid;
-    const uint8_t *guid_bytes = uv_read_bytes(reader, sizeof guid.bytes);
+    const UvGuid guid = uv_read_guid(reader);
     const uint32_t units = uv_read_u32(reader);
     const uint8_t *name_bytes = uv_read_bytes(reader, 2 * (size_t)units);
 
@@ -322,7 +321,6 @@ static bool read_property(UvPolicy *policy, UvReader *reader)
     property.max_bytes = uv_read_u64(reader);
     if (reader->failed)
         return false;
-    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
     name = uv_name_new_utf16le(name_bytes, units);
     return name && uv_policy_set_property(policy, &guid, name, &property) == EFI_SUCCESS;
 }

@@ -42,16 +42,6 @@ static const char *const policy_commands[] = {
     [7] = "PolicyGetLockInfo",
 };
 
-static UvGuid read_guid(UvReader *reader)
-{
-    const uint8_t *bytes = uv_read_bytes(reader, sizeof(UvGuid));
-    UvGuid guid = {0};
-
-    if (bytes)
-        memcpy(guid.bytes, bytes, sizeof guid.bytes);
-    return guid;
-}
-
 /* Up to the first NUL, or to the end of `size` bytes; NULL: empty, or not all there. */
 static UvName *read_name(UvReader *reader, uint64_t size)
 {
@@ -81,7 +71,7 @@ static void describe_access(UvMmDescription *what, bool is_get, UvReader request
 {
     const bool answered = what->status == EFI_SUCCESS || what->status == EFI_BUFFER_TOO_SMALL;
 
-    what->guid = read_guid(&request);
+    what->guid = uv_read_guid(&request);
     what->size_bytes = uv_read_u64(&request);
     const uint64_t name_bytes = uv_read_u64(&request);
     what->attributes = uv_read_u32(&request);
@@ -92,7 +82,7 @@ static void describe_access(UvMmDescription *what, bool is_get, UvReader request
     what->has_attributes = !is_get;
     if (!is_get || !answered)
         return;
-    read_guid(&reply);
+    uv_read_guid(&reply);
     what->reply_bytes = uv_read_u64(&reply);
     uv_read_u64(&reply);
     what->attributes = uv_read_u32(&reply);
@@ -102,7 +92,7 @@ static void describe_access(UvMmDescription *what, bool is_get, UvReader request
 /* GUID, u64 name size, name. */
 static void describe_next(UvMmDescription *what, UvReader request, UvReader reply)
 {
-    what->guid = read_guid(&request);
+    what->guid = uv_read_guid(&request);
     what->size_bytes = uv_read_u64(&request);
     if (request.failed)
         return;
@@ -110,7 +100,7 @@ static void describe_next(UvMmDescription *what, UvReader request, UvReader repl
     what->has_variable = what->has_size = true;
     if (what->status != EFI_SUCCESS && what->status != EFI_BUFFER_TOO_SMALL)
         return;
-    what->next_guid = read_guid(&reply);
+    what->next_guid = uv_read_guid(&reply);
     what->reply_bytes = uv_read_u64(&reply);
     what->has_reply_size = true;
     if (what->status != EFI_SUCCESS)
@@ -136,7 +126,7 @@ static void describe_query(UvMmDescription *what, UvReader request, UvReader rep
 /* GUID, u64 name size, of a property 24 bytes, name. */
 static void describe_named(UvMmDescription *what, size_t between, UvReader request)
 {
-    what->guid = read_guid(&request);
+    what->guid = uv_read_guid(&request);
     const uint64_t name_bytes = uv_read_u64(&request);
     uv_read_bytes(&request, between);
     if (request.failed)
@@ -177,7 +167,7 @@ static void describe_entry(UvMmDescription *what, UvReader request)
 
     uv_read_u32(&request);
     const size_t size = uv_read_u16(&request), offset = uv_read_u16(&request);
-    what->guid = read_guid(&request);
+    what->guid = uv_read_guid(&request);
     if (request.failed)
         return;
     what->has_variable = true;
@@ -229,7 +219,7 @@ void uv_mm_describe(const uint8_t *request, const uint8_t *reply, size_t size,
     *ret_description = (UvMmDescription){.function = "Unknown"};
     uv_reader_init(&asked, request, size);
     uv_reader_init(&answered, reply, size);
-    const UvGuid guid = read_guid(&asked);
+    const UvGuid guid = uv_read_guid(&asked);
     const uint64_t message_bytes = uv_read_u64(&asked);
     uv_read_bytes(&answered, EFI_MM_HEADER_BYTES);
     if (asked.failed || message_bytes > asked.left) {
@@ -277,7 +267,7 @@ unsigned uv_mm_kind(const uint8_t *request, size_t size)
     UvReader reader;
 
     uv_reader_init(&reader, request, size);
-    const UvGuid guid = read_guid(&reader);
+    const UvGuid guid = uv_read_guid(&reader);
     uv_read_u64(&reader);
     if (reader.failed)
         return KIND_MALFORMED;

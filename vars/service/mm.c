@@ -49,16 +49,6 @@ static EfiStatus ignore(Call *call)
     return EFI_SUCCESS;
 }
 
-static UvGuid read_guid(UvReader *reader)
-{
-    const uint8_t *bytes = uv_read_bytes(reader, sizeof(UvGuid));
-    UvGuid guid = {0};
-
-    if (bytes)
-        memcpy(guid.bytes, bytes, sizeof guid.bytes);
-    return guid;
-}
-
 static bool is_nul(const uint8_t *units, size_t i)
 {
     return units[2 * i] == 0 && units[2 * i + 1] == 0;
@@ -98,7 +88,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Access, access_clear)
 
 static EfiStatus read_access(UvReader *body, Access *ret_access)
 {
-    Access access = {.guid = read_guid(body)};
+    Access access = {.guid = uv_read_guid(body)};
     const uint64_t data_bytes = uv_read_u64(body), name_bytes = uv_read_u64(body);
 
     access.attributes = uv_read_u32(body);
@@ -166,7 +156,7 @@ static EfiStatus get_next_variable_name(Call *call)
 
     if (call->body.left < EFI_MM_NEXT_BYTES)
         return ignore(call);
-    const UvGuid guid = read_guid(&call->body);
+    const UvGuid guid = uv_read_guid(&call->body);
     const uint64_t name_bytes = uv_read_u64(&call->body);
     const size_t room = call->body.left;
     if (name_bytes > room)
@@ -241,7 +231,7 @@ static EfiStatus lock_variable(Call *call)
         return EFI_ACCESS_DENIED;
     if (call->body.left < EFI_MM_NEXT_BYTES)
         return ignore(call);
-    const UvGuid guid = read_guid(&call->body);
+    const UvGuid guid = uv_read_guid(&call->body);
     const uint64_t name_bytes = uv_read_u64(&call->body);
     const EfiStatus status = read_name(&call->body, name_bytes, &name);
     if (status != EFI_SUCCESS)
@@ -263,7 +253,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PropertyRequest, property_request_clear)
 
 static EfiStatus read_property_request(UvReader *body, PropertyRequest *request)
 {
-    request->guid = read_guid(body);
+    request->guid = uv_read_guid(body);
     const uint64_t name_bytes = uv_read_u64(body);
     request->property.revision = uv_read_u16(body);
     request->property.property = uv_read_u16(body);
@@ -397,7 +387,7 @@ GBytes *uv_mm_handle(UvService *service, const uint8_t *request, size_t size,
     uv_writer_init(&reply, size);
     uv_write_bytes(&reply, request, size);
     uv_reader_init(&reader, request, size);
-    const UvGuid guid = read_guid(&reader);
+    const UvGuid guid = uv_read_guid(&reader);
     const uint64_t message_bytes = uv_read_u64(&reader);
     if (size > UV_MM_BUFFER_MAX || reader.failed || message_bytes > reader.left) {
         *ret_device_status = UV_DEVICE_BAD_BUFFER_SIZE;
@@ -416,7 +406,7 @@ bool uv_mm_only_asks(const uint8_t *request, size_t size)
     UvReader reader;
 
     uv_reader_init(&reader, request, size);
-    const UvGuid guid = read_guid(&reader);
+    const UvGuid guid = uv_read_guid(&reader);
     (void)uv_read_u64(&reader);
     const uint64_t function = uv_read_u64(&reader);
     if (reader.failed || !uv_guid_equal(&guid, &uv_guid_smm_variable_protocol))

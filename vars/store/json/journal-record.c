@@ -109,15 +109,13 @@ static bool replay_put(UvReader *reader, UvVariableLayout layout, UvVarset *set)
 static bool replay_remove(UvReader *reader, UvVarset *set)
 {
     g_autoptr(UvName) name = NULL;
-    const uint8_t *guid_bytes = uv_read_bytes(reader, sizeof(UvGuid)), *units;
+    const UvGuid guid = uv_read_guid(reader);
     const uint32_t n_units = uv_read_u32(reader);
-    UvGuid guid;
+    const uint8_t *units = uv_read_bytes(reader, 2 * (size_t)n_units);
 
-    units = uv_read_bytes(reader, 2 * (size_t)n_units);
-    name = guid_bytes && units ? uv_name_new_utf16le(units, n_units) : NULL;
+    name = units ? uv_name_new_utf16le(units, n_units) : NULL;
     if (!name)
         return false;
-    memcpy(guid.bytes, guid_bytes, sizeof guid.bytes);
     uv_varset_remove(set, &guid, name);
     return true;
 }

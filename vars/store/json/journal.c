@@ -130,11 +130,7 @@ UvJournalState uv_journal_read(GBytes *bytes, UvJournalContent **ret_content)
 {
     g_autoptr(UvJournalContent) content = NULL;
     UvJournalHead head;
-    UvReader reader;
-    gsize size;
-    const void *data = g_bytes_get_data(bytes, &size);
-
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader_of(bytes);
     const UvJournalState state = read_head(&reader, &head);
     if (state != UV_JOURNAL_VALID)
         return state;
