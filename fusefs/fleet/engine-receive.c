@@ -36,6 +36,7 @@ uint32_t host_frame_cap(uint16_t type, void *data)
     case UV_WIRE_REPLY | UV_HOST_SET:
     case UV_WIRE_REPLY | UV_HOST_TOUCH:
     case UV_WIRE_REPLY | UV_HOST_IMPORT:
+    case UV_WIRE_REPLY | UV_HOST_BREAK:
     case UV_WIRE_REPLY | UV_HOST_VIEW_ACT:
     case UV_WIRE_REPLY | UV_HOST_LISTENER:
     case UV_WIRE_REPLY | UV_HOST_CHECK:

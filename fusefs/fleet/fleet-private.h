@@ -273,6 +273,9 @@ void guest_free(FsGuest *guest);
  * nothing unusual. */
 bool guest_replica_valid(const FsGuest *guest);
 
+/* holder.c: EROFS, and told, where another host has the guest; at once where there is none */
+void guest_need_here(FsGuest *guest, FsContinue go_on, void *data);
+
 /* replica-cache.c: what replicas without an engine may take, all together */
 void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
 void replica_warm(FsGuest *guest);

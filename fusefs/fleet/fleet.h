@@ -18,6 +18,7 @@
  * it unread.
  */
 
+#include "claim.h"
 #include "refusals.h"
 #include "replica.h"
 #include "source.h"
@@ -27,8 +28,10 @@ typedef struct FsGuest FsGuest;
 
 typedef struct {
     bool read_only;
-    unsigned engines; /* most engines without a guest alive at once */
-    unsigned idle_s;  /* when an engine without a guest ends */
+    unsigned engines;   /* most engines without a guest alive at once */
+    unsigned idle_s;    /* when an engine without a guest ends */
+    const UvHost *host; /* other hosts have SOURCE, too, and this is this one; NULL: none have */
+    unsigned look_s;    /* how old a look may be there */
     /* For status.json: what the front has given up, and what it could not; borrowed, may be NULL.
      */
     const GPtrArray *confined, *unconfined;
@@ -252,6 +255,14 @@ void fs_guest_rename(FsGuest *guest, const char *name, void *request, FsContinue
 typedef void (*FsCallerTold)(bool makes, void *data);
 void fs_fleet_ask_caller(FsFleet *fleet, pid_t thread, FsCallerTold told, void *data);
 
+/* SOURCE is on storage that other hosts have, too. */
+bool fs_fleet_is_shared(const FsFleet *fleet);
+/* Which host the guest is on, as its lock file says now: "HOST since TIME", NULL: none;
+ * `elsewhere`: not this one. Only where SOURCE is shared. `guest` NULL: it is gone. */
+typedef void (*FsHolderTold)(FsGuest *guest, const char *holder, bool elsewhere, void *data);
+void fs_guest_ask_holder(FsGuest *guest, FsHolderTold told, void *data);
+/* That host is dead: it has the guest no more. EBUSY: this one has it. */
+void fs_guest_break_hold(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* What engine_starting left pending is done, or failed for that reason: the engine is wanted again.
  */
 void fs_guest_prepared(FsGuest *guest, const GError *failure);

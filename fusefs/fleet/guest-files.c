@@ -16,7 +16,7 @@ typedef struct {
     char *name;
     uint64_t sequence;
     FsQuestion question;
-    int pin_fd;
+    int pin_fd, template_fd;
     FsContinue go_on;
     FsMade made;
     FsTemplateCheck check;
@@ -32,7 +32,7 @@ static Asking *asking_new(FsGuest *guest, FsAsk kind, void *data)
     asking->name = g_strdup(guest->name);
     asking->sequence = guest->sequence;
     asking->question = fs_question(kind, guest->name);
-    asking->pin_fd = -1;
+    asking->pin_fd = asking->template_fd = -1;
     asking->data = data;
     return asking;
 }
@@ -40,6 +40,7 @@ static Asking *asking_new(FsGuest *guest, FsAsk kind, void *data)
 static void asking_free(Asking *asking)
 {
     uv_fd_clear(&asking->pin_fd);
+    uv_fd_clear(&asking->template_fd);
     g_free(asking->name);
     g_free(asking);
 }
@@ -103,18 +104,38 @@ static void on_instantiated(const FsAnswer *answer, int fds[FS_QUESTION_FDS], vo
     made(data, error);
 }
 
-static void instantiate(Asking *asking, int *template_fd)
+static void on_here(FsGuest *guest, int unavailable, void *data)
 {
+    Asking *asking = data;
+    g_autoptr(GError) error = NULL;
     int fds[2] = {-1, -1};
     size_t n_fds = 0;
 
-    if (*template_fd >= 0)
-        fds[n_fds++] = uv_fd_steal(template_fd);
+    if (unavailable) {
+        g_autofree char *reason = guest ? fs_guest_take_reason(guest) : NULL;
+        g_set_error(&error, G_FILE_ERROR, g_file_error_from_errno(unavailable), "%s",
+                    reason ? reason : g_strerror(unavailable));
+        made(asking, error);
+        return;
+    }
+    if (asking->template_fd >= 0)
+        fds[n_fds++] = uv_fd_steal(&asking->template_fd);
     else
         asking->question.flags |= FS_MAKE_EMPTY;
     if (asking->pin_fd >= 0)
         fds[n_fds++] = uv_fd_steal(&asking->pin_fd);
     fs_source_ask(asking->fleet->source, &asking->question, fds, n_fds, on_instantiated, asking);
+}
+
+static void instantiate(Asking *asking, int *template_fd)
+{
+    FsGuest *guest = asking_guest(asking);
+
+    asking->template_fd = uv_fd_steal(template_fd);
+    if (guest)
+        guest_need_here(guest, on_here, asking);
+    else
+        on_here(NULL, ENOENT, asking);
 }
 
 static void on_template(int fd, int error, const char *reason, void *data)

@@ -5,8 +5,8 @@
  *
  * A look is current where inotify would tell of a change, while nothing has happened to the guest
  * since it was asked for and it is young; where an engine follows the store itself, it need not be
- * young. Texts and the rest are kept by the identity that a look told: they are read
- * anew when that is another.
+ * young. On shared storage age alone counts. Texts and the rest are kept by the identity that a
+ * look told: they are read anew when that is another.
  *
  * Looks, texts and states are counted as asked and as done. Who waits notes the number that must be
  * done; so somebody who changes a file again and again delays nobody, who would have to see the
@@ -25,6 +25,12 @@
 /* Changes that inotify does not tell (of another host, through a hard link) show that late. */
 #define UNTOLD_US (G_USEC_PER_SEC / 10)
 
+/* How long what a look told may be shown. */
+static int64_t shown_us(const FsFleet *fleet)
+{
+    return fs_fleet_is_shared(fleet) ? (int64_t)fleet->options->look_s * G_USEC_PER_SEC : SHOWN_US;
+}
+
 static bool same_identity(const FsIdentity *a, const FsIdentity *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
@@ -35,23 +41,28 @@ static bool list_confirms(const FsGuest *guest)
 {
     const FsFleet *fleet = guest->fleet;
 
-    return guest->looked_at && !guest->look_stale && guest->look.flags & FS_LOOK_WATCHED &&
+    return guest->looked_at && !guest->look_stale &&
+           (guest->look.flags & FS_LOOK_WATCHED || fs_fleet_is_shared(fleet)) &&
            !(guest->look.flags & FS_LOOK_FOLDER) && guest->list_number == fleet->list_number &&
-           g_get_monotonic_time() - fleet->listed_at < SHOWN_US;
+           g_get_monotonic_time() - fleet->listed_at < shown_us(fleet);
 }
 
 bool guest_look_current(const FsGuest *guest, unsigned needs)
 {
     bool follows = guest->live && guest->live->engine && guest->live->engine->io;
-    int64_t age_us;
+    bool shared = fs_fleet_is_shared(guest->fleet);
+    int64_t age_us = g_get_monotonic_time() - guest->looked_at;
 
-    if (!guest->looked_at || guest->look_stale || !(guest->look.flags & FS_LOOK_WATCHED))
+    if (!guest->looked_at || guest->look_stale)
         return false;
-    if (follows)
+    if (!shared && !(guest->look.flags & FS_LOOK_WATCHED))
+        return false;
+    if (!shared && follows) /* which neither it nor inotify does for what another host writes */
         return true;
     if (!(needs & ~(unsigned)(FS_NEED_LOOK | FS_NEED_SOCKET)) && list_confirms(guest))
         return true;
-    age_us = g_get_monotonic_time() - guest->looked_at;
+    if (shared)
+        return age_us < shown_us(guest->fleet);
     return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
 }
 
@@ -134,7 +145,8 @@ void guest_look_ahead(const FsGuest *guest)
         fleet_ask_list(fleet); /* costs less than a look at each of those that come */
     for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
         FsGuest *next = fleet->guests->pdata[i];
-        bool untold = next->looked_at && !(next->look.flags & FS_LOOK_WATCHED);
+        bool untold =
+            next->looked_at && !(next->look.flags & FS_LOOK_WATCHED) && !fs_fleet_is_shared(fleet);
         if (untold || guest_look_current(next, FS_NEED_LOOK))
             continue; /* it would be asked about again all the same */
         guest_ask_look(next);

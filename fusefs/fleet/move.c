@@ -35,7 +35,7 @@ static void on_renamed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
     move_done(move, answer->error == 0 ? NULL : guest, -answer->error);
 }
 
-static void on_no_engine(FsGuest *guest, int error, void *data)
+static void on_here(FsGuest *guest, int error, void *data)
 {
     Move *move = data;
     FsQuestion question;
@@ -47,6 +47,14 @@ static void on_no_engine(FsGuest *guest, int error, void *data)
     question = fs_question(FS_ASK_RENAME, guest->name);
     g_strlcpy(question.to, move->to, sizeof(question.to));
     fs_source_ask(move->fleet->source, &question, NULL, 0, on_renamed, move);
+}
+
+static void on_no_engine(FsGuest *guest, int error, void *data)
+{
+    if (error)
+        move_done(data, guest, error);
+    else
+        guest_need_here(guest, on_here, data);
 }
 
 void fs_guest_rename(FsGuest *guest, const char *name, void *request, FsContinue go_on, void *data)

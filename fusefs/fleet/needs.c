@@ -33,6 +33,9 @@ bool guest_replica_valid(const FsGuest *guest)
     for (size_t i = 0; i < G_N_ELEMENTS(live->identity.word); i++)
         if (live->identity.word[i] != guest->look.store.word[i])
             return false;
+    /* Another host's journal its engine is to look at. */
+    if (fs_fleet_is_shared(guest->fleet) && !(live->state & UV_HOST_STATE_GUEST))
+        return !(guest->look.flags & FS_LOOK_JOURNAL);
     return live->engine || !(guest->look.flags & FS_LOOK_JOURNAL);
 }
 

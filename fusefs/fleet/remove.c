@@ -36,14 +36,25 @@ static void on_removed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
     removal_done(removal, answer->error == 0 ? NULL : guest, -answer->error);
 }
 
-static void remove_files(FsGuest *guest, Removal *removal)
+static void on_here(FsGuest *guest, int error, void *data)
 {
-    FsQuestion question = fs_question(FS_ASK_REMOVE, guest->name);
+    Removal *removal = data;
+    FsQuestion question;
 
+    if (error) {
+        removal_done(removal, guest, error);
+        return;
+    }
+    question = fs_question(FS_ASK_REMOVE, guest->name);
     removal->fleet = guest->fleet;
     removal->name = g_strdup(guest->name);
     removal->sequence = guest->sequence;
     fs_source_ask(guest->fleet->source, &question, NULL, 0, on_removed, removal);
+}
+
+static void remove_files(FsGuest *guest, Removal *removal)
+{
+    guest_need_here(guest, on_here, removal);
 }
 
 static void on_replica(FsGuest *guest, int error, void *data)

@@ -121,6 +121,8 @@ void follow_start(FsFleet *fleet)
 {
     FsQuestion question = fs_question(FS_ASK_FOLLOW, NULL);
 
+    if (fs_fleet_is_shared(fleet)) /* it tells of this host's doing alone */
+        return;
     fs_source_ask(fleet->source, &question, NULL, 0, on_follow, fleet);
 }
 

@@ -101,8 +101,11 @@ int monitor_ask_start(FsAsked *asked)
     asked->later = monitor_wait_for_end(guest, asked->question);
     if (asked->later)
         return 0;
-    result = fs_place_open_store(&place, options->read_only || asked->question->start.stateless,
-                                 options->engine_uid, options->engine_gid, &file, &why);
+    /* The engine only looks which file it is, and on shared storage another one may be writing. */
+    const bool read_only =
+        options->read_only || options->shared || asked->question->start.stateless;
+    result = fs_place_open_store(&place, read_only, options->engine_uid, options->engine_gid, &file,
+                                 &why);
     if (result == 0)
         result = start_with(asked, guest, &place, &file);
     else

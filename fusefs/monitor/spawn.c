@@ -88,6 +88,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spaw
         add(arguments, "--saved=%s", options->saved);
     if (options->read_only)
         add(arguments, "--read-only");
+    if (options->shared)
+        add(arguments, "--shared");
     if (options->sandbox_strict)
         add(arguments, "--sandbox=strict");
     if (size_bytes)

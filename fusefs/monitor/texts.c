@@ -21,16 +21,16 @@ static const uint32_t limits[FS_TEXTS] = {
 
 /* Beside the store; config.json is beside the guest's file. */
 static const char *const sidecars[FS_TEXTS] = {
-    [FS_TEXT_PIN] = "pin",
-    [FS_TEXT_HINT] = "export",
-    [FS_TEXT_RECORD] = "changes",
-    [FS_TEXT_RECORD_OLD] = "changes.1",
+    [FS_TEXT_PIN] = "pin",        [FS_TEXT_HINT] = "export",
+    [FS_TEXT_RECORD] = "changes", [FS_TEXT_RECORD_OLD] = "changes.1",
+    [FS_TEXT_LOCK] = "lock",
 };
 
 /* Their engine alone writes these. */
 static bool is_read_only(FsText text)
 {
-    return text == FS_TEXT_STORE || text == FS_TEXT_RECORD || text == FS_TEXT_RECORD_OLD;
+    return text == FS_TEXT_STORE || text == FS_TEXT_RECORD || text == FS_TEXT_RECORD_OLD ||
+           text == FS_TEXT_LOCK;
 }
 
 /* The text's folder (to be closed) and its name in it; -errno. */

@@ -78,9 +78,11 @@ static bool make_usable(FsSession *session, FsFleet *fleet, GError **error)
     return !fs_fleet_is_file(fleet) || read_store(fleet, error);
 }
 
-static FsFleetOptions fleet_options(const FsOptions *options)
+static FsFleetOptions fleet_options(const FsOptions *options, const UvHost *host)
 {
     return (FsFleetOptions){
+        .host = options->shared ? host : NULL,
+        .look_s = options->look_s,
         .read_only = options->read_only,
         .engines = options->engines,
         .idle_s = options->idle_s,
@@ -102,6 +104,8 @@ static FsTreeOptions tree_options(const FsOptions *options)
         .umask = options->umask,
         .umask_set = options->umask_set,
         .views = options->views,
+        .shared = options->shared,
+        .look_s = options->look_s,
         .keys = options->keys ? options->keys : standard_keys,
         .firmware = {.descriptors = options->firmware, .templates = options->templates},
     };
@@ -201,14 +205,19 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     g_autoptr(GError) error = NULL;
     g_autoptr(FsLocal) local = fs_local_open(options->source, &error);
     g_autoptr(FsSockdir) sockdir = NULL;
+    UvHost host = {0};
     Front front = {
         .options = options,
-        .fleet_options = fleet_options(options),
+        .fleet_options = fleet_options(options, &host),
         .tree_options = tree_options(options),
     };
     FsSplit split = {.options = options, .engine_uid = (uid_t)-1, .engine_gid = (gid_t)-1};
     FsSource *source = NULL;
 
+    if (options->shared && !uv_host_find(&host, &error)) {
+        g_prefix_error(&error, "shared: ");
+        fail(error);
+    }
     if (!local || !fs_local_check_mountpoint(local, options->mountpoint, &error) ||
         !fs_split_find_engine_user(&split, &error) ||
         !fs_front_user_find(options, &front.user, &error)) {

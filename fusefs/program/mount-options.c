@@ -237,10 +237,21 @@ static bool set_record(FsOptions *options, const char *name, const char *value, 
     return true;
 }
 
+static bool set_look(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    return set_count(name, value, 0, 3600, &options->look_s, error);
+}
+
+static bool set_shared(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    options->shared = true;
+    return true;
+}
+
 static const struct {
     const char *name;
     FsSetOption set;
-    const char *value; /* NULL: not told by --help */
+    const char *value; /* NULL: not told by --help; "": it takes none */
     const char *help;
 } table[] = {
     {"sockdir", set_sockdir, "DIR", "where the guests' sockets are made"},
@@ -264,14 +275,16 @@ static const struct {
     {"size", set_size, "BYTES", "storage of a guest (262144)"},
     {"record", set_record, "BYTES", "who changed what, of each guest (1048576; 0: none)"},
     {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
+    {"shared", set_shared, "", "other hosts have SOURCE, too: one has a guest"},
+    {"look", set_look, "SECONDS", "how late another host's changes show, if shared (1)"},
     {"engine", set_engine, NULL, NULL},
 };
 
-/* NULL: none of ours. */
-FsSetOption fs_mount_option_find(const char *name)
+FsSetOption fs_mount_option_find(const char *name, bool *ret_flag)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         if (strcmp(table[i].name, name) == 0) {
+            *ret_flag = table[i].value && !*table[i].value;
             return table[i].set;
         }
     }
@@ -282,7 +295,8 @@ void fs_mount_options_help(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         if (table[i].value) {
-            g_autofree char *option = g_strdup_printf("%s=%s", table[i].name, table[i].value);
+            const char *equals = *table[i].value ? "=" : "";
+            g_autofree char *option = g_strconcat(table[i].name, equals, table[i].value, NULL);
             printf("    %-26s %s\n", option, table[i].help);
         }
     }

@@ -189,8 +189,12 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
     g_autofree char *id = fs_local_id(source);
     if (source->store)
         sockdir->source_lock = g_strdup_printf("%s/%s.lock", run, id);
-    sockdir->source_lock_fd = lock_source(source, sockdir->source_lock, options->read_only, error);
-    if (sockdir->source_lock_fd < 0)
+    /* A folder that other hosts have is not locked: each mounts it. */
+    const bool locks = source->store || !options->shared;
+    if (locks)
+        sockdir->source_lock_fd =
+            lock_source(source, sockdir->source_lock, options->read_only, error);
+    if (locks && sockdir->source_lock_fd < 0)
         return NULL;
 
     sockdir->temporary = own && options->read_only;

@@ -66,10 +66,15 @@ static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *
 {
     const char *equals = strchr(option, '=');
     g_autofree char *name = equals ? g_strndup(option, equals - option) : g_strdup(option);
-    FsSetOption set = fs_mount_option_find(name);
+    bool flag = false;
+    FsSetOption set = fs_mount_option_find(name, &flag);
 
     if (!*option) {
         return true;
+    }
+    if (set && flag) {
+        return equals ? fs_options_fail(error, "option %s takes no value", name)
+                      : set(options, name, NULL, error);
     }
     if (set) {
         return equals && equals[1] ? set(options, name, equals + 1, error)
@@ -203,6 +208,7 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->sock_mode = 0660;
     options->engines = 64;
     options->idle_s = 5;
+    options->look_s = 1;
     options->views = true;
     options->record_bytes = -1;
     options->varcheck = g_strdup("strict");

@@ -150,6 +150,17 @@ static const FsControl controls[] = {
         .needs = FS_NEED_LOOK,
         .link = fs_guest_socket_path,
     },
+    {
+        .name = "holder",
+        .type_and_mode = S_IFREG | 0600,
+        .needs = FS_NEED_LOOK,
+        .exists = fs_holder_exists,
+        .getattr = fs_holder_getattr,
+        .open = fs_holder_open,
+        .by_write = true,
+        .ignored = true,
+        .commit = fs_holder_commit,
+    },
 };
 
 const FsControl *fs_control_at(size_t index)

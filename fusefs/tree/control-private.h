@@ -16,6 +16,7 @@ struct FsControl {
     bool (*exists)(const FsGuest *guest); /* NULL: always */
     size_t text_max;                      /* of a text that ends by itself */
     size_t collected_max;                 /* of what ends when the file is closed */
+    bool by_write;                        /* each write is a whole text */
     bool ignored; /* what is written is no content, and comes with every restore */
     const UvJsonRules *rules;
     void (*commit)(FsOp *op, GBytes *text, FsStep done, FsStep failed); /* errno in op->error */
@@ -26,6 +27,12 @@ size_t fs_control_index(const FsControl *control); /* in the table */
 void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns);
 /* What is read from now on is op->content; NULL is nothing. */
 void fs_control_reply_opened(FsOp *op);
+
+/* holder.c: what FsControl says of it. */
+bool fs_holder_exists(const FsGuest *guest);
+void fs_holder_getattr(FsOp *op);
+void fs_holder_open(FsOp *op);
+void fs_holder_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed);
 
 /* control-store.c: what FsControl says of them. */
 void fs_store_getattr(FsOp *op);

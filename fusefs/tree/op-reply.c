@@ -38,13 +38,19 @@ const char *fs_op_reason(FsOp *op)
     return op->reason;
 }
 
+/* How long the kernel may go by what it was told. */
+static double kept_s(const FsTree *tree, double timeout_s)
+{
+    return tree->options->shared ? MIN(timeout_s, (double)tree->options->look_s) : timeout_s;
+}
+
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
 {
     if (op->as_entry) {
         fs_op_reply_entry(op, op->node, attr, timeout_s);
         return;
     }
-    fuse_reply_attr(op->req, attr, timeout_s);
+    fuse_reply_attr(op->req, attr, kept_s(op->tree, timeout_s));
     fs_op_end(op);
 }
 
@@ -63,19 +69,22 @@ void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
     child->class->getattr(op);
 }
 
-static struct fuse_entry_param entry_of(FsNode *child, const struct stat *attr, double timeout_s)
+static struct fuse_entry_param entry_of(const FsOp *op, FsNode *child, const struct stat *attr,
+                                        double timeout_s)
 {
+    const double kept = kept_s(op->tree, timeout_s);
+
     return (struct fuse_entry_param){
         .ino = child->id,
         .attr = *attr,
-        .attr_timeout = timeout_s,
-        .entry_timeout = timeout_s,
+        .attr_timeout = kept,
+        .entry_timeout = kept,
     };
 }
 
 void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s)
 {
-    struct fuse_entry_param entry = entry_of(child, attr, timeout_s);
+    struct fuse_entry_param entry = entry_of(op, child, attr, timeout_s);
 
     fs_refused_clear(op);
     child->lookups++;
@@ -87,7 +96,7 @@ void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double 
 
 void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle)
 {
-    struct fuse_entry_param entry = entry_of(child, attr, 0);
+    struct fuse_entry_param entry = entry_of(op, child, attr, 0);
 
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = 1;
@@ -200,7 +209,7 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
 
     if (op->plus) {
         if (child) {
-            entry = entry_of(child, attr, timeout_s);
+            entry = entry_of(op, child, attr, timeout_s);
         }
         needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
     } else {

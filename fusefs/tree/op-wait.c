@@ -10,6 +10,7 @@
 #include "virtual.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void interrupted(fuse_req_t req, void *data)
 {
@@ -329,6 +330,29 @@ void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, 
 {
     uint64_t serial = wait_with(op, step, or_else);
     fs_guest_view_act(op->node->guest, op->req, view, act, path, content, go_on, op);
+    park(op, serial);
+}
+
+static void holder_told(FsGuest *guest, const char *holder, bool elsewhere, void *data)
+{
+    FsOp *op = data;
+    g_autofree char *line = holder ? g_strconcat(holder, "\n", NULL) : NULL;
+
+    g_clear_pointer(&op->content, g_bytes_unref);
+    op->content = line ? g_bytes_new(line, strlen(line)) : NULL;
+    go_on(guest, 0, op);
+}
+
+void fs_op_ask_holder(FsOp *op, FsStep step)
+{
+    wait_with(op, step, NULL);
+    fs_guest_ask_holder(op->node->guest, holder_told, op);
+}
+
+void fs_op_break_hold(FsOp *op, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_guest_break_hold(op->node->guest, op->req, go_on, op);
     park(op, serial);
 }
 

@@ -162,6 +162,9 @@ void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or
 /* The guest's record: `step` finds it in op->record, until it returns; -1 is a part that is not
  * there. */
 void fs_op_open_record(FsOp *op, FsStep step);
+/* Which host the guest is on, a line in op->content (NULL: none). */
+void fs_op_ask_holder(FsOp *op, FsStep step);
+void fs_op_break_hold(FsOp *op, FsStep step, FsStep or_else);
 /* A view of the node's guest: `step` finds its list, or a file's text, in op->content. */
 void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step);
 void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step);

@@ -163,6 +163,10 @@ static void control_write(FsOp *op)
     gsize size;
     const void *bytes = g_bytes_get_data(op->content, &size);
 
+    if (control->by_write) {
+        control->commit(op, op->content, committed, refused);
+        return;
+    }
     if (handle->collected || control->ignored) {
         int error =
             control->ignored ? 0 : fs_collected_write(handle->collected, op->content, op->offset);

@@ -32,6 +32,8 @@ typedef struct {
     bool read_only, immutable_kernel;
     bool guest_view;   /* only what the guest's OS sees */
     bool views;        /* boot/, secure-boot/, next-boot/ */
+    bool shared;       /* other hosts have SOURCE, and nobody tells the kernel of their changes: */
+    unsigned look_s;   /* it remembers nothing for longer */
     char *const *keys; /* folders with profiles for secure-boot/enroll; borrowed */
     uid_t uid;         /* (uid_t)-1: the store's owner */
     gid_t gid;

@@ -97,15 +97,18 @@ class Scratch:
 
 
 class Mount:
-    """uefivarsfs -f on SOURCE; `options` are those of -o. `wrapper` is put before the command."""
+    """uefivarsfs -f on SOURCE; `options` are those of -o. `wrapper` is put before the command. `host`
+    (uvhosts.Host): in its namespaces."""
 
-    def __init__(self, scratch, source, *options, name="mnt", wrapper=(), sockdir=True):
+    def __init__(self, scratch, source, *options, name="mnt", wrapper=(), sockdir=True, host=None):
         self.source = pathlib.Path(source)
-        self.path = scratch.path / name
-        self.path.mkdir(exist_ok=True)
+        self.place = scratch.path / name
+        self.place.mkdir(exist_ok=True)
+        self.path = pathlib.Path(host.path(self.place)) if host else self.place
+        self.enter = host.enter if host else []
         self.sockdir = scratch.path / f"{name}.sock"
         self.options = list(options) + ([f"sockdir={self.sockdir}"] if sockdir else [])
-        self.wrapper = list(wrapper)
+        self.wrapper = self.enter + list(wrapper)
         self.log = scratch.path / f"{name}.log"
         self.process = None
         self.start()
@@ -125,7 +128,7 @@ class Mount:
 
     def start(self, seconds=20):
         """Starts (or starts again) and waits until the mount is usable."""
-        command = self.wrapper + [str(UEFIVARSFS), str(self.source), str(self.path), "-f"]
+        command = self.wrapper + [str(UEFIVARSFS), str(self.source), str(self.place), "-f"]
         if self.options:
             command += ["-o", ",".join(self.options)]
         with open(self.log, "ab") as log:
@@ -144,7 +147,7 @@ class Mount:
     def stop(self, seconds=20):
         """A clean unmount; waits for the front's end and returns its exit status."""
         if self.process and self.process.poll() is None:
-            subprocess.run(["umount", str(self.path)], check=True, timeout=seconds)
+            subprocess.run(self.enter + ["umount", str(self.place)], check=True, timeout=seconds)
             return self.process.wait(seconds)
         return None
 
@@ -158,7 +161,8 @@ class Mount:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        subprocess.run(["umount", "-l", str(self.path)], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(self.enter + ["umount", "-l", str(self.place)], stderr=subprocess.DEVNULL,
+                       check=False)
 
     def guest(self, name):
         return self.path / "guests" / name

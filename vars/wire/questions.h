@@ -41,6 +41,7 @@ typedef enum {
     FS_TEXT_STORE,      /* the store itself; for reading only */
     FS_TEXT_RECORD,     /* who changed what, as its engine wrote it down; for reading only */
     FS_TEXT_RECORD_OLD, /* what came before that */
+    FS_TEXT_LOCK,       /* its engines' lock, which says on shared storage whose; likewise */
     FS_TEXTS,
 } FsText;
 
