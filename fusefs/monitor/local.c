@@ -209,6 +209,18 @@ static unsigned char entry_type(const FsLocal *source, const struct dirent *entr
     return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
+static const char *why_not_link(const FsLocal *source, const char *name)
+{
+    struct stat st;
+    const int result = stat_beneath(source, name, &st);
+
+    if (result == -ENOENT)
+        return "the link leads nowhere";
+    if (result == 0 && S_ISBLK(st.st_mode))
+        return "the link leads to a block device, which can only be mounted by itself, as SOURCE";
+    return result == 0 ? "the link leads to no regular file" : "root does not own the link";
+}
+
 /* What looks like a guest and is none: somebody will miss it. */
 static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsigned char type)
 {
@@ -218,7 +230,7 @@ static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsi
     const char *why = NULL;
 
     if (meant && entry->d_type == DT_LNK && type == DT_UNKNOWN)
-        why = "the link leads nowhere, or root does not own it";
+        why = why_not_link(source, entry->d_name);
     else if (meant && type == DT_UNKNOWN)
         why = "it is not a regular file";
     else if (!meant && strlen(entry->d_name) > UV_GUEST_NAME_MAX)

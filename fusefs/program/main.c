@@ -219,7 +219,7 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
         fail(error);
     }
     if (!local || !fs_local_check_mountpoint(local, options->mountpoint, &error) ||
-        !fs_split_find_engine_user(&split, &error) ||
+        !fs_split_find_engine_user(&split, &error) || !fs_split_find_programs(&split, &error) ||
         !fs_front_user_find(options, &front.user, &error)) {
         fail(error);
     }
@@ -244,6 +244,8 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     }
     serve(&front, source);
     fs_mount_free(split.mount);
+    g_free(split.engine);
+    g_free(split.maker);
 }
 
 int main(int argc, char **argv)

@@ -15,3 +15,10 @@ void fs_mount_free(FsMount *mount);
  * an ordinary user. It does not wait for whoever serves it.
  */
 void fs_mount_end(const FsMount *mount);
+
+#define FS_MOUNT_TYPE "fuse.uefivarsfs"
+#define FS_MONITOR_NAME "uv-monitor" /* of the process */
+
+/* Where that SOURCE (its real path) is mounted, for people: here, or where one of our processes
+ * sees it. NULL: nobody tells. */
+char *fs_mount_where(const char *source);

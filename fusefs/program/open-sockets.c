@@ -5,6 +5,7 @@
 #include "fd.h"
 #include "file-error.h"
 #include "filelock.h"
+#include "mount-table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,11 +128,18 @@ static int lock_file(const char *path, const char *subject, const char *holder, 
 static int lock_source(const FsLocal *source, const char *lock, bool shared, GError **error)
 {
     static const char holder[] = "it is mounted already";
+    const int fd = source->store
+                       ? lock_file(lock, source->path, holder, shared, error)
+                       : lock_or_close(openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                       source->path, holder, shared, error);
+    g_autofree char *where = fd < 0 ? fs_mount_where(source->path) : NULL;
 
-    if (source->store)
-        return lock_file(lock, source->path, holder, shared, error);
-    return lock_or_close(openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), source->path,
-                         holder, shared, error);
+    if (where && error && *error) {
+        g_autofree char *said = g_strdup((*error)->message);
+        g_free((*error)->message);
+        (*error)->message = g_strdup_printf("%s, at %s", said, where);
+    }
+    return fd;
 }
 
 static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)

@@ -190,7 +190,8 @@ static char *escape(const char *text)
 /* Last, so that nothing overrides it. */
 static void add_always(const FsOptions *options, struct fuse_args *fuse)
 {
-    g_autofree char *source = escape(options->source);
+    g_autofree char *path = g_canonicalize_filename(options->source, NULL);
+    g_autofree char *source = escape(path);
     g_autofree char *names = g_strdup_printf("-ofsname=%s,subtype=uefivarsfs", source);
 
     fuse_opt_add_arg(fuse, names);

@@ -18,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MONITOR_NAME "uv-monitor"
 /* So long a front that has hung up may take to exit. */
 #define EXIT_US (2 * G_USEC_PER_SEC)
 
@@ -64,13 +63,29 @@ static int wait_for(pid_t front)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
+static bool check_program(const char *path, GError **error)
+{
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && access(path, X_OK) == 0)
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                "%s: no program that can be started, and no guest can be served without it", path);
+    return false;
+}
+
+bool fs_split_find_programs(FsSplit *split, GError **error)
+{
+    const char *const engines[] = {"uefivarsd", "../vars/uefivarsd", NULL};
+    const char *const makers[] = {"../libexec/uefivarsfs/uefivars-make", "uefivars-make", NULL};
+
+    split->engine = split->options->engine_path ? g_strdup(split->options->engine_path)
+                                                : uv_find_program(engines, UV_BINDIR "/uefivarsd");
+    split->maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
+    return check_program(split->engine, error) && check_program(split->maker, error);
+}
+
 static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
 {
     const FsOptions *options = split->options;
-    const char *const engines[] = {"uefivarsd", "../vars/uefivarsd", NULL};
-    const char *const makers[] = {"../libexec/uefivarsfs/uefivars-make", "uefivars-make", NULL};
-    g_autofree char *engine = uv_find_program(engines, UV_BINDIR "/uefivarsd");
-    g_autofree char *maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
     const FsMonitorOptions monitor_options = {
         .read_only = options->read_only,
         .sandbox_strict = options->sandbox_strict,
@@ -83,13 +98,13 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .engine_gid = split->engine_gid,
         .front_uid = split->front_uid,
         .front_gid = split->front_gid,
-        .engine = options->engine_path ? options->engine_path : engine,
-        .maker = maker,
+        .engine = split->engine,
+        .maker = split->maker,
     };
     const FsMonitorHooks hooks = {.ready = on_ready, .unmount = on_unmount, .data = split->mount};
     g_autoptr(GError) error = NULL;
 
-    uv_rename_process(MONITOR_NAME);
+    uv_rename_process(FS_MONITOR_NAME);
     close(split->fuse_fd);
     g_autoptr(FsMonitor) monitor =
         fs_monitor_new(&monitor_options, split->local, split->sockdir, link_fd, &error);

@@ -21,7 +21,11 @@ typedef struct {
     gid_t front_gid;
     uid_t engine_uid; /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
+    char *engine, *maker; /* programs */
 } FsSplit;
+
+/* Theirs. false with an error: one is missing. */
+bool fs_split_find_programs(FsSplit *split, GError **error);
 
 /* engine-user=, looked up. false with an error: there is no such user. */
 bool fs_split_find_engine_user(FsSplit *split, GError **error);

@@ -338,7 +338,34 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.run_it(self.source, self.at).returncode, 0)
         other = self.scratch.path / "other"
         other.mkdir()
-        self.is_failure(self.run_it(self.source, other), self.source)
+        self.is_failure(self.run_it(self.source, other), self.source, "by uv-monitor (pid ",
+                        f"at {self.at}\n")
+
+    def test_mounted_elsewhere(self):
+        """In a mount namespace of its own, where nobody would find it."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        uvmount.need("unshare")
+        holder = subprocess.Popen(["unshare", "-m", uvmount.UEFIVARSFS, "-f", self.source, self.at],
+                                  stderr=subprocess.DEVNULL, env=uvengine.environment())
+        try:
+            wait_until(lambda: str(self.at) in pathlib.Path(
+                f"/proc/{holder.pid}/mountinfo").read_text(), "it is mounted")
+            other = self.scratch.path / "other"
+            other.mkdir()
+            self.is_failure(self.run_it(self.source, other), f"(pid {holder.pid})",
+                            f"at {self.at} in the mount namespace of pid {holder.pid}")
+        finally:
+            holder.terminate()
+            holder.wait(10)
+
+    def test_programs_are_there(self):
+        """Nothing is mounted that could serve no guest."""
+        missing = self.scratch.path / "uefivarsd"
+        for make in (lambda: None, lambda: missing.write_text(""), missing.unlink, missing.mkdir):
+            make()
+            self.is_failure(self.run_it(self.source, self.at, "-o", f"engine={missing}"), missing)
+            self.assertFalse(os.path.ismount(self.at))
 
     def test_again_at_once(self):
         """umount(8) is back before the front has ended."""
@@ -352,11 +379,23 @@ class Programs(unittest.TestCase):
         (self.source / ("x" * 201 + ".json")).write_text("")
         (self.source / "away.json").symlink_to("nowhere")
         os.mkfifo(self.source / "pipe.fd")
+        (self.source / "folder.json").symlink_to(self.scratch.path)
+        (self.source / "null.json").symlink_to("/dev/null")
+        for name, number in (("disk", 1), ("mine", 2)):
+            if os.geteuid() == 0:
+                os.mknod(self.scratch.path / name, 0o600 | stat.S_IFBLK, os.makedev(1, number))
+                (self.source / f"{name}.fd").symlink_to(self.scratch.path / name)
+        if os.geteuid() == 0:
+            os.lchown(self.source / "mine.fd", 4242, 4242)
         result = self.run_it(self.source, self.at)
         self.assertEqual(result.returncode, 0)
         self.assertEqual(os.listdir(self.at / "guests"), ["vm"])
         for name, reason in (("x" * 201 + ".json", "more than 200 bytes"),
-                             ("away.json", "leads nowhere"), ("pipe.fd", "not a regular file")):
+                             ("away.json", "leads nowhere"), ("pipe.fd", "not a regular file"),
+                             ("null.json", "no regular file"), ("disk.fd", "block device"),
+                             ("mine.fd", "root does not own")):
+            if not os.path.lexists(self.source / name):
+                continue  # only root makes devices
             line = [l for l in result.stderr.splitlines() if f"/{name}: no guest: " in l]
             self.assertEqual(len(line), 1, result.stderr)
             self.assertIn(reason, line[0])
@@ -391,7 +430,8 @@ class Programs(unittest.TestCase):
     def test_fstab(self):
         fstab = self.scratch.path / "fstab"
         fstab.write_text(f"{self.source} {self.at} fuse.uefivarsfs "
-                         "noauto,nofail,_netdev,allow_other,x-systemd.requires=x 0 0\n")
+                         f"noauto,nofail,_netdev,allow_other,x-systemd.requires=x,"
+                         f"engine={uvmount.UEFIVARSD} 0 0\n")
         result = self.in_namespace(f"mount -T {fstab} $AT; ls $AT/guests; umount $AT")
         self.assertEqual((result.returncode, result.stdout), (0, "vm\n"), result)
 

@@ -23,6 +23,7 @@ import uvsign  # noqa: E402
 from uvmount import variable  # noqa: E402
 
 GUID = uvproto.TEST
+DB = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 ATTRIBUTE = "user.uefivars.refusal"
 
 
@@ -196,6 +197,24 @@ class Variables(RefusalTest):
                              capture_output=True, check=False)
         self.assertNotEqual(got.returncode, 0)
         self.assertEqual((self.last()["file"], self.last()["errno"]), (alpha, "EACCES"))
+
+
+    def test_rm_of_what_a_signature_guards(self):
+        """rm -f passes over EINVAL and says it was done."""
+        key = uvsign.Key("owner")
+        own = self.path("Own")
+        put(own, content(uvsign.write(key, "Own", GUID, b"own", attributes=0x27), 0x27))
+        paths = [own]
+        for name in ("db", "KEK", "PK"):
+            put(self.guest / "secure-boot" / name / "replace", key.pem.read_bytes())
+            paths.append(self.path(name, DB if name == "db" else uvproto.GLOBAL))
+        for path in paths:
+            got = subprocess.run(["rm", "-f", path], capture_output=True, text=True, check=False)
+            self.assertEqual(got.returncode, 1, path)
+            self.assertIn("Permission denied", got.stderr)
+            self.assertTrue(path.exists())
+            self.assertEqual((self.last()["file"], self.last()["operation"], self.last()["errno"]),
+                             (f"vars/{path.name}", "unlink", "EACCES"))
 
 
 class Others(RefusalTest):
