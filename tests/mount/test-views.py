@@ -205,9 +205,9 @@ class Boot(ViewTest):
         self.assertEqual(changes.read_text(), "")
         self.assertEqual(self.mount.engines(), [])
         self.shell("echo 0001 > boot/next; echo 1 > boot/timeout; echo 0009 > boot/next", 1)
-        wait_until(lambda: len(changes.read_text().splitlines()) == 2, "two changes")
+        wait_until(lambda: len(changes.read_text().splitlines()) == 3, "two changes, a refusal")
         lines = [json.loads(line) for line in changes.read_text().splitlines()]
-        self.assertEqual([line["door"] for line in lines], ["host"] * 2)
+        self.assertEqual([line["door"] for line in lines], ["host"] * 3)
         self.assertEqual({line["who"]["uid"] for line in lines}, {os.getuid()})
         self.assertEqual({line["who"]["comm"] for line in lines}, {"bash"})
         self.assertEqual(lines[0]["variable"], f"BootNext-{p.GLOBAL}")
