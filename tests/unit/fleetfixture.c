@@ -2,17 +2,18 @@
 
 #include "fleetfixture.h"
 
+#include "monitorfixture.h"
 #include "open-source.h"
+#include "scratch.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
-#include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 void fleet_fixture_set_up(FleetFixture *f, const char *program)
 {
-    f->top = g_dir_make_tmp("fleet-XXXXXX", NULL);
+    f->top = scratch_new();
     f->source = g_build_filename(f->top, "source", NULL);
     f->sockdir = g_build_filename(f->top, "sock", NULL);
     f->program = g_strdup(program);
@@ -50,11 +51,9 @@ void fleet_fixture_tear_down(FleetFixture *f, const void *data)
     if (f->fleet)
         fleet_fixture_stop(f);
     wait_for_monitor(f);
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->top);
-    g_assert_cmpint(system(command), ==, 0);
+    scratch_free(f->top);
     g_main_context_unref(f->context);
     g_string_free(f->told, TRUE);
-    g_free(f->top);
     g_free(f->source);
     g_free(f->sockdir);
     g_free(f->program);
@@ -62,16 +61,11 @@ void fleet_fixture_tear_down(FleetFixture *f, const void *data)
 
 void fleet_fixture_put(const FleetFixture *f, const char *name, const char *text)
 {
-    g_autofree char *path = g_build_filename(f->source, name, NULL);
-    g_autofree char *folder = g_path_get_dirname(path);
-
-    g_mkdir_with_parents(folder, 0755);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    scratch_put(f->source, name, text);
 }
 
-static G_GNUC_NORETURN void be_monitor(const FleetFixture *f, FsLocal *local, int link)
+static FsSource *start_monitor(FleetFixture *f)
 {
-    const FsOptions mount = {.sockdir = f->sockdir};
     const FsMonitorOptions options = {
         .read_only = f->options.read_only,
         .engine_uid = (uid_t)-1,
@@ -81,34 +75,13 @@ static G_GNUC_NORETURN void be_monitor(const FleetFixture *f, FsLocal *local, in
         .engine = f->program,
         .maker = "/nonexistent/uefivars-make",
     };
-    const FsMonitorHooks hooks = {0};
-    g_autoptr(GError) error = NULL;
-
-    g_log_set_always_fatal(G_LOG_FATAL_MASK);
-    FsSockdir *sockdir = fs_sockdir_open(local, &mount, &error);
-    g_assert_no_error(error);
-    g_autoptr(FsMonitor) monitor = fs_monitor_new(&options, local, sockdir, link, &error);
-    g_assert_no_error(error);
-    fs_monitor_run(monitor, &hooks);
-    g_clear_pointer(&monitor, fs_monitor_free);
-    _exit(0);
-}
-
-static FsSource *start_monitor(FleetFixture *f)
-{
     g_autoptr(GError) error = NULL;
     FsLocal *local = fs_local_open(f->source, &error);
-    int ends[2];
+    int link;
 
     g_assert_no_error(error);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), ==,
-                    0);
-    f->monitor_pid = fork();
-    if (f->monitor_pid == 0) {
-        close(ends[0]);
-        be_monitor(f, local, ends[1]);
-    }
-    close(ends[1]);
+    f->monitor_pid = monitor_fixture_fork(f->source, f->sockdir, &options, &link);
+    g_assert_cmpint(fcntl(link, F_SETFL, O_NONBLOCK), ==, 0);
     const FsSourceFacts facts = {
         .path = local->path,
         .is_store = local->store != NULL,
@@ -116,7 +89,7 @@ static FsSource *start_monitor(FleetFixture *f)
         .gid = local->st.st_gid,
         .sockdir = f->sockdir,
     };
-    FsSource *source = fs_source_monitor_new(ends[0], &facts);
+    FsSource *source = fs_source_monitor_new(link, &facts);
     fs_local_free(local);
     return source;
 }

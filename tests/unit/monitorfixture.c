@@ -30,15 +30,15 @@ void monitor_fixture_set_up(MonitorFixture *f)
         f->fds[i] = -1;
 }
 
-static G_GNUC_NORETURN void run_monitor(const MonitorFixture *f, const FsMonitorOptions *options,
-                                        int link)
+static G_GNUC_NORETURN void run_monitor(const char *folder, const char *sockdir_path,
+                                        const FsMonitorOptions *options, int link)
 {
-    const FsOptions mount = {.sockdir = f->sockdir};
+    const FsOptions mount = {.sockdir = (char *)sockdir_path};
     const FsMonitorHooks hooks = {0};
     g_autoptr(GError) error = NULL;
 
     g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of its front */
-    FsLocal *source = fs_local_open(f->source, &error);
+    FsLocal *source = fs_local_open(folder, &error);
     g_assert_no_error(error);
     FsSockdir *sockdir = fs_sockdir_open(source, &mount, &error);
     g_assert_no_error(error);
@@ -49,18 +49,25 @@ static G_GNUC_NORETURN void run_monitor(const MonitorFixture *f, const FsMonitor
     _exit(0);
 }
 
-void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options)
+pid_t monitor_fixture_fork(const char *source, const char *sockdir, const FsMonitorOptions *options,
+                           int *ret_link)
 {
     int ends[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
-    f->pid = fork();
-    if (f->pid == 0) {
+    const pid_t pid = fork();
+    if (pid == 0) {
         close(ends[0]);
-        run_monitor(f, options, ends[1]);
+        run_monitor(source, sockdir, options, ends[1]);
     }
     close(ends[1]);
-    f->link = ends[0];
+    *ret_link = ends[0];
+    return pid;
+}
+
+void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options)
+{
+    f->pid = monitor_fixture_fork(f->source, f->sockdir, options, &f->link);
 }
 
 int monitor_fixture_stop(MonitorFixture *f)
@@ -87,11 +94,7 @@ void monitor_fixture_tear_down(MonitorFixture *f)
 
 void monitor_fixture_put(const MonitorFixture *f, const char *name, const char *text)
 {
-    g_autofree char *path = g_build_filename(f->source, name, NULL);
-    g_autofree char *folder = g_path_get_dirname(path);
-
-    g_mkdir_with_parents(folder, 0755);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    scratch_put(f->source, name, text);
 }
 
 bool monitor_fixture_has(const MonitorFixture *f, const char *name)

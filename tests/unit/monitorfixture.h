@@ -17,6 +17,9 @@ typedef struct {
 } MonitorFixture;
 
 void monitor_fixture_set_up(MonitorFixture *f);
+/* A monitor in a child process, and the front's end of its socket. */
+pid_t monitor_fixture_fork(const char *source, const char *sockdir, const FsMonitorOptions *options,
+                           int *ret_link);
 void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options);
 /* The front hangs up: the monitor's exit status. */
 int monitor_fixture_stop(MonitorFixture *f);

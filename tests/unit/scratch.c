@@ -48,6 +48,15 @@ void scratch_write(const char *dir, const char *name, const char *text)
     g_assert_no_error(error);
 }
 
+void scratch_put(const char *dir, const char *name, const char *text)
+{
+    g_autofree char *path = scratch_path(dir, name);
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+    scratch_write(dir, name, text);
+}
+
 GBytes *scratch_read(const char *dir, const char *name)
 {
     g_autofree char *path = scratch_path(dir, name);

@@ -12,6 +12,8 @@ char *scratch_new(void);
 void scratch_free(char *dir /* takes ownership */);
 char *scratch_path(const char *dir, const char *name);
 void scratch_write(const char *dir, const char *name, const char *text);
+/* Its folder is made if need be. */
+void scratch_put(const char *dir, const char *name, const char *text);
 GBytes *scratch_read(const char *dir, const char *name);
 void scratch_expect(const char *dir, const char *name, const char *text);
 bool scratch_exists(const char *dir, const char *name);
