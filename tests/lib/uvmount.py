@@ -10,6 +10,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,18 @@ def need_mount():
     need(UEFIVARSFS, UEFIVARSD, "fusermount3")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         skip("no /dev/fuse")
+
+
+def can_connect(uid, path):
+    """Whether that user, in no other group, may connect to the socket."""
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        with socket.socket(socket.AF_UNIX) as sock:
+            os._exit(0 if sock.connect_ex(path) == 0 else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def wait_until(true, what, seconds=10, step=0.005):

@@ -248,24 +248,14 @@ class Folder(Attack):
 
 
 class Sockets(Attack):
-    def can_connect(self, uid, path):
-        child = os.fork()
-        if child == 0:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-            with socket.socket(socket.AF_UNIX) as sock:
-                os._exit(0 if sock.connect_ex(path) == 0 else 1)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
     def test_a_store_that_was_given_away(self):
         path = self.store(self.source / "g.json", ATTACKER)
         mount = self.mount()
         mount.read("g", "A")
-        self.assertTrue(self.can_connect(ATTACKER, mount.socket("g")))
+        self.assertTrue(uvmount.can_connect(ATTACKER, mount.socket("g")))
         os.chown(path, OTHER, OTHER)
-        uvmount.wait_until(lambda: self.can_connect(OTHER, mount.socket("g")), "the new owner may")
-        self.assertFalse(self.can_connect(ATTACKER, mount.socket("g")))
+        uvmount.wait_until(lambda: uvmount.can_connect(OTHER, mount.socket("g")), "the new owner may")
+        self.assertFalse(uvmount.can_connect(ATTACKER, mount.socket("g")))
 
     def test_who_waits_there_from_before(self):
         """What the old owner has put into the queue is not served to him as the new owner's."""

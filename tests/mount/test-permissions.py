@@ -9,7 +9,6 @@ import os
 import pathlib
 import pwd
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -54,16 +53,6 @@ class Permissions(unittest.TestCase):
 
     def mount(self, *options):
         return self.scratch.mount(self.source, *options)
-
-    def can_connect(self, uid, path):
-        child = os.fork()
-        if child == 0:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-            with socket.socket(socket.AF_UNIX) as sock:
-                os._exit(0 if sock.connect_ex(path) == 0 else 1)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def test_engine_is_the_owner(self):
         for uid in (OWNER, 0):
@@ -242,12 +231,12 @@ class Permissions(unittest.TestCase):
         self.assertEqual(path, mount.socket("g"))
         st = os.stat(path)
         self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (OWNER, OWNER, 0o660))
-        self.assertTrue(self.can_connect(OWNER, path))
-        self.assertFalse(self.can_connect(OTHER, path))
+        self.assertTrue(uvmount.can_connect(OWNER, path))
+        self.assertFalse(uvmount.can_connect(OTHER, path))
         mount.write("g", "B", b"b")
         host = os.stat(mount.socket("g", ".host"))
         self.assertEqual((host.st_uid, stat.S_IMODE(host.st_mode)), (0, 0o600))
-        self.assertFalse(self.can_connect(OWNER, mount.socket("g", ".host")))
+        self.assertFalse(uvmount.can_connect(OWNER, mount.socket("g", ".host")))
 
     def test_sock_group_and_mode(self):
         self.store("g", OWNER)

@@ -36,8 +36,8 @@ UvService *auth_service(UvServiceConfig config)
     return service;
 }
 
-EfiStatus auth_set_door(UvService *service, UvDoor door, UvGuid guid, const char *name_text,
-                        uint32_t attributes, GBytes *data)
+EfiStatus auth_try(UvService *service, UvDoor door, UvGuid guid, const char *name_text,
+                   uint32_t attributes, GBytes *data, UvRefusal *ret_refusal)
 {
     g_autoptr(UvName) name = uv_name_new_utf8(name_text, NULL);
     gsize size;
@@ -50,12 +50,19 @@ EfiStatus auth_set_door(UvService *service, UvDoor door, UvGuid guid, const char
         .data = bytes,
         .data_bytes = size,
     };
+
+    return uv_service_set(service, &request, ret_refusal);
+}
+
+EfiStatus auth_set_door(UvService *service, UvDoor door, UvGuid guid, const char *name,
+                        uint32_t attributes, GBytes *data)
+{
     UvRefusal refusal;
-    const EfiStatus status = uv_service_set(service, &request, &refusal);
+    const EfiStatus status = auth_try(service, door, guid, name, attributes, data, &refusal);
 
     g_assert_cmpint(status != EFI_SUCCESS, ==, refusal.rule != NULL);
     if (status != EFI_SUCCESS)
-        g_test_message("%s: %s %s", name_text, refusal.rule, refusal.text);
+        g_test_message("%s: %s %s", name, refusal.rule, refusal.text);
     return status;
 }
 

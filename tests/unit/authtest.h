@@ -18,6 +18,9 @@ void auth_make_keys(void);
 void auth_free_keys(void);
 
 UvService *auth_service(UvServiceConfig config);
+EfiStatus auth_try(UvService *service, UvDoor door, UvGuid guid, const char *name_text,
+                   uint32_t attributes, GBytes *data, UvRefusal *ret_refusal);
+/* ... and a refusal has its rule. */
 EfiStatus auth_set_door(UvService *service, UvDoor door, UvGuid guid, const char *name_text,
                         uint32_t attributes, GBytes *data);
 /* Takes ownership of `data`. */

@@ -142,28 +142,18 @@ static void test_force_secure_boot(void)
 /* ---- the owner's door (1.12) ---- */
 
 /* Refused with the owner's rule and this errno; nothing has changed. */
-static void check_owner_refused(UvService *service, UvGuid guid, const char *name_text,
+static void check_owner_refused(UvService *service, UvGuid guid, const char *name,
                                 uint32_t attributes, GBytes *data, int error)
 {
-    g_autoptr(UvName) name = uv_name_new_utf8(name_text, NULL);
-    g_autoptr(GBytes) before = auth_get(service, guid, name_text);
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(data, &size);
-    const UvSetRequest request = {
-        .door = UV_DOOR_OWNER,
-        .guid = guid,
-        .name = name,
-        .attributes = attributes,
-        .data = bytes,
-        .data_bytes = size,
-    };
+    g_autoptr(GBytes) before = auth_get(service, guid, name);
     UvRefusal refusal;
 
-    g_assert_cmphex(uv_service_set(service, &request, &refusal), ==, EFI_SECURITY_VIOLATION);
+    g_assert_cmphex(auth_try(service, UV_DOOR_OWNER, guid, name, attributes, data, &refusal), ==,
+                    EFI_SECURITY_VIOLATION);
     g_assert_cmpstr(refusal.rule, ==, "1.12");
     g_assert_nonnull(refusal.text);
     g_assert_cmpint(refusal.error, ==, error);
-    g_autoptr(GBytes) after = auth_get(service, guid, name_text);
+    g_autoptr(GBytes) after = auth_get(service, guid, name);
     g_assert_true(before == after || g_bytes_equal(before, after));
 }
 
