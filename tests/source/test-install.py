@@ -18,7 +18,7 @@ PAGES = ["uefivars-protocol.7", "uefivars-qemu.7", "uefivarsd.8", "uefivarsfs-co
          "uefivarsfs.8"]
 EXAMPLES = ["efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
-            "prometheus.sh", "roll-out.sh", "systemd/fstab"]
+            "prometheus.sh", "roll-out.sh", "systemd/fstab", "undo.sh"]
 HELPERS = ["uefivars-make", "uefivars-qcow2"]
 UNITS = ["uefivarsd@.service", "uefivarsfs-libvirt@.service", "uefivarsfs@.service"]
 
