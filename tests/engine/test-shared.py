@@ -99,6 +99,17 @@ class Shared(TwoHosts):
         self.let_go()
         self.assertEqual(self.value(self.one, "Host"), b"3")
 
+    def test_a_guest_that_comes_right_after_a_change(self):
+        """Of the other host's administrator, which is over in two seconds."""
+        self.assertTrue(self.host_set(self.one, b"1").ok)
+        guest = self.guest(self.two)
+        self.assertEqual(guest.get("Host", p.TEST)[2], b"1")
+        blob = guest.save(release=True)
+        guest.bye()
+        self.assertTrue(self.host_set(self.one, b"2").ok)
+        self.guest(self.two, flags=p.HELLO_INCOMING).load(blob)
+        self.expect_holder("two")
+
     def test_a_lost_connection_keeps_it(self):
         guest = self.guest(self.one)
         guest.close()

@@ -12,6 +12,9 @@
 
 /* So often another program may change the store between reading and holding it. */
 #define TRIES 3
+/* A host that changes something holds it until that is complete, which takes two seconds. */
+#define BURST_US (3 * G_USEC_PER_SEC)
+#define LOOK_AGAIN_US (G_USEC_PER_SEC / 20)
 
 bool uv_hold_is_shared(const UvServer *server)
 {
@@ -24,12 +27,24 @@ bool uv_hold_stays(const UvServer *server)
            server->session.mode == UV_SESSION_SERVING;
 }
 
+void uv_hold_wait(UvServer *server)
+{
+    UvStoreLock *lock = &server->store->lock;
+    const int64_t end = g_get_monotonic_time() + BURST_US;
+
+    while (lock->host && !uv_store_lock_is_held(lock) && !uv_store_lock_is_free(lock) &&
+           g_get_monotonic_time() < end)
+        g_usleep(LOOK_AGAIN_US);
+}
+
 bool uv_hold_take(UvServer *server, bool may_reload, GError **error)
 {
     UvStore *store = server->store;
 
     if (!uv_hold_is_shared(server))
         return true;
+    if (may_reload)
+        uv_hold_wait(server);
     for (int i = 1;; i++) {
         g_autoptr(GError) local = NULL;
 

@@ -195,6 +195,8 @@ char *uv_saved_since(const UvServer *server);
 bool uv_hold_is_shared(const UvServer *server);
 /* The lock is not let go of: the guest is here, and on no other host. */
 bool uv_hold_stays(const UvServer *server);
+/* For a machine that comes: what keeps it out may be over in a moment. */
+void uv_hold_wait(UvServer *server);
 /* For the session that begins or goes on here; always true elsewhere than on shared storage. With
  * `may_reload` a store that was changed meanwhile is read again. */
 bool uv_hold_take(UvServer *server, bool may_reload, GError **error);

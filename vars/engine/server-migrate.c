@@ -142,6 +142,7 @@ static bool take_store(UvServer *server, GError **error)
 
     if (server->session.mode == UV_SESSION_SERVING)
         return true;
+    uv_hold_wait(server);
     if (store->ops->acquire(store, &failure) && !server->changed_when_resumed &&
         !store->ops->changed(store))
         return true;

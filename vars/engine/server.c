@@ -366,10 +366,10 @@ bool uv_server_load(UvServer *server, GError **error)
     if (!uv_server_reload(server, error))
         return false;
     uv_session_restore(server);
-    /* What was read is no change. */
-    server->record = uv_record_new(server->store->folder,
-                                   uv_server_is_read_only(server) ? 0 : server->record_bytes,
-                                   uv_hold_is_shared(server));
+    /* What was read is no change. What another host has now may be here next. */
+    const bool shared = uv_hold_is_shared(server),
+               never = uv_server_is_read_only(server) && !shared;
+    server->record = uv_record_new(server->store->folder, never ? 0 : server->record_bytes, shared);
     uv_saved_restore(server);
     server->told_state = uv_events_state(server);
     return true;
