@@ -15,29 +15,6 @@
 G_STATIC_ASSERT(UV_HOST_NAME_MAX == UV_FILE_NAME_MAX);
 G_STATIC_ASSERT(UV_HOST_CONTENT_MAX == 4 + UV_MM_BUFFER_MAX);
 
-uint32_t uv_host_frame_cap(uint16_t type, void *conn)
-{
-    switch (type) {
-    case UV_HOST_SNAPSHOT:
-    case UV_HOST_STATUS:
-    case UV_HOST_EXPORT:
-    case UV_HOST_LISTENER:
-    case UV_HOST_CHECK:
-    case UV_HOST_END:
-    case UV_HOST_FOLLOW:
-    case UV_HOST_BREAK:
-        return 0;
-    case UV_HOST_SET:
-        return UV_HOST_SET_MAX;
-    case UV_HOST_VIEW_ACT:
-        return UV_VIEW_FRAME_MAX;
-    case UV_HOST_IMPORT:
-        return UV_HOST_IMPORT_MAX;
-    default:
-        return UV_HOST_REQUEST_MAX;
-    }
-}
-
 /* ---- outcomes ---- */
 
 void uv_host_reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
@@ -198,6 +175,56 @@ static bool is_given_up(const UvConn *conn, uint16_t type)
     return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+static void handle_status(UvConn *conn, const UvFrame *frame)
+{
+    uv_conn_reply(conn, frame, uv_status_format(conn->server));
+}
+
+static void handle_listener(UvConn *conn, const UvFrame *frame)
+{
+    uv_conn_reply_fd(conn, frame, conn->server->guest_listener);
+}
+
+static void handle_follow(UvConn *conn, const UvFrame *frame)
+{
+    uv_record_follow(conn);
+}
+
+/* By type: how large the payload may be, and what answers it. */
+static const struct {
+    uint32_t max_bytes;
+    void (*handle)(UvConn *conn, const UvFrame *frame);
+} types[] = {
+    [UV_HOST_HELLO] = {UV_HOST_REQUEST_MAX, handle_hello},
+    [UV_HOST_SNAPSHOT] = {0, uv_host_snapshot},
+    [UV_HOST_SET] = {UV_HOST_SET_MAX, uv_host_set},
+    [UV_HOST_STATUS] = {0, handle_status},
+    [UV_HOST_EXPORT] = {0, uv_host_export},
+    [UV_HOST_IMPORT] = {UV_HOST_IMPORT_MAX, uv_host_import},
+    [UV_HOST_TOUCH] = {UV_HOST_REQUEST_MAX, uv_host_touch},
+    [UV_HOST_LISTENER] = {0, handle_listener},
+    [UV_HOST_CHECK] = {0, handle_check},
+    [UV_HOST_END] = {0, handle_end},
+    [UV_HOST_SELFTEST] = {UV_HOST_REQUEST_MAX, handle_selftest},
+    [UV_HOST_VIEW_LIST] = {UV_HOST_REQUEST_MAX, uv_host_view_frame},
+    [UV_HOST_VIEW_READ] = {UV_HOST_REQUEST_MAX, uv_host_view_frame},
+    [UV_HOST_VIEW_ACT] = {UV_VIEW_FRAME_MAX, uv_host_view_frame},
+    [UV_HOST_ACTOR] = {UV_HOST_REQUEST_MAX, uv_actor_said},
+    [UV_HOST_TRACE] = {UV_HOST_REQUEST_MAX, uv_host_trace_frame},
+    [UV_HOST_FOLLOW] = {0, handle_follow},
+    [UV_HOST_BREAK] = {0, handle_break},
+};
+
+static bool is_known(uint16_t type)
+{
+    return type < G_N_ELEMENTS(types) && types[type].handle;
+}
+
+uint32_t uv_host_frame_cap(uint16_t type, void *conn)
+{
+    return is_known(type) ? types[type].max_bytes : UV_HOST_REQUEST_MAX;
+}
+
 void uv_host_frame(UvConn *conn, const UvFrame *frame)
 {
     if (is_given_up(conn, frame->type))
@@ -206,60 +233,10 @@ void uv_host_frame(UvConn *conn, const UvFrame *frame)
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO comes first");
         return;
     }
-    switch (frame->type) {
-    case UV_HOST_HELLO:
-        handle_hello(conn, frame);
-        break;
-    case UV_HOST_SNAPSHOT:
-        uv_host_snapshot(conn, frame);
-        break;
-    case UV_HOST_SET:
-        uv_host_set(conn, frame);
-        break;
-    case UV_HOST_STATUS:
-        uv_conn_reply(conn, frame, uv_status_format(conn->server));
-        break;
-    case UV_HOST_EXPORT:
-        uv_host_export(conn, frame);
-        break;
-    case UV_HOST_IMPORT:
-        uv_host_import(conn, frame);
-        break;
-    case UV_HOST_TOUCH:
-        uv_host_touch(conn, frame);
-        break;
-    case UV_HOST_LISTENER:
-        uv_conn_reply_fd(conn, frame, conn->server->guest_listener);
-        break;
-    case UV_HOST_CHECK:
-        handle_check(conn, frame);
-        break;
-    case UV_HOST_END:
-        handle_end(conn, frame);
-        break;
-    case UV_HOST_ACTOR:
-        uv_actor_said(conn, frame);
-        return;
-    case UV_HOST_FOLLOW:
-        uv_record_follow(conn);
-        return;
-    case UV_HOST_VIEW_LIST:
-    case UV_HOST_VIEW_READ:
-    case UV_HOST_VIEW_ACT:
-        uv_host_view_frame(conn, frame);
-        break;
-    case UV_HOST_TRACE:
-        uv_host_trace_frame(conn, frame);
-        break;
-    case UV_HOST_BREAK:
-        handle_break(conn, frame);
-        break;
-    case UV_HOST_SELFTEST:
-        handle_selftest(conn, frame);
-        break;
-    default:
+    if (is_known(frame->type))
+        types[frame->type].handle(conn, frame);
+    else
         unknown_type(conn, frame);
-        break;
-    }
-    conn->actor = (UvActor){0}; /* it was for this one */
+    if (frame->type != UV_HOST_ACTOR && frame->type != UV_HOST_FOLLOW)
+        conn->actor = (UvActor){0}; /* it was for this one */
 }
