@@ -156,6 +156,10 @@ bool desc_instantiation_check(const DescInstantiation *instantiation, int fd, co
                     wanted == DESC_IMAGE_JSON ? "a JSON variable store" : "a flash image");
         return false;
     }
+    if (instantiation->keep_format && image.kind == DESC_IMAGE_RAW && image.volume_bytes == 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: no variable store", path);
+        return false;
+    }
     *ret_from = image.kind;
     *ret_kind = instantiation->keep_format ? image.kind : wanted;
     return true;

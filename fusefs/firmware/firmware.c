@@ -210,6 +210,13 @@ typedef struct {
     void *data;
 } Remaking;
 
+/* A copy of config.json's template, whatever it is. */
+static DescInstantiation *of_template(FsFirmware *firmware, const DescWish *wish, GError **error)
+{
+    return desc_instantiation_of_template(desc_wish_template(wish), template_folders(firmware),
+                                          error);
+}
+
 static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsContinue go_on,
                         void *data)
 {
@@ -218,7 +225,9 @@ static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsConti
     g_autoptr(DescChoice) choice = NULL;
     DescInstantiation *what = NULL;
 
-    if (wish) {
+    if (wish && desc_wish_template(wish) && !desc_wish_asks_for_firmware(wish)) {
+        what = of_template(firmware, wish, &error);
+    } else if (wish) {
         choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
         what = desc_instantiation_new(choice, template_folders(firmware), &error);
     }
@@ -235,8 +244,6 @@ static void engine_ended(FsGuest *guest, int error, void *data)
 {
     g_autofree Remaking *remaking = data;
 
-    if (guest && error == EBUSY)
-        fs_guest_refused(guest, "a guest is connected");
     if (error)
         remaking->go_on(guest, error, remaking->data);
     else
@@ -264,13 +271,12 @@ void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, Fs
 static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wish,
                        const DescChoice *choice, GError **error)
 {
-    const char *template = desc_wish_template(wish);
     DescInstantiation *what;
 
     if (choice)
         what = desc_instantiation_new(choice, template_folders(firmware), error);
-    else if (template)
-        what = desc_instantiation_of_template(template, template_folders(firmware), error);
+    else if (desc_wish_template(wish))
+        what = of_template(firmware, wish, error);
     else
         return true;
     if (what) {

@@ -345,6 +345,7 @@ void call_find_actor(FsCall *call);
 void engine_send_actor(FsEngine *engine, const FsCall *call);
 
 /* needs.c */
+extern const char guest_is_connected[]; /* why something is EBUSY */
 void call_find_needs(FsCall *call);
 /* fs_guest_need() of the fleet itself. */
 void guest_need_own(FsGuest *guest, unsigned needs, FsContinue go_on, void *data);

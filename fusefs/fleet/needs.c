@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+const char guest_is_connected[] = "a guest is connected";
+
 /* An engine may refuse to end: somebody connected who may be a guest. */
 #define END_AGAIN_US (200 * 1000)
 
@@ -172,6 +174,7 @@ void call_find_needs(FsCall *call)
     if (call->needs & FS_NEED_STATUS)
         find_status(call);
     if (call->needs & FS_NEED_NO_ENGINE && guest_connected(call->guest)) {
+        call->reason = g_strdup(guest_is_connected);
         call_finish(call, EBUSY, NULL);
         return;
     }
