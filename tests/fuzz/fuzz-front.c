@@ -8,9 +8,8 @@
 
 #include "fuzz.h"
 
-#include "fleet-private.h"
+#include "fake-source.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,58 +20,6 @@
         if (!(condition))                                                                          \
             abort();                                                                               \
     } while (0)
-
-/* A source that says of everything that it can't be done. */
-static GArray *asked; /* uint64_t */
-
-static int fake_send(FsSource *source, const FsQuestion *question, const int *fds, size_t n_fds)
-{
-    g_array_append_val(asked, question->id);
-    return 0;
-}
-
-static int fake_start(FsSource *source, FsPoll *poll)
-{
-    return 0;
-}
-
-static void fake_free(FsSource *source)
-{
-}
-
-static void answer_all(FsFleet *fleet)
-{
-    while (asked->len > 0) {
-        FsAnswer answer = {.kind = FS_TELL_ANSWER, .error = -ECONNREFUSED};
-        int fds[FS_QUESTION_FDS] = {-1, -1, -1};
-
-        answer.id = g_array_index(asked, uint64_t, 0);
-        g_array_remove_index(asked, 0);
-        fs_source_deliver(fleet->source, &answer, fds);
-    }
-}
-
-static FsFleet *fleet_of_one(void)
-{
-    static FsFleet *fleet;
-    static FsSource source;
-    static const FsFleetOptions options = {.engines = 1, .idle_s = 1};
-    static const FsFleetEvents events = {0};
-    static const FsSourceClass class = {.send = fake_send, .start = fake_start, .free = fake_free};
-    const FsSourceFacts facts = {.path = (char *)"/source", .sockdir = (char *)"/sock"};
-    const FsLook look = {.flags = FS_LOOK_STORE, .file = "a.json", .store_name = "a.json"};
-
-    if (fleet)
-        return fleet;
-    asked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    fs_source_init(&source, &class, &facts);
-    fleet = fs_fleet_new(&source, &options, NULL, NULL);
-    CHECK(fleet);
-    fs_fleet_set_events(fleet, &events, NULL);
-    CHECK(fleet_take_look(fleet, "a", 0, &look));
-    answer_all(fleet);
-    return fleet;
-}
 
 static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
 {
@@ -113,16 +60,9 @@ static void check_replica(const FsReplica *replica)
     CHECK(bytes == fs_replica_bytes(replica) && count == fs_replica_count(replica));
 }
 
-static FsEngine *engine_on(FsGuest *guest, int fd)
-{
-    FsEngine *engine = engine_new(guest);
-    engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
-    return engine;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FsFleet *fleet = fleet_of_one();
+    FsFleet *fleet = fake_fleet();
     FsGuest *guest = fs_fleet_next(fleet, 0);
     g_auto(UvWriter) out = {0};
     UvReader in;
@@ -140,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uv_write_bytes(&out, in.at, in.left);
     g_autoptr(GBytes) bytes = uv_writer_steal(&out);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    FsEngine *engine = engine_on(guest, fds[0]);
+    FsEngine *engine = fake_engine(fleet, fds[0]);
     if (bytes && g_bytes_get_size(bytes) > 0)
         (void)!write(fds[1], g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     close(fds[1]);
@@ -150,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         engine_gone(guest->live->engine);
     check_replica(guest->live->replica);
     fs_replica_clear(guest->live->replica);
-    answer_all(fleet);
+    fake_answer_all(fleet, -1);
     fleet_dispatch(fleet);
     return 0;
 }

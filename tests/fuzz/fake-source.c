@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "fake-source.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+typedef struct {
+    uint64_t id;
+    uint32_t kind;
+} Asked;
+
+static GArray *asked; /* Asked */
+
+static int fake_send(FsSource *source, const FsQuestion *question, const int *fds, size_t n_fds)
+{
+    const Asked one = {question->id, question->kind};
+
+    g_array_append_val(asked, one);
+    return 0;
+}
+
+static int fake_start(FsSource *source, FsPoll *poll)
+{
+    return 0;
+}
+
+static void fake_free(FsSource *source)
+{
+}
+
+void fake_answer_all(FsFleet *fleet, int connection)
+{
+    while (asked->len > 0) {
+        const Asked one = g_array_index(asked, Asked, 0);
+        FsAnswer answer = {.kind = FS_TELL_ANSWER, .id = one.id, .error = -ECONNREFUSED};
+        int fds[FS_QUESTION_FDS] = {-1, -1, -1};
+
+        g_array_remove_index(asked, 0);
+        if (one.kind == FS_ASK_CONNECT && connection >= 0) {
+            answer.error = 0;
+            fds[0] = connection;
+            connection = -1;
+        }
+        fs_source_deliver(fleet->source, &answer, fds);
+    }
+    if (connection >= 0)
+        close(connection);
+}
+
+FsFleet *fake_fleet(void)
+{
+    static FsFleet *fleet;
+    static FsSource source;
+    static const FsFleetOptions options = {.engines = 1, .idle_s = 1};
+    static const FsFleetEvents events = {0};
+    static const FsSourceClass class = {.send = fake_send, .start = fake_start, .free = fake_free};
+    const FsSourceFacts facts = {.path = (char *)"/source", .sockdir = (char *)"/sock"};
+    const FsLook look = {.flags = FS_LOOK_STORE, .file = "a.json", .store_name = "a.json"};
+
+    if (fleet)
+        return fleet;
+    asked = g_array_new(FALSE, FALSE, sizeof(Asked));
+    fs_source_init(&source, &class, &facts);
+    fleet = fs_fleet_new(&source, &options, NULL, NULL);
+    g_assert_nonnull(fleet);
+    fs_fleet_set_events(fleet, &events, NULL);
+    g_assert_nonnull(fleet_take_look(fleet, "a", 0, &look));
+    fake_answer_all(fleet, -1);
+    return fleet;
+}
+
+FsEngine *fake_engine(FsFleet *fleet, int fd)
+{
+    FsEngine *engine = engine_new(fs_fleet_next(fleet, 0));
+
+    if (fd >= 0)
+        engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
+    return engine;
+}

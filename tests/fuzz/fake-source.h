@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A fleet with one guest, over a source that says of everything that it can't be done; but of a
+ * connection to the engine it can give one. */
+
+#include "fleet-private.h"
+
+/* Always the same. */
+FsFleet *fake_fleet(void);
+/* What was asked is answered. `connection` (taken; -1: none) is for the first FS_ASK_CONNECT. */
+void fake_answer_all(FsFleet *fleet, int connection);
+/* The guest's, on that descriptor (taken), past its HELLO; -1: it has none. */
+FsEngine *fake_engine(FsFleet *fleet, int fd);
