@@ -233,7 +233,7 @@ void guest_pump(FsGuest *guest)
 
 void fs_fleet_interrupt(FsFleet *fleet, void *request)
 {
-    if (searches_interrupt(fleet, request))
+    if (searches_interrupt(fleet, request) || traces_interrupt(fleet, request))
         return;
     for (size_t i = 0; i < G_N_ELEMENTS(fleet->deadlines); i++)
         for (GList *link = fleet->deadlines[i].head; link; link = link->next) {

@@ -110,6 +110,7 @@ static gboolean on_timer(void *data)
     looks_tick(fleet, now);
     listeners_tick(fleet, now);
     engines_tick(fleet, now);
+    traces_tick(fleet, now);
     fleet_dispatch(fleet);
     return G_SOURCE_CONTINUE;
 }

@@ -29,6 +29,7 @@ static void drop_engine(FsEngine *engine)
 
     guest->live->engine = NULL;
     guest->live->state = 0;
+    trace_engine_gone(guest);
     engine_free(engine);
     replica_cold(guest);
     guest_watch_listener(guest);
@@ -75,6 +76,7 @@ static void ask_start(FsEngine *engine)
 
     engine->wants_listener = engine->why != FS_START_READ || fs_guest_has_store(guest);
     question.start = engine->wish;
+    question.start.traced = guest->live->trace != NULL;
     if (!engine->wants_listener)
         question.flags = FS_START_NO_LISTENER;
     else if (guest->listener > FS_LISTENER_QUIET)

@@ -108,6 +108,7 @@ void engine_connected(FsEngine *engine, int fd)
     if (engine->silent_since)
         engine->waiting_since = engine->silent_since;
     engine->silent_since = 0;
+    trace_engine_connected(engine->guest);
 }
 
 bool engine_answered(FsEngine *engine)
@@ -383,6 +384,7 @@ void engine_gone(FsEngine *engine)
     guest->live->state = 0;
     guest->live->stale = guest->live->stale || !ended;
     guest->live->tell_death = child && started && !ended;
+    trace_engine_gone(guest);
     guest->away = false;
     clean_up_after(guest, ended);
     replica_cold(guest);

@@ -19,6 +19,7 @@
 typedef struct FsEngine FsEngine;
 typedef struct FsCall FsCall;
 typedef struct FsViewCache FsViewCache;
+typedef struct FsTrace FsTrace;
 
 /* One of the texts beside a store, as it was read. */
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
     bool cold;  /* no engine follows the replica */
     bool stale; /* an engine died over it: valid no more */
     FsEngine *engine;
+    FsTrace *trace;  /* NULL: nobody reads one */
     GQueue calls;    /* FsCall.of_guest: all that is not finished */
     unsigned n_sent; /* of those: wait for an engine */
     GHashTable *warnings;
@@ -164,6 +166,7 @@ struct FsFleet {
     GQueue views; /* FsViewCache, the one that grew last at the tail */
     size_t views_bytes;
     GQueue wanting; /* FsGuest: wait for room under the cap */
+    GQueue traces;  /* FsTrace.in_fleet */
 
     GQueue deadlines[2];   /* FsCall.by_deadline: of 10 s, of 1 s */
     GQueue done;           /* FsCall */
@@ -338,6 +341,17 @@ void calls_expire(FsFleet *fleet, int64_t now);
 void engine_follow_record(
     FsEngine *engine); /* which has been greeted; if the guest's is followed */
 void guest_record_grew(FsGuest *guest);
+
+/* trace.c */
+/* Its readers read no more. */
+void guest_end_trace(FsGuest *guest);
+void traces_end(FsFleet *fleet);
+bool traces_interrupt(FsFleet *fleet, const void *request);
+void traces_tick(FsFleet *fleet, int64_t now);
+
+/* trace-link.c */
+void trace_engine_connected(FsGuest *guest);
+void trace_engine_gone(FsGuest *guest);
 
 /* actors.c */
 /* Of a change that is about to be submitted; it is not sent before its actor has a name. */

@@ -158,6 +158,7 @@ void fs_fleet_stop(FsFleet *fleet)
     warn_of_left(fleet);
     for (guint i = 0; i < fleet->guests->len; i++)
         guest_fail_calls(fleet->guests->pdata[i], EIO);
+    traces_end(fleet);
     searches_stop(fleet);
     fleet_dispatch(fleet);
 }
@@ -190,6 +191,7 @@ void fs_fleet_free(FsFleet *fleet)
     fleet->lost = true; /* nothing more is asked */
     for (guint i = 0; i < fleet->guests->len; i++)
         guest_fail_calls(fleet->guests->pdata[i], EIO);
+    traces_end(fleet);
     searches_stop(fleet);
     fs_source_free(fleet->source);
     fleet->source = NULL;

@@ -149,6 +149,7 @@ void fleet_retire(FsGuest *guest)
     if (g_hash_table_lookup(fleet->by_file, guest->file) == guest)
         g_hash_table_remove(fleet->by_file, guest->file);
     guest_fail_calls(guest, ENOENT);
+    guest_end_trace(guest);
     detach_engine(guest);
     leave_source(guest);
     g_queue_remove(&fleet->wanting, guest);

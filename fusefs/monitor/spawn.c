@@ -102,6 +102,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spaw
         add(arguments, "--disable-custom-mode");
     if (wish->stateless)
         add(arguments, "--stateless");
+    if (wish->traced)
+        add(arguments, "--traced");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
     if (g_str_has_suffix(spawn->place->store, ".json") && spawn->place->rule != FS_RULE_SOURCE)
         add(arguments, "--format=json");

@@ -7,6 +7,7 @@
 #include "fd.h"
 #include "file-error.h"
 #include "file-io.h"
+#include "trace.h"
 #include "virtual.h"
 
 #include <errno.h>
@@ -368,4 +369,45 @@ void fs_op_open_record(FsOp *op, FsStep step)
 {
     wait_with(op, step, NULL);
     fs_guest_open_record(op->node->guest, record_opened, op);
+}
+
+/* With or without the guest. */
+static void trace_awaited(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    op->error = error;
+    if (error) {
+        op->or_else(op);
+    } else {
+        op->step(op);
+    }
+}
+
+void fs_op_await_trace(FsOp *op, FsStep step, FsStep or_else)
+{
+    uint64_t serial = wait_with(op, step, or_else);
+    fs_trace_await(op->handle->trace, op->req, trace_awaited, op);
+    park(op, serial);
+}
+
+/* That the guest is gone the step finds out. */
+static void trace_came(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    op->waiting = false;
+    if (guest && error) {
+        fs_op_error(op, error);
+    } else {
+        op->step(op);
+    }
+}
+
+void fs_op_wait_trace(FsOp *op, FsStep step)
+{
+    uint64_t serial = wait_with(op, step, NULL);
+    fs_trace_wait(op->handle->trace, op->req, trace_came, op);
+    park(op, serial);
 }

@@ -3,6 +3,7 @@
 #include "op-private.h"
 
 #include "pollers.h"
+#include "trace.h"
 
 FsOpPool *fs_op_pool_new(void)
 {
@@ -114,6 +115,7 @@ void fs_handle_free(FsTree *tree, FsHandle *handle)
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
     g_clear_pointer(&handle->deletion, g_bytes_unref);
     g_clear_pointer(&handle->collected, fs_collected_free);
+    g_clear_pointer(&handle->trace, fs_trace_free);
     handle->node->opens--;
     fs_nodes_drop(tree->nodes, handle->node);
     handle->next_free = tree->pool->handles;

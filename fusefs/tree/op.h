@@ -30,6 +30,7 @@ struct FsHandle {
     struct fuse_pollhandle *poll; /* waits until it grows; NULL: nobody does (pollers.h) */
     FsHandle *next_poller;
     FsCollected *collected; /* what is written until it is closed (collected.h); NULL: not so */
+    struct FsTraceReader *trace; /* of guests/G/trace; NULL: another file */
     FsHandle *next_free;
 };
 
@@ -165,6 +166,9 @@ void fs_op_open_record(FsOp *op, FsStep step);
 /* Which host the guest is on, a line in op->content (NULL: none). */
 void fs_op_ask_holder(FsOp *op, FsStep step);
 void fs_op_break_hold(FsOp *op, FsStep step, FsStep or_else);
+/* Until the engine tells what op->handle->trace reads; until that may be readable, or has ended. */
+void fs_op_await_trace(FsOp *op, FsStep step, FsStep or_else);
+void fs_op_wait_trace(FsOp *op, FsStep step);
 /* A view of the node's guest: `step` finds its list, or a file's text, in op->content. */
 void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step);
 void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step);

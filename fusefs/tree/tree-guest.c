@@ -56,6 +56,9 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
     if (strcmp(name, fs_changes_name()) == 0) {
         return fs_changes_node(tree, node);
     }
+    if (fs_trace_file_is(name)) {
+        return fs_trace_file_node(tree, node, name);
+    }
     FsNode *view = fs_view_folder(tree, node, name);
     return view ? view : fs_virtual_guest(tree, node, name);
 }
@@ -75,7 +78,7 @@ static void lookup_there(FsOp *op)
 /* The name of a generated file. */
 static bool is_file(const char *name)
 {
-    return fs_control_find(name) || strcmp(name, fs_changes_name()) == 0;
+    return fs_control_find(name) || strcmp(name, fs_changes_name()) == 0 || fs_trace_file_is(name);
 }
 
 static void lookup_looked(FsOp *op)

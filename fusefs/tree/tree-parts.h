@@ -62,6 +62,10 @@ const char *fs_virtual_guest_name(const FsTree *tree);
 const char *fs_changes_name(void);
 FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node);
 
+/* tree-trace.c: what the guest does. */
+bool fs_trace_file_is(const char *name);
+FsNode *fs_trace_file_node(FsTree *tree, FsNode *guest_node, const char *name);
+
 /* tree-view.c: boot/, secure-boot/ and next-boot/ of a guest. */
 FsNode *fs_view_folder(FsTree *tree, FsNode *guest_node, const char *name); /* NULL: none of them */
 const char *fs_view_folder_at(const FsTree *tree, size_t index);            /* NULL: no more */

@@ -137,6 +137,7 @@ enum {
     FS_SLOT_FILES = 0x10,    /* and the index in the table of files */
     FS_SLOT_VIRTUALS = 0x20, /* and the index of the generated subtree */
     FS_SLOT_CHANGES = 3,
+    FS_SLOT_TRACES = 4,           /* and the kind of the trace */
     FS_SLOT_VIEWS = 0x30,         /* and the index of the view */
     FS_SLOT_VARIABLES = 0x1000,   /* and the entry's sequence */
     FS_SLOT_STAGING = 0x40000000, /* and a counter */

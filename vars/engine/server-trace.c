@@ -276,6 +276,7 @@ void uv_host_trace_frame(UvConn *conn, const UvFrame *frame)
         conn->trace = g_new0(UvTrace, 1);
         server->traces++;
     }
+    send_all(conn); /* what was before goes before the reply */
     for (size_t kind = 0; kind < KINDS; kind++)
         set_wanted(&conn->trace->kinds[kind], wanted & kind_flags[kind]);
     uv_conn_reply(conn, frame, NULL);
