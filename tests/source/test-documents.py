@@ -15,7 +15,7 @@ from uvskip import skip  # noqa: E402
 OVMF = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
 # Run as they stand, but not here: they install, fetch, need what is not there, or run for long.
 ELSEWHERE = re.compile(r"meson |ninja |examples/quickstart|tests/run|xargs -d .* qemu-system|unshare -m|"
-                       r"roll-out|prometheus|undo|tail -f")
+                       r"roll-out|prometheus|undo|tail -f|/trace\b")
 # What the text around them says.
 FAILS = re.compile(r"vars/PK-")
 
