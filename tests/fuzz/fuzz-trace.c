@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FsTrace *trace = guest->live->trace;
         trace->watch.ready(trace, EPOLLIN | (turn > 8 ? EPOLLHUP : 0));
         if (turn == 8)
-            close(fds[1]);
+            shutdown(fds[1], SHUT_RDWR);
         check(guest);
     }
     CHECK(!guest->live->trace->io);
@@ -121,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fs_trace_free(readers[kind]);
     }
     CHECK(!guest->live->trace);
+    close(fds[1]);
     close(main_fds[1]);
     fake_answer_all(fleet, -1);
     fleet_dispatch(fleet);
