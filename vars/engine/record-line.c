@@ -35,6 +35,17 @@ static const char *phase_name(const UvPhase *phase)
                                      : "boot";
 }
 
+const char *uv_record_door_name(UvRecordDoor door)
+{
+    static const char *const doors[UV_RECORD_DOORS] = {
+        [UV_RECORD_GUEST] = "guest",         [UV_RECORD_HOST] = "host",
+        [UV_RECORD_OWNER] = "owner",         [UV_RECORD_NEXT_BOOT] = "next-boot",
+        [UV_RECORD_MIGRATION] = "migration", [UV_RECORD_OUTSIDE] = "outside",
+    };
+
+    return doors[door];
+}
+
 static void add_process(GString *out, const UvActor *actor)
 {
     uv_json_begin(out, "who", '{');
@@ -56,13 +67,7 @@ static void add_session(GString *out, const UvActor *actor)
 
 static void add_actor(GString *out, const UvActor *actor)
 {
-    static const char *const doors[UV_RECORD_DOORS] = {
-        [UV_RECORD_GUEST] = "guest",         [UV_RECORD_HOST] = "host",
-        [UV_RECORD_OWNER] = "owner",         [UV_RECORD_NEXT_BOOT] = "next-boot",
-        [UV_RECORD_MIGRATION] = "migration", [UV_RECORD_OUTSIDE] = "outside",
-    };
-
-    uv_json_put_text(out, "door", doors[actor->door]);
+    uv_json_put_text(out, "door", uv_record_door_name(actor->door));
     switch (actor->door) {
     case UV_RECORD_GUEST:
     case UV_RECORD_MIGRATION:

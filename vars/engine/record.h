@@ -36,6 +36,8 @@ typedef enum {
     UV_RECORD_DOORS,
 } UvRecordDoor;
 
+const char *uv_record_door_name(UvRecordDoor door); /* static */
+
 #define UV_RECORD_COMM_MAX 64u
 
 /* Who acts just now. */

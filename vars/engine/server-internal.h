@@ -15,6 +15,7 @@
  *   server-host.c     the host socket's frames; server-host-set.c, server-host-store.c
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
+ *   server-record.c   who acts, and what of it is recorded; server-log.c tells the log of it
  *   server-trace.c    TRACE: what the guest does, told while it does it
  *
  * Session states:
@@ -106,7 +107,7 @@ struct UvServer {
     bool is_recorded; /* a refusal of the frame at hand is */
     bool takes_over;  /* what is found in the store another engine has recorded */
     UvCounters counters;
-    UvLogRate refusals, troubles, events;
+    UvLogRate refusals, changes, troubles, events;
 };
 
 /* server.c */
@@ -238,8 +239,9 @@ void uv_actor_leave(UvServer *server, UvRecordDoor before);
 void uv_record_settle(UvServer *server);
 void uv_record_follow(UvConn *conn);
 void uv_record_observed(UvServer *server, const UvChange *change);
-void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
-                       const UvRefusal *refusal);
+/* The service's UvRefusalLog. */
+void uv_record_refused(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
+                       void *server);
 /* The host was refused before it came to a SetVariable; `path` is of the guest's folder. */
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
                             const char *reason);
@@ -267,6 +269,13 @@ void uv_trace_tick(UvServer *server, int64_t now);
 void uv_trace_flush(UvServer *server);
 /* The connection has sent what it had queued. */
 void uv_trace_drained(UvConn *conn);
+
+/* server-log.c */
+void uv_log_changes(UvServer *server, const UvActor *actor, const UvChange *change);
+void uv_log_refusal(UvServer *server, const UvActor *actor, const UvRecordRefusal *refusal);
+/* A change that variable checks only told of. */
+void uv_log_waived(UvServer *server, const UvActor *actor, const UvSetRequest *request,
+                   const UvRefusal *refusal);
 
 /* server-view.c */
 void uv_host_view_frame(UvConn *conn, const UvFrame *frame);

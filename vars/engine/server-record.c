@@ -84,8 +84,11 @@ void uv_record_observed(UvServer *server, const UvChange *change)
     /* Volatile variables that a boot begins without, and those that are derived, nobody wrote. */
     if (server->takes_over || (server->is_boot_work && !uv_change_touches_nv(change)))
         return;
-    if (may_record(server))
-        uv_record_change(server->record, actor_now(server), change);
+    if (!may_record(server))
+        return;
+    const UvActor *actor = actor_now(server);
+    uv_record_change(server->record, actor, change);
+    uv_log_changes(server, actor, change);
 }
 
 static void note_refusal(UvServer *server, const UvRecordRefusal *refusal)
@@ -94,11 +97,13 @@ static void note_refusal(UvServer *server, const UvRecordRefusal *refusal)
     server->counters.refusals++;
     if (may_record(server))
         uv_record_refusal(server->record, actor_now(server), refusal);
+    uv_log_refusal(server, actor_now(server), refusal);
 }
 
-void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus status,
-                       const UvRefusal *refusal)
+void uv_record_refused(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
+                       void *data)
 {
+    UvServer *server = data;
     const UvVarset *variables = uv_service_variables(server->service);
     const UvRecordRefusal refused = {
         .request = request,
@@ -108,7 +113,10 @@ void uv_record_refused(UvServer *server, const UvSetRequest *request, EfiStatus 
         .reason = uv_service_refusal_text(server->service, refusal),
     };
 
-    note_refusal(server, &refused);
+    if (status != EFI_SUCCESS)
+        note_refusal(server, &refused);
+    else /* a change, and recorded as that */
+        uv_log_waived(server, actor_now(server), request, refusal);
 }
 
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,

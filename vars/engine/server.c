@@ -137,29 +137,6 @@ static void tick_store(UvServer *server, int64_t now)
     uv_events_state_changed(server);
 }
 
-static void log_refusal(const UvSetRequest *request, EfiStatus status, const UvRefusal *refusal,
-                        void *data)
-{
-    UvServer *server = data;
-    if (status != EFI_SUCCESS) /* else it is a change, and recorded as that */
-        uv_record_refused(server, request, status, refusal);
-    g_autofree char *name =
-        request->name ? uv_file_name_format(request->name, &request->guid) : g_strdup("(no name)");
-    g_autofree char *escaped = uv_log_escape(name);
-
-    const char *text = uv_service_refusal_text(server->service, refusal);
-    if (status == EFI_SUCCESS)
-        uv_log_limited(&server->refusals, LOG_NOTICE,
-                       "%s: change by the %s let through against rule %s: %s", escaped,
-                       uv_door_name(request->door), refusal->rule, refusal->text);
-    else
-        uv_log_limited(&server->refusals, LOG_NOTICE,
-                       "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER
-                       "x, rule %s: %s",
-                       escaped, uv_door_name(request->door), status,
-                       refusal->rule ? refusal->rule : "-", text ? text : "-");
-}
-
 /* ---- timers ---- */
 
 static bool is_alone(UvServer *server)
@@ -349,6 +326,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->hosts = g_ptr_array_new();
     g_queue_init(&server->pending);
     server->refusals = (UvLogRate){.burst = REFUSALS_AT_ONCE, .what = "refused changes"};
+    server->changes = (UvLogRate){.burst = EVENTS_AT_ONCE, .what = "changes"};
     server->troubles = (UvLogRate){.burst = TROUBLES_AT_ONCE, .what = "failures"};
     server->events = (UvLogRate){.burst = EVENTS_AT_ONCE, .what = "connections and sessions"};
     server->loop = g_main_loop_new(NULL, FALSE);
@@ -357,7 +335,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
 
     server->service = uv_service_new(&server->config, server->store);
     uv_service_set_observer(server->service, uv_events_changed, server);
-    uv_service_set_refusal_log(server->service, log_refusal, server);
+    uv_service_set_refusal_log(server->service, uv_record_refused, server);
     return server;
 }
 

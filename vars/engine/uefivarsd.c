@@ -107,10 +107,8 @@ static bool open_sockets(Daemon *daemon, GError **error)
 {
     const UvDaemonOptions *options = daemon->options;
 
-    if (options->spawned) {
-        take_inherited(daemon);
-        return true;
-    }
+    if (options->spawned)
+        return true; /* it has them */
     daemon->guest_listener = uv_listen(options->socket, 0660, error);
     if (daemon->guest_listener < 0)
         return false;
@@ -323,6 +321,8 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
         .ready_fd = -1,
     };
 
+    if (options->spawned) /* before a number that something is looked for by is another's */
+        take_inherited(&daemon);
     uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
     gnutls_global_init();
     if (!set_up(&daemon, &error))

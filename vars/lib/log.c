@@ -2,7 +2,10 @@
 
 #include "log.h"
 
+#include "journald.h"
+
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
@@ -13,23 +16,11 @@
 /* A process has one log: this is state of the process, as stderr is. */
 static char *prefix;
 static bool use_syslog;
+static bool use_journal;
+static bool writes; /* the writer is set */
 
-void uv_log_open(const char *who, bool to_syslog)
+static void write_line(int priority, const char *text)
 {
-    g_free(prefix);
-    prefix = uv_log_escape(who);
-    use_syslog = to_syslog;
-    if (to_syslog) {
-        tzset(); /* reads its file now; later it may not */
-        openlog("uefivarsd", LOG_NDELAY | LOG_PID, LOG_DAEMON);
-    }
-}
-
-static void write_line(int priority, const char *raw)
-{
-    /* Errors name what stands in files and what other processes call themselves. */
-    g_autofree char *text = uv_log_printable(raw, UV_LOG_LINE_MAX);
-
     if (use_syslog) {
         syslog(priority, "%s: %s", prefix ? prefix : "", text);
         return;
@@ -41,6 +32,106 @@ static void write_line(int priority, const char *raw)
         return;
 }
 
+static const char *field_text(const GLogField *fields, gsize n_fields, const char *key)
+{
+    for (gsize i = 0; i < n_fields; i++) {
+        if (strcmp(fields[i].key, key) == 0 && fields[i].length < 0)
+            return fields[i].value;
+    }
+    return NULL;
+}
+
+/* Of GLib's own lines; ours say their priority. */
+static int priority_of_level(GLogLevelFlags level)
+{
+    if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL))
+        return LOG_ERR;
+    if (level & G_LOG_LEVEL_WARNING)
+        return LOG_WARNING;
+    return level & G_LOG_LEVEL_MESSAGE ? LOG_NOTICE
+           : level & G_LOG_LEVEL_INFO  ? LOG_INFO
+                                       : LOG_DEBUG;
+}
+
+/* Each entry has what its line began with as a field. */
+static void send_entry(const GLogField *given, gsize n_given)
+{
+    GLogField fields[2 + 3 + UV_LOG_FIELDS_MAX] = {
+        {"SYSLOG_IDENTIFIER", "uefivarsd", -1},
+        {"UEFIVARSFS_GUEST", prefix ? prefix : "", -1},
+    };
+    const gsize n = MIN(n_given, G_N_ELEMENTS(fields) - 2);
+
+    memcpy(fields + 2, given, n * sizeof *fields);
+    uv_journald_send(fields, n + 2);
+}
+
+static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gsize n_fields,
+                               gpointer data)
+{
+    const char *message = field_text(fields, n_fields, "MESSAGE");
+    const char *said = field_text(fields, n_fields, "PRIORITY");
+    const int priority = said ? atoi(said) : priority_of_level(level);
+
+    if (use_journal)
+        send_entry(fields, n_fields);
+    else if (priority < LOG_DEBUG)
+        write_line(priority, message ? message : "");
+    return G_LOG_WRITER_HANDLED;
+}
+
+void uv_log_open(const char *who, bool to_syslog)
+{
+    g_free(prefix);
+    prefix = uv_log_escape(who);
+    use_journal = to_syslog && uv_journald_open();
+    use_syslog = to_syslog && !use_journal;
+    if (to_syslog)
+        tzset(); /* reads its file now; later it may not */
+    if (use_syslog)
+        openlog("uefivarsd", LOG_NDELAY | LOG_PID, LOG_DAEMON);
+    if (!writes)
+        g_log_set_writer_func(writer, NULL, NULL);
+    writes = true;
+}
+
+bool uv_log_has_debug(void)
+{
+    return use_journal;
+}
+
+static GLogLevelFlags level_of_priority(int priority)
+{
+    switch (priority) {
+    case LOG_ERR:
+        return G_LOG_LEVEL_CRITICAL;
+    case LOG_WARNING:
+        return G_LOG_LEVEL_WARNING;
+    case LOG_NOTICE:
+        return G_LOG_LEVEL_MESSAGE;
+    case LOG_INFO:
+        return G_LOG_LEVEL_INFO;
+    default:
+        return G_LOG_LEVEL_DEBUG;
+    }
+}
+
+static void log_line(int priority, const GLogField *given, gsize n_given, const char *raw)
+{
+    /* Errors name what stands in files and what other processes call themselves. */
+    g_autofree char *text = uv_log_printable(raw, UV_LOG_LINE_MAX);
+    const char digit[] = {(char)('0' + priority), '\0'};
+    GLogField fields[2 + UV_LOG_FIELDS_MAX] = {{"MESSAGE", text, -1}, {"PRIORITY", digit, -1}};
+
+    g_assert(n_given <= UV_LOG_FIELDS_MAX);
+    if (n_given > 0)
+        memcpy(fields + 2, given, n_given * sizeof *fields);
+    if (writes)
+        g_log_structured_array(level_of_priority(priority), fields, n_given + 2);
+    else
+        write_line(priority, text);
+}
+
 void uv_log(int priority, const char *format, ...)
 {
     va_list arguments;
@@ -48,7 +139,7 @@ void uv_log(int priority, const char *format, ...)
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    write_line(priority, text);
+    log_line(priority, NULL, 0, text);
 }
 
 char *uv_log_printable(const char *text, size_t max_bytes)
@@ -88,17 +179,37 @@ static bool is_allowed(UvLogRate *rate)
     return true;
 }
 
+static bool may_log(UvLogRate *rate)
+{
+    if (!is_allowed(rate))
+        return false;
+    if (rate->suppressed > 0)
+        uv_log(LOG_NOTICE, "%u %s not logged", rate->suppressed, rate->what);
+    rate->suppressed = 0;
+    return true;
+}
+
 void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...)
 {
     va_list arguments;
 
-    if (!is_allowed(rate))
+    if (!may_log(rate))
         return;
-    if (rate->suppressed > 0)
-        uv_log(LOG_NOTICE, "%u %s not logged", rate->suppressed, rate->what);
-    rate->suppressed = 0;
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    write_line(priority, text);
+    log_line(priority, NULL, 0, text);
+}
+
+void uv_log_event(UvLogRate *rate, int priority, const GLogField *fields, gsize n_fields,
+                  const char *format, ...)
+{
+    va_list arguments;
+
+    if ((priority == LOG_DEBUG && !uv_log_has_debug()) || !may_log(rate))
+        return;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    log_line(priority, fields, n_fields, text);
 }
