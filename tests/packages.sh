@@ -53,6 +53,7 @@ packages_tests=(
     rsync
     sbsigntool
     strace
+    tshark
     util-linux
     xz-utils
 )

@@ -16,7 +16,7 @@ import uvmount  # noqa: E402
 
 PAGES = ["uefivars-protocol.7", "uefivars-qemu.7", "uefivarsd.8", "uefivarsfs-config.5",
          "uefivarsfs.8"]
-EXAMPLES = ["efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
+EXAMPLES = ["edk2-mm.lua", "efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
             "prometheus.sh", "roll-out.sh", "systemd/fstab", "undo.sh"]
 HELPERS = ["uefivars-make", "uefivars-qcow2"]
