@@ -9,16 +9,29 @@
 #include "mm.h"
 #include "shown-name.h"
 
+/* `digits` decimal ones, and what stands behind them. */
+static char *put_digits(char *to, unsigned value, int digits, char behind)
+{
+    for (int i = digits; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+    to[digits] = behind;
+    return to + digits + 1;
+}
+
 static void add_time(GString *out, int64_t time_us)
 {
     const time_t seconds = (time_t)(time_us / G_USEC_PER_SEC);
+    char text[] = "0000-00-00T00:00:00.000000Z", *at = text;
     struct tm tm;
-    char text[64];
 
     gmtime_r(&seconds, &tm);
-    g_snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06uZ", tm.tm_year + 1900,
-               tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-               (unsigned)(time_us % G_USEC_PER_SEC));
+    at = put_digits(at, (unsigned)tm.tm_year + 1900, 4, '-');
+    at = put_digits(at, (unsigned)tm.tm_mon + 1, 2, '-');
+    at = put_digits(at, (unsigned)tm.tm_mday, 2, 'T');
+    at = put_digits(at, (unsigned)tm.tm_hour, 2, ':');
+    at = put_digits(at, (unsigned)tm.tm_min, 2, ':');
+    at = put_digits(at, (unsigned)tm.tm_sec, 2, '.');
+    put_digits(at, (unsigned)(time_us % G_USEC_PER_SEC), 6, 'Z');
     uv_json_put_text(out, "time", text);
 }
 

@@ -87,12 +87,24 @@ static void add_character(GString *out, const char *at, size_t size)
     g_string_append_len(out, at, (gssize)size);
 }
 
+/* Nearly all of nearly every text. */
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void uv_json_add_text(GString *out, const char *text)
 {
     g_autofree char *made = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1);
 
     g_string_append_c(out, '"');
     for (const char *at = made ? made : text, *next; *at; at = next) {
+        for (next = at; is_plain(*next); next++)
+            ;
+        if (next > at) {
+            g_string_append_len(out, at, next - at);
+            continue;
+        }
         next = g_utf8_next_char(at);
         add_character(out, at, (size_t)(next - at));
     }
