@@ -6,9 +6,9 @@
  * While nobody asks, nothing is made. A line (and packets) is made when the reply has left, so it
  * costs the guest what of it its own next step does not cover; lines are collected, and sent some
  * milliseconds after the first of them, or when they are many, so that a boot's burst of requests
- * wakes the reader seldom. A connection that has not taken what it was sent is told nothing until
- * it has: what happens meanwhile is counted, and not even made. So a reader costs one frame of
- * memory here, and nobody waits for it.
+ * wakes the reader seldom. A connection that is far behind is told nothing until it has taken what
+ * is queued: what happens meanwhile is counted, and not even made. So a reader costs about half a
+ * mebibyte here, and nobody waits for it.
  */
 
 #include "server-internal.h"
@@ -18,6 +18,8 @@
 #include "trace-pcap.h"
 
 #define COLLECT_US 5000
+/* A burst of requests with large buffers, as packets, that the front takes away a moment later. */
+#define QUEUED_BYTES_MAX (512u * 1024)
 /* Sent at once. */
 #define COLLECT_BYTES (32u * 1024)
 /* With one request's lines and packets on top, a frame. */
@@ -66,7 +68,7 @@ void uv_trace_free(UvTrace *trace)
 
 static bool is_blocked(const UvConn *conn)
 {
-    return uv_frame_io_queued_bytes(conn->io) > 0;
+    return uv_frame_io_queued_bytes(conn->io) > QUEUED_BYTES_MAX;
 }
 
 static void send_kind(UvConn *conn, size_t kind)
