@@ -9,6 +9,7 @@ import pathlib
 import select
 import signal
 import stat
+import statistics
 import struct
 import subprocess
 import sys
@@ -280,6 +281,27 @@ class Trace(TraceTest):
             packets.read()
         packets.close()
         wait_until(lambda: "did not keep up" in self.mount.log.read_text(), "the log tells of packets")
+
+    @unittest.skipUnless(os.environ.get("UV_LONG"), "the time of many requests")
+    def test_latency(self):
+        """With a reader that stands still a request takes no longer than without any."""
+        guest = self.guest()
+        message = p.mm_get("Absent", p.TEST, 0)
+
+        def took(count=2500):
+            began = time.perf_counter()
+            for _ in range(count):
+                guest.mm(message)
+            return time.perf_counter() - began
+
+        ratios = []
+        for _ in range(100):
+            alone = took()
+            reader = self.reader()
+            took(4000)  # until it is far behind
+            ratios.append(took() / alone)
+            reader.close()
+        self.assertLess(statistics.median(ratios), 1.1)
 
     def test_stopped_engine(self):
         """Opening waits for it, and can be interrupted; nobody else does."""
