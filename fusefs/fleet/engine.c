@@ -316,8 +316,7 @@ void engine_free(FsEngine *engine)
     fs_watch_remove(&engine->watch);
     fs_watch_remove(&engine->pid_watch);
     g_clear_pointer(&engine->io, uv_frame_io_free);
-    if (engine->pidfd >= 0)
-        close(engine->pidfd);
+    uv_fd_clear(&engine->pidfd);
     g_queue_unlink(&engine->fleet->engines, &engine->in_fleet);
     g_free(engine->build);
     g_free(engine->failure);

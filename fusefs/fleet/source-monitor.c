@@ -4,6 +4,7 @@
 
 #include "source.h"
 
+#include "fd.h"
 #include "packet.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ static void monitor_free(FsSource *source)
     Monitor *monitor = (Monitor *)source;
 
     fs_watch_remove(&monitor->watch);
-    close(monitor->fd);
+    uv_fd_clear(&monitor->fd);
     g_free(monitor);
 }
 

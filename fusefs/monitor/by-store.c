@@ -2,6 +2,8 @@
 
 #include "by-store.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,8 +39,7 @@ void fs_sockdir_close_store(FsStoreSocket *store_socket, bool remove)
     if (remove && store_socket->path && lstat(store_socket->path, &st) == 0 &&
         st.st_ino == store_socket->inode)
         unlink(store_socket->path);
-    if (store_socket->fd >= 0)
-        close(store_socket->fd);
+    uv_fd_clear(&store_socket->fd);
     g_free(store_socket->path);
     *store_socket = (FsStoreSocket){.fd = -1};
 }

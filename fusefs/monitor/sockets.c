@@ -2,6 +2,8 @@
 
 #include "sockets.h"
 
+#include "fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +21,9 @@ void fs_sockdir_free(FsSockdir *sockdir)
 {
     if (!sockdir)
         return;
-    int fds[] = {sockdir->fd, sockdir->lock_fd, sockdir->source_lock_fd};
-    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    uv_fd_clear(&sockdir->fd);
+    uv_fd_clear(&sockdir->lock_fd);
+    uv_fd_clear(&sockdir->source_lock_fd);
     g_free(sockdir->source_lock);
     g_free(sockdir->by_store);
     g_free(sockdir->path);
@@ -60,28 +61,25 @@ static void fill_address(const FsSockdir *sockdir, uint64_t hash, const char *su
 /* Bound with `mode`, not listening yet: until then nobody can connect. */
 static int bind_socket(const struct sockaddr_un *address, mode_t mode)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     mode_t umask_before = umask(0777 & ~mode);
     int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
     if (result < 0 && errno == EADDRINUSE && unlink(address->sun_path) == 0)
         result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
-    int saved = errno;
     umask(umask_before);
-    if (result == 0)
-        return fd;
-    close(fd);
-    return -saved;
+    return result < 0 ? -errno : uv_fd_steal(&fd);
 }
 
-static int listen_or_close(int fd)
+/* Takes the descriptor over, or what is none. */
+static int listen_or_close(int bound_fd)
 {
-    if (listen(fd, SOMAXCONN) == 0)
+    uv_autofd int fd = bound_fd;
+
+    if (fd < 0)
         return fd;
-    int saved = errno;
-    close(fd);
-    return -saved;
+    return listen(fd, SOMAXCONN) < 0 ? -errno : uv_fd_steal(&fd);
 }
 
 int fs_socket_listen(const char *path, mode_t mode)
@@ -90,8 +88,7 @@ int fs_socket_listen(const char *path, mode_t mode)
 
     if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
-    int fd = bind_socket(&address, mode);
-    return fd < 0 ? fd : listen_or_close(fd);
+    return listen_or_close(bind_socket(&address, mode));
 }
 
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid)
@@ -99,20 +96,16 @@ int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, 
     struct sockaddr_un address;
 
     fill_address(sockdir, hash, ".sock", &address);
-    int fd = bind_socket(&address, sockdir->mode);
+    uv_autofd int fd = bind_socket(&address, sockdir->mode);
     if (fd < 0)
         return fd;
     if (sockdir->group != (gid_t)-1)
         gid = sockdir->group;
-    if ((uid != geteuid() || gid != getegid()) && lchown(address.sun_path, uid, gid) < 0) {
-        /* An ordinary user can't give it away, and needs not: the guests are his own. */
-        if (geteuid() == 0) {
-            int saved = errno;
-            close(fd);
-            return -saved;
-        }
-    }
-    return listen_or_close(fd);
+    /* An ordinary user can't give it away, and needs not: the guests are that user's own. */
+    if ((uid != geteuid() || gid != getegid()) && lchown(address.sun_path, uid, gid) < 0 &&
+        geteuid() == 0)
+        return -errno;
+    return listen_or_close(uv_fd_steal(&fd));
 }
 
 bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd)
@@ -148,23 +141,19 @@ int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash)
     struct sockaddr_un address;
 
     fill_address(sockdir, hash, ".host", &address);
-    int fd = bind_socket(&address, 0600);
-    return fd < 0 ? fd : listen_or_close(fd);
+    return listen_or_close(bind_socket(&address, 0600));
 }
 
 int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash)
 {
     struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -errno;
     fill_address(sockdir, hash, ".host", &address);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    return -saved;
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno
+                                                                               : uv_fd_steal(&fd);
 }
 
 int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash)
@@ -192,14 +181,12 @@ void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suff
 void fs_sockdir_each(const FsSockdir *sockdir,
                      void (*visit)(uint64_t hash, const char *suffix, void *data), void *data)
 {
-    int fd = openat(sockdir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = openat(sockdir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
+    if (!dir)
         return;
-    }
+    (void)uv_fd_steal(&fd); /* the folder's now */
     for (struct dirent *entry; (entry = readdir(dir));) {
         char *end;
         uint64_t hash = g_ascii_strtoull(entry->d_name, &end, 16);

@@ -101,7 +101,7 @@ static int allow_reading_only(const char *const *readable)
     }
     failed = uv_landlock_confine(rules, n);
     for (size_t i = 0; i < n; i++)
-        close(rules[i].fd);
+        uv_fd_clear(&rules[i].fd);
     return failed;
 }
 

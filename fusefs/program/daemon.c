@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemonize.h"
+#include "fd.h"
 #include "log.h"
 #include "sd-notify.h"
 
@@ -136,12 +137,9 @@ char *fs_stderr_give_back(int saved)
     fflush(stderr);
     if (saved >= 0) {
         dup2(saved, STDERR_FILENO);
-        close(saved);
     }
-    if (taken_fd >= 0) {
-        close(taken_fd);
-        taken_fd = -1;
-    }
+    uv_fd_clear(&saved);
+    uv_fd_clear(&taken_fd);
     if (size <= 0) {
         return NULL;
     }

@@ -105,7 +105,8 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
     g_autoptr(GError) error = NULL;
 
     uv_rename_process(FS_MONITOR_NAME);
-    close(split->fuse_fd);
+    int fuse_fd = split->fuse_fd; /* the front's alone */
+    uv_fd_clear(&fuse_fd);
     g_autoptr(FsMonitor) monitor =
         fs_monitor_new(&monitor_options, split->local, split->sockdir, link_fd, &error);
     if (!monitor) {
@@ -149,10 +150,10 @@ int fs_split(const FsSplit *split, GError **error)
         return -1;
     }
     if (front > 0) {
-        close(ends[0]);
+        uv_fd_clear(&ends[0]);
         be_monitor(split, ends[1], front);
     }
-    close(ends[1]);
+    uv_fd_clear(&ends[1]);
     be_front(split, monitor);
     return ends[0];
 }

@@ -141,6 +141,6 @@ int uv_landlock_confine_program(const UvLandlockRule *rules, size_t n_rules)
     }
     const int failed = uv_landlock_confine(all, n);
     while (n-- > n_rules)
-        close(all[n].fd);
+        uv_fd_clear(&all[n].fd);
     return failed;
 }

@@ -94,10 +94,9 @@ static void drop_waiting(const QcowServer *server)
     struct pollfd waiting = {.fd = server->listen_fd, .events = POLLIN};
 
     while (poll(&waiting, 1, 0) > 0) {
-        const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        uv_autofd int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             return;
-        close(fd);
     }
 }
 
@@ -154,7 +153,7 @@ static int move_up(int fd)
 {
     const int moved = fcntl(fd, F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
 
-    close(fd);
+    uv_fd_clear(&fd);
     return moved;
 }
 

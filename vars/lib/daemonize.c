@@ -56,12 +56,12 @@ bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error)
 
 void uv_daemon_leave_terminal(void)
 {
-    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    uv_autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && null >= 0; fd++)
         dup2(null, fd);
-    if (null > STDERR_FILENO)
-        close(null);
+    if (null <= STDERR_FILENO)
+        (void)uv_fd_steal(&null); /* it is one of them */
 }
 
 static bool tell(UvDaemon *daemon, const char *text)

@@ -2,6 +2,8 @@
 
 #include "poll-set.h"
 
+#include "fd.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -68,7 +70,7 @@ void fs_poll_free(FsPoll *poll)
         return;
     g_source_destroy(poll->source);
     g_source_unref(poll->source);
-    close(poll->fd);
+    uv_fd_clear(&poll->fd);
     g_free(poll->batch);
     g_free(poll);
 }

@@ -137,7 +137,7 @@ static void raw_unlock(FlashStore *f)
 
     uv_qemulock_drop(raw->fd);
     for (guint i = 0; i < raw->replaced->len; i++)
-        close(g_array_index(raw->replaced, int, i));
+        uv_fd_clear(&g_array_index(raw->replaced, int, i));
     g_array_set_size(raw->replaced, 0);
 }
 
