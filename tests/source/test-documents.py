@@ -3,6 +3,8 @@
 """Runs the command lines of README.md and uefivarsfs(8), as they stand there, in a mount namespace that
 has the stores and folders of their examples. Needs root."""
 
+import contextlib
+import os
 import pathlib
 import re
 import subprocess
@@ -63,7 +65,17 @@ def script(commands):
     parts = [PREPARE.format(ovmf=OVMF, bins=bins), "set +e"]
     for number, command in enumerate(commands):
         parts += [f"echo '@{number}'", command, f"echo \"@{number} $?\""]
-    return "\n".join(parts + ["cd /", "umount /srv/uefi /mnt 2>/dev/null", "true"])
+    return "\n".join(parts + ["cd /", "umount /sys/firmware/efi/efivars /srv/uefi /mnt 2>/dev/null",
+                              "echo \"@namespace $(readlink /proc/self/ns/mnt)\""])
+
+
+def is_left(namespace):
+    """A process is in that mount namespace still."""
+    for link in pathlib.Path("/proc").glob("[0-9]*/ns/mnt"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == namespace:
+                return True
+    return False
 
 
 def run(title, commands):
@@ -77,6 +89,8 @@ def run(title, commands):
         if failed:
             print(f"{title}: {command}\n  {found[0] if found else done.stdout}")
         wrong += failed
+    namespace = re.search(r"^@namespace (.*)$", done.stdout, re.M)[1]
+    uvmount.wait_until(lambda: not is_left(namespace), f"{title}: what was mounted has ended")
     print(f"{title}: {len(wanted)} of {len(commands)} commands were run, {wrong} went wrong")
     return wrong or len(wanted) < 4
 
