@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "op.h"
+#include "tree-parts.h"
 
 /* An engine's store has every change by then. */
 #define COMPLETE_AFTER_NS (10 * INT64_C(1000000000))
@@ -26,6 +27,18 @@ void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct 
     attr->st_ctim = source.st_mtim;
 }
 
+static void invalidate_views(FsTree *tree, FsNode *guest_node)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = fs_view_folder_at(tree, i)); i++) {
+        FsNode *view = fs_nodes_child(tree->nodes, guest_node, name);
+
+        if (view)
+            fs_tree_invalidate(tree, view);
+    }
+}
+
 void fs_folder_changed(FsTree *tree, FsGuest *guest)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
@@ -40,6 +53,7 @@ void fs_folder_changed(FsTree *tree, FsGuest *guest)
     guest_tree->times_told = false;
     if (folder) {
         fs_tree_invalidate(tree, folder);
+        invalidate_views(tree, folder);
     }
     if (guest_tree->vars) {
         fs_tree_invalidate(tree, guest_tree->vars);

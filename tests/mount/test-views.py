@@ -231,6 +231,22 @@ class Boot(ViewTest):
         self.assertEqual(changes.read_text().count("\n"), 3)
         self.assertEqual(self.mount.engines(), [])
 
+    def test_folders_times(self):
+        """They are told at once after an edit, and stay while what is in them is read: tar compares."""
+        folders = [self.guest / name for name in (*VIEWS, "vars", ".")]
+
+        def times():
+            return [(one.stat().st_mtime_ns, one.stat().st_ctime_ns) for one in folders]
+        before = times()
+        self.shell("echo 1 > boot/timeout")
+        after = times()
+        for old, new in zip(before, after):
+            self.assertLess(old[0], new[0])
+        for folder in folders:
+            os.listdir(folder)
+        (self.boot / "summary").read_text()
+        self.assertEqual(times(), after)
+
     def test_no_engine(self):
         """Listing a guest and looking at the folders starts none; a second look inside neither."""
         os.listdir(self.guest)
