@@ -332,7 +332,7 @@ class Starting(EngineTest):
                     if name == "same":
                         host.hello()
                     else:
-                        self.assertIn("not the file any more", self.assert_error(p.E_STORE, host.hello))
+                        self.assertIn("not the file any more", self.assert_error(p.E_CHANGED, host.hello))
 
     def test_spawned_failure_is_told_to_the_front(self):
         with open(self.path("vars.json"), "w") as file:

@@ -45,7 +45,7 @@ class Host:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
             raise RuntimeError(f"{name}: its namespaces can't be made")
-        self.enter = ["nsenter", "-t", str(self.process.pid), "-m", "-u", "-n", "--"]
+        self.enter = ["nsenter", "-t", str(self.process.pid), "-m", "-u", "-n", "-r", "--"]
 
     def __enter__(self):
         return self

@@ -58,6 +58,15 @@ typedef struct {
     int ready_fd;  /* the service manager's */
 } Daemon;
 
+/* By whoever spawned us: what a library has opened since (GnuTLS does) an exec would have closed.
+ */
+static bool is_passed(int fd)
+{
+    const int flags = fcntl(fd, F_GETFD);
+
+    return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
 static bool is_listening(int fd)
 {
     int listening = 0;
@@ -82,11 +91,11 @@ static void take_inherited(Daemon *daemon)
     daemon->guest_listener = UV_FD_GUEST_LISTENER;
     daemon->host_listener = UV_FD_HOST_LISTENER;
     daemon->session_fd = UV_FD_SESSION;
-    if (fcntl(UV_FD_STORE, F_SETFD, FD_CLOEXEC) == 0)
+    if (is_passed(UV_FD_STORE) && fcntl(UV_FD_STORE, F_SETFD, FD_CLOEXEC) == 0)
         daemon->store_fd = UV_FD_STORE;
-    if (fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
+    if (is_passed(UV_FD_BLOCKD) && fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
         daemon->blockd_fd = UV_FD_BLOCKD;
-    if (is_listening(UV_FD_STORE_LISTENER)) {
+    if (is_passed(UV_FD_STORE_LISTENER) && is_listening(UV_FD_STORE_LISTENER)) {
         (void)fcntl(UV_FD_STORE_LISTENER, F_SETFD, FD_CLOEXEC);
         (void)fcntl(UV_FD_STORE_LISTENER, F_SETFL, O_NONBLOCK);
         daemon->store_listener = UV_FD_STORE_LISTENER;
