@@ -87,7 +87,7 @@ static bool read_report(UvReader *reader, FsEngine *engine)
     return true;
 }
 
-static char *read_name(UvReader *reader)
+char *read_entry_name(UvReader *reader)
 {
     uint16_t size = uv_read_u16(reader);
     const uint8_t *bytes = uv_read_bytes(reader, size);
@@ -117,23 +117,34 @@ static bool put_entry(FsGuest *guest, const char *name, GBytes *content, int64_t
         return false;
     FsEntryEvent event =
         fs_replica_lookup(live->replica, name) ? FS_ENTRY_CHANGED : FS_ENTRY_APPEARED;
-    if (fs_replica_put(live->replica, name, content, mtime_ns) && live->filled) {
+    if (fs_replica_put(live->replica, name, content, mtime_ns) && live->named) {
         guest_views_changed(guest);
         fleet_entry_changed(guest, name, event);
     }
     return true;
 }
 
+void guest_put_size(FsGuest *guest, const char *name, uint32_t bytes, uint32_t attributes,
+                    int64_t mtime_ns)
+{
+    FsLive *live = guest->live;
+    FsEntryEvent event =
+        fs_replica_lookup(live->replica, name) ? FS_ENTRY_CHANGED : FS_ENTRY_APPEARED;
+
+    if (fs_replica_put_size(live->replica, name, bytes, attributes, mtime_ns) && live->named)
+        fleet_entry_changed(guest, name, event);
+}
+
 static void remove_entry(FsGuest *guest, const char *name)
 {
-    if (fs_replica_remove(guest->live->replica, name) && guest->live->filled) {
+    if (fs_replica_remove(guest->live->replica, name) && guest->live->named) {
         guest_views_changed(guest);
         fleet_entry_changed(guest, name, FS_ENTRY_REMOVED);
     }
 }
 
 /* What the snapshot does not name is gone. */
-static void remove_others(FsGuest *guest, GHashTable *named)
+void guest_remove_others(FsGuest *guest, GHashTable *named)
 {
     const FsEntry *entry;
     uint64_t after = 0;
@@ -159,7 +170,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         int64_t mtime_ns;
-        g_autofree char *name = read_name(reader);
+        g_autofree char *name = read_entry_name(reader);
         g_autoptr(GBytes) content = name ? read_content(reader, &mtime_ns) : NULL;
         if (!content || !put_entry(guest, name, content, mtime_ns))
             return false;
@@ -167,10 +178,10 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     }
     if (!uv_reader_done(reader))
         return false;
-    remove_others(guest, named);
+    guest_remove_others(guest, named);
     if (!guest->live->filled || guest->live->stale)
         guest_views_changed(guest); /* nobody has told what changed */
-    guest->live->filled = true;
+    guest->live->named = guest->live->filled = true;
     guest->live->stale = false;
     guest->live->failures = 0;
     g_clear_pointer(&guest->live->failure, g_free);
@@ -190,7 +201,7 @@ static bool take_changed(FsEngine *engine, UvReader *reader)
     uint32_t count = uv_read_u32(reader);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t put = uv_read_u8(reader);
-        g_autofree char *name = read_name(reader);
+        g_autofree char *name = read_entry_name(reader);
         if (!name)
             return false;
         if (!put) {
@@ -254,6 +265,8 @@ static bool take_end(FsEngine *engine, UvReader *reader)
     }
     engine->ended = true;
     guest_store_is_now(engine->guest, &identity);
+    const size_t size = reader->left;
+    guest_knows_status(engine->guest, uv_read_bytes(reader, size), size);
     return true;
 }
 

@@ -350,7 +350,8 @@ static void clean_up_after(FsGuest *guest, bool ended)
     guest_ask(guest, &question, NULL, 0, on_cleaned);
 }
 
-static void guest_after_engine(FsGuest *guest, bool started, bool child, const char *failure)
+static void guest_after_engine(FsGuest *guest, bool started, bool ended, bool child,
+                               const char *failure)
 {
     FsLive *live = guest->live;
 
@@ -361,6 +362,8 @@ static void guest_after_engine(FsGuest *guest, bool started, bool child, const c
     else if (!started && ++live->failures >= STARTS_MAX)
         guest_start_failed(guest, "the engine died while it was starting");
     guest_look_again(guest); /* while it was there nothing could end the guest */
+    if (ended)
+        guest_keep(guest);
     guest_watch_listener(guest);
     guest_pump(guest);
 }
@@ -387,7 +390,7 @@ void engine_gone(FsEngine *engine)
     guest->away = false;
     clean_up_after(guest, ended);
     replica_cold(guest);
-    guest_after_engine(guest, started, child, failure);
+    guest_after_engine(guest, started, ended, child, failure);
     engines_make_room(fleet);
 }
 

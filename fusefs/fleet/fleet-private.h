@@ -12,9 +12,11 @@
  * and changed entries are queued, and delivered by fleet_dispatch() from the main loop.
  */
 
-#include "views.h"
+#include "known.h"
 
 #include "frame.h"
+
+#include <string.h>
 
 typedef struct FsEngine FsEngine;
 typedef struct FsCall FsCall;
@@ -41,9 +43,15 @@ typedef struct {
     FsViewCache *views;        /* NULL: nothing is kept of them */
     uint32_t views_generation; /* grows when they may be others */
     int64_t view_mtime_ns[FS_VIEWS];
-    uint32_t state; /* UV_HOST_STATE_* as last told; 0 without an engine */
-    bool filled;    /* the replica was, once */
-    GList in_cold;  /* in fleet->cold while `cold` */
+    uint32_t state;          /* UV_HOST_STATE_* as last told; 0 without an engine */
+    bool named;              /* the replica has all names, sizes and times */
+    bool filled;             /* ... and contents */
+    GBytes *status;          /* as the last engine told it at its end; NULL: not known */
+    FsIdentity status_of[2]; /* ... of the store and config.json */
+    uint64_t export_bytes;   /* of store.json; 0: not known */
+    FsIdentity export_of;
+    guint kept_hash; /* of what is kept beside the store */
+    GList in_cold;   /* in fleet->cold while `cold` */
     size_t cold_bytes;
     bool cold;  /* no engine follows the replica */
     bool stale; /* an engine died over it: valid no more */
@@ -179,6 +187,7 @@ struct FsFleet {
     guint background_at;   /* sockets were asked for of the guests before */
     unsigned background_asked;
     unsigned looking; /* looks that are under way */
+    unsigned keeping; /* what is kept beside stores is being written of so many */
     bool no_more_sockets;
 
     /* Changes of SOURCE. */
@@ -197,6 +206,11 @@ struct FsFleet {
     int64_t listed_at;                  /* when it was asked for */
     uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */
 };
+
+static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
 
 /* Of the text FS_TEXT_STORE: what says what a store is. */
 #define FS_STORE_HEAD_BYTES 4096u
@@ -275,6 +289,8 @@ void guest_free(FsGuest *guest);
 /* The store's file is what the replica is of, as of the last look. With an engine a journal is
  * nothing unusual. */
 bool guest_replica_valid(const FsGuest *guest);
+/* The same of all but the contents. */
+bool guest_names_valid(const FsGuest *guest);
 
 /* holder.c: EROFS, and told, where another host has the guest; at once where there is none */
 void guest_need_here(FsGuest *guest, FsContinue go_on, void *data);

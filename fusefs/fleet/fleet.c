@@ -151,7 +151,8 @@ void fs_fleet_stop(FsFleet *fleet)
     int64_t deadline = g_get_monotonic_time() + STOP_ASK_US;
 
     fleet->stopping = true;
-    while (!fleet->lost && end_all(fleet) > 0 && g_get_monotonic_time() < deadline) {
+    while (!fleet->lost && (end_all(fleet) > 0 || fleet->keeping > 0) &&
+           g_get_monotonic_time() < deadline) {
         fleet_due(fleet, MIN(deadline, g_get_monotonic_time() + G_USEC_PER_SEC / 4));
         g_main_context_iteration(fleet->context, TRUE);
     }

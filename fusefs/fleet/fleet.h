@@ -32,6 +32,9 @@ typedef struct {
     unsigned idle_s;    /* when an engine without a guest ends */
     const UvHost *host; /* other hosts have SOURCE, too, and this is this one; NULL: none have */
     unsigned look_s;    /* how old a look may be there */
+    /* What engines tell of a store depends on it, too: what was kept with another counts no more.
+     * NULL: nothing. */
+    const char *known_by;
     /* For status.json: what the front has given up, and what it could not; borrowed, may be NULL.
      */
     const GPtrArray *confined, *unconfined;
@@ -178,6 +181,7 @@ typedef enum {
     FS_NEED_SOCKET = 1 << 4,     /* the guest's socket is there, if one can be made */
     FS_NEED_STATUS = 1 << 5,     /* who lost by the naming rules, who holds the store */
     FS_NEED_NO_ENGINE = 1 << 9,  /* it has ended, its store complete; EBUSY: it has a guest */
+    FS_NEED_NAMES = 1 << 10,     /* the replica's entries, without their contents; as that */
     FS_NEED_REPLICA = 1 << 6,    /* starts an engine if need be */
 } FsNeeds;
 void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
@@ -208,6 +212,14 @@ void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_
 /* A text beside the store. NULL and `ret_error` 0: there is none; else an errno (EFBIG: too large).
  * Borrowed, valid until the main loop goes on. `ret_mtime_ns` may be NULL. */
 GBytes *fs_guest_text(const FsGuest *guest, FsText text, int *ret_error, int64_t *ret_mtime_ns);
+/* There is no engine, and its store has every change. */
+bool fs_guest_is_at_rest(const FsGuest *guest);
+/* What the last engine said of itself when it ended (UV_HOST_STATUS), for a guest that has none and
+ * whose store and config.json are the same since: borrowed, NULL: not known. With FS_NEED_HINT. */
+GBytes *fs_guest_known_status(const FsGuest *guest);
+/* The size of store.json, of a store that is no JSON file: false: not known. With FS_NEED_HINT. */
+bool fs_guest_export_bytes(const FsGuest *guest, uint64_t *ret_bytes);
+void fs_guest_set_export_bytes(FsGuest *guest, uint64_t bytes);
 /* Grows with each text that is read anew: what was made of them holds while it is the same. */
 uint64_t fs_guest_texts_generation(const FsGuest *guest);
 /* Replaces the text; `go_on` may be NULL. */

@@ -24,6 +24,7 @@ static void live_free(FsLive *live)
     fs_replica_free(live->replica);
     g_clear_pointer(&live->warnings, g_hash_table_unref);
     guest_texts_clear(live);
+    g_clear_pointer(&live->status, g_bytes_unref);
     g_free(live->holder);
     g_free(live->reason);
     g_clear_pointer(&live->refusals, fs_refusals_free);
@@ -191,8 +192,6 @@ static void add_text(JsonBuilder *builder, const char *member, const char *text)
 
 static const char *engine_state_name(const FsEngine *engine)
 {
-    if (!engine)
-        return "none";
     if (engine_silent_us(engine) > SILENT_US)
         return "silent";
     switch (engine->state) {
@@ -209,13 +208,17 @@ static const char *engine_state_name(const FsEngine *engine)
 static void add_engine(JsonBuilder *builder, const FsEngine *engine)
 {
     json_builder_set_member_name(builder, "engine");
+    if (!engine) {
+        json_builder_add_null_value(builder);
+        return;
+    }
     json_builder_begin_object(builder);
     add_text(builder, "state", engine_state_name(engine));
-    if (engine && engine->pid > 0) {
+    if (engine->pid > 0) {
         json_builder_set_member_name(builder, "pid");
         json_builder_add_int_value(builder, engine->pid);
     }
-    if (engine && engine->build)
+    if (engine->build)
         add_text(builder, "build", engine->build);
     json_builder_end_object(builder);
 }

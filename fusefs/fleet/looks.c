@@ -31,11 +31,6 @@ static int64_t shown_us(const FsFleet *fleet)
     return fs_fleet_is_shared(fleet) ? (int64_t)fleet->options->look_s * G_USEC_PER_SEC : SHOWN_US;
 }
 
-static bool same_identity(const FsIdentity *a, const FsIdentity *b)
-{
-    return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 /* Of many guests one list says as much as a look at each. */
 static bool list_confirms(const FsGuest *guest)
 {
@@ -63,13 +58,14 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
         return true;
     if (shared)
         return age_us < shown_us(guest->fleet);
-    return age_us < (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
+    return age_us <
+           (needs & (FS_NEED_REPLICA | FS_NEED_NAMES | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
 }
 
 bool looks_agree(const FsGuestLook *known, const FsLook *brief)
 {
     return brief->flags & FS_LOOK_FOLDER ||
-           (same_identity(&known->store, &brief->store) && known->uid == brief->uid &&
+           (fs_identity_equal(&known->store, &brief->store) && known->uid == brief->uid &&
             known->gid == brief->gid && known->mode == brief->mode);
 }
 
@@ -228,7 +224,7 @@ static bool text_exists(const FsGuest *guest, FsText text)
 {
     static const FsIdentity none;
 
-    return !same_identity(text_identity(guest, text), &none);
+    return !fs_identity_equal(text_identity(guest, text), &none);
 }
 
 bool guest_text_current(const FsGuest *guest, FsText text)
@@ -238,7 +234,7 @@ bool guest_text_current(const FsGuest *guest, FsText text)
 
     if (cached && cached->asked != cached->done)
         return false;
-    return same_identity(cached ? &cached->identity : &none, text_identity(guest, text));
+    return fs_identity_equal(cached ? &cached->identity : &none, text_identity(guest, text));
 }
 
 uint32_t guest_next_text(FsGuest *guest, FsText text)
@@ -247,7 +243,7 @@ uint32_t guest_next_text(FsGuest *guest, FsText text)
     bool under_way = cached->asked != cached->done;
 
     return cached->asked +
-           (under_way && same_identity(&cached->identity, text_identity(guest, text)) ? 0 : 1);
+           (under_way && fs_identity_equal(&cached->identity, text_identity(guest, text)) ? 0 : 1);
 }
 
 static int read_head(int fd, size_t max, GBytes **ret_bytes)
@@ -296,6 +292,8 @@ static void take_text(FsGuest *guest, FsText text, const FsAnswer *answer, int f
     cached->error = answer->error == -ENOENT ? 0 : -answer->error;
     if (answer->error == 0)
         read_text(cached, text, fd);
+    if (text == FS_TEXT_HINT)
+        guest_recall(guest);
     if (!guest->gone)
         guest_pump(guest);
 }

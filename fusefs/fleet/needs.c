@@ -26,19 +26,24 @@ static const struct {
     {FS_NEED_HEAD, FS_TEXT_STORE},
 };
 
-bool guest_replica_valid(const FsGuest *guest)
+#define REPLICA_NEEDS ((unsigned)(FS_NEED_REPLICA | FS_NEED_NAMES))
+
+bool guest_names_valid(const FsGuest *guest)
 {
     const FsLive *live = guest->live;
 
-    if (!live || !live->filled || live->stale)
+    if (!live || !live->named || live->stale ||
+        !fs_identity_equal(&live->identity, &guest->look.store))
         return false;
-    for (size_t i = 0; i < G_N_ELEMENTS(live->identity.word); i++)
-        if (live->identity.word[i] != guest->look.store.word[i])
-            return false;
     /* Another host's journal its engine is to look at. */
     if (fs_fleet_is_shared(guest->fleet) && !(live->state & UV_HOST_STATE_GUEST))
         return !(guest->look.flags & FS_LOOK_JOURNAL);
     return live->engine || !(guest->look.flags & FS_LOOK_JOURNAL);
+}
+
+bool guest_replica_valid(const FsGuest *guest)
+{
+    return guest_names_valid(guest) && guest->live->filled;
 }
 
 /* The needs that have to be waited for, as far as that is known without asking. */
@@ -47,7 +52,7 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
     unsigned missed = needs & FS_NEED_STATUS;
 
     if (!guest_look_current(guest, needs))
-        return needs | FS_NEED_LOOK;
+        return needs | FS_NEED_LOOK | (needs & FS_NEED_NAMES ? FS_NEED_HINT : 0);
     for (size_t i = 0; i < G_N_ELEMENTS(text_needs); i++)
         if (needs & text_needs[i].need && !guest_text_current(guest, text_needs[i].text))
             missed |= text_needs[i].need;
@@ -56,7 +61,11 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
         missed |= FS_NEED_SOCKET;
     if (needs & FS_NEED_NO_ENGINE && guest->live && guest->live->engine)
         missed |= FS_NEED_NO_ENGINE;
-    return missed | (needs & FS_NEED_REPLICA);
+    /* What is kept beside the store may tell the names. */
+    if (needs & FS_NEED_NAMES && !guest_names_valid(guest) &&
+        !(guest->live && guest->live->engine) && !guest_text_current(guest, FS_TEXT_HINT))
+        missed |= FS_NEED_HINT;
+    return missed | (needs & REPLICA_NEEDS);
 }
 
 static void find_look(FsCall *call)
@@ -135,6 +144,12 @@ static void find_status(FsCall *call)
         guest_ask_status(guest);
 }
 
+/* For FS_NEED_REPLICA, or FS_NEED_NAMES alone. */
+static bool replica_serves(const FsGuest *guest, unsigned needs)
+{
+    return needs & FS_NEED_REPLICA ? guest_replica_valid(guest) : guest_names_valid(guest);
+}
+
 /* The look is current: either the replica is, too, or an engine has to say. */
 static void find_replica(FsCall *call)
 {
@@ -142,7 +157,7 @@ static void find_replica(FsCall *call)
     FsLive *live = guest->live;
     FsEngine *engine = live->engine;
     bool starting = engine && engine->state == FS_ENGINE_STARTING;
-    bool valid = guest_replica_valid(guest);
+    bool valid = replica_serves(guest, call->needs);
 
     if (valid && !starting) {
         if (engine)
@@ -180,7 +195,7 @@ void call_find_needs(FsCall *call)
     }
     if (call->needs & FS_NEED_NO_ENGINE)
         find_no_engine(call);
-    if (call->needs == FS_NEED_REPLICA)
+    if (call->needs && !(call->needs & ~REPLICA_NEEDS))
         find_replica(call);
     else if (call->needs == 0)
         call_finish(call, 0, NULL);
@@ -205,10 +220,10 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
         go_on(NULL, ENOENT, data);
         return;
     }
-    if (needs & (FS_NEED_REPLICA | FS_NEED_FRESH_LOOK))
+    if (needs & (REPLICA_NEEDS | FS_NEED_FRESH_LOOK))
         hear_engine(guest);
     missed = missing(guest, needs);
-    if (missed == FS_NEED_REPLICA && guest_replica_valid(guest) &&
+    if (missed && !(missed & ~REPLICA_NEEDS) && replica_serves(guest, missed) &&
         !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {
         if (guest->live->engine)
             engine_used(guest->live->engine);

@@ -69,7 +69,7 @@ static void on_replica(FsGuest *guest, int error, void *data)
     }
     while ((entry = fs_replica_next(fs_guest_replica(guest), after))) {
         after = entry->sequence;
-        if (fs_entry_attributes(entry) & EFI_VARIABLE_NON_VOLATILE) {
+        if (entry->attributes & EFI_VARIABLE_NON_VOLATILE) {
             fs_guest_refused(guest, "it has variables that are kept");
             removal_done(removal, guest, ENOTEMPTY);
             return;

@@ -2,8 +2,9 @@
 
 /*
  * Replicas outlive their engines, so that listing and reading start none; but ten thousand of them
- * would be half a gigabyte. Over a limit the least recently used ones are forgotten and filled
- * again when somebody asks.
+ * would be half a gigabyte. Over a limit those that were used longest ago lose their contents
+ * first, then all the rest, which is read again from beside the store, or asked of an engine, when
+ * somebody needs it.
  */
 
 #include "fleet-private.h"
@@ -23,9 +24,19 @@ void replica_warm(FsGuest *guest)
 
 static void forget(FsGuest *guest)
 {
+    FsLive *live = guest->live;
+
     replica_warm(guest);
-    fs_replica_clear(guest->live->replica);
-    guest->live->filled = false;
+    if (live->filled) {
+        live->filled = false;
+        fs_replica_drop_contents(live->replica);
+        replica_cold(guest);
+        return;
+    }
+    live->named = false;
+    fs_replica_clear(live->replica);
+    g_clear_pointer(&live->status, g_bytes_unref);
+    guest_forget_kept(guest);
 }
 
 void replica_cold(FsGuest *guest)
@@ -34,10 +45,11 @@ void replica_cold(FsGuest *guest)
     FsLive *live = guest->live;
 
     replica_warm(guest);
-    if (live->engine || !live->filled)
+    if (live->engine || !live->named)
         return;
     live->cold = true;
-    live->cold_bytes = fs_replica_bytes(live->replica);
+    live->cold_bytes =
+        fs_replica_bytes(live->replica) + (live->status ? g_bytes_get_size(live->status) : 0);
     live->in_cold.data = guest;
     fleet->cold_bytes += live->cold_bytes;
     g_queue_push_tail_link(&fleet->cold, &live->in_cold);

@@ -23,7 +23,7 @@ struct FsReplica {
 static void entry_free(FsEntry *entry)
 {
     g_free(entry->name);
-    g_bytes_unref(entry->content);
+    g_clear_pointer(&entry->content, g_bytes_unref);
     g_free(entry);
 }
 
@@ -95,31 +95,81 @@ size_t fs_replica_bytes(const FsReplica *replica)
 
 static size_t entry_bytes(const FsEntry *entry)
 {
-    return strlen(entry->name) + g_bytes_get_size(entry->content);
+    return FS_ENTRY_BYTES + strlen(entry->name) +
+           (entry->content ? g_bytes_get_size(entry->content) : 0);
 }
 
-bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64_t mtime_ns)
+static FsEntry *entry_of(FsReplica *replica, const char *name)
 {
     FsEntry *entry = g_hash_table_lookup(replica->by_name, name);
 
-    if (entry) {
-        bool same = entry->mtime_ns == mtime_ns && g_bytes_equal(entry->content, content);
-        entry->mtime_ns = mtime_ns;
-        replica->bytes += g_bytes_get_size(content) - g_bytes_get_size(entry->content);
-        g_bytes_ref(content);
-        g_bytes_unref(entry->content);
-        entry->content = content;
-        return !same;
-    }
+    if (entry)
+        return entry;
     entry = g_new0(FsEntry, 1);
     entry->name = g_strdup(name);
-    entry->content = g_bytes_ref(content);
-    entry->mtime_ns = mtime_ns;
     entry->sequence = ++replica->last_sequence;
     replica->bytes += entry_bytes(entry);
     g_hash_table_insert(replica->by_name, entry->name, entry);
     g_ptr_array_add(replica->order, entry);
-    return true;
+    return entry;
+}
+
+static uint32_t attributes_of(GBytes *content)
+{
+    gsize size;
+    const uint8_t *bytes = g_bytes_get_data(content, &size);
+    uint32_t value = 0;
+
+    if (size >= sizeof(value))
+        memcpy(&value, bytes, sizeof(value));
+    return GUINT32_FROM_LE(value);
+}
+
+static bool put(FsReplica *replica, const char *name, const FsEntry *as)
+{
+    bool known = g_hash_table_contains(replica->by_name, name);
+    FsEntry *entry = entry_of(replica, name);
+    bool same = known && entry->bytes == as->bytes && entry->attributes == as->attributes &&
+                entry->mtime_ns == as->mtime_ns &&
+                (!entry->content || !as->content || g_bytes_equal(entry->content, as->content));
+
+    replica->bytes -= entry_bytes(entry);
+    g_clear_pointer(&entry->content, g_bytes_unref);
+    entry->content = as->content ? g_bytes_ref(as->content) : NULL;
+    entry->bytes = as->bytes;
+    entry->attributes = as->attributes;
+    entry->mtime_ns = as->mtime_ns;
+    replica->bytes += entry_bytes(entry);
+    return !same;
+}
+
+bool fs_replica_put(FsReplica *replica, const char *name, GBytes *content, int64_t mtime_ns)
+{
+    const FsEntry as = {.content = content,
+                        .bytes = (uint32_t)g_bytes_get_size(content),
+                        .attributes = attributes_of(content),
+                        .mtime_ns = mtime_ns};
+
+    return put(replica, name, &as);
+}
+
+bool fs_replica_put_size(FsReplica *replica, const char *name, uint32_t bytes, uint32_t attributes,
+                         int64_t mtime_ns)
+{
+    const FsEntry as = {.bytes = bytes, .attributes = attributes, .mtime_ns = mtime_ns};
+
+    return put(replica, name, &as);
+}
+
+void fs_replica_drop_contents(FsReplica *replica)
+{
+    for (guint i = 0; i < replica->order->len; i++) {
+        FsEntry *entry = g_ptr_array_index(replica->order, i);
+
+        replica->bytes -= entry_bytes(entry);
+        g_clear_pointer(&entry->content, g_bytes_unref);
+        replica->bytes += entry_bytes(entry);
+    }
 }
 
 bool fs_replica_remove(FsReplica *replica, const char *name)
@@ -138,15 +188,4 @@ void fs_replica_clear(FsReplica *replica)
     g_hash_table_remove_all(replica->by_name);
     g_ptr_array_set_size(replica->order, 0);
     replica->bytes = 0;
-}
-
-uint32_t fs_entry_attributes(const FsEntry *entry)
-{
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(entry->content, &size);
-    uint32_t value = 0;
-
-    if (size >= sizeof(value))
-        memcpy(&value, bytes, sizeof(value));
-    return GUINT32_FROM_LE(value);
 }

@@ -110,8 +110,11 @@ static void account(FsViewCache *cache, size_t bytes)
     fleet->views_bytes += bytes;
     g_queue_unlink(&fleet->views, &cache->in_fleet);
     g_queue_push_tail_link(&fleet->views, &cache->in_fleet);
-    while (fleet->views_bytes > KEPT_MAX && fleet->views.length > 1)
-        guest_views_clear(((FsViewCache *)fleet->views.head->data)->guest);
+    while (fleet->views_bytes > KEPT_MAX && fleet->views.length > 1) {
+        FsGuest *oldest = ((FsViewCache *)fleet->views.head->data)->guest;
+        guest_views_clear(oldest);
+        guest_forget_kept(oldest);
+    }
 }
 
 /* The cache for what the engine has just said. */
@@ -151,9 +154,12 @@ static void keep_text(FsGuest *guest, FsViewKind view, const char *path, GBytes 
         find_text(cache, view, path))
         return;
     text = g_malloc(sizeof(*text) + path_bytes);
-    *text = (FsKeptText){cache->texts, view, g_bytes_ref(bytes)};
+    *text = (FsKeptText){NULL, view, g_bytes_ref(bytes)};
     memcpy(text->path, path, path_bytes);
-    cache->texts = text;
+    FsKeptText **end = &cache->texts;
+    while (*end)
+        end = &(*end)->next;
+    *end = text;
     cache->n_texts++;
     account(cache, sizeof(*text) + path_bytes + g_bytes_get_size(bytes));
 }
@@ -192,20 +198,74 @@ static int64_t newest_shown(const FsGuest *guest, FsViewKind view)
     return newest ? newest : oldest;
 }
 
-static void keep_list(FsGuest *guest, FsViewKind view, GBytes *list)
+/* false: one is kept. */
+static bool keep_list(FsGuest *guest, FsViewKind view, GBytes *list)
 {
     FsViewCache *cache = cache_for(guest);
 
     if (cache->lists[view])
-        return;
+        return false;
     cache->lists[view] = g_bytes_ref(list);
     cache->mtime_ns[view] = newest_shown(guest, view);
     account(cache, g_bytes_get_size(list));
+    return true;
 }
 
 int64_t fs_guest_view_mtime_ns(const FsGuest *guest, FsViewKind view)
 {
     return guest->live ? guest->live->view_mtime_ns[view] : 0;
+}
+
+/* Kept beside the store; what waits in next-boot/ is not in the store, so nothing would tell that
+ * it is another: whoever changes it has it forgotten first (guest_unkeep()). */
+
+void guest_views_visit(const FsGuest *guest, bool texts,
+                       void (*visit)(FsViewKind view, const char *path, int64_t mtime_ns,
+                                     GBytes *bytes, void *data),
+                       void *data)
+{
+    const FsViewCache *cache = current(guest);
+
+    if (!cache)
+        return;
+    for (FsViewKind view = 0; view < FS_VIEWS; view++)
+        if (cache->lists[view])
+            visit(view, NULL, cache->mtime_ns[view], cache->lists[view], data);
+    for (const FsKeptText *text = texts ? cache->texts : NULL; text; text = text->next)
+        visit(text->view, text->path, 0, text->text, data);
+}
+
+bool guest_views_read_list(FsGuest *guest, UvReader *body)
+{
+    const uint8_t view = uv_read_u8(body);
+    const int64_t mtime_ns = (int64_t)uv_read_u64(body);
+    const size_t size = body->left;
+    const uint8_t *bytes = uv_read_bytes(body, size);
+    g_autoptr(GBytes) list = bytes ? g_bytes_new(bytes, size) : NULL;
+
+    if (!list || view >= FS_VIEWS || !fs_view_list_check(list))
+        return false;
+    if (guest && keep_list(guest, view, list))
+        guest->live->views->mtime_ns[view] = mtime_ns;
+    return true;
+}
+
+bool guest_views_read_text(FsGuest *guest, UvReader *body)
+{
+    const uint8_t view = uv_read_u8(body);
+    const size_t path_bytes = uv_read_u16(body);
+    const char *path = (const char *)uv_read_bytes(body, path_bytes);
+    const size_t size = body->left;
+    const uint8_t *bytes = uv_read_bytes(body, size);
+
+    if (!path || !bytes || view >= FS_VIEWS || path_bytes == 0 || memchr(path, '\0', path_bytes))
+        return false;
+    if (guest) {
+        g_autofree char *name = g_strndup(path, path_bytes);
+        g_autoptr(GBytes) text = g_bytes_new(bytes, size);
+        keep_text(guest, view, name, text);
+    }
+    return true;
 }
 
 /* Asking */
@@ -214,6 +274,7 @@ typedef struct {
     FsViewKind view;
     void *request;
     uint32_t generation;
+    bool recalled; /* what is kept beside the store was read */
     FsReply go_on;
     void *data;
     char path[]; /* "": the list */
@@ -319,9 +380,13 @@ static void looked(FsGuest *guest, int error, void *data)
 {
     Asking *asking = data;
     g_autoptr(GBytes) reply = guest && !error ? kept(guest, asking) : NULL;
+    const bool recalls = !asking->recalled && guest && !(guest->live && guest->live->engine);
 
     if (reply) {
         end(asking, guest, 0, reply);
+    } else if (recalls && !error) {
+        asking->recalled = true;
+        fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
     } else if (!guest || error) {
         end(asking, guest, error, NULL);
     } else {
@@ -373,6 +438,8 @@ void fs_guest_view_act(FsGuest *guest, void *request, FsViewKind view, FsViewAct
     gsize size = 0;
     const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
 
+    if (view == FS_VIEW_NEXT_BOOT)
+        guest_unkeep(guest);
     uv_writer_init(&writer, UV_VIEW_FRAME_MAX);
     uv_write_u32(&writer, act);
     write_text(&writer, names[view]);

@@ -115,6 +115,7 @@ static FsTreeOptions tree_options(const FsOptions *options)
 typedef struct {
     const FsOptions *options;
     FsFleetOptions fleet_options;
+    char known_by[64]; /* fleet_options.known_by */
     FsTreeOptions tree_options;
     FsFrontUser user;
     UvConfinement confinement;
@@ -188,6 +189,9 @@ static FsSource *part(Front *front, FsSplit *split, GError **error)
                           front->options->sandbox_strict, &front->confinement, error)) {
         g_clear_pointer(&source, fs_source_free);
     }
+    g_snprintf(front->known_by, sizeof(front->known_by), "%s %zu", UV_VERSION,
+               front->options->size_bytes);
+    front->fleet_options.known_by = front->known_by;
     front->fleet_options.confined = front->confinement.active;
     front->fleet_options.unconfined = front->confinement.missing;
     return source;

@@ -2,11 +2,11 @@
 
 /*
  * store.json. It is as large and as old as the store's file where that is JSON (the engine exports
- * that file's own text); of other stores the size of the last export is kept beside the store.
+ * that file's own text), and is that file where nobody has the guest; of other stores the size of
+ * the last export is kept beside the store.
  */
 
 #include "control-private.h"
-#include "export-hint.h"
 #include "restore.h"
 #include "wire.h"
 
@@ -28,7 +28,7 @@ static void store_reply_attr(FsOp *op)
         if (look->format == FS_FORMAT_JSON) {
             guest_tree->export_bytes = look->size_bytes;
         } else {
-            fs_export_hint_read(guest, &guest_tree->export_bytes);
+            fs_guest_export_bytes(guest, &guest_tree->export_bytes);
         }
     }
     fs_control_reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
@@ -41,15 +41,13 @@ static void store_exported(FsOp *op)
     FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
     const FsGuestLook *look = fs_guest_look(guest);
     size_t bytes = g_bytes_get_size(op->content);
-    bool same = memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) == 0;
 
     guest_tree->export_stale = false;
     if (!fs_guest_has_store(guest)) {
         return;
     }
-    if (look->format != FS_FORMAT_JSON && !op->tree->options->read_only &&
-        (guest_tree->export_bytes != bytes || !same)) {
-        fs_export_hint_write(guest, bytes);
+    if (look->format != FS_FORMAT_JSON) {
+        fs_guest_set_export_bytes(guest, bytes);
     }
     guest_tree->export_bytes = bytes;
     guest_tree->export_of = look->store;
@@ -89,12 +87,40 @@ static void exported_for_open(FsOp *op)
     fs_op_need(op, FS_NEED_LOOK, exported_open_ready);
 }
 
-void fs_store_open(FsOp *op)
+static void export_for_open(FsOp *op)
 {
-    if (!fs_guest_has_store(op->node->guest)) {
+    fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
+}
+
+/* Whose content is not what its name says, an engine exports. */
+static void read_for_open(FsOp *op)
+{
+    gsize size;
+    const char *text = g_bytes_get_data(op->content, &size);
+    gsize at = 0;
+
+    while (at < size && g_ascii_isspace(text[at])) {
+        at++;
+    }
+    if (at < size && text[at] == '{') {
         fs_control_reply_opened(op);
     } else {
-        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
+        g_clear_pointer(&op->content, g_bytes_unref);
+        export_for_open(op);
+    }
+}
+
+void fs_store_open(FsOp *op)
+{
+    const FsGuestLook *look = fs_guest_look(op->node->guest);
+
+    if (!fs_guest_has_store(op->node->guest)) {
+        fs_control_reply_opened(op);
+    } else if (look->format == FS_FORMAT_JSON && fs_guest_is_at_rest(op->node->guest) &&
+               !fs_tree_guest(op->tree, op->node->guest)->export_stale) {
+        fs_op_read_store(op, read_for_open, export_for_open);
+    } else {
+        export_for_open(op);
     }
 }
 

@@ -30,7 +30,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
         node->inode = fs_inode(node->guest, FS_SLOT_VARIABLES + entry->sequence);
     }
     fs_tree_fill(tree, node, S_IFREG | 0666, attr);
-    attr->st_size = entry ? (off_t)g_bytes_get_size(entry->content) : 0;
+    attr->st_size = entry ? (off_t)entry->bytes : 0;
     attr->st_blocks = (attr->st_size + 511) / 512;
     fs_stat_set_mtime(attr, entry ? entry->mtime_ns : tree->mtime_ns);
     node->told = entry != NULL;
@@ -41,8 +41,7 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry)
 {
     if (entry && node->told &&
-        (node->told_size != g_bytes_get_size(entry->content) ||
-         node->told_mtime_ns != entry->mtime_ns)) {
+        (node->told_size != entry->bytes || node->told_mtime_ns != entry->mtime_ns)) {
         fs_tree_invalidate(tree, node);
     }
 }
@@ -90,7 +89,7 @@ static void getattr_ready(FsOp *op)
 
 static void variable_getattr(FsOp *op)
 {
-    fs_op_need_replica(op, getattr_ready);
+    fs_op_need(op, FS_NEED_NAMES, getattr_ready);
 }
 
 /* Sizes, modes and owners are accepted and ignored; times are kept. */

@@ -30,7 +30,7 @@ static bool is_hidden(const FsTree *tree, const char *name)
 /* With view=guest only what the guest's OS sees. */
 static bool is_visible(const FsTree *tree, const FsEntry *entry)
 {
-    if (tree->options->guest_view && !(fs_entry_attributes(entry) & EFI_VARIABLE_RUNTIME_ACCESS)) {
+    if (tree->options->guest_view && !(entry->attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
         return false;
     }
     return !is_hidden(tree, entry->name);
@@ -131,7 +131,7 @@ static void lookup_ready(FsOp *op)
 
 static void vars_lookup(FsOp *op)
 {
-    fs_op_need_replica(op, lookup_ready);
+    fs_op_need(op, FS_NEED_NAMES, lookup_ready);
 }
 
 /* Listing */
@@ -177,7 +177,7 @@ static void readdir_ready(FsOp *op)
 
 static void vars_readdir(FsOp *op)
 {
-    fs_op_need_replica(op, readdir_ready);
+    fs_op_need(op, FS_NEED_NAMES, readdir_ready);
 }
 
 /* Creating: an empty file that no SetVariable was made for yet, or a staging file */

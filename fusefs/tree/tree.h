@@ -89,14 +89,14 @@ typedef struct {
     FsRestore *restore;    /* by the program that made the guest; NULL: none */
     unsigned staging_files, sinks;
     size_t staging_bytes;
-    size_t held_bytes;    /* by open files, see fs_handle_hold() */
-    bool export_stale;    /* changed since store.json was last exported */
-    size_t export_bytes;  /* of a store that is not a JSON file: the last export ... */
-    FsIdentity export_of; /* ... of this store */
-    size_t status_bytes;  /* the last status.json */
-    int64_t changed_ns;   /* real time of the last change of a variable that was seen; 0: none */
-    FsOwner owner;        /* as the kernel was told */
-    bool times_told;      /* the kernel may keep its folders' times */
+    size_t held_bytes;     /* by open files, see fs_handle_hold() */
+    bool export_stale;     /* changed since store.json was last exported */
+    uint64_t export_bytes; /* of a store that is not a JSON file: the last export ... */
+    FsIdentity export_of;  /* ... of this store */
+    size_t status_bytes;   /* the last status.json */
+    int64_t changed_ns;    /* real time of the last change of a variable that was seen; 0: none */
+    FsOwner owner;         /* as the kernel was told */
+    bool times_told;       /* the kernel may keep its folders' times */
     bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;

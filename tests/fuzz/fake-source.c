@@ -3,6 +3,7 @@
 #include "fake-source.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 typedef struct {
@@ -77,4 +78,27 @@ FsEngine *fake_engine(FsFleet *fleet, int fd)
     if (fd >= 0)
         engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
     return engine;
+}
+
+static void check(bool right)
+{
+    if (!right)
+        abort();
+}
+
+void fake_check_replica(const FsReplica *replica)
+{
+    const FsEntry *entry;
+    size_t bytes = 0, count = 0;
+
+    for (uint64_t after = 0; (entry = fs_replica_next(replica, after)); after = entry->sequence) {
+        const size_t content = entry->content ? g_bytes_get_size(entry->content) : 0;
+
+        check(strlen(entry->name) > 37 && !strchr(entry->name, '/'));
+        check(entry->bytes >= 4 && (!entry->content || content == entry->bytes));
+        check(fs_replica_lookup(replica, entry->name) == entry);
+        bytes += FS_ENTRY_BYTES + strlen(entry->name) + content;
+        count++;
+    }
+    check(bytes == fs_replica_bytes(replica) && count == fs_replica_count(replica));
 }

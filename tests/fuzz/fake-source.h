@@ -12,3 +12,5 @@ FsFleet *fake_fleet(void);
 void fake_answer_all(FsFleet *fleet, int connection);
 /* The guest's, on that descriptor (taken), past its HELLO; -1: it has none. */
 FsEngine *fake_engine(FsFleet *fleet, int fd);
+/* Nothing but file names and contents, or their sizes; its sums are right. Aborts otherwise. */
+void fake_check_replica(const FsReplica *replica);

@@ -117,7 +117,7 @@ static void test_attributes(void)
     g_autoptr(GBytes) content = g_bytes_new("\x07\x00\x00\x80x", 5);
 
     fs_replica_put(replica, "a", content, 0);
-    g_assert_cmphex(fs_entry_attributes(fs_replica_lookup(replica, "a")), ==, 0x80000007u);
+    g_assert_cmphex(fs_replica_lookup(replica, "a")->attributes, ==, 0x80000007u);
 }
 
 static void test_errno_table(void)

@@ -93,7 +93,7 @@ static void test_read_and_write(FleetFixture *f, const void *data)
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     FsReplica *replica = fs_guest_replica(guest);
     g_assert_cmpuint(fs_replica_count(replica), ==, 1);
-    g_assert_cmphex(fs_entry_attributes(fs_replica_lookup(replica, "A-" GUID)), ==, 7);
+    g_assert_cmphex(fs_replica_lookup(replica, "A-" GUID)->attributes, ==, 7);
     g_assert_cmpuint(fs_guest_usage(guest)->total_bytes, ==, 262144);
     g_assert_cmpstr(f->told->str, ==, ""); /* the first look is no change */
 

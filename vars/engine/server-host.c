@@ -11,6 +11,8 @@
 #include "uv-limits.h"
 
 #define REASON_MAX 1024u
+/* Of the state that is left behind: one that is longer is not. */
+#define END_STATUS_MAX (32u * 1024)
 
 G_STATIC_ASSERT(UV_HOST_NAME_MAX == UV_FILE_NAME_MAX);
 G_STATIC_ASSERT(UV_HOST_CONTENT_MAX == 4 + UV_MM_BUFFER_MAX);
@@ -127,9 +129,14 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
         !server->session_alive && g_queue_is_empty(&server->pending) && uv_server_compact(server);
     g_auto(UvWriter) writer = {0};
 
-    uv_writer_init(&writer, 64);
+    uv_writer_init(&writer, 64 + END_STATUS_MAX);
     uv_write_u32(&writer, ends);
     uv_events_write_identity(server, &writer);
+    g_autoptr(GBytes) status = ends ? uv_status_format(server, false) : NULL;
+    gsize size = 0;
+    const void *text = status ? g_bytes_get_data(status, &size) : NULL;
+    if (size <= END_STATUS_MAX)
+        uv_write_bytes(&writer, text, size);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
     if (ends)
         uv_server_stop(server, 0);
@@ -177,7 +184,7 @@ static bool is_given_up(const UvConn *conn, uint16_t type)
 
 static void handle_status(UvConn *conn, const UvFrame *frame)
 {
-    uv_conn_reply(conn, frame, uv_status_format(conn->server));
+    uv_conn_reply(conn, frame, uv_status_format(conn->server, true));
 }
 
 static void handle_listener(UvConn *conn, const UvFrame *frame)

@@ -295,6 +295,6 @@ void uv_events_state_changed(UvServer *server);
 void uv_events_recorded(UvConn *conn);
 
 /* server-status.c */
-GBytes *uv_status_format(UvServer *server);
+GBytes *uv_status_format(UvServer *server, bool of_engine /* with what is its process's */);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvConn, uv_conn_unref)

@@ -171,7 +171,7 @@ static void look_for_replacement(UvServer *server)
         uv_store_warn(server->store, "%s", replaced);
 }
 
-GBytes *uv_status_format(UvServer *server)
+GBytes *uv_status_format(UvServer *server, bool of_engine)
 {
     GString *out = g_string_new(NULL);
 
@@ -184,8 +184,10 @@ GBytes *uv_status_format(UvServer *server)
     add_secure_boot(out, server);
     add_policies(out, server);
     add_session(out, server);
-    add_engine(out, server);
-    uv_counters_put(&server->counters, out);
+    if (of_engine) {
+        add_engine(out, server);
+        uv_counters_put(&server->counters, out);
+    }
     add_strings(out, "warnings", server->store->warnings);
     uv_json_end(out, '}');
     return g_string_free_to_bytes(out);

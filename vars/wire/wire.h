@@ -82,7 +82,8 @@
 #define UV_HOST_CHECK                                                                              \
     0x48u /* the store's file looks different: reply u32 state, usage, identity after looking */
 #define UV_HOST_END                                                                                \
-    0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity */
+    0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity, and   \
+             the state it leaves: as STATUS's reply, without what is the engine's own */
 /* Try what confinement forbids (hidden): reply text, a line a try. */
 #define UV_HOST_SELFTEST 0x4au
 /*

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What is kept of a store beside it, between the files of the fleet. */
+
+#include "views.h"
+
+#include "bytes.h"
+
+/* FS_TEXT_HINT was read. */
+void guest_recall(FsGuest *guest);
+/* Its engine has ended, the store complete. */
+void guest_keep(FsGuest *guest);
+/* Something changes that the store does not tell. */
+void guest_unkeep(FsGuest *guest);
+/* What was recalled is not remembered any more: it is read again when somebody needs it. */
+void guest_forget_kept(FsGuest *guest);
+void guest_knows_status(FsGuest *guest, const void *text, size_t size);
+
+/* engine-receive.c's, which takes the same of engines. */
+
+/* u16 length and a variable's file name; NULL: it can't be one. */
+char *read_entry_name(UvReader *reader);
+/* Of an entry whose content is not known. */
+void guest_put_size(FsGuest *guest, const char *name, uint32_t bytes, uint32_t attributes,
+                    int64_t mtime_ns);
+/* Entries that are not `named` (a set of names) are gone. */
+void guest_remove_others(FsGuest *guest, GHashTable *named);
+
+/* Of views, which views.c keeps. */
+
+/* Calls `visit` for each list (`path` NULL) and, with `texts`, each text that is kept and counts.
+ */
+void guest_views_visit(const FsGuest *guest, bool texts,
+                       void (*visit)(FsViewKind view, const char *path, int64_t mtime_ns,
+                                     GBytes *bytes, void *data),
+                       void *data);
+/* As they were visited; false: it can't be one. `guest` NULL: it is only looked at. */
+bool guest_views_read_list(FsGuest *guest, UvReader *body);
+bool guest_views_read_text(FsGuest *guest, UvReader *body);
