@@ -292,11 +292,12 @@ class Record(EngineTest):
         acknowledged, last, sent_last = [], set(), set()
         for life in range(LIVES):
             self.start("--record", str(1 << 30))  # nothing has to go
-            killer = threading.Timer(random.uniform(0, 0.03), self.e.process.kill)
-            killer.start()
-            answered = None
+            killer = threading.Timer(random.uniform(0, 0.003), self.e.process.kill)
+            answered, undisturbed = None, random.randrange(20)
             try:
                 for i in itertools.count():
+                    if i == undisturbed:
+                        killer.start()
                     sent = b"%d.%d" % (life, i)
                     if self.set("Counter", sent)[0] == 0:
                         answered = hashlib.sha256(sent).hexdigest()
