@@ -4,6 +4,7 @@
  * bench-engine UEFIVARSD GNUTLS-ONLY: what an engine costs, beside what the host asks for the same
  * without it.
  *
+ *   record     the same SetVariable with the record of changes, and without it
  *   durable    256-byte SetVariable on a 120 KiB store, and append + fdatasync + a round trip
  *   memory     Private_Dirty with a 64 KiB store
  *   start      exec to the reply to HELLO, confined and not, and an exec of the same program,
@@ -35,6 +36,7 @@
 #include "wire.h"
 
 #define ROUNDS 400
+#define RECORD_ROUNDS 2000
 #define STARTS 40
 #define DATA_BYTES 256
 
@@ -205,13 +207,14 @@ static void say_hello_as_host(int fd)
     call(fd, hello);
 }
 
-static Engine engine_start(const char *sandbox, bool as_host)
+static Engine engine_start_with(const char *sandbox, bool as_host, const char *record)
 {
     Engine engine = {.folder = g_dir_make_tmp("uvbench-XXXXXX", NULL)};
     g_autofree char *store = g_build_filename(engine.folder, "vars.json", NULL);
     g_autofree char *path = g_build_filename(engine.folder, "mm.sock", NULL);
     g_autofree char *host = g_build_filename(engine.folder, "mm.host", NULL);
     g_autofree char *confine = g_strdup_printf("--sandbox=%s", sandbox);
+    g_autofree char *record_bytes = g_strdup_printf("--record=%s", record);
     char *const arguments[] = {(char *)program,
                                (char *)"--store",
                                store,
@@ -220,6 +223,7 @@ static Engine engine_start(const char *sandbox, bool as_host)
                                (char *)"--host-socket",
                                host,
                                confine,
+                               record_bytes,
                                NULL};
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
@@ -235,6 +239,11 @@ static Engine engine_start(const char *sandbox, bool as_host)
     else
         say_hello(engine.socket);
     return engine;
+}
+
+static Engine engine_start(const char *sandbox, bool as_host)
+{
+    return engine_start_with(sandbox, as_host, "1048576");
 }
 
 static void engine_stop(Engine *engine)
@@ -344,6 +353,45 @@ static void bench_durable(void)
     close(echo);
     waitpid(echo_pid, NULL, 0);
     engine_stop(&engine);
+}
+
+/* ---- record ---- */
+
+/* Two in a row: the second may wait for what the first one's record still takes. */
+static void time_sets(const Engine *engine, int round, double *ret_first, double *ret_second)
+{
+    *ret_first = time_set(engine, 2 * round);
+    *ret_second = time_set(engine, 2 * round + 1);
+}
+
+static void print_record(const char *what, double *with, double *without)
+{
+    const double on_us = median(with, RECORD_ROUNDS), off_us = median(without, RECORD_ROUNDS);
+
+    printf("durable SetVariable with the record%-12s %8.1f us  baseline %.1f (without) ratio %.3f  "
+           "bar 1.05\n",
+           what, on_us, off_us, on_us / off_us);
+}
+
+static void bench_record(void)
+{
+    static double with[2][RECORD_ROUNDS], without[2][RECORD_ROUNDS];
+    Engine on = engine_start_with("auto", false, "1048576"),
+           off = engine_start_with("auto", false, "0");
+
+    fill(&on, 120);
+    fill(&off, 120);
+    for (int i = 0; i < RECORD_ROUNDS; i++) {
+        if (i % 2)
+            time_sets(&off, i, &without[0][i], &without[1][i]);
+        time_sets(&on, i, &with[0][i], &with[1][i]);
+        if (i % 2 == 0)
+            time_sets(&off, i, &without[0][i], &without[1][i]);
+    }
+    print_record("", with[0], without[0]);
+    print_record(", next", with[1], without[1]);
+    engine_stop(&on);
+    engine_stop(&off);
 }
 
 /* ---- memory ---- */
@@ -487,6 +535,7 @@ int main(int argc, char **argv)
     }
     program = argv[1];
     gnutls_only = argv[2];
+    bench_record();
     bench_durable();
     bench_memory();
     bench_start();

@@ -13,9 +13,8 @@
 #define OLD_BYTES_MAX 1024u
 #define REASON_BYTES_MAX 512u
 
-static void add_time(GString *out)
+static void add_time(GString *out, int64_t now_us)
 {
-    const int64_t now_us = g_get_real_time();
     const time_t seconds = (time_t)(now_us / G_USEC_PER_SEC);
     struct tm tm;
     char text[32];
@@ -59,7 +58,7 @@ static void add_process(GString *out, const UvActor *actor)
 static void add_session(GString *out, const UvActor *actor)
 {
     uv_json_begin(out, "who", '{');
-    uv_json_put_hex(out, "session", actor->session_id, actor->session_id_bytes);
+    uv_json_put_hex(out, "session", actor->session_id, UV_RECORD_SESSION_BYTES);
     uv_json_put_text(out, "phase", phase_name(&actor->phase));
     uv_json_put_text(out, "client", actor->client ? actor->client : "");
     uv_json_end(out, '}');
@@ -126,10 +125,10 @@ static void add_after(GString *out, uint32_t attributes, const void *data, size_
     add_digest(out, "sha256", data, size);
 }
 
-static void begin_line(GString *out, const UvActor *actor)
+static void begin_line(GString *out, int64_t time_us, const UvActor *actor)
 {
     uv_json_begin(out, NULL, '{');
-    add_time(out);
+    add_time(out, time_us);
     if (actor && actor->on_host)
         uv_json_put_text(out, "host", actor->on_host);
     if (actor)
@@ -142,11 +141,12 @@ static void end_line(GString *out)
     g_string_append_c(out, '\n');
 }
 
-void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeItem *item)
+void uv_record_line_change(GString *out, int64_t time_us, const UvActor *actor,
+                           const UvChangeItem *item)
 {
     const UvVariable *variable = item->after ? item->after : item->before;
 
-    begin_line(out, actor);
+    begin_line(out, time_us, actor);
     add_variable(out, variable->name, &variable->guid);
     add_before(out, item->before);
     if (item->after) {
@@ -167,7 +167,7 @@ void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRe
     const char *reason = refusal->reason ? refusal->reason : "";
     g_autofree char *short_reason = g_strndup(reason, REASON_BYTES_MAX);
 
-    begin_line(out, actor);
+    begin_line(out, g_get_real_time(), actor);
     if (request) {
         add_variable(out, request->name, &request->guid);
         add_before(out, refusal->before);
@@ -184,7 +184,7 @@ void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRe
 
 void uv_record_line_lost(GString *out, unsigned count)
 {
-    begin_line(out, NULL);
+    begin_line(out, g_get_real_time(), NULL);
     uv_json_put_number(out, "not-recorded", count);
     end_line(out);
 }

@@ -5,7 +5,9 @@
 
 #include "record.h"
 
-void uv_record_line_change(GString *out, const UvActor *actor, const UvChangeItem *item);
+/* `time_us`: when it was done, realtime. */
+void uv_record_line_change(GString *out, int64_t time_us, const UvActor *actor,
+                           const UvChangeItem *item);
 void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRefusal *refusal);
 /* That lines were left out. */
 void uv_record_line_lost(GString *out, unsigned count);

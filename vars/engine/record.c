@@ -18,17 +18,29 @@
 #define REFUSALS_A_SECOND 20u
 /* A reply to a request of many changes waits for this much at most. */
 #define PENDING_MAX (256u * 1024)
+/* Changes whose lines are not made yet. */
+#define ENTRIES_MAX 64u
 #define TAIL_BYTES 4096u
 #define LINE_ON_ITS_WAY_US 5000u
 #define FAILED "the record of changes can't be written: "
+
+/* A change of one variable, as it was when it was made. */
+typedef struct {
+    int64_t time_us;
+    UvActor actor; /* its session and client are the two below */
+    uint8_t session_id[UV_RECORD_SESSION_BYTES];
+    char *client;
+    UvChangeItem item; /* references of its own */
+} Entry;
 
 struct UvRecord {
     UvFolder *folder;
     size_t max_bytes; /* of both files */
     bool shared;      /* other hosts write, too */
-    GString *pending;
-    int fd;       /* -1: not opened yet, or it could not be */
-    int older_fd; /* what it was before it became the older one, until that is durable; or -1 */
+    GArray *entries;  /* of Entry */
+    GString *pending; /* lines */
+    int fd;           /* -1: not opened yet, or it could not be */
+    int older_fd;     /* what it was before it became the older one, until that is durable; or -1 */
     size_t size;
     uint64_t written_bytes;
     bool unsynced;
@@ -37,6 +49,15 @@ struct UvRecord {
     int64_t credit_at_us;
     UvLogRate troubles;
 };
+
+static void entry_clear(void *data)
+{
+    Entry *entry = data;
+
+    g_free(entry->client);
+    g_clear_pointer(&entry->item.before, uv_variable_unref);
+    g_clear_pointer(&entry->item.after, uv_variable_unref);
+}
 
 /* What is behind the last line feed was torn. */
 static bool cut_torn_line(int fd, size_t *size)
@@ -104,6 +125,8 @@ UvRecord *uv_record_new(UvFolder *folder, size_t max_bytes, bool shared)
     record->folder = folder;
     record->max_bytes = max_bytes;
     record->shared = shared;
+    record->entries = g_array_new(FALSE, FALSE, sizeof(Entry));
+    g_array_set_clear_func(record->entries, entry_clear);
     record->pending = g_string_new(NULL);
     record->fd = record->older_fd = -1;
     record->credit = REFUSALS_BURST;
@@ -121,6 +144,7 @@ void uv_record_free(UvRecord *record)
     uv_record_flush(record);
     uv_fd_clear(&record->fd);
     uv_fd_clear(&record->older_fd);
+    g_array_unref(record->entries);
     g_string_free(record->pending, TRUE);
     g_free(record);
 }
@@ -194,9 +218,9 @@ static size_t write_some(UvRecord *record, const char *lines, size_t size)
     return n;
 }
 
-void uv_record_flush(UvRecord *record)
+static void write_pending(UvRecord *record)
 {
-    if (!record || record->pending->len == 0)
+    if (record->pending->len == 0)
         return;
     if (record->shared)
         uv_fd_clear(&record->fd);
@@ -205,6 +229,39 @@ void uv_record_flush(UvRecord *record)
     for (size_t done = 0; done < record->pending->len;)
         done += write_some(record, record->pending->str + done, record->pending->len - done);
     g_string_truncate(record->pending, 0);
+}
+
+/* ---- lines ---- */
+
+static void begin_line(UvRecord *record)
+{
+    if (record->pending->len > PENDING_MAX)
+        write_pending(record);
+    if (record->lost > 0)
+        uv_record_line_lost(record->pending, record->lost);
+    record->lost = 0;
+}
+
+static void make_lines(UvRecord *record)
+{
+    for (guint i = 0; i < record->entries->len; i++) {
+        const Entry *entry = &g_array_index(record->entries, Entry, i);
+        UvActor actor = entry->actor;
+
+        actor.session_id = entry->session_id;
+        actor.client = entry->client;
+        begin_line(record);
+        uv_record_line_change(record->pending, entry->time_us, &actor, &entry->item);
+    }
+    g_array_set_size(record->entries, 0);
+}
+
+void uv_record_flush(UvRecord *record)
+{
+    if (!record)
+        return;
+    make_lines(record);
+    write_pending(record);
 }
 
 uint64_t uv_record_written_bytes(const UvRecord *record)
@@ -233,15 +290,21 @@ void uv_record_let_go(UvRecord *record)
     record->unsynced = false;
 }
 
-/* ---- lines ---- */
+/* ---- what happens ---- */
 
-static void begin_line(UvRecord *record)
+static void put_entry(UvRecord *record, const UvActor *actor, const UvChangeItem *item)
 {
-    if (record->pending->len > PENDING_MAX)
-        uv_record_flush(record);
-    if (record->lost > 0)
-        uv_record_line_lost(record->pending, record->lost);
-    record->lost = 0;
+    Entry entry = {
+        .time_us = g_get_real_time(),
+        .actor = *actor,
+        .client = g_strdup(actor->client),
+        .item.before = item->before ? uv_variable_ref(item->before) : NULL,
+        .item.after = item->after ? uv_variable_ref(item->after) : NULL,
+    };
+
+    if (actor->session_id)
+        memcpy(entry.session_id, actor->session_id, sizeof entry.session_id);
+    g_array_append_val(record->entries, entry);
 }
 
 void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change)
@@ -249,8 +312,9 @@ void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *ch
     if (!record)
         return;
     for (size_t i = 0; i < uv_change_count(change); i++) {
-        begin_line(record);
-        uv_record_line_change(record->pending, actor, uv_change_item(change, i));
+        if (record->entries->len >= ENTRIES_MAX)
+            make_lines(record);
+        put_entry(record, actor, uv_change_item(change, i));
     }
 }
 
@@ -276,6 +340,7 @@ void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRef
 {
     if (!record || !may_record_refusal(record))
         return;
+    make_lines(record); /* in their order */
     begin_line(record);
     uv_record_line_refusal(record->pending, actor, refusal);
 }

@@ -5,9 +5,9 @@
  * The record: who changed what, a JSON object a line, beside the store (UV_FILE_RECORD, and the
  * older half in UV_FILE_RECORD_OLD).
  *
- * A line is made when a change is durable and applied, or refused, and kept in memory until its
- * reply has left; it is in the file before the next request is looked at. So it costs a guest
- * nothing but the arithmetic, and a killed engine loses at most the last line, whose change nobody
+ * A change that is durable and applied is kept in memory until its reply has left; then its line is
+ * made, and is in the file before the next request is looked at. So it costs a guest next to
+ * nothing, and a killed engine loses at most the last line, whose change nobody
  * has built on yet. It is synced when the store is made complete, never on its own. A line that a
  * crash tore is cut off when the file is next opened.
  *
@@ -39,6 +39,7 @@ typedef enum {
 const char *uv_record_door_name(UvRecordDoor door); /* static */
 
 #define UV_RECORD_COMM_MAX 64u
+#define UV_RECORD_SESSION_BYTES 16u
 
 /* Who acts just now. */
 typedef struct {
@@ -49,9 +50,8 @@ typedef struct {
     uint32_t uid, gid, pid;
     char comm[UV_RECORD_COMM_MAX + 1];
     /* guest, migration */
-    const char *client; /* borrowed */
-    const uint8_t *session_id;
-    size_t session_id_bytes;
+    const char *client;        /* borrowed */
+    const uint8_t *session_id; /* UV_RECORD_SESSION_BYTES; borrowed */
     UvPhase phase;
 } UvActor;
 

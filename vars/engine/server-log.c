@@ -94,7 +94,8 @@ void uv_log_changes(UvServer *server, const UvActor *actor, const UvChange *chan
     if (priority == LOG_DEBUG && !uv_log_has_debug())
         return;
     for (size_t i = 0; i < uv_change_count(change); i++)
-        log_item(server, actor, uv_change_item(change, i), priority);
+        if (uv_log_has_room(&server->changes))
+            log_item(server, actor, uv_change_item(change, i), priority);
 }
 
 static const char *or_dash(const char *text)

@@ -20,6 +20,8 @@ void uv_actor_said(UvConn *conn, const UvFrame *frame)
     conn->actor = actor;
 }
 
+G_STATIC_ASSERT(UV_RECORD_SESSION_BYTES == UV_WIRE_SESSION_ID_BYTES);
+
 void uv_actor_of_frame(UvConn *conn)
 {
     UvServer *server = conn->server;
@@ -34,7 +36,6 @@ void uv_actor_of_frame(UvConn *conn)
         .door = UV_RECORD_GUEST,
         .client = server->session.name,
         .session_id = server->session.id,
-        .session_id_bytes = sizeof server->session.id,
     };
 }
 

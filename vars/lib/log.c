@@ -164,7 +164,7 @@ char *uv_log_escape(const char *text)
     return uv_log_printable(text, ESCAPED_MAX);
 }
 
-static bool is_allowed(UvLogRate *rate)
+bool uv_log_has_room(UvLogRate *rate)
 {
     const int64_t now_us = g_get_monotonic_time();
 
@@ -175,14 +175,14 @@ static bool is_allowed(UvLogRate *rate)
         rate->suppressed++;
         return false;
     }
-    rate->next_us += G_USEC_PER_SEC;
     return true;
 }
 
 static bool may_log(UvLogRate *rate)
 {
-    if (!is_allowed(rate))
+    if (!uv_log_has_room(rate))
         return false;
+    rate->next_us += G_USEC_PER_SEC;
     if (rate->suppressed > 0)
         uv_log(LOG_NOTICE, "%u %s not logged", rate->suppressed, rate->what);
     rate->suppressed = 0;

@@ -40,5 +40,7 @@ void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...) G_GN
 #define UV_LOG_FIELDS_MAX 12u
 void uv_log_event(UvLogRate *rate, int priority, const GLogField *fields, gsize n_fields,
                   const char *format, ...) G_GNUC_PRINTF(5, 6);
-/* Whether LOG_DEBUG goes anywhere: what it would take to make the line can be saved. */
+/* Whether LOG_DEBUG goes anywhere, and whether the next line is not left out (counted as such where
+ * it is): what it would take to make the line can be saved. */
 bool uv_log_has_debug(void);
+bool uv_log_has_room(UvLogRate *rate);
