@@ -34,6 +34,7 @@ packages_tests=(
     cpio
     dosfstools
     e2fsprogs
+    ed
     efibootmgr
     efitools
     efivar
@@ -41,6 +42,7 @@ packages_tests=(
     fuse3
     gcovr
     git
+    jq
     libclang-rt-dev
     libxml2-utils
     lld
@@ -55,6 +57,7 @@ packages_tests=(
     strace
     tshark
     util-linux
+    vim
     xz-utils
 )
 
