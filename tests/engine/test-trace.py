@@ -12,7 +12,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvproto as p  # noqa: E402
-from uvengine import EngineTest  # noqa: E402
+from uvengine import EngineTest, sanitized  # noqa: E402
 
 REQUESTS = 1_000_000 if os.environ.get("UV_LONG") else 20_000
 RESET, REQUEST, REPLY = 1, 2, 3
@@ -219,7 +219,8 @@ class Trace(EngineTest):
         before = resident_kib(self.e.process.pid)
         for _ in range(REQUESTS):
             self.g.mm(message)
-        self.assertLess(resident_kib(self.e.process.pid) - before, 4096)
+        if not sanitized():  # its allocator keeps what was freed
+            self.assertLess(resident_kib(self.e.process.pid) - before, 4096)
         seen, missing = {1: 0, 2: 0}, {1: 0, 2: 0}
         expected = {1: 2000 + REQUESTS + 2, 2: 2 * (2000 + REQUESTS + 1)}
         self.g.query(0x1234567)
