@@ -25,6 +25,7 @@ struct FsHandle {
     size_t held;                  /* bytes of these, charged to the guest */
     off_t write_end;              /* where the last write ended; -1: none yet */
     GBytes *deletion;             /* attributes that were written alone, and what they do not yet */
+    bool made_again;              /* of a file of a view: who opened it had removed it */
     pid_t opener;                 /* who opened it, as the kernel tells */
     off_t read_end;               /* where the last read ended, of what grows */
     struct fuse_pollhandle *poll; /* waits until it grows; NULL: nobody does (pollers.h) */

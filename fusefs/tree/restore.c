@@ -82,6 +82,14 @@ static FsRestore *own_restore(const FsOp *op)
     return restore && restore->thread == fuse_req_ctx(op->req)->pid ? restore : NULL;
 }
 
+bool fs_restore_took(const FsOp *op)
+{
+    const FsRestore *restore = own_restore(op);
+    g_autofree char *key = restore ? key_of(op) : NULL;
+
+    return restore && !restore->whole && g_hash_table_contains(restore->names, key);
+}
+
 bool fs_restore_is_by(const FsOp *op)
 {
     const FsRestore *restore = own_restore(op);

@@ -21,6 +21,8 @@
 void fs_restore_begin(FsOp *op, FsGuest *guest);
 /* Who asks has taken a link away, op->name in op->node: it is there for all others still. */
 void fs_restore_took_away(FsOp *op);
+/* Who asks has taken away op->name, and not made it again. */
+bool fs_restore_took(const FsOp *op);
 void fs_restore_free(FsRestore *restore);
 /* Who asks is the program that restores the guest of op->node. */
 bool fs_restore_is_by(const FsOp *op);

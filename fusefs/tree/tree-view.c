@@ -18,6 +18,7 @@
 #include "names.h"
 #include "profiles.h"
 #include "restore.h"
+#include "view-away.h"
 #include "view-node.h"
 
 #define DEPTH_MAX 8
@@ -194,6 +195,28 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
     fs_op_reply_entry(op, child, &attr, 0);
 }
 
+/* op->name in its folder, as view-away.h has it. */
+static char *away_path(const FsOp *op, const char *name)
+{
+    g_autofree char *path = fs_view_child_path(op->node, name);
+
+    return g_strconcat(fs_view_name(fs_view_of(op->node)), "/", path, NULL);
+}
+
+static bool is_away(const FsOp *op)
+{
+    g_autofree char *path = away_path(op, op->name);
+
+    return fs_view_is_away(op->tree, op->node->guest, path);
+}
+
+static void bring_back(const FsOp *op, const char *name)
+{
+    g_autofree char *path = away_path(op, name);
+
+    fs_view_bring_back(op->tree, op->node->guest, path);
+}
+
 static void lookup_ready(FsOp *op)
 {
     g_autofree char *path = fs_view_child_path(op->node, op->name);
@@ -201,7 +224,7 @@ static void lookup_ready(FsOp *op)
     FsViewEntry entry;
     struct stat attr;
 
-    if (fs_view_list_find(op->content, path, &entry)) {
+    if (fs_view_list_find(op->content, path, &entry) && !is_away(op)) {
         if (child && fs_node_is_staging(child)) { /* a restore's, from before it was there */
             fs_tree_node_gone(op->tree, child, false);
             fs_staging_remove(op->tree, child);
@@ -237,6 +260,31 @@ static void view_lookup(FsOp *op)
 
 /* Making and removing */
 
+/* By who has removed it. */
+static void create_again(FsOp *op, const FsViewEntry *entry)
+{
+    FsHandle *handle;
+    FsNode *child;
+    struct stat attr;
+
+    bring_back(op, op->name);
+    fs_restore_made(op);
+    child = fs_view_node(op->tree, op->node, op->name);
+    child->existed = true;
+    handle = fs_view_handle_new(op, child);
+    handle->made_again = true;
+    fs_view_fill(op, child, entry, &attr);
+    fs_op_reply_create(op, child, &attr, handle);
+}
+
+static void create_there(FsOp *op, const FsViewEntry *entry)
+{
+    if ((is_away(op) || fs_restore_took(op)) && entry->mode & 0222)
+        create_again(op, entry);
+    else /* looked up again, and opened */
+        fs_op_error(op, op->file.flags & O_EXCL ? EEXIST : ESTALE);
+}
+
 static void create_ready(FsOp *op)
 {
     g_autofree char *path = fs_view_child_path(op->node, op->name);
@@ -245,7 +293,7 @@ static void create_ready(FsOp *op)
     struct stat attr;
 
     if (fs_view_list_find(op->content, path, &entry)) {
-        fs_op_error(op, op->file.flags & O_EXCL ? EEXIST : ESTALE); /* looked up again, opened */
+        create_there(op, &entry);
         return;
     }
     if (!fs_view_keeps(fs_view_of(op->node), path) || (child && child->class != &view_class)) {
@@ -269,20 +317,33 @@ static void view_create(FsOp *op)
     }
 }
 
-static void act(FsOp *op, FsViewAct what, FsStep step)
+static void act(FsOp *op, FsViewAct what, FsStep step, FsStep or_else)
 {
     g_autofree char *path = fs_view_child_path(op->node, op->name);
 
-    fs_op_view_act(op, fs_view_of(op->node), what, path, NULL, step, NULL);
+    fs_op_view_act(op, fs_view_of(op->node), what, path, NULL, step, or_else);
 }
 
+/* Who makes it again must not find it, though the guest's engine always has a file of that name. */
 static void removed(FsOp *op)
 {
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
 
+    fs_restore_took_away(op);
     if (child)
         fs_tree_node_gone(op->tree, child, false); /* the kernel drops the name itself */
     fs_op_error(op, 0);
+}
+
+/* It goes with its folder, or it can't be removed. */
+static void not_removed(FsOp *op)
+{
+    g_autofree char *path = away_path(op, op->name);
+
+    if (op->error == EINPROGRESS && fs_view_take_away(op->tree, op->node->guest, path))
+        removed(op);
+    else
+        fs_op_error(op, op->error == EINPROGRESS ? EBUSY : op->error);
 }
 
 static void view_unlink(FsOp *op)
@@ -293,13 +354,14 @@ static void view_unlink(FsOp *op)
         fs_staging_remove(op->tree, child);
         fs_op_error(op, 0);
     } else {
-        act(op, FS_VIEW_REMOVE, removed);
+        act(op, FS_VIEW_REMOVE, removed, not_removed);
     }
 }
 
 static void view_rmdir(FsOp *op)
 {
-    act(op, FS_VIEW_RMDIR, removed);
+    bring_back(op, op->name); /* gone with it, or there again */
+    act(op, FS_VIEW_RMDIR, removed, NULL);
 }
 
 static void made(FsOp *op)
@@ -313,7 +375,7 @@ static void view_mkdir(FsOp *op)
         fs_restore_made(op);
         fs_staging_folder(op);
     } else {
-        act(op, FS_VIEW_MKDIR, made);
+        act(op, FS_VIEW_MKDIR, made, NULL);
     }
 }
 
@@ -345,6 +407,7 @@ static void rename_ready(FsOp *op)
     } else if (there && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {
+        bring_back(op, op->new_name);
         op->child = staging;
         fs_node_hold(staging);
         fs_view_file_replace(op, !there || entry.mode & 0222);

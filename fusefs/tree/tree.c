@@ -98,6 +98,7 @@ static void guest_tree_free(void *data)
 {
     FsGuestTree *guest_tree = data;
     g_clear_pointer(&guest_tree->immutable, g_hash_table_unref);
+    g_clear_pointer(&guest_tree->away, g_hash_table_unref);
     g_clear_pointer(&guest_tree->restore, fs_restore_free);
     g_free(guest_tree);
 }

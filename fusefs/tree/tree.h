@@ -86,6 +86,7 @@ typedef struct {
     FsNode *vars;          /* the node of vars/, while there is one */
     FsHandle *pollers;     /* see pollers.h */
     GHashTable *immutable; /* file name → flag, where it is not the default; NULL: none */
+    GHashTable *away;      /* see view-away.h; NULL: none */
     FsRestore *restore;    /* by the program that made the guest; NULL: none */
     unsigned staging_files, sinks;
     size_t staging_bytes;

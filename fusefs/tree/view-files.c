@@ -202,7 +202,8 @@ void fs_view_file_write(FsOp *op)
     const void *bytes = g_bytes_get_data(op->content, &size);
     int error;
 
-    if (op->file.flags & O_NONBLOCK) { /* tar's: the variables themselves come, too */
+    if (op->file.flags & O_NONBLOCK &&
+        !handle->made_again) { /* tar's: the variables themselves come, too */
         fs_op_reply_written(op);
         return;
     }

@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "view-away.h"
 #include "view-node.h"
 
 #define FIRST_OFFSET 3
@@ -47,6 +48,13 @@ static GArray *children(const FsOp *op, const char *folder)
     return all;
 }
 
+static bool is_away(const FsOp *op, const char *path)
+{
+    g_autofree char *whole = g_strconcat(fs_view_name(fs_view_of(op->node)), "/", path, NULL);
+
+    return fs_view_is_away(op->tree, op->node->guest, whole);
+}
+
 static void readdir_ready(FsOp *op)
 {
     g_autofree char *folder = fs_view_path(op->node);
@@ -60,7 +68,7 @@ static void readdir_ready(FsOp *op)
         g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
 
         attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
-        if (listed->offset > op->offset)
+        if (listed->offset > op->offset && !is_away(op, path))
             room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, 0);
     }
     fs_op_reply_directory(op);

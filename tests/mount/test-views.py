@@ -164,7 +164,64 @@ class Boot(ViewTest):
         self.assertFalse((self.boot / "0007").exists())
         self.assertIsNone(self.variable("Boot0007"))
         self.fails(errno.EINVAL, os.mkdir, self.boot / "7")
-        self.fails(errno.EPERM, os.unlink, self.boot / "0001" / "path")
+
+    def test_rm_r(self):
+        """The files go with their folder: until then nothing is changed, and none is left alone."""
+        before = self.variable("Boot0001")
+        os.unlink(self.boot / "0001/path")
+        self.assertEqual(self.variable("Boot0001"), before)
+        self.assertFalse((self.boot / "0001/path").exists())
+        self.assertNotIn("path", os.listdir(self.boot / "0001"))
+        self.assertIn("\tone\tFile(", (self.boot / "summary").read_text())
+        self.shell("echo 'File(\\EFI\\new.efi)' > boot/0001/path")  # made anew by whoever
+        self.assertEqual((self.boot / "0001/path").read_text(), "File(\\EFI\\new.efi)\n")
+        os.unlink(self.boot / "0001/active")
+        fd = os.open(self.boot / "0001/active", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(fd, b"0\n")
+        os.close(fd)
+        self.assertEqual((self.boot / "0001/active").read_text(), "0\n")
+        self.shell("rm -r boot/0001")
+        self.assertIsNone(self.variable("Boot0001"))
+        self.assertEqual(self.order(), (2,))
+        self.assertFalse((self.boot / "0001").exists())
+        self.assertIsNotNone(self.variable("Boot0002"))
+        os.mkdir(self.boot / "0001")
+        self.assertEqual(len(os.listdir(self.boot / "0001")), 5)
+        self.shell("rm -rf boot/000*")
+        self.assertNotIn("0002", os.listdir(self.boot))
+
+    def test_removed_and_forgotten(self):
+        os.unlink(self.boot / "0001/data")
+        time.sleep(10.5)
+        self.assertEqual(len(os.listdir(self.boot / "0001")), 5)
+
+    def test_tar_takes_nothing_away(self):
+        """It unlinks what it is about to make."""
+        before = {name: self.variable(name) for name in ("Boot0001", "Boot0002", "BootOrder")}
+        tar = self.scratch.path / "tar"
+        for what in ("boot", "boot vars"):
+            self.shell(f"tar -cf {tar} {what} && tar -xf {tar}; ls boot/0001", 0)
+            self.assertEqual({name: self.variable(name) for name in before}, before)
+
+    def test_no_load_option(self):
+        """It is told, it is no trouble for who copies, and it can be taken away."""
+        store = self.source / "broken.json"
+        store.write_text(uvmount.store_text(
+            uvmount.variable("Boot0001", b"\1\0\0", 7, p.GLOBAL),
+            uvmount.variable("Boot0002", bytes(range(200)) * 2, 7, p.GLOBAL),
+            uvmount.variable("BootOrder", b"\2\0\1\0\7\0", 7, p.GLOBAL)))
+        guest = self.mount.guest("broken")
+        wait_until(guest.exists, "broken")
+        lines = (guest / "boot/summary").read_text().splitlines()[3:]
+        self.assertEqual(lines[0].split("\t")[0], "0002")
+        self.assertEqual(lines[1:], ["0001\t-\t(not a load option)\thex:010000\t",
+                                     "0007\t-\t(not there)\t\t"])
+        subprocess.run(["cp", "-r", guest / "boot", self.scratch.path / "copy"], check=True)
+        self.assertEqual(os.listdir(guest / "boot/0001"), [])
+        self.fails(errno.EEXIST, os.mkdir, guest / "boot/0001")
+        subprocess.run(["rm", "-r", guest / "boot/0001", guest / "boot/0002"], check=True)
+        self.assertFalse((guest / "vars" / f"Boot0001-{p.GLOBAL}").exists())
+        self.assertEqual((guest / "boot/order").read_text(), "0007\n")
 
     def test_large_data_in_pieces(self):
         """A copy that is larger than one write is one change, whatever its size."""

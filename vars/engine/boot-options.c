@@ -11,6 +11,7 @@
 
 /* Of BootOrder; there are no more numbers. */
 #define ORDER_MAX 65536u
+#define BROKEN_SHOWN 256u /* bytes: all of them are in vars/ */
 
 bool uv_boot_number_parse(const char *text, size_t size, unsigned *ret_number)
 {
@@ -91,6 +92,13 @@ bool uv_boot_read_number(const UvService *service, const char *name, size_t byte
     return true;
 }
 
+bool uv_boot_has(const UvService *service, unsigned number)
+{
+    g_autofree char *name = g_strdup_printf("Boot%04X", number);
+
+    return lookup(service, name) != NULL;
+}
+
 bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret_option)
 {
     g_autofree char *name = g_strdup_printf("Boot%04X", number);
@@ -100,16 +108,31 @@ bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret
     return variable && uv_load_option_read(variable->data, ret_option);
 }
 
+static char *hex_of(const uint8_t *bytes, size_t size)
+{
+    GString *hex = g_string_new("hex:");
+
+    for (size_t i = 0; i < size; i++)
+        g_string_append_printf(hex, "%02x", bytes[i]);
+    return g_string_free(hex, FALSE);
+}
+
 char *uv_boot_path_text(GBytes *path)
 {
     gsize size;
     const uint8_t *bytes = g_bytes_get_data(path, &size);
     char *text = uv_device_path_format(bytes, size);
 
-    if (text)
-        return text;
-    GString *hex = g_string_new("hex:");
-    for (gsize i = 0; i < size; i++)
-        g_string_append_printf(hex, "%02x", bytes[i]);
-    return g_string_free(hex, FALSE);
+    return text ? text : hex_of(bytes, size);
+}
+
+char *uv_boot_broken_text(const UvService *service, unsigned number)
+{
+    g_autofree char *name = g_strdup_printf("Boot%04X", number);
+    const UvVariable *variable = lookup(service, name);
+    gsize size = 0;
+    const uint8_t *bytes = variable ? g_bytes_get_data(variable->data, &size) : NULL;
+    g_autofree char *hex = hex_of(bytes, MIN(size, BROKEN_SHOWN));
+
+    return g_strconcat(hex, size > BROKEN_SHOWN ? "..." : "", NULL);
 }

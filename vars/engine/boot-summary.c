@@ -21,6 +21,16 @@ static void add_number(GString *text, const UvService *service, const char *labe
     g_string_append_c(text, '\n');
 }
 
+static void add_broken(GString *text, const UvService *service, unsigned number)
+{
+    g_autofree char *hex = uv_boot_broken_text(service, number);
+
+    if (uv_boot_has(service, number))
+        g_string_append_printf(text, "-\t(not a load option)\t%s\t\n", hex);
+    else
+        g_string_append(text, "-\t(not there)\t\t\n");
+}
+
 static void add_option(GString *text, const UvService *service, unsigned number)
 {
     g_auto(UvLoadOption) option = {0};
@@ -28,7 +38,7 @@ static void add_option(GString *text, const UvService *service, unsigned number)
 
     g_string_append_printf(text, "%04X\t", number);
     if (!uv_boot_option(service, number, &option)) {
-        g_string_append(text, "-\t(not a load option, or not there)\t\t\n");
+        add_broken(text, service, number);
         return;
     }
     g_autofree char *description = uv_load_option_description(&option);

@@ -78,7 +78,7 @@ void uv_boot_make_option(UvServer *server, unsigned number, UvViewOutcome *outco
     g_autofree char *name = g_strdup_printf("Boot%04X", number);
     g_auto(UvLoadOption) option = {0};
 
-    if (uv_boot_option(uv_view_service(server), number, &option)) {
+    if (uv_boot_has(uv_view_service(server), number)) {
         uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EEXIST, "%s is there", name);
         return;
     }
@@ -94,9 +94,8 @@ void uv_boot_remove_option(UvServer *server, unsigned number, UvViewOutcome *out
     g_autofree char *name = g_strdup_printf("Boot%04X", number);
     g_autoptr(GArray) order = uv_boot_order(uv_view_service(server));
     const guint before = order->len;
-    g_auto(UvLoadOption) option = {0};
 
-    if (!uv_boot_option(uv_view_service(server), number, &option)) {
+    if (!uv_boot_has(uv_view_service(server), number)) {
         uv_view_refuse_path(outcome);
         return;
     }

@@ -8,7 +8,8 @@
  *   NNNN/description, path, data, active, hidden
  *
  * mkdir makes an inactive option with an empty path and its number as description; a path that is
- * written into it makes it active. rmdir takes it out of the order first.
+ * written into it makes it active. rmdir takes it out of the order first; its files go with it. A
+ * Boot#### that is no load option is an empty folder, and in the summary as hexadecimal.
  */
 
 #include <errno.h>
@@ -136,8 +137,11 @@ static void list_option(UvServer *server, UvViewList *list, unsigned number)
 {
     static const char *const files[] = {"description", "path", "data", "active", "hidden"};
     g_autofree char *folder = g_strdup_printf("%04X", number);
+    g_auto(UvLoadOption) option = {0};
 
     uv_view_list_add(list, folder, FOLDER, 0);
+    if (!uv_boot_option(uv_view_service(server), number, &option))
+        return; /* there is nothing that it could say */
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_strconcat(folder, "/", files[i], NULL);
         list_file(server, list, path, READ_WRITE);
@@ -181,8 +185,10 @@ static void boot_act(UvServer *server, UvViewAct act, const char *path, GBytes *
             act_on_folder(server, act, number, outcome);
         else if (act == UV_VIEW_WRITE)
             uv_boot_write_option(server, number, file, content, outcome);
+        else if (act != UV_VIEW_REMOVE)
+            uv_view_refuse_path(outcome);
         else
-            uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EPERM, "remove the folder instead");
+            uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINPROGRESS, "it goes with its folder");
     } else if (act == UV_VIEW_MKDIR) {
         uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
                        "%s: expected four hexadecimal digits in upper case", path);

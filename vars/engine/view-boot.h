@@ -18,10 +18,13 @@ GArray *uv_boot_order(const UvService *service);
 /* A global variable of `bytes` bytes (2 or 8); false: none of that size. */
 bool uv_boot_read_number(const UvService *service, const char *name, size_t bytes,
                          uint64_t *ret_value);
+bool uv_boot_has(const UvService *service, unsigned number); /* a load option or not */
 /* false: no Boot####, or it is no load option. */
 bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret_option);
 /* Never NULL: what is no device path is shown as hexadecimal. */
 char *uv_boot_path_text(GBytes *path);
+/* The begin of a Boot#### that is no load option, as hexadecimal. */
+char *uv_boot_broken_text(const UvService *service, unsigned number);
 GBytes *uv_boot_summary(const UvService *service);
 
 void uv_boot_make_option(UvServer *server, unsigned number, UvViewOutcome *outcome);

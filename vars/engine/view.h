@@ -31,7 +31,7 @@ void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t 
 
 typedef enum {
     UV_VIEW_WRITE,  /* `content` is the whole new text */
-    UV_VIEW_REMOVE, /* rm */
+    UV_VIEW_REMOVE, /* rm; EINPROGRESS: nothing changed, and it goes when its folder does */
     UV_VIEW_MKDIR,
     UV_VIEW_RMDIR,
     UV_VIEW_ACTS,

@@ -90,7 +90,8 @@
  * Views (boot/, secure-boot/, ...): "text" is u16 length and UTF-8. LIST: view as text; reply u32
  * count, {u32 mode, u64 size, path as text}. READ: view, path; reply outcome, with the file's text
  * in place of a reason where it is there. ACT: u32 act (0 write, 1 remove, 2 make a folder, 3
- * remove one), view, path, content to the end; reply outcome.
+ * remove one), view, path, content to the end; reply outcome (EINPROGRESS of a removal: the file
+ * goes when its folder does).
  */
 #define UV_HOST_VIEW_LIST 0x4bu
 #define UV_HOST_VIEW_READ 0x4cu

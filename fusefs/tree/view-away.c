@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "view-away.h"
+
+#include <string.h>
+
+#include "hash.h"
+
+#define FILES_MAX 4096
+#define AWAY_US (10 * G_USEC_PER_SEC)
+
+static gboolean is_over(void *path, void *since, void *data)
+{
+    return g_get_monotonic_time() - *(int64_t *)since > AWAY_US;
+}
+
+/* Those that are away now; NULL: none. */
+static GHashTable *current(FsTree *tree, FsGuest *guest)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+
+    if (guest_tree->away)
+        g_hash_table_foreach_remove(guest_tree->away, is_over, NULL);
+    if (guest_tree->away && g_hash_table_size(guest_tree->away) == 0)
+        g_clear_pointer(&guest_tree->away, g_hash_table_unref);
+    return guest_tree->away;
+}
+
+bool fs_view_take_away(FsTree *tree, FsGuest *guest, const char *path)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+    const int64_t now = g_get_monotonic_time();
+
+    if (!current(tree, guest))
+        guest_tree->away = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, g_free);
+    if (g_hash_table_size(guest_tree->away) >= FILES_MAX)
+        return false;
+    g_hash_table_insert(guest_tree->away, g_strdup(path), g_memdup2(&now, sizeof(now)));
+    return true;
+}
+
+bool fs_view_is_away(FsTree *tree, FsGuest *guest, const char *path)
+{
+    GHashTable *away = current(tree, guest);
+
+    return away && g_hash_table_contains(away, path);
+}
+
+static gboolean is_at_or_below(void *path, void *since, void *data)
+{
+    const size_t bytes = strlen(data);
+
+    return strncmp(path, data, bytes) == 0 &&
+           (((char *)path)[bytes] == '\0' || ((char *)path)[bytes] == '/');
+}
+
+void fs_view_bring_back(FsTree *tree, FsGuest *guest, const char *path)
+{
+    GHashTable *away = current(tree, guest);
+
+    if (away)
+        g_hash_table_foreach_remove(away, is_at_or_below, (void *)path);
+}
