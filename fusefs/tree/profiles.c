@@ -12,12 +12,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define STORE_SUFFIX ".json"
 #define PROFILES_MAX 1000
 /* With the names around it, it must go into a frame. */
 #define PROFILE_BYTES_MAX (UV_VIEW_FRAME_MAX - 1024u)
 
+#define IMAGE_BYTES_MAX (PROFILE_BYTES_MAX - 1024u)
+
 static const char *const key_folders[] = {"PK", "KEK", "db", "dbx", "dbt", "dbr"};
+/* Of a variable store that is a profile. */
+static const char *const store_suffixes[] = {".json", ".fd"};
 static const char *const suffixes[] = {".crt", ".cer",  ".pem", ".der",
                                        ".esl", ".auth", ".bin", ".txt"};
 
@@ -55,9 +58,11 @@ static char *profile_of(const char *folder, const char *entry)
 
     if (is_folder(path))
         return g_strdup(entry);
-    return g_str_has_suffix(entry, STORE_SUFFIX)
-               ? g_strndup(entry, strlen(entry) - strlen(STORE_SUFFIX))
-               : NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(store_suffixes); i++) {
+        if (g_str_has_suffix(entry, store_suffixes[i]))
+            return g_strndup(entry, strlen(entry) - strlen(store_suffixes[i]));
+    }
+    return NULL;
 }
 
 static GPtrArray *all_profiles(char *const *folders)
@@ -87,6 +92,18 @@ GBytes *fs_profiles_list(char *const *folders)
     return g_string_free_to_bytes(text);
 }
 
+/* A flash image may be large (Arm's have 64 MiB); its variables are at its begin. */
+static int read_begin(int fd, GBytes **ret_bytes)
+{
+    g_autofree uint8_t *bytes = g_malloc(IMAGE_BYTES_MAX);
+    const ssize_t size = uv_pread_all(fd, bytes, IMAGE_BYTES_MAX, 0);
+
+    if (size < 0)
+        return (int)size;
+    *ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), (size_t)size);
+    return 0;
+}
+
 /* Adds a file under its name in the profile; false with a reason. */
 static bool add_file(UvWriter *writer, const char *path, const char *name, char **ret_reason)
 {
@@ -96,7 +113,8 @@ static bool add_file(UvWriter *writer, const char *path, const char *name, char 
     int result = fd < 0 || fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
 
     if (result == 0)
-        result = uv_read_to_end(fd, PROFILE_BYTES_MAX, &bytes);
+        result = g_str_has_suffix(name, ".fd") ? read_begin(fd, &bytes)
+                                               : uv_read_to_end(fd, PROFILE_BYTES_MAX, &bytes);
     if (result < 0) {
         *ret_reason = g_strdup_printf("%s: %s", path, g_strerror(-result));
         return false;
@@ -134,14 +152,28 @@ static bool add_key(UvWriter *writer, const char *profile, const char *key, char
     return true;
 }
 
+/* By the first of the suffixes that is there, or else the last. */
+static bool add_store(UvWriter *writer, const char *folder, const char *name, char **ret_reason)
+{
+    g_autofree char *store = NULL, *path = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(store_suffixes); i++) {
+        g_free(store);
+        g_free(path);
+        store = g_strconcat(name, store_suffixes[i], NULL);
+        path = g_build_filename(folder, store, NULL);
+        if (g_file_test(path, G_FILE_TEST_EXISTS))
+            break;
+    }
+    return add_file(writer, path, store, ret_reason);
+}
+
 static bool add_profile(UvWriter *writer, const char *folder, const char *name, char **ret_reason)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autofree char *store = g_strconcat(name, STORE_SUFFIX, NULL);
-    g_autofree char *store_path = g_build_filename(folder, store, NULL);
 
     if (!is_folder(path))
-        return add_file(writer, store_path, store, ret_reason);
+        return add_store(writer, folder, name, ret_reason);
     for (size_t i = 0; i < G_N_ELEMENTS(key_folders); i++) {
         if (!add_key(writer, path, key_folders[i], ret_reason))
             return false;

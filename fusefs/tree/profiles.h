@@ -3,8 +3,9 @@
 
 /*
  * Profiles for secure-boot/enroll, below the folders of keys=: a folder with PK/, KEK/, db/, dbx/,
- * dbt/ or dbr/ of .crt, .pem, .der, .esl, .auth, .bin and .txt files, or a variable store
- * NAME.json. Read only as bytes: what is in them is the engine's to find out.
+ * dbt/ or dbr/ of .crt, .pem, .der, .esl, .auth, .bin and .txt files, or a variable store,
+ * NAME.json or the flash image NAME.fd. Read only as bytes: what is in them is the engine's to find
+ * out.
  */
 
 #include <glib.h>

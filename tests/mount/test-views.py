@@ -430,6 +430,25 @@ class SecureBoot(ViewTest):
         record = (self.source / ".uefivarsfs" / "vm.json.changes").read_text()
         self.assertEqual(len(record.splitlines()), 1, record)
 
+    def enroll_image(self):
+        """A flash image is a profile, too; also where most of it is room, as in Arm's of 64 MiB."""
+        image = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+        if not image.exists():
+            return
+        for name, rest in (("ms", 0), ("large", 60 << 20)):
+            (self.keys / f"{name}.fd").write_bytes(image.read_bytes() + bytes(rest))
+            self.assertIn(f"{name}\n", (self.secure / "enroll").read_text())
+            self.shell("echo own > secure-boot/enroll")
+            self.shell(f"echo {name} > secure-boot/enroll")
+            text = (self.secure / "summary").read_text()
+            self.assertRegex(text, "(?m)^KEK: .*Microsoft")
+            self.assertRegex(text, "(?m)^db: .*Microsoft")
+            (self.keys / f"{name}.fd").unlink()
+        (self.keys / "bad.fd").write_bytes(bytes(range(256)) * 4096)
+        self.shell("echo bad > secure-boot/enroll", 1)
+        self.assertIn("bad.fd", self.refusal())
+        (self.keys / "bad.fd").unlink()
+
     def test_enroll(self):
         self.assertEqual((self.secure / "enroll").read_text().split(),
                          ["hashes", "nothing", "own", "store"])
@@ -441,6 +460,7 @@ class SecureBoot(ViewTest):
         self.assertIn(["mode", "user"], self.summary())
         self.shell("echo hashes > secure-boot/enroll")
         self.assertIn(["dbx-hashes", "2"], self.summary())
+        self.enroll_image()
         self.shell("echo store > secure-boot/enroll")
         self.assertIn("Test db", " ".join(os.listdir(self.secure / "db")))
         for name in ("other", "../own", "nothing", ""):

@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "json.h"
 #include "key-input.h"
+#include "profile-image.h"
 #include "secure-boot.h"
 #include "uv-limits.h"
 
@@ -66,7 +67,9 @@ static bool add_store(Profile *profile, const char *path, GBytes *content, char 
     g_autoptr(GError) error = NULL;
     gsize size;
     const char *text = g_bytes_get_data(content, &size);
-    g_autoptr(GPtrArray) variables = uv_json_parse(path, text, size, NULL, &error);
+    g_autoptr(GPtrArray) variables = g_str_has_suffix(path, ".json")
+                                         ? uv_json_parse(path, text, size, NULL, &error)
+                                         : uv_profile_image_read(path, content, &error);
 
     if (!variables) {
         *ret_reason = g_strdup(error->message);
@@ -89,7 +92,7 @@ static bool add_file(Profile *profile, const char *path, GBytes *content, char *
     const char *slash = strchr(path, '/');
     UvKey key;
 
-    if (!slash && g_str_has_suffix(path, ".json"))
+    if (!slash && (g_str_has_suffix(path, ".json") || g_str_has_suffix(path, ".fd")))
         return add_store(profile, path, content, ret_reason);
     if (!slash || !uv_key_parse(path, (size_t)(slash - path), &key))
         return true; /* a README, say */
