@@ -78,6 +78,41 @@ def firmware_file(r):
 KINDS = (disk, file, usb, nvme, sata, lambda r: mac(r) + ipv4(), uri, vendor, firmware_file)
 
 
+def load_option(path, description="broken", path_bytes=None, data=b""):
+    return struct.pack("<IH", 1, len(path) if path_bytes is None else path_bytes) + \
+        (description + "\0").encode("utf-16-le") + path + data
+
+
+FILE = node(4, 4, "\\EFI\\x.efi\0".encode("utf-16-le"))
+
+# What firmware or somebody with an editor has left behind; description and path as we show them; and
+# whether efibootmgr shows the same. It reads on where a node is too short for what it says it is,
+# forgets what comes behind the first path's end, and gives up at what it can't read.
+BROKEN = (
+    (load_option(b""), "broken\thex:", False),
+    (load_option(END), "broken\t", True),
+    (load_option(END + END), "broken\t", True),
+    (load_option(FILE), "broken\thex:" + FILE.hex(), False),
+    (load_option(b"\4\4\2\0" + END), "broken\thex:040402007fff0400", False),
+    (load_option(b"\4\4\xff\x7f" + END), "broken\thex:0404ff7f7fff0400", False),
+    (load_option(node(9, 9, b"abc") + END), "broken\tPath(9,9,616263)", False),
+    (load_option(node(4, 1, b"short") + END), "broken\tPath(4,1,73686f7274)", False),
+    (load_option(node(3, 5) + END), "broken\tPath(3,5)", False),
+    (load_option(node(4, 4, b"\x00\xd8\0\0") + END), "broken\tPath(4,4,00d80000)", False),
+    (load_option(FILE + END, data=b"x\0y"), "broken\tFile(\\EFI\\x.efi)", True),
+    (load_option(FILE + node(0x7F, 1) + FILE + END),
+     "broken\tFile(\\EFI\\x.efi),File(\\EFI\\x.efi)", False),
+    (load_option(END, "tab\there"), "tab\\u0009here\t", False),
+    (load_option(END, ""), "\t", True),
+    (load_option(node(3, 19, struct.pack("<HHQH", 0, 0, 0, 1) + b"iqn.2020-01.example\0") + END),
+     "broken\tiSCSI(iqn.2020-01.example,1,0x0,None,None,CHAP_BI,TCP)", True),
+    (load_option(END, path_bytes=400),
+     "(not a load option)\thex:" + load_option(END, path_bytes=400).hex(), False),
+    (b"\1\0\0\0", "(not a load option)\thex:01000000", False),
+    (b"\1\0\0\0\4\0a\0b\0", "(not a load option)\thex:01000000040061006200", False),
+)
+
+
 def option(r, number):
     path = r.choice(KINDS)(r) + END
     description = r.choice(("debian", "UEFI QEMU DVD-ROM", "Windows Boot Manager", "x" * 40)) + \
@@ -148,6 +183,18 @@ class BootView(unittest.TestCase):
         self.assertEqual(self.agree("vm"), 200)
         shown = [int(number, 16) for number in self.ours("vm")]
         self.assertEqual(shown[:100], list(struct.unpack("<100H", order)))
+
+    def test_broken(self):
+        """Each is shown, whatever it is, and as efibootmgr does where that reads what is there."""
+        for n, (data, _, _) in enumerate(BROKEN):
+            (self.source / f"vm{n}.json").write_text(uvmount.store_text(
+                uvmount.variable("Boot0001", data, 7, p.GLOBAL)))
+        self.start()
+        for n, (data, shown, agrees) in enumerate(BROKEN):
+            with self.subTest(n=n, data=data.hex()):
+                self.assertEqual(self.ours(f"vm{n}")["0001"][1], shown)
+                if agrees:
+                    self.assertEqual(self.agree(f"vm{n}"), 1)
 
     def test_both_ways(self):
         r = random.Random(3)
