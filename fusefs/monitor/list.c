@@ -48,6 +48,8 @@ static void finish(FsListing *listing, int error)
     FsMonitor *monitor = listing->monitor;
 
     monitor_raise_limit(g_tree_nnodes(listing->rules));
+    if (error == 0)
+        fs_local_told(monitor->source, g_tree_nnodes(listing->rules) > 0);
     monitor->deferred--;
     monitor->listing = NULL;
     monitor_answer(monitor, listing->id, error);

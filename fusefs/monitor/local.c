@@ -239,6 +239,15 @@ static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsi
         g_message("%s/%s: no guest: %s", source->path, entry->d_name, why);
 }
 
+void fs_local_told(FsLocal *source, bool any)
+{
+    if (!source->told && !any && !source->store)
+        g_message("%s: no guests; looked for NAME/ with config.json, vars.json or vars.fd in it, "
+                  "NAME.json, NAME_VARS.json, NAME.fd, NAME_VARS.fd and NAME_VARS.qcow2",
+                  source->path);
+    source->told = true;
+}
+
 void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
                           void (*visit_other)(const char *, void *), void *data)
 {

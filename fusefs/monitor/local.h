@@ -65,6 +65,9 @@ char *fs_local_config(FsRule rule, const char *guest);
 typedef void (*FsLocalVisit)(const char *guest, FsRule rule, void *data);
 void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVisit visit,
                           void (*visit_other)(const char *folder, void *data), void *data);
+/* All entries were visited, and there are guests or not: what is no guest is not told again, and
+ * the first time that there are none is. */
+void fs_local_told(FsLocal *source, bool any);
 /* What makes `guest` a guest now; false: nothing does. `ret_shadowed` (nullable) gets the losers'
  * names, NULL terminated, or NULL. */
 bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule,

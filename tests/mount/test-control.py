@@ -400,6 +400,23 @@ class Programs(unittest.TestCase):
             self.assertEqual(len(line), 1, result.stderr)
             self.assertIn(reason, line[0])
 
+    def test_nothing_at_all(self):
+        """Who finds guests/ empty is told what was looked for: once, not at each look."""
+        (self.source / "vm.json").rename(self.scratch.path / "elsewhere")
+        (self.source / "vm.qcow").write_text("")
+        os.mkfifo(self.source / "pipe.fd")
+        front = subprocess.Popen([uvmount.UEFIVARSFS, "-f", self.source, self.at],
+                                 stderr=subprocess.PIPE, text=True, env=uvengine.environment())
+        wait_until(lambda: os.path.ismount(self.at), "it is mounted")
+        for _ in range(3):
+            self.assertEqual(os.listdir(self.at / "guests"), [])
+            time.sleep(0.2)
+        front.terminate()
+        said = front.communicate(timeout=20)[1]
+        self.assertEqual(said.count("no guests; looked for NAME/ with config.json"), 1, said)
+        self.assertIn("NAME_VARS.qcow2", said)
+        self.assertEqual(said.count("pipe.fd: no guest"), 1, said)
+
     def test_help(self):
         self.assertIn("SOURCE MOUNTPOINT", self.run_it("--help").stdout)
         self.assertRegex(self.run_it("--version").stdout, r"^uefivarsfs \d")
