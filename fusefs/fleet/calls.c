@@ -205,6 +205,15 @@ static void send_calls(FsEngine *engine, FsLive *live)
     engine_used(engine);
 }
 
+/* The store was given to somebody else since (libvirt does so when a domain starts and ends). */
+static bool is_of_another(const FsEngine *engine)
+{
+    const FsGuest *guest = engine->guest;
+
+    return fs_guest_has_store(guest) && guest->look.uid != engine->uid && !guest_connected(guest) &&
+           g_get_monotonic_time() >= engine->asked_to_end_at + END_AGAIN_US;
+}
+
 void guest_pump(FsGuest *guest)
 {
     FsLive *live = guest->live;
@@ -225,6 +234,8 @@ void guest_pump(FsGuest *guest)
         guest_fail_calls(guest, EIO);
     else if (engine->state != FS_ENGINE_READY || !engine->io)
         return;
+    else if (is_of_another(engine))
+        engine_end(engine); /* the next one is its owner's, and may read and write it */
     else if (!engine->has_listener && why != FS_START_READ)
         engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
     else

@@ -77,6 +77,7 @@ static void ask_start(FsEngine *engine)
     engine->wants_listener = engine->why != FS_START_READ || fs_guest_has_store(guest);
     question.start = engine->wish;
     question.start.traced = guest->live->trace != NULL;
+    engine->uid = guest->look.uid;
     if (!engine->wants_listener)
         question.flags = FS_START_NO_LISTENER;
     else if (guest->listener > FS_LISTENER_QUIET)
@@ -146,6 +147,7 @@ void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS])
         return;
     FsEngine *engine = engine_new(guest);
     engine->has_listener = true;
+    engine->uid = guest->look.uid;
     guest->away = true;
     guest->listener = FS_LISTENER_NONE;
     if (fds[1] >= 0)

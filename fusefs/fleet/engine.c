@@ -368,17 +368,28 @@ static void guest_after_engine(FsGuest *guest, bool started, bool ended, bool ch
     guest_pump(guest);
 }
 
+/* Its guest went before it, and it had what nobody else could take away until now. */
+static void clean_up_after_gone(FsFleet *fleet, const char *name)
+{
+    FsQuestion question = fs_question(FS_ASK_CLEAN, name);
+
+    question.flags = FS_CLEAN_SESSION;
+    if (!fleet->lost && !fleet_guest(fleet, name))
+        fs_source_ask(fleet->source, &question, NULL, 0, NULL, NULL);
+}
+
 void engine_gone(FsEngine *engine)
 {
     FsFleet *fleet = engine->fleet;
     FsGuest *guest = engine->guest;
     bool ended = engine->ended, child = engine->child;
     bool started = engine->state != FS_ENGINE_STARTING;
-    g_autofree char *failure = g_steal_pointer(&engine->failure);
+    g_autofree char *failure = g_steal_pointer(&engine->failure), *name = g_strdup(engine->name);
 
     drop_connection(engine);
     engine_free(engine);
     if (!guest) {
+        clean_up_after_gone(fleet, name);
         engines_make_room(fleet);
         return;
     }

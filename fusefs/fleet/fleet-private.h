@@ -122,6 +122,7 @@ struct FsEngine {
     FsFleet *fleet;
     FsGuest *guest; /* NULL: it is gone, the engine is on its way out */
     char *name;     /* the guest's */
+    uint32_t uid;   /* of the store, when it was started */
     FsEngineState state;
     UvFrameIo *io; /* NULL: the connection is lost, the process may be alive */
     FsWatch watch;
@@ -225,6 +226,8 @@ static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
 #define RECONNECT_US (G_USEC_PER_SEC / 10)
+/* An engine may refuse to end: somebody connected who may be a guest. */
+#define END_AGAIN_US (200 * 1000)
 
 /* registry.c */
 /* A look of the source at `name`: adds, changes or retires the guest. NULL: it is none now. */

@@ -13,9 +13,6 @@
 
 const char guest_is_connected[] = "a guest is connected";
 
-/* An engine may refuse to end: somebody connected who may be a guest. */
-#define END_AGAIN_US (200 * 1000)
-
 static const struct {
     FsNeeds need;
     FsText text;

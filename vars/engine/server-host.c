@@ -125,8 +125,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
 
     uv_server_refresh(server); /* a store that changed is a successor's to complete */
     /* A connection that has not said HELLO yet may be the guest. */
-    const bool ends =
-        !server->session_alive && g_queue_is_empty(&server->pending) && uv_server_compact(server);
+    const bool ends = !server->session_alive && g_queue_is_empty(&server->pending) &&
+                      (uv_server_is_outlived(server) || uv_server_compact(server));
     g_auto(UvWriter) writer = {0};
 
     uv_writer_init(&writer, 64 + END_STATUS_MAX);

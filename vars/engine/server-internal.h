@@ -72,6 +72,7 @@ struct UvServer {
     char *(*selftest)(const char *path); /* NULL: none */
     char *store_path;
     uid_t owner;
+    uid_t store_uid; /* the store's owner, when it was opened; (uid_t)-1: there was no store */
     bool spawned;
 
     GMainLoop *loop;
@@ -113,6 +114,9 @@ struct UvServer {
 /* server.c */
 void uv_server_rearm(UvServer *server);
 void uv_server_stop(UvServer *server, int exit_status);
+/* The store was given to another user: this engine can't complete it. A successor, which runs as
+ * that user, has what is in the journal. */
+bool uv_server_is_outlived(UvServer *server);
 /* The store complete in its own format; false is logged. */
 bool uv_server_compact(UvServer *server);
 /* No write is expected: the store is complete, and free for another engine. The next write takes it

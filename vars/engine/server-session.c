@@ -198,6 +198,8 @@ void uv_session_end(UvServer *server)
     server->is_boot_work = false;
     if (apart)
         uv_server_refresh(server);
+    else
+        uv_server_compact(server); /* also what an engine before left in the journal */
     uv_server_let_go(server);
     uv_log_limited(&server->events, LOG_INFO, "session ended");
     uv_events_state_changed(server);

@@ -238,9 +238,28 @@ static void add_host(UvServer *server, int fd)
                         uv_conn_new(server, uv_fd_steal(&owned), UV_CONN_HOST, false));
 }
 
+static uid_t store_owner(UvServer *server)
+{
+    struct stat st;
+
+    return uv_folder_stat(server->store->folder, UV_FILE_STORE, &st, NULL) ? st.st_uid : (uid_t)-1;
+}
+
+bool uv_server_is_outlived(UvServer *server)
+{
+    return server->spawned && !server->session_alive && server->store_uid != (uid_t)-1 &&
+           store_owner(server) != server->store_uid;
+}
+
 static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
 {
     UvServer *server = data;
+
+    /* Who knocks waits for the next one. */
+    if (listener != server->host_listener && uv_server_is_outlived(server)) {
+        uv_server_stop(server, 0);
+        return G_SOURCE_CONTINUE;
+    }
     const bool store = listener == server->store_listener;
     const unsigned turn = store ? TURN_STRANGERS : TURN_ACCEPTS;
 
@@ -343,6 +362,7 @@ bool uv_server_load(UvServer *server, GError **error)
 {
     if (!uv_server_reload(server, error))
         return false;
+    server->store_uid = store_owner(server);
     uv_session_restore(server);
     /* What was read is no change. What another host has now may be here next. */
     const bool shared = uv_hold_is_shared(server),
@@ -403,13 +423,13 @@ void uv_server_free(UvServer *server)
     g_main_loop_unref(server->loop);
     g_ptr_array_unref(server->hosts);
     uv_service_free(server->service);
+    uv_record_free(server->record); /* it has lines for the store's folder */
     uv_store_close(server->store);
     uv_session_file_free(server->session_file);
     uv_fd_clear(&server->guest_listener);
     uv_fd_clear(&server->host_listener);
     uv_fd_clear(&server->store_listener);
     uv_fd_clear(&server->signal_fd);
-    uv_record_free(server->record);
     g_free(server->store_path);
     g_free(server);
 }
