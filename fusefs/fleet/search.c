@@ -345,7 +345,7 @@ static void search_begin(FsFleet *fleet, const char *name, void *request, FsCont
 
 void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue go_on, void *data)
 {
-    if (strlen(name) > UV_GUEST_NAME_MAX || name[0] == '.')
+    if (strlen(name) > UV_GUEST_NAME_MAX || (name[0] == '.' && !fleet->source->facts.any_name))
         go_on(NULL, ENOENT, data);
     else
         search_begin(fleet, name, request, go_on, data);

@@ -26,7 +26,7 @@ static void file_changed(FsFleet *fleet, const char *file, bool content)
 {
     FsGuest *guest = g_hash_table_lookup(fleet->by_file, file);
 
-    if (file[0] == '.')
+    if (file[0] == '.' && !fleet->source->facts.any_name)
         return; /* never a guest's, and other programs' temporary files mostly */
     if (guest)
         guest->look_stale = true;

@@ -21,6 +21,7 @@ typedef struct FsSource FsSource;
 typedef struct {
     char *path;    /* of SOURCE, absolute, links resolved */
     bool is_store; /* SOURCE is the one guest's store */
+    bool any_name; /* a guest's name may begin with a dot */
     uint32_t uid, gid;
     uint16_t reach; /* of a folder, FsLook's: when mounted */
     int64_t mtime_ns;

@@ -6,6 +6,7 @@
 
 #include "fd.h"
 #include "sidecars.h"
+#include "tidy.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -65,6 +66,8 @@ static int start_with(FsAsked *asked, FsGuestState *guest, const FsPlace *place,
     if (result < 0)
         return refuse_start(asked, result, NULL);
     make_sidecars(asked->monitor, place, file);
+    if (!asked->monitor->options->read_only)
+        fs_tidy_expire(place, asked->monitor->options->keep_days);
     const FsSpawn spawn = {place, file, &asked->question->start,
                            own_listener ? guest->listener_fd : -1,
                            own_listener ? guest->store_socket.fd : -1};

@@ -104,11 +104,20 @@ static bool only_own_sidecars(int folder_fd, const char *store)
            all_entries(folder_fd, own, is_sidecar, store);
 }
 
+void fs_edit_remove_sidecar_folders(int dir_fd, const char *store)
+{
+    g_autofree char *path = uv_sidecars_path(dir_fd, store);
+    fs_rights_scope rights = fs_rights_take_of(dir_fd);
+
+    unlinkat(dir_fd, path, AT_REMOVEDIR);
+    unlinkat(dir_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
+    unlinkat(dir_fd, UV_SIDECARS, AT_REMOVEDIR);
+}
+
 /* Any of these may be absent: what counts is that the guest goes. */
 static void remove_sidecars(const FsPlace *place)
 {
     uv_autofd int fd = fs_place_sidecars(place);
-    g_autofree char *path = uv_sidecars_path(place->folder_fd, place->store);
 
     if (fd >= 0) {
         fs_rights_scope rights = fs_rights_take_of(fd);
@@ -117,10 +126,7 @@ static void remove_sidecars(const FsPlace *place)
             unlinkat(fd, name, 0);
         }
     }
-    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
-    unlinkat(place->folder_fd, path, AT_REMOVEDIR);
-    unlinkat(place->folder_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
-    unlinkat(place->folder_fd, UV_SIDECARS, AT_REMOVEDIR);
+    fs_edit_remove_sidecar_folders(place->folder_fd, place->store);
 }
 
 static int remove_folder(const FsLocal *source, const FsPlace *place, const char *guest)
@@ -195,7 +201,7 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
 {
     g_autofree char *file = fs_local_file(source, place->rule, guest);
     g_autofree char *to_file = fs_local_file(source, place->rule, to);
-    g_autofree char *to_config = fs_local_config(place->rule, to);
+    g_autofree char *to_config = fs_local_config(source, place->rule, to);
     int result = place->linked ? 0 : rename_sidecars(place, to_file);
     fs_rights_scope rights = fs_rights_take_of(source->fd);
 
@@ -217,7 +223,7 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
 
     if (source->store)
         return -EPERM;
-    if (!fs_local_valid_name(to))
+    if (!fs_local_valid_name(source, to))
         return -EINVAL;
     if (fs_local_find(source, to, &rule, NULL))
         return -EEXIST;

@@ -61,18 +61,43 @@ static bool valid_name(const char *name, size_t size)
            !memchr(name, '\n', size);
 }
 
-bool fs_local_valid_name(const char *name)
+/* Any that libvirt lets a domain have. */
+static bool valid_domain(const char *name, size_t size)
 {
+    const bool dots = size <= 2 && strspn(name, ".") >= size;
+
+    return size > 0 && size <= UV_GUEST_NAME_MAX && !dots && !memchr(name, '/', size) &&
+           !memchr(name, '\n', size);
+}
+
+bool fs_local_valid_name(const FsLocal *source, const char *name)
+{
+    if (source->libvirts)
+        return valid_domain(name, strlen(name));
     return valid_name(name, strlen(name)) && !g_str_has_suffix(name, ".config.json");
 }
 
-bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)
+static bool classify_domain(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes)
+{
+    const size_t size = strlen(file), suffix = strlen(suffixes[FS_RULE_JSON]);
+
+    if (folder || size <= suffix || !g_str_has_suffix(file, suffixes[FS_RULE_JSON]))
+        return false;
+    *ret_rule = FS_RULE_JSON;
+    *ret_name_bytes = size - suffix;
+    return valid_domain(file, size - suffix);
+}
+
+bool fs_local_classify(const FsLocal *source, const char *file, bool folder, FsRule *ret_rule,
+                       size_t *ret_name_bytes)
 {
     /* The longer suffix decides, so that each file belongs to one guest. */
     static const FsRule by_length[] = {FS_RULE_VARS_QCOW2, FS_RULE_VARS_JSON, FS_RULE_VARS_FD,
                                        FS_RULE_JSON, FS_RULE_FD};
     size_t size = strlen(file);
 
+    if (source->libvirts)
+        return classify_domain(file, folder, ret_rule, ret_name_bytes);
     if (folder) {
         *ret_rule = FS_RULE_FOLDER;
         *ret_name_bytes = size;
@@ -91,15 +116,23 @@ bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *
     return false;
 }
 
-char *fs_local_guest_of(const char *file)
+static const char *config_suffix(const FsLocal *source)
 {
-    static const char config[] = ".config.json";
+    return source->libvirts ? ".json.config" : ".config.json";
+}
+
+char *fs_local_guest_of(const FsLocal *source, const char *file)
+{
+    const char *config = config_suffix(source);
     size_t size = strlen(file);
     FsRule rule;
 
-    if (g_str_has_suffix(file, config) && valid_name(file, size - strlen(config)))
-        return g_strndup(file, size - strlen(config));
-    return fs_local_classify(file, false, &rule, &size) ? g_strndup(file, size) : NULL;
+    if (size > strlen(config) && g_str_has_suffix(file, config)) {
+        g_autofree char *name = g_strndup(file, size - strlen(config));
+        if (fs_local_valid_name(source, name))
+            return g_steal_pointer(&name);
+    }
+    return fs_local_classify(source, file, false, &rule, &size) ? g_strndup(file, size) : NULL;
 }
 
 char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest)
@@ -108,9 +141,10 @@ char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest)
                                   : g_strconcat(guest, suffixes[rule], NULL);
 }
 
-char *fs_local_config(FsRule rule, const char *guest)
+char *fs_local_config(const FsLocal *source, FsRule rule, const char *guest)
 {
-    return g_strconcat(guest, rule == FS_RULE_FOLDER ? "/config.json" : ".config.json", NULL);
+    return g_strconcat(guest, rule == FS_RULE_FOLDER ? "/config.json" : config_suffix(source),
+                       NULL);
 }
 
 /* Of the file itself or, through links that root owns, of what it means. */
@@ -159,7 +193,7 @@ bool fs_local_fits(const FsLocal *source, FsRule rule, const char *guest)
     g_autofree char *file = fs_local_file(source, rule, guest);
     FsRule meant;
     size_t size;
-    return fs_local_classify(file, rule == FS_RULE_FOLDER, &meant, &size) && meant == rule;
+    return fs_local_classify(source, file, rule == FS_RULE_FOLDER, &meant, &size) && meant == rule;
 }
 
 bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule, char ***ret_shadowed)
@@ -173,7 +207,7 @@ bool fs_local_find(const FsLocal *source, const char *guest, FsRule *ret_rule, c
         *ret_rule = FS_RULE_SOURCE;
         return guest[0] == '\0';
     }
-    if (!fs_local_valid_name(guest))
+    if (!fs_local_valid_name(source, guest))
         return false;
     for (FsRule rule = 0; rule < FS_RULES; rule++) {
         if (!fs_local_fits(source, rule, guest) || !rule_holds(source, rule, guest))
@@ -226,7 +260,7 @@ static void tell_why_not(const FsLocal *source, const struct dirent *entry, unsi
 {
     size_t size;
     FsRule rule;
-    bool meant = fs_local_classify(entry->d_name, type == DT_DIR, &rule, &size);
+    bool meant = fs_local_classify(source, entry->d_name, type == DT_DIR, &rule, &size);
     const char *why = NULL;
 
     if (meant && entry->d_type == DT_LNK && type == DT_UNKNOWN)
@@ -255,10 +289,11 @@ void fs_local_visit_entry(FsLocal *source, const struct dirent *entry, FsLocalVi
     size_t size;
     FsRule rule;
 
-    if (entry->d_name[0] == '.')
+    if (entry->d_name[0] == '.' && !source->libvirts)
         return;
     unsigned char type = entry_type(source, entry);
-    if (type == DT_UNKNOWN || !fs_local_classify(entry->d_name, type == DT_DIR, &rule, &size)) {
+    if (type == DT_UNKNOWN ||
+        !fs_local_classify(source, entry->d_name, type == DT_DIR, &rule, &size)) {
         if (!source->told)
             tell_why_not(source, entry, type);
         return;

@@ -31,9 +31,10 @@ typedef enum {
 } FsRule;
 
 typedef struct {
-    char *path;  /* absolute, links resolved */
-    int fd;      /* O_PATH: the folder, or the folder of the store */
-    char *store; /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
+    char *path;    /* absolute, links resolved */
+    int fd;        /* O_PATH: the folder, or the folder of the store */
+    char *store;   /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
+    bool libvirts; /* libvirt's folder for stores of <varstore>: NAME.json is the domain NAME's */
     struct stat st;
     bool told; /* what looks like a guest and is none was logged */
 } FsLocal;
@@ -45,10 +46,11 @@ char *fs_local_id(const FsLocal *source);
 
 /* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
  * how much of `file` is the guest's name. */
-bool fs_local_classify(const char *file, bool folder, FsRule *ret_rule, size_t *ret_name_bytes);
-bool fs_local_valid_name(const char *name);
+bool fs_local_classify(const FsLocal *source, const char *file, bool folder, FsRule *ret_rule,
+                       size_t *ret_name_bytes);
+bool fs_local_valid_name(const FsLocal *source, const char *name);
 /* The guest that a file of SOURCE belongs to, its store or its config.json; NULL: none. */
-char *fs_local_guest_of(const char *file);
+char *fs_local_guest_of(const FsLocal *source, const char *file);
 /* The file or folder in SOURCE by which `rule` makes the guest. */
 char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest);
 
@@ -56,9 +58,9 @@ char *fs_local_file(const FsLocal *source, FsRule rule, const char *guest);
 bool fs_local_fits(const FsLocal *source, FsRule rule, const char *guest);
 /* The store in a guest's folder: the one that is there, or the one that would be made. */
 const char *fs_local_folder_store(int folder_fd);
-/* Its config.json below SOURCE, there or not: G/config.json or G.config.json. A store as SOURCE has
- * none. */
-char *fs_local_config(FsRule rule, const char *guest);
+/* Its config.json below SOURCE, there or not: G/config.json, G.config.json or, where that may be a
+ * domain's store, G.json.config. A store as SOURCE has none. */
+char *fs_local_config(const FsLocal *source, FsRule rule, const char *guest);
 
 /* Called for each guest candidate, in no order; one guest may come several times. A folder is one
  * that is a guest already; `visit_other` (nullable) gets the folders that are not. */

@@ -4,6 +4,8 @@
 
 #include "monitor-private.h"
 
+#include "tidy.h"
+
 #include "fd.h"
 
 #include <errno.h>
@@ -126,6 +128,8 @@ void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
 {
     monitor->hooks = hooks;
     publish(monitor, true);
+    if (!monitor->options->read_only)
+        fs_tidy_all(monitor->source, monitor->options->keep_days);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
     monitor_unmount(monitor);

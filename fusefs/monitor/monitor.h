@@ -20,6 +20,7 @@
 typedef struct {
     bool read_only, sandbox_strict;
     bool shared;          /* other hosts have SOURCE, too */
+    unsigned keep_days;   /* what was set aside */
     const char *varcheck; /* NULL: the engine's default */
     const char *saved;    /* likewise */
     size_t size_bytes;    /* 0: the engine's default */

@@ -34,7 +34,8 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
         place->config = g_strdup("config.json");
         place->store = g_strdup(fs_local_folder_store(place->base_fd));
     } else {
-        place->config = place->rule == FS_RULE_SOURCE ? NULL : fs_local_config(place->rule, guest);
+        place->config =
+            place->rule == FS_RULE_SOURCE ? NULL : fs_local_config(source, place->rule, guest);
         place->store = fs_local_file(source, place->rule, guest);
     }
     return 0;
@@ -87,8 +88,8 @@ int fs_place_open_lost(const FsLocal *source, const char *guest, const char *fil
 
     if (source->store)
         return open_by_rule(source, FS_RULE_SOURCE, "", ret_place);
-    if (!fs_local_classify(file, strcmp(file, guest) == 0, &rule, &size) || size != strlen(guest) ||
-        memcmp(file, guest, size) != 0)
+    if (!fs_local_classify(source, file, strcmp(file, guest) == 0, &rule, &size) ||
+        size != strlen(guest) || memcmp(file, guest, size) != 0)
         return -EINVAL;
     return open_by_rule(source, rule, guest, ret_place);
 }

@@ -9,6 +9,7 @@
 #include "edit.h"
 #include "fd.h"
 #include "texts.h"
+#include "tidy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,16 +77,16 @@ static int ask_look(FsAsked *asked)
 static int ask_file(FsAsked *asked)
 {
     const char *file = asked->question->guest;
-    g_autofree char *guest = fs_local_guest_of(file);
+    g_autofree char *guest = fs_local_guest_of(asked->monitor->source, file);
 
     /* A folder, or a link to one, is the guest of its whole name. */
     monitor_forget_folder(asked->monitor, file);
-    if (fs_local_valid_name(file) && look_at(asked, file) == 0)
+    if (fs_local_valid_name(asked->monitor->source, file) && look_at(asked, file) == 0)
         return 0;
     if (guest)
         return look_at(asked, guest);
     asked->answer.guest[0] = '\0';
-    if (fs_local_valid_name(file))
+    if (fs_local_valid_name(asked->monitor->source, file))
         g_strlcpy(asked->answer.guest, file, sizeof(asked->answer.guest));
     return -ENOENT;
 }
@@ -143,7 +144,8 @@ static int ask_make(FsAsked *asked)
 
     if (monitor->options->read_only)
         return -EROFS;
-    if (!fs_local_valid_name(guest) || !fs_local_fits(monitor->source, FS_RULE_FOLDER, guest))
+    if (!fs_local_valid_name(monitor->source, guest) ||
+        !fs_local_fits(monitor->source, FS_RULE_FOLDER, guest))
         return -EINVAL;
     if (fs_local_find(monitor->source, guest, &rule, NULL))
         return -EEXIST;
@@ -166,6 +168,15 @@ static int ask_rename(FsAsked *asked)
                                 asked->question->to);
 }
 
+/* Nothing stays of a guest that is none any more. */
+static void tidy(const FsAsked *asked)
+{
+    const FsMonitor *monitor = asked->monitor;
+
+    if (!monitor->options->read_only && !monitor->source->store)
+        fs_tidy_guest(monitor->source, asked->question->guest, monitor->options->keep_days);
+}
+
 static int ask_set_aside(FsAsked *asked)
 {
     g_autofree char *path = NULL;
@@ -176,6 +187,7 @@ static int ask_set_aside(FsAsked *asked)
 
     if (path)
         g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
+    tidy(asked);
     return result;
 }
 
@@ -223,12 +235,14 @@ static int ask_clean(FsAsked *asked)
     const char *name = asked->question->guest;
     g_autofree char *ending = NULL;
 
-    if (*name && !fs_local_valid_name(name))
+    if (*name && !fs_local_valid_name(monitor->source, name))
         return -EINVAL;
     int result = monitor_clean(monitor_guest(monitor, name),
                                asked->question->flags & FS_CLEAN_SESSION, &ending);
     if (ending)
         g_strlcpy(asked->answer.text, ending, sizeof(asked->answer.text));
+    if (result == 0)
+        tidy(asked); /* its engine had the lock until now */
     return result;
 }
 
@@ -240,9 +254,9 @@ static int ask_listen(FsAsked *asked)
     if (result < 0)
         return result;
     FsGuestState *guest = monitor_guest(asked->monitor, asked->question->guest);
-    const bool is_new = guest->listener_fd < 0;
     result = monitor_listen(guest, &place);
-    if (result == 0 && is_new)
+    /* Also one that was there: of a guest of that name before, whose engine is on its way out. */
+    if (result == 0)
         monitor_watch(guest, true);
     return result;
 }

@@ -151,6 +151,7 @@ static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockd
     const FsSourceFacts facts = {
         .path = local->path,
         .is_store = local->store != NULL,
+        .any_name = local->libvirts,
         .uid = local->st.st_uid,
         .gid = local->st.st_gid,
         .reach = fs_access_of_folder(local->fd),

@@ -237,6 +237,11 @@ static bool set_record(FsOptions *options, const char *name, const char *value, 
     return true;
 }
 
+static bool set_keep(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    return set_count(name, value, 0, 36500, &options->keep_days, error);
+}
+
 static bool set_look(FsOptions *options, const char *name, const char *value, GError **error)
 {
     return set_count(name, value, 0, 3600, &options->look_s, error);
@@ -275,6 +280,7 @@ static const struct {
     {"size", set_size, "BYTES", "storage of a guest (262144)"},
     {"record", set_record, "BYTES", "who changed what, of each guest (1048576; 0: none)"},
     {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
+    {"keep", set_keep, "DAYS", "how long what was set aside stays beside a store (30)"},
     {"shared", set_shared, "", "other hosts have SOURCE, too: one has a guest"},
     {"look", set_look, "SECONDS", "how late another host's changes show, if shared (1)"},
     {"engine", set_engine, NULL, NULL},

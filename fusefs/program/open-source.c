@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The system's, and below a user's own folder for configurations. */
+#define LIBVIRT_FOLDER "/libvirt/qemu/varstore"
+
 static FsLocal *source_open_resolved(const char *path, GError **error)
 {
     g_autoptr(FsLocal) source = g_new0(FsLocal, 1);
@@ -34,6 +37,7 @@ static FsLocal *source_open_resolved(const char *path, GError **error)
         uv_file_error(error, errno, "%s", folder);
         return NULL;
     }
+    source->libvirts = !source->store && g_str_has_suffix(path, LIBVIRT_FOLDER);
     if (!source->store && faccessat(source->fd, ".", R_OK | X_OK, AT_EACCESS) < 0) {
         uv_file_error(error, errno, "%s", path);
         return NULL;

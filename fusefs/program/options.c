@@ -210,6 +210,7 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->engines = 64;
     options->idle_s = 5;
     options->look_s = 1;
+    options->keep_days = 30;
     options->views = true;
     options->record_bytes = -1;
     options->varcheck = g_strdup("strict");

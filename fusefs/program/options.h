@@ -33,9 +33,10 @@ typedef struct {
     char *saved;    /* refuse, warn; NULL: warn */
     bool immutable_kernel;
     bool sandbox_strict;
-    bool shared;     /* other hosts have SOURCE, too */
-    unsigned look_s; /* 1 */
-    uid_t uid;       /* (uid_t)-1: the store's owner */
+    unsigned keep_days; /* what was set aside: 30 */
+    bool shared;        /* other hosts have SOURCE, too */
+    unsigned look_s;    /* 1 */
+    uid_t uid;          /* (uid_t)-1: the store's owner */
     gid_t gid;
     mode_t umask;
     bool umask_set;

@@ -90,6 +90,7 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .read_only = options->read_only,
         .sandbox_strict = options->sandbox_strict,
         .shared = options->shared,
+        .keep_days = options->keep_days,
         .varcheck = options->varcheck,
         .saved = options->saved,
         .size_bytes = options->size_bytes,

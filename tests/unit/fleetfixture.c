@@ -69,6 +69,7 @@ static FsSource *start_monitor(FleetFixture *f)
     const FsMonitorOptions options = {
         .read_only = f->options.read_only,
         .engine_uid = (uid_t)-1,
+        .keep_days = 30,
         .engine_gid = (gid_t)-1,
         .front_uid = geteuid(),
         .front_gid = getegid(),

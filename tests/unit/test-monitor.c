@@ -17,7 +17,7 @@
 
 static void set_up(MonitorFixture *f, const void *data)
 {
-    static FsMonitorOptions options = {.engine_uid = (uid_t)-1};
+    static FsMonitorOptions options = {.engine_uid = (uid_t)-1, .keep_days = 30};
 
     options.engine = g_getenv("UV_ENGINE");
     options.maker = g_getenv("UV_MAKER");

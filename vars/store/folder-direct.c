@@ -73,7 +73,8 @@ static bool may_unlink(UvFileRole role)
 {
     return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
            role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL ||
-           role == UV_FILE_SAVED || role == UV_FILE_LOCK;
+           role == UV_FILE_SAVED || role == UV_FILE_LOCK || role == UV_FILE_RECORD ||
+           role == UV_FILE_RECORD_OLD;
 }
 
 /* The owner that sidecars get: the store's, or the folder's while there is no store. */

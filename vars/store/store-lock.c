@@ -208,6 +208,8 @@ void uv_store_tidy(UvStoreLock *lock)
         uv_folder_unlink(folder, UV_FILE_META, NULL);
         uv_folder_unlink(folder, UV_FILE_NEXT_BOOT, NULL);
         uv_folder_unlink(folder, UV_FILE_SAVED, NULL);
+        uv_folder_unlink(folder, UV_FILE_RECORD, NULL);
+        uv_folder_unlink(folder, UV_FILE_RECORD_OLD, NULL);
         uv_folder_unlink(folder, UV_FILE_LOCK, NULL);
     }
     uv_store_lock_drop(lock);

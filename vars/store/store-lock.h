@@ -51,8 +51,8 @@ void uv_store_lock_drop(UvStoreLock *lock);
 bool uv_store_lock_break(UvStoreLock *lock, GError **error);
 
 /*
- * If the store is gone, and no journal is left of it: lock, times, changes that wait for its guest
- * and what says that this was saved go too, and the folder that they were in, if it is empty then.
- * The lock must not be held by this engine; does nothing if another one has it.
+ * If the store is gone, and no journal is left of it: lock, times, changes that wait for its guest,
+ * what says that this was saved and the record go too, and the folder that they were in, if it is
+ * empty then. The lock must not be held by this engine; does nothing if another one has it.
  */
 void uv_store_tidy(UvStoreLock *lock);
