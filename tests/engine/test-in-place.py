@@ -5,7 +5,10 @@
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -80,6 +83,39 @@ class InPlace(EngineTest):
         for i in range(20):
             self.assert_status(guest.set("V", p.TEST, p.NV_BS_RT, bytes([i])), p.SUCCESS)
             os.close(os.open(engine.store, os.O_RDONLY | os.O_NONBLOCK))
+
+    def test_a_stopped_engine_holds_nobody_up(self):
+        """What libvirtd does with a store, in another process, while the engine answers nothing: before,
+        between and after changes, and with some that are only in the journal."""
+        folder = self.folder_like("libvirt", "qemu", "varstore")
+        engine = self.engine(folder=folder)
+        guest = self.guest(engine)
+        for i in range(3):
+            self.assert_status(guest.set("V", p.TEST, p.NV_BS_RT, bytes([i])), p.SUCCESS)
+            os.kill(engine.process.pid, signal.SIGSTOP)
+            try:
+                begun = time.monotonic()
+                subprocess.run([sys.executable, "-c", OPENS, engine.store], check=True, timeout=20)
+                alone = time.monotonic()
+                subprocess.run([sys.executable, "-c", OPENS, engine.store + ".other"], check=True)
+                self.assertLess(alone - begun, time.monotonic() - alone + 2)
+            finally:
+                os.kill(engine.process.pid, signal.SIGCONT)
+        self.assertEqual(guest.get("V", p.TEST)[2], b"\2")
+        guest.bye()
+        self.assertEqual(variables(engine.store)["V"], b"\2")
+
+
+# As libvirtd: reading and writing, a POSIX lock of its own on byte 1, owner and mode, a look.
+OPENS = """
+import fcntl, os, struct, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.fcntl(fd, fcntl.F_SETLKW, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 1, 1, 0))
+st = os.fstat(fd)
+os.fchown(fd, st.st_uid, st.st_gid)
+os.chmod(sys.argv[1], st.st_mode & 0o777)
+os.close(os.open(sys.argv[1], os.O_RDONLY))
+"""
 
 
 if __name__ == "__main__":

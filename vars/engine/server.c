@@ -25,6 +25,8 @@
 /* Of the store's socket, where strangers can knock: HELLO of one that came before them is read
  * first, and the guest does not wait for them. */
 #define TURN_STRANGERS 4
+/* While the guest is connected, strangers have their turn that often: each costs it some time. */
+#define STRANGERS_PAUSE_MS 20
 #define LOST_US (30 * G_USEC_PER_SEC)
 #define ALONE_US (10 * G_USEC_PER_SEC)
 /* A front that wants a trace asks for it as soon as it is connected. */
@@ -251,6 +253,16 @@ bool uv_server_is_outlived(UvServer *server)
            store_owner(server) != server->store_uid;
 }
 
+static gboolean on_listener(gint listener, GIOCondition condition, gpointer data);
+
+static gboolean on_pause_over(gpointer data)
+{
+    UvServer *server = data;
+
+    g_unix_fd_add(server->store_listener, G_IO_IN, on_listener, server);
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
 {
     UvServer *server = data;
@@ -273,7 +285,10 @@ static gboolean on_listener(gint listener, GIOCondition condition, gpointer data
             add_guest(server, fd, store);
     }
     uv_server_rearm(server);
-    return G_SOURCE_CONTINUE;
+    if (!store || !server->guest)
+        return G_SOURCE_CONTINUE;
+    g_timeout_add(STRANGERS_PAUSE_MS, on_pause_over, server);
+    return G_SOURCE_REMOVE;
 }
 
 void uv_server_stop(UvServer *server, int exit_status)
