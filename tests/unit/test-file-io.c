@@ -136,8 +136,7 @@ static void test_descriptors(void)
 
 static void test_replace(void)
 {
-    static const UvReplaceDurability all[] = {UV_REPLACE_LAZY, UV_REPLACE_WHOLE,
-                                              UV_REPLACE_DURABLE};
+    static const UvReplaceDurability all[] = {UV_REPLACE_LAZY, UV_REPLACE_DURABLE};
     g_autofree char *dir = scratch_new();
     uv_autofd int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat st;

@@ -33,7 +33,7 @@ static void conn_clear(gpointer data)
     uv_trace_free(conn->trace);
 }
 
-void uv_conn_unref(UvConn *conn)
+static void conn_unref(UvConn *conn)
 {
     g_rc_box_release_full(conn, conn_clear);
 }
@@ -63,7 +63,7 @@ void uv_conn_close(UvConn *conn)
     g_source_unref(conn->source);
     leave_server(conn);
     uv_server_rearm(conn->server);
-    uv_conn_unref(conn);
+    conn_unref(conn);
 }
 
 static bool may_take_more(const UvConn *conn)
@@ -266,7 +266,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     if (stays)
         rearm(conn);
     uv_server_rearm(conn->server);
-    uv_conn_unref(conn);
+    conn_unref(conn);
     return stays;
 }
 

@@ -136,7 +136,6 @@ void uv_server_admit_guests(UvServer *server);
 /* server-conn.c */
 /* `must_prove`: of a pending connection, as in UvConn. */
 UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind, bool must_prove);
-void uv_conn_unref(UvConn *conn);
 /* At once; tells the server. */
 void uv_conn_close(UvConn *conn);
 /* `payload` is taken, and may be NULL. */
@@ -300,5 +299,3 @@ void uv_events_recorded(UvConn *conn);
 
 /* server-status.c */
 GBytes *uv_status_format(UvServer *server, bool of_engine /* with what is its process's */);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvConn, uv_conn_unref)

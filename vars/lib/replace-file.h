@@ -13,7 +13,6 @@
 /* What is there after a crash of the machine. */
 typedef enum {
     UV_REPLACE_LAZY,    /* the old content, the new, or an empty file: its reader checks it */
-    UV_REPLACE_WHOLE,   /* the old content or the new */
     UV_REPLACE_DURABLE, /* the new content, once this has returned 0 */
 } UvReplaceDurability;
 

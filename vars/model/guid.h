@@ -36,7 +36,6 @@ extern const UvGuid uv_guid_vendor_keys_nv;     /* 9073e4e0-… */
 extern const UvGuid uv_guid_cert_db;            /* d9bee56e-…: certdb, certdbv */
 extern const UvGuid uv_guid_mor_control;        /* e20939be-… */
 extern const UvGuid uv_guid_mor_lock;           /* bb983ccf-… */
-extern const UvGuid uv_guid_linux_random_seed;  /* 1ce1e5bc-…: hidden by efivarfs */
 /* MM messages. */
 extern const UvGuid uv_guid_smm_variable_protocol; /* ed32d533-… */
 extern const UvGuid uv_guid_var_check_policy;      /* da1b0d11-… */
