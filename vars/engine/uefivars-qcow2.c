@@ -31,6 +31,7 @@
 #include "fd.h"
 #include "landlock.h"
 #include "qcow2-server.h"
+#include "quit.h"
 
 #define HEADER_BYTES 80
 #define MAGIC_BYTES 4
@@ -172,7 +173,7 @@ static void parse(int argc, char **argv, Program *program)
     struct stat st;
     int option;
 
-    program->confined = true;
+    program->confined = !uv_is_counting();
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'u')
             become(optarg);
@@ -206,5 +207,5 @@ int main(int argc, char **argv)
     while (serve_one(&program))
         ;
     qcow_server_stop(&program.server, text, sizeof text);
-    _exit(0);
+    uv_quit(0);
 }
