@@ -71,9 +71,8 @@ static void serve_request(FsSession *session)
     } else if (size != -EAGAIN && size != -EINTR) {
         session->ended = true; /* unmounted */
     }
-    if (fuse_session_exited(session->fuse)) {
+    if (fuse_session_exited(session->fuse))
         session->ended = true;
-    }
 }
 
 static void serve_turn(FsSession *session)
@@ -87,12 +86,10 @@ static void serve_turn(FsSession *session)
     fds[0] = (GPollFD){.fd = fuse_session_fd(session->fuse), .events = G_IO_IN};
     n_ready = g_poll(fds, n_fds + 1, timeout_ms);
     const bool only_request = n_ready == 1 && fds[0].revents && timeout_ms != 0;
-    if (!only_request && g_main_context_check(session->context, priority, fds + 1, n_fds)) {
+    if (!only_request && g_main_context_check(session->context, priority, fds + 1, n_fds))
         g_main_context_dispatch(session->context);
-    }
-    if (fds[0].revents && !session_ended(session)) {
+    if (fds[0].revents && !session_ended(session))
         serve_request(session);
-    }
 }
 
 static bool mount_it(FsSession *session, struct fuse_args *arguments, const char *mountpoint,
@@ -105,9 +102,8 @@ static bool mount_it(FsSession *session, struct fuse_args *arguments, const char
 
     token = fs_stderr_take();
     session->fuse = fuse_session_new(arguments, &fs_tree_ops, sizeof(fs_tree_ops), tree);
-    if (session->fuse) {
+    if (session->fuse)
         result = fuse_session_mount(session->fuse, mountpoint);
-    }
     said = fs_stderr_give_back(token);
     if (result < 0) {
         const char *reason = last_log_line ? last_log_line : said ? said : "can't be mounted";
@@ -140,9 +136,8 @@ static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
 {
     struct signalfd_siginfo info;
 
-    if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+    if (read(fd, &info, sizeof(info)) == sizeof(info))
         ((FsSession *)data)->ended = true;
-    }
     return G_SOURCE_CONTINUE;
 }
 
@@ -182,24 +177,21 @@ int fs_session_fd(const FsSession *session)
 
 bool fs_session_wait_usable(FsSession *session)
 {
-    while (!session_ended(session) && !session->tree->usable) {
+    while (!session_ended(session) && !session->tree->usable)
         serve_turn(session);
-    }
     return session->tree->usable;
 }
 
 void fs_session_run(FsSession *session)
 {
-    while (!session_ended(session)) {
+    while (!session_ended(session))
         serve_turn(session);
-    }
 }
 
 void fs_session_free(FsSession *session)
 {
-    if (session->context) {
+    if (session->context)
         g_main_context_release(session->context);
-    }
     if (session->signals) {
         g_source_destroy(session->signals);
         g_clear_pointer(&session->signals, g_source_unref);
@@ -208,9 +200,8 @@ void fs_session_free(FsSession *session)
         fs_notify_free(session->tree->notify);
         session->tree->notify = NULL;
     }
-    if (session->fuse) {
+    if (session->fuse)
         fuse_session_destroy(session->fuse);
-    }
     free(session->buffer.mem);
     g_clear_pointer(&last_log_line, g_free);
     g_free(session);

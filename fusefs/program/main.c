@@ -41,11 +41,10 @@ static void prefix_with_path(GError **error, const char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
 
-    if (error && g_str_has_prefix((*error)->message, name)) {
+    if (error && g_str_has_prefix((*error)->message, name))
         g_prefix_error(error, "%s/", g_str_equal(folder, "/") ? "" : folder);
-    } else {
+    else
         g_prefix_error(error, "%s: ", path);
-    }
 }
 
 /* A store that is SOURCE is read once: a mount of one that can't be is not usable. */
@@ -55,9 +54,8 @@ static bool read_store(FsFleet *fleet, GError **error)
     Reading reading = {0};
 
     fs_guest_need_replica(guest, NULL, on_read, &reading);
-    while (!reading.done) {
+    while (!reading.done)
         g_main_context_iteration(NULL, TRUE);
-    }
     if (reading.error) {
         const char *why = fs_guest_failure(guest);
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reading.error), "%s",
@@ -138,9 +136,8 @@ static void serve(Front *front, FsSource *source)
         fs_fleet_unmount(fleet);
         fs_fleet_stop(fleet);
     }
-    if (error) {
+    if (error)
         fail(error);
-    }
     fs_session_free(front->session);
     fs_tree_free(front->tree);
     uv_confinement_clear(&front->confinement);
@@ -180,16 +177,14 @@ static FsSource *part(Front *front, FsSplit *split, GError **error)
     FsSource *source;
     int link = fs_split(split, error);
 
-    if (link < 0) {
+    if (link < 0)
         return NULL;
-    }
     fs_daemon_join();
     source = new_source(link, split->local, split->sockdir);
     if (!fs_session_begin(front->session, error) ||
         !fs_front_confine(&front->user, (const char *const *)folders,
-                          front->options->sandbox_strict, &front->confinement, error)) {
+                          front->options->sandbox_strict, &front->confinement, error))
         g_clear_pointer(&source, fs_source_free);
-    }
     g_snprintf(front->known_by, sizeof(front->known_by), "%s %zu", UV_VERSION,
                front->options->size_bytes);
     front->fleet_options.known_by = front->known_by;
@@ -225,13 +220,11 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     }
     if (!local || !fs_local_check_mountpoint(local, options->mountpoint, &error) ||
         !fs_split_find_engine_user(&split, &error) || !fs_split_find_programs(&split, &error) ||
-        !fs_front_user_find(options, &front.user, &error)) {
+        !fs_front_user_find(options, &front.user, &error))
         fail(error);
-    }
     sockdir = fs_sockdir_open(local, options, &error);
-    if (!sockdir) {
+    if (!sockdir)
         fail(error);
-    }
     front.tree = fs_tree_new(&front.tree_options);
     split.mount = fs_mount_new(options->mountpoint);
     front.session = fs_session_new(front.tree, fuse_args, options->mountpoint, &error);
@@ -244,9 +237,8 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
         split.front_gid = reader(front.user.become, front.user.gid, getegid());
         source = part(&front, &split, &error);
     }
-    if (!source) {
+    if (!source)
         fail(error);
-    }
     serve(&front, source);
     fs_mount_free(split.mount);
     g_free(split.engine);
@@ -261,17 +253,15 @@ int main(int argc, char **argv)
 
     fs_daemon_set_log();
     options = fs_options_parse(argc, argv, &fuse_args, &error);
-    if (!options) {
+    if (!options)
         fail(error);
-    }
     if (options->show_help) {
         fs_options_help();
     } else if (options->show_version) {
         printf("uefivarsfs %s\n", UV_VERSION);
     } else {
-        if (!options->foreground) {
+        if (!options->foreground)
             fs_daemon_start();
-        }
         mount_and_serve(options, &fuse_args);
     }
     fuse_opt_free_args(&fuse_args);

@@ -18,9 +18,8 @@ bool fs_options_fail(GError **error, const char *format, ...)
 
     va_start(arguments, format);
     g_clear_error(error);
-    if (error) {
+    if (error)
         *error = g_error_new_valist(G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, format, arguments);
-    }
     va_end(arguments);
     return false;
 }
@@ -30,10 +29,9 @@ bool fs_options_fail(GError **error, const char *format, ...)
 static bool number(const char *name, const char *value, guint64 least, guint64 most,
                    guint64 *ret_number, GError **error)
 {
-    if (!g_ascii_string_to_unsigned(value, 10, least, most, ret_number, NULL)) {
+    if (!g_ascii_string_to_unsigned(value, 10, least, most, ret_number, NULL))
         return fs_options_fail(error, "%s=%s: not a number from %llu to %llu", name, value,
                                (unsigned long long)least, (unsigned long long)most);
-    }
     return true;
 }
 
@@ -41,9 +39,8 @@ static bool set_mode(const char *name, const char *value, mode_t *ret_mode, GErr
 {
     guint64 mode;
 
-    if (!g_ascii_string_to_unsigned(value, 8, 0, 0777, &mode, NULL)) {
+    if (!g_ascii_string_to_unsigned(value, 8, 0, 0777, &mode, NULL))
         return fs_options_fail(error, "%s=%s: not a mode (octal, up to 777)", name, value);
-    }
     *ret_mode = mode;
     return true;
 }
@@ -53,9 +50,8 @@ static bool set_count(const char *name, const char *value, guint64 least, guint6
 {
     guint64 count;
 
-    if (!number(name, value, least, most, &count, error)) {
+    if (!number(name, value, least, most, &count, error))
         return false;
-    }
     *ret_count = count;
     return true;
 }
@@ -149,9 +145,8 @@ static bool set_keys(FsOptions *options, const char *name, const char *value, GE
 static bool set_views(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
-    if (!set_choice(name, value, (const char *const[]){"off", "on", NULL}, &index, error)) {
+    if (!set_choice(name, value, (const char *const[]){"off", "on", NULL}, &index, error))
         return false;
-    }
     options->views = index == 1;
     return true;
 }
@@ -159,9 +154,8 @@ static bool set_views(FsOptions *options, const char *name, const char *value, G
 static bool set_view(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
-    if (!set_choice(name, value, (const char *const[]){"host", "guest", NULL}, &index, error)) {
+    if (!set_choice(name, value, (const char *const[]){"host", "guest", NULL}, &index, error))
         return false;
-    }
     options->view = index == 0 ? FS_VIEW_HOST : FS_VIEW_GUEST;
     return true;
 }
@@ -184,9 +178,8 @@ static bool set_saved(FsOptions *options, const char *name, const char *value, G
 static bool set_immutable(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
-    if (!set_choice(name, value, (const char *const[]){"none", "kernel", NULL}, &index, error)) {
+    if (!set_choice(name, value, (const char *const[]){"none", "kernel", NULL}, &index, error))
         return false;
-    }
     options->immutable_kernel = index == 1;
     return true;
 }
@@ -194,9 +187,8 @@ static bool set_immutable(FsOptions *options, const char *name, const char *valu
 static bool set_sandbox(FsOptions *options, const char *name, const char *value, GError **error)
 {
     size_t index;
-    if (!set_choice(name, value, (const char *const[]){"auto", "strict", NULL}, &index, error)) {
+    if (!set_choice(name, value, (const char *const[]){"auto", "strict", NULL}, &index, error))
         return false;
-    }
     options->sandbox_strict = index == 1;
     return true;
 }
@@ -220,9 +212,8 @@ static bool set_umask(FsOptions *options, const char *name, const char *value, G
 static bool set_size(FsOptions *options, const char *name, const char *value, GError **error)
 {
     guint64 size;
-    if (!number(name, value, UV_STORAGE_MIN, UV_STORAGE_MAX, &size, error)) {
+    if (!number(name, value, UV_STORAGE_MIN, UV_STORAGE_MAX, &size, error))
         return false;
-    }
     options->size_bytes = size;
     return true;
 }
@@ -230,9 +221,8 @@ static bool set_size(FsOptions *options, const char *name, const char *value, GE
 static bool set_record(FsOptions *options, const char *name, const char *value, GError **error)
 {
     guint64 bytes = 0;
-    if (strcmp(value, "0") != 0 && !number(name, value, 4096, 1 << 30, &bytes, error)) {
+    if (strcmp(value, "0") != 0 && !number(name, value, 4096, 1 << 30, &bytes, error))
         return false;
-    }
     options->record_bytes = (int64_t)bytes;
     return true;
 }

@@ -54,9 +54,8 @@ static const char *const ignored[] = {"default_permissions",
 static bool is_among(const char *name, const char *const *names, size_t n_names)
 {
     for (size_t i = 0; i < n_names; i++) {
-        if (strcmp(names[i], name) == 0) {
+        if (strcmp(names[i], name) == 0)
             return true;
-        }
     }
     return false;
 }
@@ -69,17 +68,14 @@ static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *
     bool flag = false;
     FsSetOption set = fs_mount_option_find(name, &flag);
 
-    if (!*option) {
+    if (!*option)
         return true;
-    }
-    if (set && flag) {
+    if (set && flag)
         return equals ? fs_options_fail(error, "option %s takes no value", name)
                       : set(options, name, NULL, error);
-    }
-    if (set) {
+    if (set)
         return equals && equals[1] ? set(options, name, equals + 1, error)
                                    : fs_options_fail(error, "option %s needs a value", name);
-    }
     if (strcmp(option, "ro") == 0) {
         options->read_only = true;
         fuse_opt_add_arg(fuse, "-oro");
@@ -103,13 +99,11 @@ static bool take_list(FsOptions *options, struct fuse_args *fuse, const char *li
         if (*at == '\\' && at[1]) {
             g_string_append_c(option, *++at);
         } else if (*at == ',' || !*at) {
-            if (!take_option(options, fuse, option->str, error)) {
+            if (!take_option(options, fuse, option->str, error))
                 return false;
-            }
             g_string_truncate(option, 0);
-            if (!*at) {
+            if (!*at)
                 return true;
-            }
         } else {
             g_string_append_c(option, *at);
         }
@@ -122,30 +116,27 @@ static bool take_path(FsOptions *options, const char *path, GError **error)
 {
     char **place = !options->source ? &options->source : &options->mountpoint;
 
-    if (options->mountpoint) {
+    if (options->mountpoint)
         return fs_options_fail(error, "'%s': one SOURCE and one MOUNTPOINT are expected", path);
-    }
-    if (!*path) {
+    if (!*path)
         return fs_options_fail(error, "an empty path is no %s",
                                options->source ? "MOUNTPOINT" : "SOURCE");
-    }
     *place = g_canonicalize_filename(path, NULL);
     return true;
 }
 
 static bool take_flag(FsOptions *options, const char *flag, GError **error)
 {
-    if (strcmp(flag, "-f") == 0) {
+    if (strcmp(flag, "-f") == 0)
         options->foreground = true;
-    } else if (strcmp(flag, "-d") == 0) {
+    else if (strcmp(flag, "-d") == 0)
         options->debug = options->foreground = true;
-    } else if (strcmp(flag, "-h") == 0 || strcmp(flag, "--help") == 0) {
+    else if (strcmp(flag, "-h") == 0 || strcmp(flag, "--help") == 0)
         options->show_help = true;
-    } else if (strcmp(flag, "-V") == 0 || strcmp(flag, "--version") == 0) {
+    else if (strcmp(flag, "-V") == 0 || strcmp(flag, "--version") == 0)
         options->show_version = true;
-    } else if (strcmp(flag, "-s") != 0 && strcmp(flag, "-n") != 0 && strcmp(flag, "-v") != 0) {
+    else if (strcmp(flag, "-s") != 0 && strcmp(flag, "-n") != 0 && strcmp(flag, "-v") != 0)
         return fs_options_fail(error, "unknown option '%s'", flag);
-    }
     return true;
 }
 
@@ -158,21 +149,19 @@ static bool take_arguments(FsOptions *options, struct fuse_args *fuse, int argc,
         const char *argument = argv[i];
         bool ok = true;
 
-        if (only_paths || argument[0] != '-' || !argument[1]) {
+        if (only_paths || argument[0] != '-' || !argument[1])
             ok = take_path(options, argument, error);
-        } else if (strcmp(argument, "--") == 0) {
+        else if (strcmp(argument, "--") == 0)
             only_paths = true;
-        } else if (strcmp(argument, "-o") == 0) {
+        else if (strcmp(argument, "-o") == 0)
             ok = i + 1 < argc ? take_list(options, fuse, argv[++i], error)
                               : fs_options_fail(error, "-o needs a value");
-        } else if (g_str_has_prefix(argument, "-o")) {
+        else if (g_str_has_prefix(argument, "-o"))
             ok = take_list(options, fuse, argument + 2, error);
-        } else {
+        else
             ok = take_flag(options, argument, error);
-        }
-        if (!ok) {
+        if (!ok)
             return false;
-        }
     }
     return true;
 }
@@ -196,9 +185,8 @@ static void add_always(const FsOptions *options, struct fuse_args *fuse)
 
     fuse_opt_add_arg(fuse, names);
     fuse_opt_add_arg(fuse, "-odefault_permissions,nosuid,nodev,noexec");
-    if (options->debug) {
+    if (options->debug)
         fuse_opt_add_arg(fuse, "-odebug");
-    }
 }
 
 FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError **error)
@@ -218,12 +206,10 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->gid = (gid_t)-1;
     options->size_bytes = UV_STORAGE_DEFAULT;
     fuse_opt_add_arg(fuse, "uefivarsfs");
-    if (!take_arguments(options, fuse, argc, argv, error)) {
+    if (!take_arguments(options, fuse, argc, argv, error))
         return NULL;
-    }
-    if (options->show_help || options->show_version) {
+    if (options->show_help || options->show_version)
         return g_steal_pointer(&options);
-    }
     if (!options->mountpoint) {
         fs_options_fail(error, "usage: uefivarsfs SOURCE MOUNTPOINT [-f] [-d] [-o OPTION,...]");
         return NULL;

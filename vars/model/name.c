@@ -249,12 +249,11 @@ static GString *to_text(const UvName *name, GString *literal)
 
     for (size_t i = 0; i < name->n_units;) {
         const gunichar c = next_character(name, &i);
-        if (c >= 0xd800 && c < 0xe000) {
+        if (c >= 0xd800 && c < 0xe000)
             g_string_append_printf(text, "%%ED%%%02X%%%02X", 0x80 | (c >> 6 & 0x3f),
                                    0x80 | (c & 0x3f));
-        } else {
+        else
             g_string_append_unichar(text, c);
-        }
         while (literal->len < text->len)
             g_string_append_c(literal, c >= 0xd800 && c < 0xe000 ? 'e' : 'l');
     }
