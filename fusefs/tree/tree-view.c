@@ -26,8 +26,6 @@
 static const FsViewKind kinds[FS_VIEWS] = {FS_VIEW_BOOT, FS_VIEW_SECURE_BOOT, FS_VIEW_NEXT_BOOT};
 static const FsNodeClass view_class;
 
-/* Names and paths */
-
 FsViewKind fs_view_of(const FsNode *node)
 {
     return *(const FsViewKind *)node->data;
@@ -379,14 +377,7 @@ static void view_mkdir(FsOp *op)
     }
 }
 
-/* Renaming: only a staging file can be. */
-
-/* A restore's, of what the guest has no more (see fs_view_file_replace()): dropped as well. */
-static bool is_restored(const FsOp *op, const FsNode *staging)
-{
-    return fs_staging_mtime(staging) && !fs_name_is_staging(op->new_name);
-}
-
+/* Only a staging file can be renamed. */
 static void rename_ready(FsOp *op)
 {
     FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
@@ -397,13 +388,7 @@ static void rename_ready(FsOp *op)
     if (!staging || staging->class != &fs_staging_class || (there && S_ISDIR(entry.mode))) {
         fs_op_error(op, EPERM);
     } else if (!there && !fs_view_keeps(fs_view_of(op->node), path)) {
-        if (is_restored(op, staging)) {
-            fs_tree_node_gone(op->tree, staging, true);
-            fs_staging_remove(op->tree, staging);
-            fs_op_error(op, 0);
-        } else {
-            fs_staging_rename(op);
-        }
+        fs_view_file_rename(op, staging);
     } else if (there && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "names.h"
 #include "profiles.h"
 #include "view-node.h"
 #include "view-text.h"
@@ -283,4 +284,16 @@ void fs_view_file_replace(FsOp *op, bool writable)
     } else {
         fs_op_view_read(op, fs_view_of(op->node), path, compared);
     }
+}
+
+void fs_view_file_rename(FsOp *op, FsNode *staging)
+{
+    if (!fs_staging_mtime(staging) || fs_name_is_staging(op->new_name)) {
+        fs_staging_rename(op);
+        return;
+    }
+    /* A restore's, of what the guest has no more: dropped, too. */
+    fs_tree_node_gone(op->tree, staging, true);
+    fs_staging_remove(op->tree, staging);
+    fs_op_error(op, 0);
 }

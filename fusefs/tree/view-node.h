@@ -36,5 +36,7 @@ void fs_view_file_flush(FsOp *op);
 void fs_view_file_release(FsTree *tree, FsHandle *handle);
 void fs_view_file_truncate(FsHandle *handle, size_t size);
 FsHandle *fs_view_handle_new(FsOp *op, FsNode *node); /* to write to what is made now */
+/* `staging` is to be called op->new_name, which no file of the view is. */
+void fs_view_file_rename(FsOp *op, FsNode *staging);
 /* op->child is a staging file, to become op->new_name in op->node. `writable`: that file is. */
 void fs_view_file_replace(FsOp *op, bool writable);
