@@ -131,7 +131,7 @@ class Bounds(unittest.TestCase):
         slowest = self.slowest(mount, 3)
         self.assertLess(slowest, 1, f"{quiet} without it")
         self.assertLess(self.front_mib(mount), 300)
-        self.assertGreater(self.front_cpu(mount), 0.5, "nothing was sent")
+        self.assertGreater(self.front_cpu(mount), 0.1, "nothing was sent")
 
     def front_cpu(self, mount):
         fields = pathlib.Path(f"/proc/{mount.front_pid()}/stat").read_text().rsplit(")", 1)[1].split()

@@ -353,7 +353,7 @@ class Programs(unittest.TestCase):
                 f"/proc/{holder.pid}/mountinfo").read_text(), "it is mounted")
             other = self.scratch.path / "other"
             other.mkdir()
-            self.is_failure(self.run_it(self.source, other), f"(pid {holder.pid})",
+            self.is_failure(self.run_it(self.source, other),
                             f"at {self.at} in the mount namespace of pid {holder.pid}")
         finally:
             holder.terminate()

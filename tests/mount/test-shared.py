@@ -165,7 +165,7 @@ class Shared(TwoHosts):
 
     def test_each_once(self):
         """The same host mounts it once, and a host without a name not at all."""
-        for host, words in ((["nsenter", "-t", str(self.hosts["one"].process.pid), "-m", "-u", "-n"],
+        for host, words in ((["nsenter", "-t", str(self.hosts["one"].process.pid), "-m", "-u", "-n", "-r"],
                              "another mount has its sockets there"),
                             (["unshare", "--uts", "sh", "-c", 'hostname localhost; exec "$@"', "sh"],
                              "shared: 'localhost' is no name")):

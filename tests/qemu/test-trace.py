@@ -35,7 +35,10 @@ class Tshark:
 
     def listens(self):
         if self.process.poll() is not None:
-            raise RuntimeError(pathlib.Path(f"{self.output}.err").read_text())
+            why = pathlib.Path(f"{self.output}.err").read_text()
+            if "fields aren't valid" in why:
+                raise unittest.SkipTest("this tshark runs no script of root's")
+            raise RuntimeError(why)
         return "Capture started" in pathlib.Path(f"{self.output}.err").read_text()
 
     def rows(self):
