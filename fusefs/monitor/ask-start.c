@@ -5,6 +5,7 @@
 #include "questions-private.h"
 
 #include "fd.h"
+#include "rights.h"
 #include "sidecars.h"
 #include "tidy.h"
 #include "uv-limits.h"
@@ -45,15 +46,32 @@ static int check_wish(const FsEngineWish *wish)
                : -EINVAL;
 }
 
-/* The sidecars' folder where its engine could not make it: beside those of other owners' stores. */
+/* It stays while it is not empty: the end of another store's sidecars must not take it away. */
+static void keep_folder(int sidecars_fd, const FsPlace *place, const FsStoreFile *file)
+{
+    g_autofree char *lock = uv_sidecar_name(place->store, "lock");
+    fs_rights_scope rights = fs_rights_take(file->uid, file->gid);
+    uv_autofd int fd = openat(sidecars_fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno != EEXIST)
+        g_message("%s: its lock file: %s", place->store, g_strerror(errno));
+}
+
+/* The sidecars' folder where its engine could not make it: beside those of other owners' stores, or
+ * in a folder that is not its user's to write. */
 static void make_sidecars(const FsMonitor *monitor, const FsPlace *place, const FsStoreFile *file)
 {
-    if (geteuid() != 0 || monitor->options->read_only ||
-        uv_sidecars_may_make(place->folder_fd, place->store, file->uid, file->gid))
+    struct stat folder;
+
+    if (geteuid() != 0 || monitor->options->read_only || fstat(place->folder_fd, &folder) < 0 ||
+        (folder.st_uid == file->uid &&
+         uv_sidecars_may_make(place->folder_fd, place->store, file->uid, file->gid)))
         return;
     uv_autofd int fd = fs_place_make_sidecars(place);
     if (fd < 0)
         g_message("%s: the folder of its sidecars: %s", place->store, g_strerror(-fd));
+    else
+        keep_folder(fd, place, file);
 }
 
 static int start_with(FsAsked *asked, FsGuestState *guest, const FsPlace *place,

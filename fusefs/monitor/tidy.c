@@ -28,11 +28,11 @@ static void tidy_store(int dir_fd, const char *store, unsigned keep_days)
 {
     uv_autofd int own = uv_sidecars_open(dir_fd, store);
     uv_autofd int common = uv_open_dir(dir_fd, UV_SIDECARS, O_NOFOLLOW);
-    int result = own < 0 ? 0 : tidy_folder(dir_fd, own, store, keep_days);
+    const int in_own = own < 0 ? 0 : tidy_folder(dir_fd, own, store, keep_days);
+    const int in_common =
+        in_own < 0 || common < 0 ? 0 : tidy_folder(dir_fd, common, store, keep_days);
 
-    if (result == 0 && common >= 0)
-        result = tidy_folder(dir_fd, common, store, keep_days);
-    if (result == 0)
+    if (in_own > 0 || in_common > 0)
         fs_edit_remove_sidecar_folders(dir_fd, store);
 }
 

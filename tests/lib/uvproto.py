@@ -393,7 +393,12 @@ def prove(path, store, **hello):
     """The guest of the store's socket at `path`, which has closed its descriptor as the device does."""
     fd = os.open(store, os.O_RDWR)
     try:
-        return Prover(path, fd).hello(**{"flags": HELLO_STORE, **hello})
+        guest = Prover(path, fd)
+        try:
+            return guest.hello(**{"flags": HELLO_STORE, **hello})
+        except BaseException:
+            guest.close()  # or the descriptor would be on its way still, and the store open
+            raise
     finally:
         os.close(fd)
 

@@ -28,26 +28,29 @@ static bool is_there(int dir_fd, const char *name)
 }
 
 /* Renaming it, which is how it was set aside, is in the time of change. */
-static void expire_one(int sidecars_fd, const char *name, time_t before)
+static int expire_one(int sidecars_fd, const char *name, time_t before)
 {
     struct stat st;
 
     if (fstatat(sidecars_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
         MAX(st.st_mtime, st.st_ctime) <= before)
-        (void)unlinkat(sidecars_fd, name, 0);
+        return unlinkat(sidecars_fd, name, 0) == 0;
+    return 0;
 }
 
-void uv_sidecars_expire(int sidecars_fd, const char *store, unsigned keep_days)
+int uv_sidecars_expire(int sidecars_fd, const char *store, unsigned keep_days)
 {
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
     g_autofree char *kept = uv_sidecar_name(store, BEFORE_LOAD);
     const time_t before = time(NULL) - (time_t)keep_days * DAY_S;
 
-    expire_one(sidecars_fd, kept, before);
+    int count = expire_one(sidecars_fd, kept, before);
+
     for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
         g_autofree char *name = uv_sidecar_conflict_name(journal, n);
-        expire_one(sidecars_fd, name, before);
+        count += expire_one(sidecars_fd, name, before);
     }
+    return count;
 }
 
 /* Nobody has it, in this host or another: an empty lock file that is ours now. */
@@ -70,7 +73,7 @@ int uv_sidecars_tidy(int dir_fd, int sidecars_fd, const char *store, unsigned ke
     g_autofree char *lock = uv_sidecar_name(store, LOCK);
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
     uv_autofd int fd = -1;
-    int result;
+    int result, count = 0;
 
     if (is_there(dir_fd, store)) /* nobody is to wait for our lock for nothing */
         return -EBUSY;
@@ -82,10 +85,11 @@ int uv_sidecars_tidy(int dir_fd, int sidecars_fd, const char *store, unsigned ke
     for (const char *const *what = uv_sidecar_names; *what; what++) {
         g_autofree char *name = uv_sidecar_name(store, *what);
         if (strcmp(*what, BEFORE_LOAD) != 0 && strcmp(*what, LOCK) != 0)
-            (void)unlinkat(sidecars_fd, name, 0);
+            count += unlinkat(sidecars_fd, name, 0) == 0;
     }
-    uv_sidecars_expire(sidecars_fd, store, keep_days);
-    return unlinkat(sidecars_fd, lock, 0) < 0 && errno != ENOENT ? -errno : 0;
+    count += uv_sidecars_expire(sidecars_fd, store, keep_days);
+    count += unlinkat(sidecars_fd, lock, 0) == 0;
+    return count;
 }
 
 /* How much of a sidecar's name is its store's; 0: it is no sidecar. */
