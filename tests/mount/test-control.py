@@ -206,6 +206,45 @@ class Texts(ControlTest):
         self.fails(errno.EINVAL, os.write, fd, b"garbage")
         os.close(fd)
 
+    def test_store_in_a_wrong_way(self):
+        """With a gap, too large, and over and over: each is refused by its own reason."""
+        store = self.guest / "store.json"
+        text = uvmount.store_text(variable("Beta")).encode()
+        for number, write in ((errno.EINVAL, lambda fd: os.pwrite(fd, text, 100)),
+                              (errno.EFBIG, lambda fd: [os.write(fd, b" " * 100000)
+                                                        for _ in range(200)])):
+            fd = os.open(store, os.O_WRONLY)
+            self.fails(number, write, fd)
+            os.close(fd)
+            self.assertRegex(self.status()["warnings"][0], r"^store\.json: ")
+        with open(store, "wb", buffering=0) as file:  # begun again: what was there is gone
+            file.write(b'{"version": 2, "varia')
+            file.truncate(0)
+            file.seek(0)
+            file.write(text)
+        self.assertIn("Beta", self.names())
+
+    def test_renamed_onto(self):
+        staged, store, config = (self.guest / name for name in
+                                 ("store.json.new", "store.json", "config.json"))
+
+        def stage(text):
+            staged.write_bytes(text)
+            return staged
+        before = store.read_bytes()
+        for text in (b"", b"{}}", b'{"version": 2', b'{"version": 3, "variables": []}'):
+            self.fails(errno.EINVAL, os.rename, stage(text), store)
+            self.assertRegex(self.status()["warnings"][0], r"^store\.json", text)
+            self.assertEqual(staged.read_bytes(), text)
+            staged.unlink()
+        self.assertEqual(store.read_bytes(), before)
+        os.rename(stage(b'{"size": 65536}'), config)
+        self.assertEqual(config.read_bytes(), b'{"size": 65536}')
+        os.rename(stage(b""), config)
+        self.assertEqual(config.read_bytes(), b"")
+        self.fails(errno.EINVAL, os.rename, stage(b'{"sise": 1}'), config)
+        self.assertEqual(config.read_bytes(), b"")
+
     def test_store_with_a_guest(self):
         with uvproto.Guest(self.mount.socket("vm")) as guest:
             guest.hello()

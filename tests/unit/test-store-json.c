@@ -68,6 +68,35 @@ static void test_tick(StoreFixture *f, gconstpointer keeper)
     g_assert_cmpint(store->ops->due(store), ==, 0);
 }
 
+/* A compaction that fails is tried again, later each time; the journal has what was written. */
+static void test_backs_off(StoreFixture *f, gconstpointer keeper)
+{
+    UvStore *store = f->t.store;
+    JsonStore *json = (JsonStore *)store;
+    g_autofree char *text = store_test_json("A", "2", NULL);
+
+    store_test_put(&f->t, "A", "1");
+    scratch_put(f->dir, ".uefivarsfs/s.json.tmp/in-the-way", "");
+    for (int64_t pause = UV_JSON_COMPACT_US, i = 0; i < 3; i++, pause *= 2) {
+        g_autoptr(GError) error = NULL;
+        const int64_t now = g_get_monotonic_time();
+        json->compact_due_us = now;
+        g_assert_false(store->ops->tick(store, f->t.set, &error));
+        g_assert_nonnull(error);
+        g_assert_cmpint(store->ops->due(store), >=, now + pause);
+        g_assert_cmpint(store->ops->due(store), <, now + 2 * pause);
+        g_assert_cmpuint(store->warnings->len, ==, 1);
+        g_assert_true(g_str_has_prefix(store->warnings->pdata[0], UV_JSON_BEHIND));
+    }
+    store_test_put(&f->t, "A", "2");
+    store_fixture_reopen(f);
+    store_test_expect(&f->t, "A", "2");
+    scratch_remove(f->dir, ".uefivarsfs/s.json.tmp");
+    store_fixture_compact(f);
+    store_fixture_expect(f, text);
+    g_assert_cmpuint(f->t.store->warnings->len, ==, 0);
+}
+
 static void test_size_limit(StoreFixture *f, gconstpointer keeper)
 {
     g_autofree char *value = g_strnfill(200 * 1024, 'x');
@@ -407,6 +436,7 @@ int main(int argc, char **argv)
         {"life", test_life},
         {"tick", test_tick},
         {"size-limit", test_size_limit},
+        {"backs-off", test_backs_off},
         {"recovered-journal-is-compacted", test_recovered_journal_is_compacted},
         {"torn-tail", test_torn_tail},
         {"unparsable", test_unparsable},
