@@ -6,6 +6,7 @@
  * otherwise is the crash test's affair (tests/compat/test-flash-crash.py).
  */
 
+#include "flash-ftw.h"
 #include "flash-write.h"
 #include "memory-image.h"
 #include "store.h"
@@ -187,6 +188,35 @@ static void test_reclaim_in_place(void)
     g_assert_cmpuint(steps, >=, 8);
 }
 
+static uint32_t queue_end(UvImage *image, uint32_t *ret_left)
+{
+    g_auto(UvFlashLayout) layout = {0};
+    UvFtw ftw;
+
+    g_assert_true(uv_flash_layout_find(image, &layout, NULL));
+    g_assert_true(uv_ftw_read(image, &layout, &ftw, NULL));
+    *ret_left = layout.work_bytes - ftw.write_at;
+    return ftw.write_at;
+}
+
+/* The queue of writes in the working block is full, and begins anew: a failure at any step of that
+ * leaves the old content. */
+static void test_queue_begins_anew(void)
+{
+    g_autoptr(UvImage) image = new_image(1000);
+    const unsigned steps = fail_everywhere(image, "A", '2', 100000);
+    uint32_t left, end = queue_end(image, &left), one = 0;
+
+    for (char fill = '3'; one == 0 || left >= one; fill ^= 1) {
+        g_autoptr(UvFlash) flash = uv_flash_open(image, NULL);
+        const uint32_t before = end;
+        g_assert_true(put(flash, "A", fill, 100000));
+        end = queue_end(image, &left);
+        one = MAX(one, end - before);
+    }
+    g_assert_cmpuint(fail_everywhere(image, "A", '4', 100000), >, steps);
+}
+
 static void test_full(void)
 {
     g_autoptr(UvImage) image = new_image(1000);
@@ -204,6 +234,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/flash-write/append", test_append);
     g_test_add_func("/flash-write/reclaim-in-place", test_reclaim_in_place);
+    g_test_add_func("/flash-write/queue-begins-anew", test_queue_begins_anew);
     g_test_add_func("/flash-write/full", test_full);
     return g_test_run();
 }
