@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Who gets an engine, and who has to give his up.
+ * Which guests get an engine, and which engines have to end for it.
  *
  * The cap counts engines without a guest that answer: those whose guest is connected, and hung
- * ones, are not ours to end. At the cap the least recently used one is asked to end, and whoever
- * wants one waits in fleet->wanting.
+ * ones, are not the front's to end. At the cap the front asks the least recently used one to end;
+ * the guest that wants an engine waits in fleet->wanting.
  */
 
 #include "fleet-private.h"

@@ -8,9 +8,9 @@
  * young. On shared storage age alone counts. Texts and the rest are kept by the identity that a
  * look told: they are read anew when that is another.
  *
- * Looks, texts and states are counted as asked and as done. Who waits notes the number that must be
- * done; so somebody who changes a file again and again delays nobody, who would have to see the
- * last of his changes.
+ * Looks, texts and states are counted as asked and as done. A call that waits notes the number that
+ * must be done. So a program that changes a file again and again delays no call: none waits for
+ * changes that came after it.
  */
 
 #include "fleet-private.h"

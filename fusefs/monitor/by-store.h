@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * by-store/ in /run/uefivarsfs is for who knows a store and not its guest. In it, by the first 16
- * hex digits of the SHA-256 of a real path: HEX.sock, a second socket of the guest with that store,
- * to which everybody may connect (whoever does proves that he has the store open); HEX.folder, a
- * link to a folder of which stores are served, so that one waits for the socket of a new store
- * there.
+ * by-store/ in /run/uefivarsfs is for programs that know a store and not its guest (QEMU's device).
+ * In it, by the first 16 hex digits of the SHA-256 of a real path: HEX.sock, a second socket of the
+ * guest with that store, to which every process may connect (it proves to the engine that it has
+ * the store open); HEX.folder, a link to a folder of which stores are served, so that the device
+ * waits for the socket of a new store there.
  */
 
 #include "sockets.h"

@@ -3,9 +3,9 @@
 
 /*
  * Whose rights the monitor uses on files: as root, those of the owner of the folder that a file
- * lies in, for as long as it works there. So what somebody put into a folder of his own is opened,
- * made and renamed with his rights, and what is made there is his. For who is not root nothing
- * changes.
+ * lies in, for as long as it works there. So what a user put into a folder is opened, made and
+ * renamed with that user's rights, and what the monitor makes there is that user's. A monitor that
+ * is not root's changes nothing.
  *
  * The kernel takes the capabilities on files away with the file system's user id, for this thread
  * only; supplementary groups were given up when the monitor started.

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A text may be written over, and is looked at again then: so many times its largest size in all,
- * whoever writes a byte of it again and again. */
+ * however often a program writes a byte of it again. */
 #define LOOKS_MAX 4
 
 struct FsTextFile {

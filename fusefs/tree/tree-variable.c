@@ -5,7 +5,8 @@
  *
  * A node is in one of three states. It exists: the replica has an entry of its name. It is empty:
  * created, but no SetVariable was made yet (`existed` is false); such a file is dropped at its last
- * close. It is gone: deleted by whoever, no name leads here, what still has it open gets EIO.
+ * close. It is gone: the guest or the host deleted it, no name leads here, what still has it open
+ * gets EIO.
  *
  * How it is written to is in variable-write.c.
  */

@@ -156,7 +156,7 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *conn);
 void uv_guest_frame(UvConn *conn, UvFrame *frame);
 
 /* server-proof.c */
-/* Why whoever sent `fd` (-1: nothing) with HELLO may not be the guest; NULL: he may. */
+/* Why the client that sent `fd` (-1: nothing) with HELLO may not be the guest; NULL: it may. */
 const char *uv_proof_refusal(const UvServer *server, int fd);
 
 /* server-session.c */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Who may be the guest of a socket that everybody can connect to: whoever has the store open for
- * reading and writing. File modes, AppArmor or SELinux decided about that when he opened it, so
- * they decide which virtual machine may be which guest. The descriptor comes with HELLO, is looked
- * at, and closed; nothing is read or written through it.
+ * Who may be the guest of a socket that every process can connect to: a process that has the store
+ * open for reading and writing. File modes, AppArmor or SELinux decided about that when it opened
+ * the store, so they decide which virtual machine may be which guest. The descriptor comes with
+ * HELLO; the engine looks at it and closes it, and reads or writes nothing through it.
  */
 
 #include "server-internal.h"
