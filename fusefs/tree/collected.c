@@ -24,13 +24,11 @@ int fs_collected_resize(FsCollected *collected, size_t size)
 {
     const size_t old = collected->bytes->len;
 
-    if (size > collected->max_bytes) {
+    if (size > collected->max_bytes)
         return EFBIG;
-    }
     g_byte_array_set_size(collected->bytes, size);
-    if (size > old) {
+    if (size > old)
         memset(collected->bytes->data + old, 0, size - old);
-    }
     collected->changed = true;
     return 0;
 }
@@ -41,12 +39,10 @@ int fs_collected_write(FsCollected *collected, GBytes *piece, size_t offset)
     const void *bytes = g_bytes_get_data(piece, &size);
     int error = 0;
 
-    if (offset > collected->max_bytes) {
+    if (offset > collected->max_bytes)
         return EFBIG;
-    }
-    if (offset + size > collected->bytes->len) {
+    if (offset + size > collected->bytes->len)
         error = fs_collected_resize(collected, offset + size);
-    }
     if (!error && size > 0) {
         memcpy(collected->bytes->data + offset, bytes, size);
         collected->changed = true;
@@ -56,9 +52,8 @@ int fs_collected_write(FsCollected *collected, GBytes *piece, size_t offset)
 
 GBytes *fs_collected_take(FsCollected *collected)
 {
-    if (!collected->changed || collected->bytes->len == 0) {
+    if (!collected->changed || collected->bytes->len == 0)
         return NULL;
-    }
     collected->changed = false;
     return g_bytes_new(collected->bytes->data, collected->bytes->len);
 }

@@ -184,9 +184,8 @@ const FsControl *fs_control_at(size_t index)
 const FsControl *fs_control_find(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(controls); i++) {
-        if (strcmp(controls[i].name, name) == 0) {
+        if (strcmp(controls[i].name, name) == 0)
             return &controls[i];
-        }
     }
     return NULL;
 }

@@ -25,11 +25,10 @@ static void store_reply_attr(FsOp *op)
     if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
         guest_tree->export_of = look->store;
         guest_tree->export_bytes = 0;
-        if (look->format == FS_FORMAT_JSON) {
+        if (look->format == FS_FORMAT_JSON)
             guest_tree->export_bytes = look->size_bytes;
-        } else {
+        else
             fs_guest_export_bytes(guest, &guest_tree->export_bytes);
-        }
     }
     fs_control_reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
 }
@@ -43,12 +42,10 @@ static void store_exported(FsOp *op)
     size_t bytes = g_bytes_get_size(op->content);
 
     guest_tree->export_stale = false;
-    if (!fs_guest_has_store(guest)) {
+    if (!fs_guest_has_store(guest))
         return;
-    }
-    if (look->format != FS_FORMAT_JSON) {
+    if (look->format != FS_FORMAT_JSON)
         fs_guest_set_export_bytes(guest, bytes);
-    }
     guest_tree->export_bytes = bytes;
     guest_tree->export_of = look->store;
 }
@@ -68,11 +65,10 @@ static void exported_for_attr(FsOp *op)
 /* After a change the store's file is not what it will be: an export makes the engine finish it. */
 void fs_store_getattr(FsOp *op)
 {
-    if (fs_tree_guest(op->tree, op->node->guest)->export_stale) {
+    if (fs_tree_guest(op->tree, op->node->guest)->export_stale)
         fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
-    } else {
+    else
         store_reply_attr(op);
-    }
 }
 
 static void exported_open_ready(FsOp *op)
@@ -99,9 +95,8 @@ static void read_for_open(FsOp *op)
     const char *text = g_bytes_get_data(op->content, &size);
     gsize at = 0;
 
-    while (at < size && g_ascii_isspace(text[at])) {
+    while (at < size && g_ascii_isspace(text[at]))
         at++;
-    }
     if (at < size && text[at] == '{') {
         fs_control_reply_opened(op);
     } else {
@@ -114,14 +109,13 @@ void fs_store_open(FsOp *op)
 {
     const FsGuestLook *look = fs_guest_look(op->node->guest);
 
-    if (!fs_guest_has_store(op->node->guest)) {
+    if (!fs_guest_has_store(op->node->guest))
         fs_control_reply_opened(op);
-    } else if (look->format == FS_FORMAT_JSON && fs_guest_is_at_rest(op->node->guest) &&
-               !fs_tree_guest(op->tree, op->node->guest)->export_stale) {
+    else if (look->format == FS_FORMAT_JSON && fs_guest_is_at_rest(op->node->guest) &&
+             !fs_tree_guest(op->tree, op->node->guest)->export_stale)
         fs_op_read_store(op, read_for_open, export_for_open);
-    } else {
+    else
         export_for_open(op);
-    }
 }
 
 static void store_came(FsOp *op)

@@ -16,11 +16,10 @@ void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct 
     int64_t mtime_ns = fs_tree_guest_mtime_ns(guest);
     struct stat source;
 
-    if (guest_tree->times_taken[folder]) {
+    if (guest_tree->times_taken[folder])
         mtime_ns = guest_tree->taken_ns[folder];
-    } else if (mtime_ns < guest_tree->changed_ns + COMPLETE_AFTER_NS) {
+    else if (mtime_ns < guest_tree->changed_ns + COMPLETE_AFTER_NS)
         mtime_ns = guest_tree->changed_ns;
-    }
     guest_tree->times_told = true;
     fs_stat_set_mtime(attr, mtime_ns);
     fs_stat_set_mtime(&source, tree->mtime_ns);
@@ -47,26 +46,23 @@ void fs_folder_changed(FsTree *tree, FsGuest *guest)
 
     guest_tree->changed_ns = g_get_real_time() * 1000;
     memset(guest_tree->times_taken, 0, sizeof(guest_tree->times_taken));
-    if (!guest_tree->times_told) {
+    if (!guest_tree->times_told)
         return;
-    }
     guest_tree->times_told = false;
     if (folder) {
         fs_tree_invalidate(tree, folder);
         invalidate_views(tree, folder);
     }
-    if (guest_tree->vars) {
+    if (guest_tree->vars)
         fs_tree_invalidate(tree, guest_tree->vars);
-    }
 }
 
 void fs_folder_take_times(FsOp *op, FsFolder folder)
 {
     FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
 
-    if (!(op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
+    if (!(op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)))
         return;
-    }
     guest_tree->times_taken[folder] = true;
     guest_tree->taken_ns[folder] = op->flags & FUSE_SET_ATTR_MTIME_NOW
                                        ? g_get_real_time() * 1000

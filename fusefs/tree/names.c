@@ -24,9 +24,8 @@ bool fs_name_fold(const char *name, char ret_name[UV_FILE_NAME_MAX + 1])
 
     if (size <= UV_FILE_NAME_GUID_BYTES || size > UV_FILE_NAME_MAX ||
         name[size - UV_FILE_NAME_GUID_BYTES] != '-' ||
-        !uv_guid_parse(name + size - UV_GUID_TEXT_BYTES, &guid)) {
+        !uv_guid_parse(name + size - UV_GUID_TEXT_BYTES, &guid))
         return false;
-    }
     memcpy(ret_name, name, size - UV_GUID_TEXT_BYTES);
     uv_guid_format(&guid, ret_name + size - UV_GUID_TEXT_BYTES);
     return true;
@@ -38,9 +37,8 @@ bool fs_name_canonical(const char *name, char ret_name[UV_FILE_NAME_MAX + 1])
     g_autofree char *text = NULL;
     UvGuid guid;
 
-    if (!fs_name_fold(name, ret_name) || !uv_file_name_parse(name, &parsed, &guid)) {
+    if (!fs_name_fold(name, ret_name) || !uv_file_name_parse(name, &parsed, &guid))
         return false;
-    }
     text = uv_file_name_format(parsed, &guid);
     return g_strlcpy(ret_name, text, UV_FILE_NAME_MAX + 1) <= UV_FILE_NAME_MAX;
 }
@@ -67,9 +65,8 @@ bool fs_name_is_hidden(const char *folded, bool guest_view)
     for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++) {
         const char *name = hidden[i].name;
         bool named = !name || (strlen(name) == name_size && !memcmp(name, folded, name_size));
-        if (named && strcmp(guid, hidden[i].guid) == 0 && !(hidden[i].host_only && guest_view)) {
+        if (named && strcmp(guid, hidden[i].guid) == 0 && !(hidden[i].host_only && guest_view))
             return true;
-        }
     }
     return strlen(folded) > UV_FILE_NAME_MAX;
 }
@@ -77,9 +74,8 @@ bool fs_name_is_hidden(const char *folded, bool guest_view)
 static bool is_word(const char *text)
 {
     for (const char *c = text; *c; c++) {
-        if (!g_ascii_isalnum(*c) && *c != '-' && *c != '_') {
+        if (!g_ascii_isalnum(*c) && *c != '-' && *c != '_')
             return false;
-        }
     }
     return *text != '\0';
 }
@@ -116,13 +112,11 @@ static const char *const removable[] = {
 
 static bool matches(const char *pattern, const char *name, size_t size)
 {
-    if (strlen(pattern) != size) {
+    if (strlen(pattern) != size)
         return false;
-    }
     for (size_t i = 0; i < size; i++) {
-        if (pattern[i] == '#' ? !g_ascii_isxdigit(name[i]) : pattern[i] != name[i]) {
+        if (pattern[i] == '#' ? !g_ascii_isxdigit(name[i]) : pattern[i] != name[i])
             return false;
-        }
     }
     return true;
 }
@@ -131,13 +125,11 @@ bool fs_name_is_removable(const char *folded)
 {
     const char *guid = guid_part(folded);
 
-    if (strcmp(guid, GUID_LINUX_CRASH) == 0) {
+    if (strcmp(guid, GUID_LINUX_CRASH) == 0)
         return true;
-    }
     for (size_t i = 0; i < G_N_ELEMENTS(removable); i++) {
-        if (strcmp(guid, GUID_GLOBAL) == 0 && matches(removable[i], folded, guid - 1 - folded)) {
+        if (strcmp(guid, GUID_GLOBAL) == 0 && matches(removable[i], folded, guid - 1 - folded))
             return true;
-        }
     }
     return false;
 }

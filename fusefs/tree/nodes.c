@@ -35,9 +35,8 @@ FsNodes *fs_nodes_new(void)
 
 static void node_free(FsNode *node)
 {
-    if (node->data_free) {
+    if (node->data_free)
         node->data_free(node->data);
-    }
     g_free(node->name);
     g_free(node);
 }
@@ -48,9 +47,8 @@ void fs_nodes_free(FsNodes *nodes)
     gpointer node;
 
     g_hash_table_iter_init(&iter, nodes->by_id);
-    while (g_hash_table_iter_next(&iter, NULL, &node)) {
+    while (g_hash_table_iter_next(&iter, NULL, &node))
         node_free(node);
-    }
     g_hash_table_unref(nodes->by_id);
     g_hash_table_unref(nodes->by_name);
     g_free(nodes);
@@ -87,9 +85,8 @@ FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, c
     node->class = class;
     node->name = g_strdup(name);
     node->parent = parent;
-    if (parent) {
+    if (parent)
         fs_node_hold(parent);
-    }
     g_hash_table_insert(nodes->by_id, GSIZE_TO_POINTER(node->id), node);
     hash_name(nodes, node);
     return node;
@@ -100,20 +97,17 @@ void fs_nodes_join_guest(FsNode *node, FsGuest *guest, FsNode *head)
     node->guest = guest;
     node->guest_previous = head;
     node->guest_next = head->guest_next;
-    if (node->guest_next) {
+    if (node->guest_next)
         node->guest_next->guest_previous = node;
-    }
     head->guest_next = node;
 }
 
 static void leave_guest(FsNode *node)
 {
-    if (node->guest_previous) {
+    if (node->guest_previous)
         node->guest_previous->guest_next = node->guest_next;
-    }
-    if (node->guest_next) {
+    if (node->guest_next)
         node->guest_next->guest_previous = node->guest_previous;
-    }
 }
 
 void fs_nodes_unhash(FsNodes *nodes, FsNode *node)
@@ -128,9 +122,8 @@ void fs_nodes_rename(FsNodes *nodes, FsNode *node, const char *name)
 {
     FsNode *other = fs_nodes_child(nodes, node->parent, name);
 
-    if (other == node) {
+    if (other == node)
         return;
-    }
     if (other) {
         fs_nodes_unhash(nodes, other);
         other->gone = true;
@@ -150,9 +143,8 @@ void fs_nodes_discard(FsNodes *nodes, FsNode *node)
         leave_guest(node);
         g_hash_table_remove(nodes->by_id, GSIZE_TO_POINTER(node->id));
         node_free(node);
-        if (parent) {
+        if (parent)
             parent->references--;
-        }
         node = parent;
     }
 }

@@ -44,9 +44,8 @@ static gboolean on_forgotten(void *data)
         g_mutex_lock(&notify->lock);
         waiting = g_queue_pop_head(&notify->waiting);
         g_mutex_unlock(&notify->lock);
-        if (waiting) {
+        if (waiting)
             tell(waiting);
-        }
     } while (waiting);
     return G_SOURCE_REMOVE;
 }
@@ -134,9 +133,8 @@ void fs_notify_when_forgotten(FsNotify *notify, void (*told)(void *data), void *
         g_queue_push_tail(&notify->names, waiting);
     }
     g_mutex_unlock(&notify->lock);
-    if (!wait) {
+    if (!wait)
         told(data);
-    }
 }
 
 /* Who waits goes on; the names are not of interest any more. */
@@ -145,11 +143,10 @@ static void drop_names(FsNotify *notify)
     Name *name;
 
     while ((name = g_queue_pop_head(&notify->names))) {
-        if (name->told) {
+        if (name->told)
             tell(name);
-        } else {
+        else
             g_free(name);
-        }
     }
 }
 
@@ -164,9 +161,8 @@ void fs_notify_free(FsNotify *notify)
     }
     stuck = notify->running;
     g_mutex_unlock(&notify->lock);
-    if (stuck) {
+    if (stuck)
         return;
-    }
     while (g_source_remove_by_user_data(notify)) {
     }
     on_forgotten(notify);

@@ -10,11 +10,10 @@
 
 void fs_op_error(FsOp *op, int error)
 {
-    if (error) {
+    if (error)
         fs_refused_tell(op, error);
-    } else {
+    else
         fs_refused_clear(op);
-    }
     fuse_reply_err(op->req, error);
     fs_op_end(op);
 }
@@ -90,9 +89,8 @@ void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double 
 
     fs_refused_clear(op);
     child->lookups++;
-    if (fuse_reply_entry(op->req, &entry) == -ENOENT) {
+    if (fuse_reply_entry(op->req, &entry) == -ENOENT)
         fs_nodes_forget(op->tree->nodes, child->id, 1);
-    }
     fs_op_end(op);
 }
 
@@ -117,9 +115,8 @@ void fs_op_reply_open(FsOp *op, FsHandle *handle)
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = handle != NULL;
     op->file.noflush = !handle || !(handle->opener || handle->collected);
-    if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle) {
+    if (fuse_reply_open(op->req, &op->file) == -ENOENT && handle)
         fs_handle_free(op->tree, handle);
-    }
     fs_op_end(op);
 }
 
@@ -173,23 +170,21 @@ void fs_op_reply_flags(FsOp *op, unsigned value)
 {
     struct fsxattr extended = {.fsx_xflags = value & FS_IMMUTABLE_FL ? FS_XFLAG_IMMUTABLE : 0};
 
-    if (fs_op_sets_flags(op)) {
+    if (fs_op_sets_flags(op))
         fuse_reply_ioctl(op->req, 0, NULL, 0);
-    } else if (op->offset == FS_IOC_FSGETXATTR) {
+    else if (op->offset == FS_IOC_FSGETXATTR)
         fuse_reply_ioctl(op->req, 0, &extended, sizeof(extended));
-    } else {
+    else
         fuse_reply_ioctl(op->req, 0, &value, sizeof(value));
-    }
     fs_op_end(op);
 }
 
 void fs_op_refuse_flags(FsOp *op)
 {
-    if (op->flags) {
+    if (op->flags)
         fs_op_error(op, EOPNOTSUPP);
-    } else {
+    else
         fs_op_reply_flags(op, 0);
-    }
 }
 
 /* Directories */
@@ -210,20 +205,17 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
     size_t needed;
 
     if (op->plus) {
-        if (child) {
+        if (child)
             entry = entry_of(op, child, attr, timeout_s);
-        }
         needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
     } else {
         needed = fuse_add_direntry(op->req, place, room, name, attr, next_offset);
     }
-    if (needed > room) {
+    if (needed > room)
         return false;
-    }
     pool->directory_used += needed;
-    if (op->plus && child) {
+    if (op->plus && child)
         child->lookups++;
-    }
     return true;
 }
 
@@ -232,9 +224,8 @@ bool fs_op_add_dots(FsOp *op)
     struct stat attr = {.st_ino = op->node->inode, .st_mode = S_IFDIR};
     struct stat parent = attr;
 
-    if (op->node->parent) {
+    if (op->node->parent)
         parent.st_ino = op->node->parent->inode;
-    }
     return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, 0)) &&
            (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, 0));
 }

@@ -23,9 +23,8 @@ static void interrupted(fuse_req_t req, void *data)
  * interrupted. */
 static void park(FsOp *op, uint64_t serial)
 {
-    if (op->serial == serial && op->waiting) {
+    if (op->serial == serial && op->waiting)
         fuse_req_interrupt_func(op->req, interrupted, op);
-    }
 }
 
 static void go_on(FsGuest *guest, int error, void *data)
@@ -34,12 +33,10 @@ static void go_on(FsGuest *guest, int error, void *data)
 
     op->waiting = false;
     g_clear_pointer(&op->reason, g_free);
-    if (!guest && !error) {
+    if (!guest && !error)
         error = ENOENT;
-    }
-    if (error) {
+    if (error)
         fs_op_reason(op);
-    }
     if (!error) {
         op->step(op);
     } else if (guest && op->or_else) {
@@ -102,11 +99,10 @@ static void found(FsGuest *guest, int error, void *data)
 
     op->waiting = false;
     op->found = guest;
-    if (error) {
+    if (error)
         fs_op_error(op, error);
-    } else {
+    else
         op->step(op);
-    }
 }
 
 void fs_op_need_list(FsOp *op, FsStep step)
@@ -164,22 +160,20 @@ static void virtual_ready(void *data)
     FsOp *op = data;
 
     op->waiting = false;
-    if (op->node->gone) {
+    if (op->node->gone)
         fs_op_error(op, ESTALE);
-    } else {
+    else
         fs_op_need(op, op->needs, op->step);
-    }
 }
 
 void fs_op_need_virtual(FsOp *op, const FsVirtual *virtual, FsStep step)
 {
     op->needs = virtual->needs;
     wait_with(op, step, NULL);
-    if (virtual->prepare) {
+    if (virtual->prepare)
         virtual->prepare(virtual->data, virtual_ready, op);
-    } else {
+    else
         virtual_ready(op);
-    }
 }
 
 void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, FsStep step)
@@ -240,13 +234,12 @@ static void caller_told(bool makes, void *data)
     FsOp *op = data;
 
     op->waiting = false;
-    if (op->node->gone) {
+    if (op->node->gone)
         fs_op_error(op, ESTALE);
-    } else if (makes) {
+    else if (makes)
         op->step(op);
-    } else {
+    else
         op->or_else(op);
-    }
 }
 
 void fs_op_ask_caller(FsOp *op, FsStep step, FsStep or_else)
@@ -257,11 +250,10 @@ void fs_op_ask_caller(FsOp *op, FsStep step, FsStep or_else)
 
 static void store_made(FsGuest *guest, const GError *error, void *data)
 {
-    if (guest && error) {
+    if (guest && error)
         fs_guest_refused(guest, error->message);
-    } else if (guest) {
+    else if (guest)
         fs_guest_store_changed(guest);
-    }
     go_on(guest, error ? uv_file_error_number(error) : 0, data);
 }
 
@@ -279,9 +271,8 @@ static void store_opened(int fd, int error, const char *reason, void *data)
     FsOp *op = data;
     g_autoptr(GBytes) bytes = NULL;
 
-    if (!error) {
+    if (!error)
         error = -uv_read_to_end(fd, FS_STORE_IMAGE_MAX, &bytes);
-    }
     uv_fd_clear(&fd);
     g_clear_pointer(&op->content, g_bytes_unref);
     op->content = g_steal_pointer(&bytes);
@@ -299,9 +290,8 @@ static void called(FsGuest *guest, int error, GBytes *reply, void *data)
     FsOp *op = data;
 
     g_clear_pointer(&op->content, g_bytes_unref);
-    if (guest && !error) {
+    if (guest && !error)
         op->content = g_bytes_ref(reply);
-    }
     go_on(guest, error, op);
 }
 
@@ -378,11 +368,10 @@ static void trace_awaited(FsGuest *guest, int error, void *data)
 
     op->waiting = false;
     op->error = error;
-    if (error) {
+    if (error)
         op->or_else(op);
-    } else {
+    else
         op->step(op);
-    }
 }
 
 void fs_op_await_trace(FsOp *op, FsStep step, FsStep or_else)
@@ -398,11 +387,10 @@ static void trace_came(FsGuest *guest, int error, void *data)
     FsOp *op = data;
 
     op->waiting = false;
-    if (guest && error) {
+    if (guest && error)
         fs_op_error(op, error);
-    } else {
+    else
         op->step(op);
-    }
 }
 
 void fs_op_wait_trace(FsOp *op, FsStep step)

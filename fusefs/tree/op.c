@@ -31,11 +31,10 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
 {
     FsOp *op = tree->pool->ops;
 
-    if (op) {
+    if (op)
         tree->pool->ops = op->next_free;
-    } else {
+    else
         op = g_new(FsOp, 1);
-    }
     /* Not the names and attributes: who reads them has set them. */
     op->tree = tree;
     op->req = req;
@@ -67,9 +66,8 @@ void fs_op_end(FsOp *op)
     g_clear_pointer(&op->image, g_bytes_unref);
     g_clear_pointer(&op->reason, g_free);
     g_clear_pointer(&op->poll, fuse_pollhandle_destroy);
-    if (op->child) {
+    if (op->child)
         fs_nodes_drop(op->tree->nodes, op->child);
-    }
     fs_nodes_drop(op->tree->nodes, op->node);
     op->serial = 0;
     op->next_free = op->tree->pool->ops;
@@ -80,11 +78,10 @@ FsHandle *fs_handle_new(FsTree *tree, FsNode *node)
 {
     FsHandle *handle = tree->pool->handles;
 
-    if (handle) {
+    if (handle)
         tree->pool->handles = handle->next_free;
-    } else {
+    else
         handle = g_new(FsHandle, 1);
-    }
     *handle = (FsHandle){.node = node, .write_end = -1};
     fs_node_hold(node);
     node->opens++;

@@ -46,11 +46,10 @@ static FsOp *begin(fuse_req_t req, fuse_ino_t id, FsOperation operation)
 
 static void run(FsOp *op, FsStep step, int refusal)
 {
-    if (step) {
+    if (step)
         step(op);
-    } else {
+    else
         fs_op_error(op, refusal);
-    }
 }
 
 /* Names: false after a refusal. */
@@ -81,9 +80,8 @@ static void do_init(void *data, struct fuse_conn_info *conn)
 static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_READS);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         run(op, op->node->class->lookup, ENOTDIR);
-    }
 }
 
 static void do_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups)
@@ -96,9 +94,8 @@ static void do_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups)
 static void do_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     FsTree *tree = fuse_req_userdata(req);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         fs_nodes_forget(tree->nodes, forgets[i].ino, forgets[i].nlookup);
-    }
     fuse_reply_none(req);
 }
 
@@ -115,45 +112,39 @@ static void reply_gone_attr(FsOp *op)
 static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
     FsOp *op = begin_any(req, id, FS_OP_READS);
-    if (!op) {
+    if (!op)
         return;
-    }
-    if (!op->node->gone) {
+    if (!op->node->gone)
         op->node->class->getattr(op);
-    } else if (op->node->opens > 0) {
+    else if (op->node->opens > 0)
         reply_gone_attr(op);
-    } else {
+    else
         fs_op_error(op, ESTALE);
-    }
 }
 
 static void do_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
                        struct fuse_file_info *file)
 {
     FsOp *op = begin_any(req, id, FS_OP_SETATTR);
-    if (!op) {
+    if (!op)
         return;
-    }
     op->attr = *attr;
     op->flags = to_set;
-    if (file) {
+    if (file)
         set_file(op, file);
-    }
-    if (!op->node->gone) {
+    if (!op->node->gone)
         run(op, op->node->class->setattr, EPERM);
-    } else if (op->node->opens > 0) {
+    else if (op->node->opens > 0)
         reply_gone_attr(op);
-    } else {
+    else
         fs_op_error(op, ESTALE);
-    }
 }
 
 static void do_readlink(fuse_req_t req, fuse_ino_t id)
 {
     FsOp *op = begin(req, id, FS_OP_READS);
-    if (op) {
+    if (op)
         run(op, op->node->class->readlink, EINVAL);
-    }
 }
 
 static void do_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
@@ -170,9 +161,8 @@ static void do_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
                     struct fuse_file_info *file)
 {
     FsOp *op = begin_any(req, id, FS_OP_READS);
-    if (!op) {
+    if (!op)
         return;
-    }
     set_file(op, file);
     op->size = size;
     op->offset = offset;
@@ -187,9 +177,8 @@ static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
                      struct fuse_file_info *file)
 {
     FsOp *op = begin_any(req, id, FS_OP_WRITE);
-    if (!op) {
+    if (!op)
         return;
-    }
     if (op->node->gone) {
         fs_op_error(op, EIO);
         return;
@@ -204,15 +193,13 @@ static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
 static void do_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
     FsOp *op = begin_any(req, id, FS_OP_CLOSE);
-    if (!op) {
+    if (!op)
         return;
-    }
     set_file(op, file);
-    if (op->handle && op->node->class->flush) {
+    if (op->handle && op->node->class->flush)
         op->node->class->flush(op);
-    } else {
+    else
         fs_op_error(op, 0);
-    }
 }
 
 static void do_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
@@ -221,9 +208,8 @@ static void do_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
     FsHandle *handle = (FsHandle *)(uintptr_t)file->fh;
 
     if (handle) {
-        if (handle->node->class->release) {
+        if (handle->node->class->release)
             handle->node->class->release(tree, handle);
-        }
         fs_handle_free(tree, handle);
     }
     fuse_reply_err(req, 0);
@@ -275,50 +261,44 @@ static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     FsOp *op = begin(req, parent, FS_OP_MKDIR);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         run(op, op->node->class->mkdir, EPERM);
-    }
 }
 
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_UNLINK);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         run(op, op->node->class->unlink, EPERM);
-    }
 }
 
 static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_RMDIR);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         run(op, op->node->class->rmdir, EPERM);
-    }
 }
 
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                       const char *new_name, unsigned flags)
 {
     FsOp *op = begin(req, new_parent, FS_OP_RENAME); /* what is refused is the new name */
-    if (!op || !take_name(op, name, op->name) || !take_name(op, new_name, op->new_name)) {
+    if (!op || !take_name(op, name, op->name) || !take_name(op, new_name, op->new_name))
         return;
-    }
     op->flags = flags;
-    if (flags & ~(unsigned)RENAME_NOREPLACE) {
+    if (flags & ~(unsigned)RENAME_NOREPLACE)
         fs_op_refuse(op, EINVAL, "names can't be exchanged, nor whited out");
-    } else if (parent != new_parent) {
+    else if (parent != new_parent)
         fs_op_refuse(op, EXDEV, "it is in another folder");
-    } else {
+    else
         run(op, op->node->class->rename, EPERM);
-    }
 }
 
 static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
     FsOp *op = begin(req, parent, FS_OP_MKNOD);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         fs_op_error(op, EPERM);
-    }
 }
 
 static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -333,22 +313,19 @@ static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 static void do_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_LINK);
-    if (op && take_name(op, name, op->name)) {
+    if (op && take_name(op, name, op->name))
         fs_op_error(op, EPERM);
-    }
 }
 
 static void do_statfs(fuse_req_t req, fuse_ino_t id)
 {
     FsOp *op = begin(req, id, FS_OP_READS);
-    if (!op) {
+    if (!op)
         return;
-    }
-    if (op->node->class->statfs) {
+    if (op->node->class->statfs)
         op->node->class->statfs(op);
-    } else {
+    else
         fs_op_reply_statfs(op, NULL);
-    }
 }
 
 /*
@@ -365,15 +342,13 @@ static bool take_flags(unsigned command, const void *input, size_t size, uint32_
     case FS_IOC_FSGETXATTR:
         return true;
     case FS_IOC_SETFLAGS:
-        if (size < sizeof(*ret_flags)) {
+        if (size < sizeof(*ret_flags))
             return false;
-        }
         memcpy(ret_flags, input, sizeof(*ret_flags));
         return true;
     case FS_IOC_FSSETXATTR:
-        if (size < sizeof(extended)) {
+        if (size < sizeof(extended))
             return false;
-        }
         memcpy(&extended, input, sizeof(extended));
         *ret_flags = extended.fsx_xflags & FS_XFLAG_IMMUTABLE ? FS_IMMUTABLE_FL : 0;
         return !(extended.fsx_xflags & ~(unsigned)FS_XFLAG_IMMUTABLE) && !extended.fsx_projid;
@@ -389,19 +364,17 @@ static void do_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     bool sets = command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
     FsOp *op = begin(req, id, sets ? FS_OP_FLAGS : FS_OP_READS);
 
-    if (!op) {
+    if (!op)
         return;
-    }
     if (!take_flags(command, input, input_size, &op->flags)) {
         fs_op_error(op, command == FS_IOC_FSSETXATTR ? EOPNOTSUPP : ENOTTY);
         return;
     }
     op->offset = command;
-    if (op->node->class->flags) {
+    if (op->node->class->flags)
         op->node->class->flags(op);
-    } else {
+    else
         fs_op_refuse_flags(op);
-    }
 }
 
 static void do_poll(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file,

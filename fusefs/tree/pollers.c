@@ -7,22 +7,20 @@
 void fs_op_poll(FsOp *op, struct fuse_pollhandle *poll)
 {
     op->poll = poll;
-    if (op->node->gone) {
+    if (op->node->gone)
         fs_op_reply_poll(op, POLLHUP | POLLIN | POLLRDNORM);
-    } else if (op->node->class->poll && op->handle) {
+    else if (op->node->class->poll && op->handle)
         op->node->class->poll(op);
-    } else {
+    else
         fs_op_reply_poll(op, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
-    }
 }
 
 void fs_poller_clear(FsTree *tree, FsHandle *handle)
 {
     FsGuest *guest = handle->node->guest;
 
-    if (!handle->poll) {
+    if (!handle->poll)
         return;
-    }
     g_clear_pointer(&handle->poll, fuse_pollhandle_destroy);
     if (!guest) { /* it is gone, and its list */
         return;
@@ -39,9 +37,8 @@ void fs_poller_wait(FsOp *op)
 {
     FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
 
-    if (!op->poll) {
+    if (!op->poll)
         return;
-    }
     fs_poller_clear(op->tree, op->handle);
     op->handle->poll = g_steal_pointer(&op->poll);
     op->handle->next_poller = guest_tree->pollers;

@@ -173,13 +173,12 @@ static char *text_at(FsTree *tree, const FsNode *node)
 
 static void reply_value(fuse_req_t req, const char *value, size_t size)
 {
-    if (size == 0) {
+    if (size == 0)
         fuse_reply_xattr(req, value ? strlen(value) : 0);
-    } else if (value && strlen(value) > size) {
+    else if (value && strlen(value) > size)
         fuse_reply_err(req, ERANGE);
-    } else {
+    else
         fuse_reply_buf(req, value, value ? strlen(value) : 0);
-    }
 }
 
 void fs_refused_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
@@ -189,11 +188,10 @@ void fs_refused_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t
     g_autofree char *text =
         node && strcmp(name, FS_REFUSED_XATTR) == 0 ? text_at(tree, node) : NULL;
 
-    if (text) {
+    if (text)
         reply_value(req, text, size);
-    } else {
+    else
         fuse_reply_err(req, ENODATA);
-    }
 }
 
 /* As in efivarfs the list is empty; an error would make each archiver warn of each file. */

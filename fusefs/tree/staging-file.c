@@ -40,19 +40,15 @@ static int resize(FsNode *node, size_t size)
     FsGuestTree *guest_tree = fs_guest_data(node->guest, FS_ROOM_TREE);
     size_t old = staging->bytes->len;
 
-    if (size > staging->max_bytes) {
+    if (size > staging->max_bytes)
         return EFBIG;
-    }
-    if (staging->sink) {
+    if (staging->sink)
         return 0;
-    }
-    if (size > old && size - old > FS_STAGING_GUEST_MAX - guest_tree->staging_bytes) {
+    if (size > old && size - old > FS_STAGING_GUEST_MAX - guest_tree->staging_bytes)
         return ENOSPC;
-    }
     g_byte_array_set_size(staging->bytes, size);
-    if (size > old) {
+    if (size > old)
         memset(staging->bytes->data + old, 0, size - old);
-    }
     guest_tree->staging_bytes += size - old;
     return 0;
 }
@@ -77,9 +73,8 @@ static void staging_setattr(FsOp *op)
             return;
         }
     }
-    if (op->flags & FUSE_SET_ATTR_MODE) {
+    if (op->flags & FUSE_SET_ATTR_MODE)
         staging->mode = op->attr.st_mode & 07777;
-    }
     if (op->flags & FUSE_SET_ATTR_MTIME_NOW) {
         staging->mtime_ns = g_get_real_time() * 1000;
         staging->mtime_set = false;
@@ -95,9 +90,8 @@ static void staging_open(FsOp *op)
     FsHandle *handle = fs_handle_new(op->tree, op->node);
 
     fs_staging_use(op->tree, fs_staging_of(op->node));
-    if (op->file.flags & O_TRUNC) {
+    if (op->file.flags & O_TRUNC)
         resize(op->node, 0);
-    }
     fs_op_reply_open(op, handle);
 }
 
@@ -126,11 +120,10 @@ static void staging_write(FsOp *op)
         fs_op_reply_written(op);
         return;
     }
-    if (offset > staging->max_bytes) {
+    if (offset > staging->max_bytes)
         error = EFBIG;
-    } else if (offset + size > staging->bytes->len) {
+    else if (offset + size > staging->bytes->len)
         error = resize(op->node, offset + size);
-    }
     if (error) {
         fs_op_error(op, error);
         return;
@@ -155,9 +148,8 @@ void fs_staging_rename(FsOp *op)
     } else if (target && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {
-        if (target) {
+        if (target)
             fs_staging_remove(op->tree, target);
-        }
         fs_staging_use(op->tree, fs_staging_of(node));
         fs_nodes_rename(op->tree->nodes, node, op->new_name);
         fs_op_error(op, 0);
@@ -168,9 +160,8 @@ static void staging_release(FsTree *tree, FsHandle *handle)
 {
     FsNode *node = handle->node;
 
-    if (node->data && node->opens == 1 && fs_node_is_staging(node) && fs_staging_of(node)->brief) {
+    if (node->data && node->opens == 1 && fs_node_is_staging(node) && fs_staging_of(node)->brief)
         fs_staging_remove(tree, node);
-    }
 }
 
 static void staging_readlink(FsOp *op)
@@ -189,11 +180,10 @@ static void folder_lookup(FsOp *op)
 {
     FsNode *child = folder_child(op);
 
-    if (child) {
+    if (child)
         fs_op_reply_lookup_of(op, child);
-    } else {
+    else
         fs_op_error(op, ENOENT);
-    }
 }
 
 static void folder_readdir(FsOp *op)
@@ -212,9 +202,8 @@ static void folder_remove(FsOp *op)
 {
     FsNode *child = folder_child(op);
 
-    if (child) {
+    if (child)
         fs_staging_remove(op->tree, child);
-    }
     fs_op_error(op, child ? 0 : ENOENT);
 }
 

@@ -75,9 +75,8 @@ void fs_staging_forget_guest(FsTree *tree, FsGuest *guest)
     for (GList *link = tree->staging.head, *next; link; link = next) {
         FsNode *node = ((FsStaging *)link->data)->node;
         next = link->next;
-        if (!guest || node->guest == guest) {
+        if (!guest || node->guest == guest)
             fs_staging_remove(tree, node);
-        }
     }
 }
 
@@ -85,10 +84,9 @@ static void tell_dropped(const FsStaging *staging)
 {
     const FsNode *node = staging->node;
 
-    if (node->guest && !staging->sink && staging->bytes->len > 0) {
+    if (node->guest && !staging->sink && staging->bytes->len > 0)
         fs_guest_log(node->guest, "%s was not renamed onto a file for a minute: %u bytes dropped",
                      node->name, staging->bytes->len);
-    }
 }
 
 static gboolean expire(gpointer data)
@@ -99,18 +97,16 @@ static gboolean expire(gpointer data)
     for (GList *link = tree->staging.head, *next; link; link = next) {
         FsStaging *staging = link->data;
         next = link->next;
-        if (staging->used_us > limit) {
+        if (staging->used_us > limit)
             break;
-        }
         if (staging->node->opens == 0) {
             tell_dropped(staging);
             fs_tree_node_gone(tree, staging->node, true);
             fs_staging_remove(tree, staging->node);
         }
     }
-    if (tree->staging.length > 0) {
+    if (tree->staging.length > 0)
         return G_SOURCE_CONTINUE;
-    }
     tree->staging_timer = 0;
     return G_SOURCE_REMOVE;
 }
@@ -140,9 +136,8 @@ static FsNode *staging_new(FsTree *tree, FsNode *parent, const char *name, mode_
     staging->sink = sink;
     guest_tree->staging_files += !sink;
     guest_tree->sinks += sink;
-    if (!tree->staging_timer) {
+    if (!tree->staging_timer)
         tree->staging_timer = g_timeout_add_seconds(LOOK_EVERY_S, expire, tree);
-    }
     return node;
 }
 
@@ -167,9 +162,8 @@ static FsNode *make(FsOp *op, const FsNodeClass *class, bool sink)
         fs_op_refuse(op, ENOSPC, "too many staging files");
         return NULL;
     }
-    if (!node) {
+    if (!node)
         node = staging_new(op->tree, op->node, op->name, op->attr.st_mode, class, sink);
-    }
     return node;
 }
 
@@ -179,9 +173,8 @@ static void create(FsOp *op, bool sink, bool brief)
     FsHandle *handle;
     struct stat attr;
 
-    if (!node) {
+    if (!node)
         return;
-    }
     fs_staging_of(node)->brief = brief;
     handle = fs_handle_new(op->tree, node);
     fs_staging_fill(op->tree, node, &attr);
@@ -195,11 +188,10 @@ void fs_staging_refuse_name(FsOp *op)
 
 void fs_staging_create(FsOp *op)
 {
-    if (fs_name_is_staging(op->name)) {
+    if (fs_name_is_staging(op->name))
         create(op, false, false);
-    } else {
+    else
         fs_staging_refuse_name(op);
-    }
 }
 
 void fs_staging_create_sink(FsOp *op, bool brief)
@@ -233,7 +225,6 @@ void fs_staging_folder(FsOp *op)
 
     op->attr.st_mode = 0755;
     node = make(op, &fs_staging_folder_class, true);
-    if (node) {
+    if (node)
         reply_made(op, node);
-    }
 }

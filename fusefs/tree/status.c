@@ -73,9 +73,8 @@ static GBytes *lay_out(const char *text, size_t block)
     size_t width = 0, filled, wider;
     GString *out = g_string_sized_new(size);
 
-    while (blanks_to(lines, width + 1, &filled) <= size - used) {
+    while (blanks_to(lines, width + 1, &filled) <= size - used)
         width++;
-    }
     /* One more for the last ones that are no longer than that. */
     wider = size - used - blanks_to(lines, width, &filled);
     for (char **line = lines; *line; line++) {
@@ -98,12 +97,10 @@ GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
         status = json_node_new(JSON_NODE_OBJECT);
         json_node_take_object(status, json_object_new());
     }
-    if (engine) {
+    if (engine)
         said = parse(g_bytes_get_data(engine, NULL), g_bytes_get_size(engine));
-    }
-    if (said) {
+    if (said)
         add_members(json_node_get_object(status), json_node_get_object(said));
-    }
     pretty = json_to_string(status, TRUE);
     return lay_out(pretty, block);
 }

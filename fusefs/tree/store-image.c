@@ -86,11 +86,10 @@ static void replace(FsOp *op)
 
 static void compare(FsOp *op)
 {
-    if (op->content && g_bytes_equal(op->content, op->image)) {
+    if (op->content && g_bytes_equal(op->content, op->image))
         replica_seen(op);
-    } else {
+    else
         replace(op);
-    }
 }
 
 static void looked(FsOp *op)
@@ -99,15 +98,14 @@ static void looked(FsOp *op)
     const FsGuestLook *look = fs_guest_look(guest);
     FsFormat format;
 
-    if (!format_of(op->image, &format)) {
+    if (!format_of(op->image, &format))
         fail(op, EINVAL, "neither a flash image nor a qcow2 image");
-    } else if (!(look->flags & FS_LOOK_FOLDER) && look->format != format) {
+    else if (!(look->flags & FS_LOOK_FOLDER) && look->format != format)
         fail(op, EINVAL, "the guest is a file, whose name says that its store is of another kind");
-    } else if (fs_store_image_exists(guest)) {
+    else if (fs_store_image_exists(guest))
         fs_op_read_store(op, compare, compare);
-    } else {
+    else
         replace(op);
-    }
 }
 
 static void not_looked(FsOp *op)

@@ -54,9 +54,8 @@ static void put(FsTextFile *text, const void *bytes, size_t size, size_t offset)
 {
     size_t kept = MIN(size, text->bytes->len - offset);
 
-    if (kept > 0) {
+    if (kept > 0)
         memcpy(text->bytes->data + offset, bytes, kept);
-    }
     g_byte_array_append(text->bytes, (const guint8 *)bytes + kept, size - kept);
 }
 
@@ -71,29 +70,23 @@ FsTextFileState fs_textfile_write(FsTextFile *text, const void *bytes, size_t si
         fs_textfile_truncate(text, 0);
         text->looked_again = 0;
     }
-    if (offset > text->bytes->len) {
+    if (offset > text->bytes->len)
         return FS_TEXTFILE_GAP;
-    }
-    if (size > text->max_bytes - offset) {
+    if (size > text->max_bytes - offset)
         return FS_TEXTFILE_TOO_LARGE;
-    }
-    if (offset < text->followed) {
+    if (offset < text->followed)
         start_over(text);
-    }
-    if (text->looked_again > LOOKS_MAX * text->max_bytes) {
+    if (text->looked_again > LOOKS_MAX * text->max_bytes)
         return FS_TEXTFILE_TOO_OFTEN;
-    }
     was_complete = text->state == UV_JSON_WHOLE;
     put(text, bytes, size, offset);
     text->state = uv_json_gate_feed(text->gate, text->bytes->data + text->followed,
                                     text->bytes->len - text->followed);
     text->followed = text->bytes->len;
-    if (text->state == UV_JSON_REFUSED) {
+    if (text->state == UV_JSON_REFUSED)
         return FS_TEXTFILE_SPOILED;
-    }
-    if (text->state == UV_JSON_OPEN) {
+    if (text->state == UV_JSON_OPEN)
         return FS_TEXTFILE_INCOMPLETE;
-    }
     return was_complete ? FS_TEXTFILE_AFTER : FS_TEXTFILE_COMPLETE;
 }
 

@@ -35,9 +35,8 @@ static off_t whole_size(const FsOp *op)
     struct stat part;
     off_t size = 0;
 
-    for (size_t i = 0; i < PARTS; i++) {
+    for (size_t i = 0; i < PARTS; i++)
         size += size_of(op->record[i], &part);
-    }
     return size;
 }
 
@@ -63,11 +62,10 @@ static void changes_getattr(FsOp *op)
 
 static void changes_open(FsOp *op)
 {
-    if ((op->file.flags & O_ACCMODE) != O_RDONLY && !(op->file.flags & O_NONBLOCK)) {
+    if ((op->file.flags & O_ACCMODE) != O_RDONLY && !(op->file.flags & O_NONBLOCK))
         fs_op_refuse(op, EPERM, NAME ": the record is written by the guest's engine");
-    } else {
+    else
         fs_op_reply_open(op, fs_handle_new(op->tree, op->node));
-    }
 }
 
 /* What there is from the offset on goes behind `used` bytes of `to`. */

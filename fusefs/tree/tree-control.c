@@ -36,9 +36,8 @@ void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
 
 static void collect_from(const FsOp *op, FsHandle *handle, const FsControl *control)
 {
-    if (control->collected_max && (op->file.flags & O_ACCMODE) != O_RDONLY) {
+    if (control->collected_max && (op->file.flags & O_ACCMODE) != O_RDONLY)
         handle->collected = fs_collected_new(control->collected_max);
-    }
 }
 
 void fs_control_reply_opened(FsOp *op)
@@ -85,11 +84,10 @@ static void control_getattr(FsOp *op)
 
 static void control_setattr(FsOp *op)
 {
-    if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->text) {
+    if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->text)
         fs_textfile_truncate(op->handle->text, op->attr.st_size);
-    } else if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->collected) {
+    else if (op->flags & FUSE_SET_ATTR_SIZE && op->handle && op->handle->collected)
         fs_collected_resize(op->handle->collected, op->attr.st_size);
-    }
     control_getattr(op);
 }
 
@@ -104,11 +102,10 @@ static void control_open(FsOp *op)
     const FsControl *control = control_of(op->node);
     int access = op->file.flags & O_ACCMODE;
 
-    if (access == O_WRONLY) {
+    if (access == O_WRONLY)
         fs_control_reply_opened(op);
-    } else {
+    else
         fs_op_need(op, control->needs, control->open);
-    }
 }
 
 static void control_read(FsOp *op)
@@ -170,16 +167,14 @@ static void control_write(FsOp *op)
     if (handle->collected || control->ignored) {
         int error =
             control->ignored ? 0 : fs_collected_write(handle->collected, op->content, op->offset);
-        if (error) {
+        if (error)
             refuse(op, control, error, "what was written is too large");
-        } else {
+        else
             fs_op_reply_written(op);
-        }
         return;
     }
-    if (!handle->text) {
+    if (!handle->text)
         handle->text = fs_textfile_new(control->rules, control->text_max);
-    }
     if (!hold_text(op->tree, handle, size)) {
         refuse(op, control, ENOSPC, "too much is being written at once");
         return;
@@ -219,20 +214,18 @@ static void control_flush(FsOp *op)
     g_autoptr(GBytes) bytes =
         op->handle->collected ? fs_collected_take(op->handle->collected) : NULL;
 
-    if (bytes) {
+    if (bytes)
         control_of(op->node)->commit(op, bytes, flush_committed, refused);
-    } else {
+    else
         fs_op_error(op, 0);
-    }
 }
 
 static void control_release(FsTree *tree, FsHandle *handle)
 {
     static const char unfinished[] = "closed before the JSON object was complete: dropped";
 
-    if (!handle->text) {
+    if (!handle->text)
         return;
-    }
     if (fs_textfile_is_unfinished(handle->text) && handle->node->guest) {
         tell(handle->node->guest, control_of(handle->node)->name, unfinished);
         fs_refused_late(tree, handle->node, NULL, "close", EINVAL, unfinished);
@@ -336,13 +329,12 @@ static void rename_empty(FsOp *op, const FsControl *control)
 {
     g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
 
-    if (control->rules == &uv_json_config) {
+    if (control->rules == &uv_json_config)
         fs_op_write_text(op, FS_TEXT_CONFIG, nothing, rename_committed, rename_refused);
-    } else if (!fs_guest_has_store(op->node->guest)) {
+    else if (!fs_guest_has_store(op->node->guest))
         rename_committed(op);
-    } else {
+    else
         refuse(op, control, EINVAL, "it is empty, and the guest has a store");
-    }
 }
 
 void fs_control_rename_onto(FsOp *op, FsNode *staging)

@@ -45,20 +45,16 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
 {
     const FsControl *control;
 
-    if (strcmp(name, "vars") == 0) {
+    if (strcmp(name, "vars") == 0)
         return fs_vars_node(tree, node->guest, node);
-    }
     control = fs_control_find(name);
-    if (control) {
+    if (control)
         return fs_control_exists(control, node->guest) ? fs_control_node(tree, node, control)
                                                        : NULL;
-    }
-    if (strcmp(name, fs_changes_name()) == 0) {
+    if (strcmp(name, fs_changes_name()) == 0)
         return fs_changes_node(tree, node);
-    }
-    if (fs_trace_file_is(name)) {
+    if (fs_trace_file_is(name))
         return fs_trace_file_node(tree, node, name);
-    }
     FsNode *view = fs_view_folder(tree, node, name);
     return view ? view : fs_virtual_guest(tree, node, name);
 }
@@ -68,11 +64,10 @@ static void lookup_there(FsOp *op)
 {
     FsNode *child = generated_child(op->tree, op->node, op->name);
 
-    if (child) {
+    if (child)
         fs_op_reply_lookup_of(op, child);
-    } else {
+    else
         fs_op_error(op, ENOENT);
-    }
 }
 
 /* The name of a generated file. */
@@ -109,13 +104,11 @@ static const char *name_at(const FsTree *tree, size_t index)
     const FsControl *control;
     size_t n_controls = 0;
 
-    if (index == 0) {
+    if (index == 0)
         return "vars";
-    }
     while ((control = fs_control_at(n_controls))) {
-        if (index == ++n_controls) {
+        if (index == ++n_controls)
             return fs_control_name(control);
-        }
     }
     index -= 1 + n_controls;
     return index == 0   ? fs_virtual_guest_name(tree)
@@ -132,14 +125,12 @@ static void readdir_looked(FsOp *op)
         const char *name;
         for (; (name = name_at(op->tree, index)); index++) {
             FsNode *child = generated_child(op->tree, op->node, name);
-            if (!child) {
+            if (!child)
                 continue;
-            }
             struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
             fs_nodes_discard(op->tree->nodes, child);
-            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, 0)) {
+            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, 0))
                 break;
-            }
         }
     }
     fs_op_reply_directory(op);
@@ -184,13 +175,12 @@ static void guest_symlink(FsOp *op)
 {
     const FsControl *control = fs_control_find(op->name);
 
-    if (control) {
+    if (control)
         fs_control_symlink(op, control);
-    } else if (fs_name_is_staging(op->name)) {
+    else if (fs_name_is_staging(op->name))
         fs_staging_link(op);
-    } else {
+    else
         fs_op_error(op, EPERM);
-    }
 }
 
 /* A link is taken away by who is about to make it anew. */
@@ -200,9 +190,8 @@ static void guest_unlink(FsOp *op)
     const FsControl *control = fs_control_find(op->name);
 
     if (child && fs_node_is_staging(child)) {
-        if (control) {
+        if (control)
             fs_restore_took_away(op);
-        }
         fs_staging_remove(op->tree, child);
         fs_op_error(op, 0);
     } else if (control && fs_control_is_link(control)) {
@@ -251,9 +240,8 @@ FsNode *fs_guest_node(FsTree *tree, FsGuest *guest)
 {
     FsNode *node = fs_nodes_child(tree->nodes, tree->guests, fs_guest_name(guest));
 
-    if (node && node->guest == guest) {
+    if (node && node->guest == guest)
         return node;
-    }
     if (node) {
         fs_tree_node_gone(tree, node, true); /* an earlier guest of that name */
     }

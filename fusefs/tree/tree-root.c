@@ -63,9 +63,8 @@ static void root_readdir(FsOp *op)
         for (; (child = root_child_at(op->tree, index)); index++) {
             root_fill(op->tree, child, &attr);
             if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child,
-                           FS_TIMEOUT_FOLDER_S)) {
+                           FS_TIMEOUT_FOLDER_S))
                 break;
-            }
         }
     }
     fs_op_reply_directory(op);
@@ -119,9 +118,8 @@ static void readdir_ready(FsOp *op)
         added = fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child,
                           FS_TIMEOUT_FOLDER_S);
         if (!added) {
-            if (child) {
+            if (child)
                 fs_nodes_discard(tree->nodes, child);
-            }
             break;
         }
     }
@@ -130,11 +128,10 @@ static void readdir_ready(FsOp *op)
 
 static void guests_readdir(FsOp *op)
 {
-    if (op->offset > 0) {
+    if (op->offset > 0)
         readdir_ready(op);
-    } else {
+    else
         fs_op_need_list(op, readdir_ready);
-    }
 }
 
 static void made_guest(FsOp *op)

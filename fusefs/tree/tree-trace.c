@@ -27,9 +27,8 @@ static const char *const names[FS_TRACE_KINDS] = {
 bool fs_trace_file_is(const char *name)
 {
     for (size_t kind = 0; kind < FS_TRACE_KINDS; kind++) {
-        if (strcmp(name, names[kind]) == 0) {
+        if (strcmp(name, names[kind]) == 0)
             return true;
-        }
     }
     return false;
 }
@@ -55,9 +54,8 @@ static void on_ready(void *data)
 {
     const FsHandle *handle = data;
 
-    if (handle->poll && handle->node->guest) {
+    if (handle->poll && handle->node->guest)
         fs_pollers_tell(fs_guest_data(handle->node->guest, FS_ROOM_TREE));
-    }
 }
 
 static void opened(FsOp *op)
@@ -83,11 +81,10 @@ static void trace_open(FsOp *op)
         return;
     }
     handle = fs_handle_new(op->tree, op->node);
-    if (fs_handle_hold(op->tree, handle, FS_TRACE_READER_BYTES)) {
+    if (fs_handle_hold(op->tree, handle, FS_TRACE_READER_BYTES))
         handle->trace = fs_trace_open(op->node->guest, strcmp(name, names[FS_TRACE_LINES]) == 0
                                                            ? FS_TRACE_LINES
                                                            : FS_TRACE_PACKETS);
-    }
     op->handle = handle;
     op->error = EMFILE;
     if (!handle->trace) {
@@ -106,13 +103,12 @@ static void trace_read(FsOp *op)
     g_autoptr(GBytes) part = fs_trace_read(reader, op->size);
 
     op->offset = 0;
-    if (part || fs_trace_is_ended(reader)) {
+    if (part || fs_trace_is_ended(reader))
         fs_op_reply_slice(op, part);
-    } else if (op->file.flags & O_NONBLOCK) {
+    else if (op->file.flags & O_NONBLOCK)
         fs_op_error(op, EAGAIN);
-    } else {
+    else
         fs_op_wait_trace(op, trace_read);
-    }
 }
 
 static void trace_poll(FsOp *op)

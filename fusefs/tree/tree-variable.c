@@ -42,9 +42,8 @@ void fs_variable_fill(FsTree *tree, FsNode *node, const FsEntry *entry, struct s
 void fs_variable_changed(FsTree *tree, FsNode *node, const FsEntry *entry)
 {
     if (entry && node->told &&
-        (node->told_size != entry->bytes || node->told_mtime_ns != entry->mtime_ns)) {
+        (node->told_size != entry->bytes || node->told_mtime_ns != entry->mtime_ns))
         fs_tree_invalidate(tree, node);
-    }
 }
 
 FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name)
@@ -67,9 +66,8 @@ const FsEntry *fs_variable_entry(const FsNode *node)
 /* After waiting: is it still what the kernel takes it for? Replies if not. */
 static bool still_there(FsOp *op, const FsEntry *entry)
 {
-    if (!entry && op->node->existed && !op->node->gone) {
+    if (!entry && op->node->existed && !op->node->gone)
         fs_tree_node_gone(op->tree, op->node, true);
-    }
     if (op->node->gone) {
         fs_op_error(op, ESTALE); /* the kernel looks the name up again */
         return false;
@@ -99,9 +97,8 @@ static void setattr_ready(FsOp *op)
     const struct timespec *time = &op->attr.st_mtim;
     int64_t mtime_ns = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 
-    if (op->flags & FUSE_SET_ATTR_MTIME_NOW) {
+    if (op->flags & FUSE_SET_ATTR_MTIME_NOW)
         mtime_ns = g_get_real_time() * 1000;
-    }
     if (op->flags & FUSE_SET_ATTR_MTIME && op->handle && op->handle->collected) {
         op->handle->collected->mtime_ns = mtime_ns;
         getattr_ready(op);
@@ -133,9 +130,8 @@ bool fs_variable_is_immutable(const FsTree *tree, const FsNode *node)
     gpointer flag;
 
     if (guest_tree && guest_tree->immutable &&
-        g_hash_table_lookup_extended(guest_tree->immutable, node->name, NULL, &flag)) {
+        g_hash_table_lookup_extended(guest_tree->immutable, node->name, NULL, &flag))
         return GPOINTER_TO_INT(flag);
-    }
     return fs_variable_default_immutable(tree, node->name);
 }
 
@@ -143,18 +139,15 @@ void fs_variable_set_immutable(FsTree *tree, FsNode *node, bool immutable)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, node->guest);
 
-    if (immutable == fs_variable_is_immutable(tree, node)) {
+    if (immutable == fs_variable_is_immutable(tree, node))
         return;
-    }
-    if (!guest_tree->immutable) {
+    if (!guest_tree->immutable)
         guest_tree->immutable = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
-    }
-    if (immutable == fs_variable_default_immutable(tree, node->name)) {
+    if (immutable == fs_variable_default_immutable(tree, node->name))
         g_hash_table_remove(guest_tree->immutable, node->name);
-    } else {
+    else
         g_hash_table_insert(guest_tree->immutable, g_strdup(node->name),
                             GINT_TO_POINTER(immutable));
-    }
 }
 
 static void variable_flags(FsOp *op)
@@ -179,9 +172,8 @@ void fs_variable_collect(const FsOp *op, FsHandle *handle)
 {
     const bool made = fs_restore_is_by(op) && op->file.flags & O_EXCL;
 
-    if (made || op->file.flags & O_NONBLOCK) {
+    if (made || op->file.flags & O_NONBLOCK)
         handle->collected = fs_collected_new(UV_HOST_CONTENT_MAX);
-    }
 }
 
 static void open_ready(FsOp *op)
@@ -190,9 +182,8 @@ static void open_ready(FsOp *op)
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     FsHandle *handle;
 
-    if (!still_there(op, entry)) {
+    if (!still_there(op, entry))
         return;
-    }
     if (writable && fs_variable_is_immutable(op->tree, op->node)) {
         fs_op_refuse(op, EPERM, fs_variable_immutable);
         return;
@@ -203,9 +194,8 @@ static void open_ready(FsOp *op)
         op->node->told = false; /* the kernel takes it for empty now, and will ask */
     }
     handle = fs_handle_new(op->tree, op->node);
-    if (writable) {
+    if (writable)
         fs_variable_collect(op, handle);
-    }
     if (writable && (op->file.flags & (O_TRUNC | O_APPEND))) {
         handle->opener = fuse_req_ctx(op->req)->pid; /* as a shell does */
     }
@@ -222,20 +212,18 @@ static void read_ready(FsOp *op)
     const FsEntry *entry = fs_variable_entry(op->node);
 
     g_clear_pointer(&op->handle->snapshot, g_bytes_unref);
-    if (entry && !op->node->gone) {
+    if (entry && !op->node->gone)
         op->handle->snapshot = g_bytes_ref(entry->content);
-    }
     fs_op_reply_slice(op, op->handle->snapshot);
 }
 
 /* A read from the start sees what is there now; those that go on see the rest of the same. */
 static void variable_read(FsOp *op)
 {
-    if (op->offset > 0 && op->handle->snapshot) {
+    if (op->offset > 0 && op->handle->snapshot)
         fs_op_reply_slice(op, op->handle->snapshot);
-    } else {
+    else
         fs_op_need_replica(op, read_ready);
-    }
 }
 
 const FsNodeClass fs_variable_class = {

@@ -30,21 +30,18 @@ static bool is_hidden(const FsTree *tree, const char *name)
 /* With view=guest only what the guest's OS sees. */
 static bool is_visible(const FsTree *tree, const FsEntry *entry)
 {
-    if (tree->options->guest_view && !(entry->attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
+    if (tree->options->guest_view && !(entry->attributes & EFI_VARIABLE_RUNTIME_ACCESS))
         return false;
-    }
     return !is_hidden(tree, entry->name);
 }
 
 static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
 {
-    if (node->guest) {
+    if (node->guest)
         fs_tree_follow_owner(tree, node->guest);
-    }
     fs_tree_fill(tree, node, S_IFDIR | 0777, attr);
-    if (node->guest) {
+    if (node->guest)
         fs_folder_fill_times(tree, node->guest, FS_FOLDER_VARS, attr);
-    }
 }
 
 static void getattr_ready(FsOp *op)
@@ -74,9 +71,8 @@ static const FsEntry *find_entry(const FsTree *tree, const FsNode *vars, const c
         return NULL;
     }
     entry = fs_replica_lookup(replica, ret_name);
-    if (!entry && fs_name_canonical(name, ret_name)) {
+    if (!entry && fs_name_canonical(name, ret_name))
         entry = fs_replica_lookup(replica, ret_name);
-    }
     return entry && is_visible(tree, entry) ? entry : NULL;
 }
 
@@ -122,9 +118,8 @@ static void lookup_ready(FsOp *op)
         fs_variable_fill(op->tree, child, NULL, &attr);
         fs_op_reply_entry(op, child, &attr, 0);
     } else {
-        if (child) {
+        if (child)
             fs_tree_node_gone(op->tree, child, true);
-        }
         fs_op_error(op, ENOENT);
     }
 }
@@ -147,9 +142,8 @@ static bool list_entry(FsOp *op, const FsEntry *entry)
         fs_variable_fill(op->tree, child, entry, &attr);
     }
     if (fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child,
-                  FS_TIMEOUT_LONG_S)) {
+                  FS_TIMEOUT_LONG_S))
         return true;
-    }
     if (child) {
         child->told = false;
         fs_nodes_discard(op->tree->nodes, child);
@@ -167,9 +161,8 @@ static void readdir_ready(FsOp *op)
     if (fs_op_add_dots(op)) {
         while ((entry = fs_replica_next(replica, after))) {
             after = entry->sequence;
-            if (is_visible(op->tree, entry) && !list_entry(op, entry)) {
+            if (is_visible(op->tree, entry) && !list_entry(op, entry))
                 break;
-            }
         }
     }
     fs_op_reply_directory(op);
@@ -296,9 +289,8 @@ static void rename_done(FsOp *op)
                             : op->child->inode);
     op->child->existed = true;
     fs_tree_invalidate(op->tree, op->child);
-    if (!entry) {
+    if (!entry)
         fs_tree_node_gone(op->tree, op->child, true);
-    }
     fs_op_error(op, 0);
 }
 
@@ -307,11 +299,10 @@ static void rename_is_set(FsOp *op)
     const FsEntry *entry = fs_replica_lookup(fs_guest_replica(op->node->guest), op->new_name);
 
     /* What was there already keeps its time where nothing changed; rsync wants the one it set. */
-    if (entry && op->mtime_ns && entry->mtime_ns != op->mtime_ns) {
+    if (entry && op->mtime_ns && entry->mtime_ns != op->mtime_ns)
         fs_op_touch(op, op->new_name, op->mtime_ns, rename_done, rename_done);
-    } else {
+    else
         rename_done(op);
-    }
 }
 
 static void rename_set_done(FsOp *op)
@@ -353,11 +344,10 @@ static void rename_ready(FsOp *op)
         op->mtime_ns = fs_staging_mtime(staging);
         op->content = fs_staging_content(staging);
         error = fs_variable_check(op->tree, op->node->guest, op->content);
-        if (error) {
+        if (error)
             fs_op_error(op, error);
-        } else {
+        else
             fs_op_set(op, op->new_name, op->content, flags, op->mtime_ns, rename_set_done, NULL);
-        }
     }
 }
 
@@ -385,9 +375,8 @@ void fs_vars_statfs(FsOp *op)
 
 static void vars_setattr(FsOp *op)
 {
-    if (op->node->guest) {
+    if (op->node->guest)
         fs_folder_take_times(op, FS_FOLDER_VARS);
-    }
     vars_getattr(op);
 }
 
@@ -432,14 +421,12 @@ void fs_vars_entry_changed(FsTree *tree, FsNode *vars, const char *name, FsEntry
     FsNode *node = fs_nodes_child(tree->nodes, vars, name);
     const FsEntry *entry;
 
-    if (!node || node->class != &fs_variable_class) {
+    if (!node || node->class != &fs_variable_class)
         return;
-    }
     if (event == FS_ENTRY_REMOVED) {
         fs_variable_set_immutable(tree, node, fs_variable_default_immutable(tree, node->name));
-        if (node->existed && !node->unlinking) {
+        if (node->existed && !node->unlinking)
             fs_tree_node_gone(tree, node, true);
-        }
         return;
     }
     entry = fs_replica_lookup(fs_guest_replica(vars->guest), name);

@@ -24,9 +24,8 @@ static char *path_of(const FsNode *node)
     const char *names[DEPTH_MAX + 1] = {NULL};
     int at = DEPTH_MAX;
 
-    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent) {
+    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent)
         names[--at] = node->name;
-    }
     return g_strjoinv("/", (char **)names + at);
 }
 
@@ -48,9 +47,8 @@ static void refresh(const FsNode *node)
 {
     const FsVirtual *virtual = virtual_of(node);
 
-    if (virtual->refresh) {
+    if (virtual->refresh)
         virtual->refresh(virtual->data);
-    }
 }
 
 static char *read_text(const FsNode *node, const char *path)
@@ -130,13 +128,12 @@ static void lookup_ready(FsOp *op)
     g_autofree char *path = child_path(op->node, op->name);
     FsNode *made = made_child(op);
 
-    if (made && (fs_restore_is_by(op) || !look(op->node, path))) {
+    if (made && (fs_restore_is_by(op) || !look(op->node, path)))
         fs_op_reply_lookup_of(op, made);
-    } else if (!look(op->node, path)) {
+    else if (!look(op->node, path))
         not_there(op, lookup_ready);
-    } else {
+    else
         fs_restore_lookup(op, lookup_there);
-    }
 }
 
 static void readdir_ready(FsOp *op)
@@ -153,9 +150,8 @@ static void readdir_ready(FsOp *op)
             g_autofree char *child = child_path(op->node, names[index]);
             struct stat attr = {.st_mode = look(op->node, child)};
             attr.st_ino = fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(child) >> 1));
-            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, 0)) {
+            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, 0))
                 break;
-            }
         }
     }
     fs_op_reply_directory(op);
@@ -210,22 +206,20 @@ static bool may_be_made(const FsOp *op, const char *name)
 
 static void virtual_create(FsOp *op)
 {
-    if (may_be_made(op, op->name)) {
+    if (may_be_made(op, op->name))
         fs_staging_create_sink(op, false);
-    } else if (op->node->guest) {
+    else if (op->node->guest)
         fs_staging_create(op);
-    } else {
+    else
         fs_op_error(op, EPERM);
-    }
 }
 
 static void virtual_symlink(FsOp *op)
 {
-    if (may_be_made(op, op->name) || (op->node->guest && fs_name_is_staging(op->name))) {
+    if (may_be_made(op, op->name) || (op->node->guest && fs_name_is_staging(op->name)))
         fs_staging_link(op);
-    } else {
+    else
         fs_op_error(op, EPERM);
-    }
 }
 
 static void unlink_ready(FsOp *op)
@@ -278,9 +272,8 @@ static void virtual_lookup(FsOp *op)
 
 static void virtual_readdir(FsOp *op)
 {
-    if (op->offset == 0) {
+    if (op->offset == 0)
         refresh(op->node);
-    }
     fs_op_need_virtual(op, virtual_of(op->node), readdir_ready);
 }
 
@@ -328,9 +321,8 @@ static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
     if (!node) {
         node = fs_nodes_add(tree->nodes, &virtual_class, parent, name, inode);
         node->data = (void *)virtual;
-        if (parent->guest) {
+        if (parent->guest)
             fs_nodes_join_guest(node, parent->guest, &fs_tree_guest(tree, parent->guest)->nodes);
-        }
     }
     return node;
 }

@@ -44,27 +44,22 @@ int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
 
     uv_reader_init(&reader, bytes, size);
     attributes = uv_read_u32(&reader);
-    if (size > UV_HOST_CONTENT_MAX) {
+    if (size > UV_HOST_CONTENT_MAX)
         return refuse(guest, too_large);
-    }
-    if (reader.failed) {
+    if (reader.failed)
         return refuse(guest, "shorter than the four bytes of attributes");
-    }
-    if (attributes & ~ATTRIBUTES_MASK) {
+    if (attributes & ~ATTRIBUTES_MASK)
         return refuse(guest, "an unknown attribute");
-    }
     if (tree->options->guest_view && size > ATTRIBUTES_BYTES &&
-        !(attributes & EFI_VARIABLE_RUNTIME_ACCESS)) {
+        !(attributes & EFI_VARIABLE_RUNTIME_ACCESS))
         return refuse(guest, "not a variable that the guest's OS could write");
-    }
     return 0;
 }
 
 static void write_seen(FsOp *op)
 {
-    if (!op->node->gone && !fs_variable_entry(op->node)) {
+    if (!op->node->gone && !fs_variable_entry(op->node))
         fs_tree_node_gone(op->tree, op->node, true);
-    }
     if (op->node->gone) { /* the write deleted it */
         fs_op_need_forgotten(op, fs_op_reply_written);
         return;
@@ -108,9 +103,8 @@ static void closed(FsOp *op)
 
 static void flushed(FsOp *op)
 {
-    if (!op->node->gone && !fs_variable_entry(op->node)) {
+    if (!op->node->gone && !fs_variable_entry(op->node))
         fs_tree_node_gone(op->tree, op->node, true);
-    }
     fs_op_need_forgotten(op, closed);
 }
 
@@ -151,12 +145,11 @@ static void flush_restored(FsOp *op)
         return;
     }
     op->error = fs_variable_check(op->tree, op->node->guest, op->content);
-    if (op->error) {
+    if (op->error)
         restore_refused(op);
-    } else {
+    else
         fs_op_set(op, op->node->name, op->content, 0, op->handle->collected->mtime_ns, restore_set,
                   restore_refused);
-    }
 }
 
 /* Programs that a shell started close what they were given, too: they are not who opened it. */
@@ -180,11 +173,10 @@ static void write_collected(FsOp *op)
 {
     int error = fs_collected_write(op->handle->collected, op->content, op->offset);
 
-    if (error) {
+    if (error)
         fs_op_refuse(op, error, too_large);
-    } else {
+    else
         fs_op_reply_written(op);
-    }
 }
 
 void fs_variable_write(FsOp *op)
@@ -210,11 +202,10 @@ void fs_variable_write(FsOp *op)
         return;
     }
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
-    if (deletes_later(op)) {
+    if (deletes_later(op))
         fs_op_set(op, op->node->name, op->content, UV_HOST_SET_ASK, 0, write_asked, write_failed);
-    } else {
+    else
         fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
-    }
 }
 
 /* A deletion that nobody waits for. */
@@ -250,10 +241,8 @@ void fs_variable_release(FsTree *tree, FsHandle *handle)
 {
     FsNode *node = handle->node;
 
-    if (handle->deletion && !node->gone) {
+    if (handle->deletion && !node->gone)
         delete_at_last(tree, handle);
-    }
-    if (node->opens == 1 && !node->existed && !node->gone) {
+    if (node->opens == 1 && !node->existed && !node->gone)
         fs_tree_node_gone(tree, node, false);
-    }
 }
