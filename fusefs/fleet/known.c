@@ -304,7 +304,7 @@ static void keep(FsGuest *guest, int error, void *data)
     FsLive *live = guest && !error ? guest->live : NULL;
     g_autoptr(GBytes) hint = NULL;
 
-    if (!live || !live->named || live->stale || live->engine ||
+    if (!live || !live->named || live->stale || live->engine || !fs_guest_has_store(guest) ||
         !fs_identity_equal(&live->identity, &guest->look.store) ||
         guest->look.flags & FS_LOOK_JOURNAL)
         return;
