@@ -76,9 +76,7 @@ static struct fuse_entry_param entry_of(const FsOp *op, FsNode *child, const str
     return (struct fuse_entry_param){
         .ino = child->id,
         .attr = *attr,
-        /* Of a name that is looked up each time these are the attributes of now: whoever looked it
-         * up asks for them next. */
-        .attr_timeout = kept > 0 || !op->as_entry ? kept : FS_TIMEOUT_LOOKUP_S,
+        .attr_timeout = kept,
         .entry_timeout = kept,
     };
 }

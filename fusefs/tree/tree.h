@@ -21,8 +21,7 @@
 
 #define FS_TIMEOUT_LONG_S                                                                          \
     3600.0 /* of entries and attributes that are invalidated when they change */
-#define FS_TIMEOUT_LOOKUP_S 0.02 /* between a lookup and the stat that it was for */
-#define FS_TIMEOUT_FOLDER_S 1.0  /* a folder's times are its store's, which changes by itself */
+#define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
 
 typedef struct FsHandle FsHandle;
 typedef struct FsRestore FsRestore;
