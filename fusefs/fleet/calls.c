@@ -287,6 +287,8 @@ void call_deliver(FsCall *call)
     else if (call->reason)
         fs_guest_refused(guest, call->reason);
     call->finish(call, guest);
+    if (guest && guest->live)
+        g_clear_pointer(&guest->live->reason, g_free); /* nobody wanted it: it is no other's */
     call_free(call);
 }
 
