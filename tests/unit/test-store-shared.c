@@ -200,8 +200,8 @@ static void test_garbage_is_somebodys(StoreFixture *f, gconstpointer keeper)
         "one since yesterday\nboot 1\nclaim 2\n",
         "\n\n\n",
         "one since 2026-01-31T12:00:00Z\nboot 11111111-1111-4111-8111-111111111111\n",
-        "a b since 2026-01-31T12:00:00Z\nboot 11111111-1111-4111-8111-111111111111\n"
-        "claim 00112233445566778899aabbccddeeff\n",
+        ("a b since 2026-01-31T12:00:00Z\nboot 11111111-1111-4111-8111-111111111111\n"
+         "claim 00112233445566778899aabbccddeeff\n"),
     };
     g_autoptr(GError) error = NULL;
 
