@@ -13,19 +13,6 @@
 #define OLD_BYTES_MAX 1024u
 #define REASON_BYTES_MAX 512u
 
-static void add_time(GString *out, int64_t now_us)
-{
-    const time_t seconds = (time_t)(now_us / G_USEC_PER_SEC);
-    struct tm tm;
-    char text[32];
-
-    gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    g_autofree char *precise =
-        g_strdup_printf("%s.%06uZ", text, (unsigned)(now_us % G_USEC_PER_SEC));
-    uv_json_put_text(out, "time", precise);
-}
-
 static const char *phase_name(const UvPhase *phase)
 {
     return phase->exit_boot_services ? "runtime"
@@ -128,7 +115,7 @@ static void add_after(GString *out, uint32_t attributes, const void *data, size_
 static void begin_line(GString *out, int64_t time_us, const UvActor *actor)
 {
     uv_json_begin(out, NULL, '{');
-    add_time(out, time_us);
+    uv_json_put_time(out, "time", time_us);
     if (actor && actor->on_host)
         uv_json_put_text(out, "host", actor->on_host);
     if (actor)

@@ -9,32 +9,6 @@
 #include "mm.h"
 #include "shown-name.h"
 
-/* `digits` decimal ones, and what stands behind them. */
-static char *put_digits(char *to, unsigned value, int digits, char behind)
-{
-    for (int i = digits; i-- > 0; value /= 10)
-        to[i] = (char)('0' + value % 10);
-    to[digits] = behind;
-    return to + digits + 1;
-}
-
-static void add_time(GString *out, int64_t time_us)
-{
-    const time_t seconds = (time_t)(time_us / G_USEC_PER_SEC);
-    char text[] = "0000-00-00T00:00:00.000000Z", *at = text;
-    struct tm tm;
-
-    gmtime_r(&seconds, &tm);
-    at = put_digits(at, (unsigned)tm.tm_year + 1900, 4, '-');
-    at = put_digits(at, (unsigned)tm.tm_mon + 1, 2, '-');
-    at = put_digits(at, (unsigned)tm.tm_mday, 2, 'T');
-    at = put_digits(at, (unsigned)tm.tm_hour, 2, ':');
-    at = put_digits(at, (unsigned)tm.tm_min, 2, ':');
-    at = put_digits(at, (unsigned)tm.tm_sec, 2, '.');
-    put_digits(at, (unsigned)(time_us % G_USEC_PER_SEC), 6, 'Z');
-    uv_json_put_text(out, "time", text);
-}
-
 /* What every reader of JSON has (RFC 7493). A guest can say more: then it is this. */
 #define NUMBER_MAX ((UINT64_C(1) << 53) - 1)
 
@@ -95,7 +69,7 @@ void uv_trace_line_call(GString *out, const UvTraceCall *call)
 
     uv_mm_describe(request, reply, MIN(size, reply_size), &what);
     uv_json_begin(out, NULL, '{');
-    add_time(out, call->time_us);
+    uv_json_put_time(out, "time", call->time_us);
     add_what(out, &what);
     if (call->device_status != UV_DEVICE_SUCCESS)
         add_number(out, "device", call->device_status);
@@ -112,7 +86,7 @@ static void add_text(GString *out, const char *member, const char *text)
 void uv_trace_line_event(GString *out, const UvTraceEvent *event)
 {
     uv_json_begin(out, NULL, '{');
-    add_time(out, event->time_us);
+    uv_json_put_time(out, "time", event->time_us);
     uv_json_put_text(out, "event", event->event);
     if (event->session_id)
         uv_json_put_hex(out, "session", event->session_id, event->session_id_bytes);

@@ -3,6 +3,7 @@
 #include "json-put.h"
 
 #include <string.h>
+#include <time.h>
 
 static void put_name(GString *out, const char *name)
 {
@@ -125,4 +126,30 @@ void uv_json_add_hex(GString *out, const void *bytes, size_t size)
         out->str[start + 2 * i + 1] = digits[at[i] & 15];
     }
     g_string_append_c(out, '"');
+}
+
+/* `digits` decimal ones, and what stands behind them. */
+static char *put_digits(char *to, unsigned value, int digits, char behind)
+{
+    for (int i = digits; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+    to[digits] = behind;
+    return to + digits + 1;
+}
+
+void uv_json_put_time(GString *out, const char *name, int64_t time_us)
+{
+    const time_t seconds = (time_t)(time_us / G_USEC_PER_SEC);
+    char text[] = "0000-00-00T00:00:00.000000Z", *at = text;
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm);
+    at = put_digits(at, (unsigned)tm.tm_year + 1900, 4, '-');
+    at = put_digits(at, (unsigned)tm.tm_mon + 1, 2, '-');
+    at = put_digits(at, (unsigned)tm.tm_mday, 2, 'T');
+    at = put_digits(at, (unsigned)tm.tm_hour, 2, ':');
+    at = put_digits(at, (unsigned)tm.tm_min, 2, ':');
+    at = put_digits(at, (unsigned)tm.tm_sec, 2, '.');
+    put_digits(at, (unsigned)(time_us % G_USEC_PER_SEC), 6, 'Z');
+    uv_json_put_text(out, name, text);
 }

@@ -17,6 +17,8 @@ void uv_json_end(GString *out, char bracket /* '}' or ']' */);
 /* NULL becomes null; what is no UTF-8 is replaced. Control characters, and what some readers take
  * for the end of a line, are escaped. */
 void uv_json_put_text(GString *out, const char *name, const char *text);
+/* Microseconds since 1970, as "2026-01-31T12:00:00.000000Z": in UTC, always as long. */
+void uv_json_put_time(GString *out, const char *name, int64_t time_us);
 void uv_json_put_number(GString *out, const char *name, int64_t value);
 void uv_json_put_bool(GString *out, const char *name, bool value);
 void uv_json_put_null(GString *out, const char *name);
