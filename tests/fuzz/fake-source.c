@@ -49,6 +49,10 @@ void fake_answer_all(FsFleet *fleet, int connection)
         close(connection);
 }
 
+static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
+{
+}
+
 FsFleet *fake_fleet(void)
 {
     static FsFleet *fleet;
@@ -61,6 +65,7 @@ FsFleet *fake_fleet(void)
 
     if (fleet)
         return fleet;
+    g_log_set_default_handler(quiet, NULL);
     asked = g_array_new(FALSE, FALSE, sizeof(Asked));
     fs_source_init(&source, &class, &facts);
     fleet = fs_fleet_new(&source, &options, NULL, NULL);
@@ -101,4 +106,32 @@ void fake_check_replica(const FsReplica *replica)
         count++;
     }
     check(bytes == fs_replica_bytes(replica) && count == fs_replica_count(replica));
+}
+
+static void append_frame(UvWriter *out, uint16_t type, uint64_t cookie, UvReader *payload)
+{
+    uv_write_u32(out, (uint32_t)payload->left);
+    uv_write_u16(out, type);
+    uv_write_u16(out, 0);
+    uv_write_u64(out, cookie);
+    uv_write_bytes(out, payload->at, payload->left);
+}
+
+GBytes *fake_frames(const uint16_t *types, size_t n_types, const uint8_t *data, size_t size)
+{
+    g_auto(UvWriter) out = {0};
+    UvReader in, payload;
+
+    uv_writer_init(&out, 1u << 20);
+    uv_reader_init(&in, data, size);
+    while (in.left > 3) {
+        const uint8_t kind = uv_read_u8(&in);
+        const size_t wanted = uv_read_u16(&in), length = MIN(wanted, in.left);
+
+        uv_reader_init(&payload, uv_read_bytes(&in, length), length);
+        append_frame(&out, types[kind % n_types], kind / n_types, &payload);
+    }
+    if (in.left > 0)
+        uv_write_bytes(&out, in.at, in.left);
+    return uv_writer_steal(&out);
 }

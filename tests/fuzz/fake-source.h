@@ -6,7 +6,7 @@
 
 #include "fleet-private.h"
 
-/* Always the same. */
+/* Always the same; nothing of it is logged. */
 FsFleet *fake_fleet(void);
 /* What was asked is answered. `connection` (taken; -1: none) is for the first FS_ASK_CONNECT. */
 void fake_answer_all(FsFleet *fleet, int connection);
@@ -14,3 +14,6 @@ void fake_answer_all(FsFleet *fleet, int connection);
 FsEngine *fake_engine(FsFleet *fleet, int fd);
 /* Nothing but file names and contents, or their sizes; its sums are right. Aborts otherwise. */
 void fake_check_replica(const FsReplica *replica);
+/* An input as frames: a byte for the type (which of `types`, and the cookie), u16 length and the
+ * payload, again and again; what is left over stays raw. NULL: too much. */
+GBytes *fake_frames(const uint16_t *types, size_t n_types, const uint8_t *data, size_t size);

@@ -10,60 +10,29 @@
 
 #include "fake-source.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
-static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
-{
-}
-
-static void append_frame(UvWriter *out, uint8_t kind, const uint8_t *payload, size_t size)
-{
-    static const uint16_t types[] = {
-        UV_WIRE_REPLY | UV_HOST_HELLO,
-        UV_WIRE_REPLY | UV_HOST_SNAPSHOT,
-        UV_WIRE_REPLY | UV_HOST_SET,
-        UV_WIRE_REPLY | UV_HOST_CHECK,
-        UV_WIRE_REPLY | UV_HOST_END,
-        UV_WIRE_REPLY | UV_HOST_LISTENER,
-        UV_WIRE_REPLY | UV_WIRE_ERROR,
-        UV_HOST_CHANGED,
-        UV_HOST_STATE,
-    };
-    uv_write_u32(out, (uint32_t)size);
-    uv_write_u16(out, types[kind % G_N_ELEMENTS(types)]);
-    uv_write_u16(out, 0);
-    uv_write_u64(out, kind / G_N_ELEMENTS(types));
-    uv_write_bytes(out, payload, size);
-}
+static const uint16_t types[] = {
+    UV_WIRE_REPLY | UV_HOST_HELLO,
+    UV_WIRE_REPLY | UV_HOST_SNAPSHOT,
+    UV_WIRE_REPLY | UV_HOST_SET,
+    UV_WIRE_REPLY | UV_HOST_CHECK,
+    UV_WIRE_REPLY | UV_HOST_END,
+    UV_WIRE_REPLY | UV_HOST_LISTENER,
+    UV_WIRE_REPLY | UV_WIRE_ERROR,
+    UV_HOST_CHANGED,
+    UV_HOST_STATE,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FsFleet *fleet = fake_fleet();
     FsGuest *guest = fs_fleet_next(fleet, 0);
-    g_auto(UvWriter) out = {0};
-    UvReader in;
     int fds[2];
 
-    g_log_set_default_handler(quiet, NULL);
-    uv_writer_init(&out, 1u << 20);
-    uv_reader_init(&in, data, size);
-    while (in.left > 3) {
-        uint8_t kind = uv_read_u8(&in);
-        size_t wanted = uv_read_u16(&in), length = MIN(wanted, in.left);
-        append_frame(&out, kind, uv_read_bytes(&in, length), length);
-    }
-    if (in.left > 0)
-        uv_write_bytes(&out, in.at, in.left);
-    g_autoptr(GBytes) bytes = uv_writer_steal(&out);
+    g_autoptr(GBytes) bytes = fake_frames(types, G_N_ELEMENTS(types), data, size);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     FsEngine *engine = fake_engine(fleet, fds[0]);
     if (bytes && g_bytes_get_size(bytes) > 0)

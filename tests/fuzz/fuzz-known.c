@@ -9,18 +9,6 @@
 
 #include "fake-source.h"
 
-#include <stdlib.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
-static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
-{
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t head[8 + 2 + 2 * sizeof(FsIdentity)] = {'u', 'v', 'e', 'x',
@@ -30,7 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FsLive *live = guest_live(guest);
     g_auto(UvWriter) out = {0};
 
-    g_log_set_default_handler(quiet, NULL);
     uv_writer_init(&out, sizeof(head) + size);
     uv_write_bytes(&out, head, sizeof(head));
     uv_write_bytes(&out, data, size);

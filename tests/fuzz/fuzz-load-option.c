@@ -7,14 +7,7 @@
 #include "device-path.h"
 #include "load-option.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 static void check_line(const char *text)
 {

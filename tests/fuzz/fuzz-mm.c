@@ -15,7 +15,6 @@
 #include "uv-limits.h"
 #include "wire.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -24,12 +23,6 @@ enum {
     KIND_RAW,
     KINDS,
 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 static UvService *service_in_phase(uint8_t phase)
 {

@@ -22,12 +22,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
 #define QUESTIONS_MAX 32
 #define SECRET "not to be read, not to be changed"
 

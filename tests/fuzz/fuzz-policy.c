@@ -16,12 +16,6 @@
 
 #define FULL_BYTES (0x4000 - EFI_MM_HEADER_BYTES)
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
 static void send(UvPolicy *policy, const uint8_t *bytes, size_t size)
 {
     g_auto(UvWriter) reply = {0};

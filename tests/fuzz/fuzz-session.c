@@ -8,17 +8,9 @@
 
 #include "fuzz.h"
 
-#include <stdlib.h>
-
 #include "service.h"
 #include "uv-limits.h"
 #include "wire.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 static UvService *service_with_variable(void)
 {

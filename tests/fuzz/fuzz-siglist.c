@@ -6,14 +6,7 @@
 
 #include "siglist.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 /* Reads all that a list says is there. */
 static unsigned walk(const uint8_t *bytes, size_t size, bool *ret_whole)

@@ -16,49 +16,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
-static void quiet(const char *domain, GLogLevelFlags level, const char *message, void *data)
-{
-}
-
-static void append_frame(UvWriter *out, uint8_t kind, const uint8_t *payload, size_t size)
-{
-    static const uint16_t types[] = {
-        UV_HOST_TRACED,
-        UV_WIRE_REPLY | UV_HOST_TRACE,
-        UV_WIRE_REPLY | UV_HOST_HELLO,
-        UV_WIRE_REPLY | UV_WIRE_ERROR,
-        UV_HOST_CHANGED,
-    };
-
-    uv_write_u32(out, (uint32_t)size);
-    uv_write_u16(out, types[kind % G_N_ELEMENTS(types)]);
-    uv_write_u16(out, 0);
-    uv_write_u64(out, kind / G_N_ELEMENTS(types));
-    uv_write_bytes(out, payload, size);
-}
-
-static GBytes *frames_of(const uint8_t *data, size_t size)
-{
-    g_auto(UvWriter) out = {0};
-    UvReader in;
-
-    uv_writer_init(&out, 1u << 20);
-    uv_reader_init(&in, data, size);
-    while (in.left > 3) {
-        const uint8_t kind = uv_read_u8(&in);
-        const size_t wanted = uv_read_u16(&in), length = MIN(wanted, in.left);
-        append_frame(&out, kind, uv_read_bytes(&in, length), length);
-    }
-    if (in.left > 0)
-        uv_write_bytes(&out, in.at, in.left);
-    return uv_writer_steal(&out);
-}
+static const uint16_t types[] = {
+    UV_HOST_TRACED,
+    UV_WIRE_REPLY | UV_HOST_TRACE,
+    UV_WIRE_REPLY | UV_HOST_HELLO,
+    UV_WIRE_REPLY | UV_WIRE_ERROR,
+    UV_HOST_CHANGED,
+};
 
 static void opened(FsGuest *guest, int error, void *data)
 {
@@ -94,7 +58,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FsTraceReader *readers[FS_TRACE_KINDS];
     int fds[2], main_fds[2];
 
-    g_log_set_default_handler(quiet, NULL);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, main_fds) == 0);
     FsEngine *engine = fake_engine(fleet, main_fds[0]);
@@ -102,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         readers[kind] = fs_trace_open(guest, kind);
         fs_trace_await(readers[kind], NULL, opened, &is_open[kind]);
     }
-    g_autoptr(GBytes) bytes = frames_of(data, size);
+    g_autoptr(GBytes) bytes = fake_frames(types, G_N_ELEMENTS(types), data, size);
     if (bytes && g_bytes_get_size(bytes) > 0)
         (void)!write(fds[1], g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     fake_answer_all(fleet, fds[0]);
