@@ -210,7 +210,10 @@ class Qemu:
             key.replace("_", "-"): value for key, value in arguments.items()}}) + "\n")
         stream.flush()
         while True:
-            line = stream.readline()
+            try:
+                line = stream.readline()
+            except ConnectionResetError:  # it ended with our command unread
+                line = ""
             if not line:
                 raise Gone(self.stderr())
             answer = json.loads(line)
