@@ -129,6 +129,13 @@ void engines_make_room(FsFleet *fleet)
         fleet_due(fleet, now + RECENT_US);
 }
 
+bool engines_have_room(const FsFleet *fleet)
+{
+    unsigned ending;
+
+    return !fleet->wanting.head && count_idle(fleet, &ending) < MAX(fleet->options->engines, 1);
+}
+
 void engine_want(FsGuest *guest, FsStart why)
 {
     FsFleet *fleet = guest->fleet;

@@ -12,6 +12,7 @@
  * and changed entries are queued, and delivered by fleet_dispatch() from the main loop.
  */
 
+#include "engine-ahead.h"
 #include "known.h"
 
 #include "frame.h"
@@ -175,7 +176,8 @@ struct FsFleet {
     GQueue views; /* FsViewCache, the one that grew last at the tail */
     size_t views_bytes;
     GQueue wanting; /* FsGuest: wait for room under the cap */
-    GQueue traces;  /* FsTrace.in_fleet */
+    FsWalk walk;
+    GQueue traces; /* FsTrace.in_fleet */
 
     GQueue deadlines[2];   /* FsCall.by_deadline: of 10 s, of 1 s */
     GQueue done;           /* FsCall */
@@ -301,14 +303,6 @@ void guest_need_here(FsGuest *guest, FsContinue go_on, void *data);
 /* replica-cache.c: what replicas without an engine may take, all together */
 void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
 void replica_warm(FsGuest *guest);
-
-/* views.c */
-/* A variable or the engine's state is another: what was kept of views counts no more. */
-void guest_views_changed(FsGuest *guest);
-void guest_views_clear(FsGuest *guest);
-/* The engine has told what its store is now; with all changes that it told of before, it is the
- * same content. */
-void guest_store_is_now(FsGuest *guest, const FsIdentity *identity);
 
 /* calls.c */
 struct FsCall {

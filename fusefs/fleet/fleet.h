@@ -28,10 +28,11 @@ typedef struct FsGuest FsGuest;
 
 typedef struct {
     bool read_only;
-    unsigned engines;   /* most engines without a guest alive at once */
-    unsigned idle_s;    /* when an engine without a guest ends */
-    const UvHost *host; /* other hosts have SOURCE, too, and this is this one; NULL: none have */
-    unsigned look_s;    /* how old a look may be there */
+    unsigned engines;    /* most engines without a guest alive at once */
+    unsigned idle_s;     /* when an engine without a guest ends */
+    unsigned processors; /* so many engines can start at a time */
+    const UvHost *host;  /* other hosts have SOURCE, too, and this is this one; NULL: none have */
+    unsigned look_s;     /* how old a look may be there */
     /* What engines tell of a store depends on it, too: what was kept with another counts no more.
      * NULL: nothing. */
     const char *known_by;

@@ -29,6 +29,13 @@ void guest_remove_others(FsGuest *guest, GHashTable *named);
 
 /* Of views, which views.c keeps. */
 
+/* A variable or the engine's state is another: what was kept of views counts no more. */
+void guest_views_changed(FsGuest *guest);
+void guest_views_clear(FsGuest *guest);
+/* The engine has told what its store is now; with all changes that it told of before, it is the
+ * same content. */
+void guest_store_is_now(FsGuest *guest, const FsIdentity *identity);
+
 /* Calls `visit` for each list (`path` NULL) and, with `texts`, each text that is kept and counts.
  */
 void guest_views_visit(const FsGuest *guest, bool texts,

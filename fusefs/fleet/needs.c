@@ -156,6 +156,8 @@ static void find_replica(FsCall *call)
     bool starting = engine && engine->state == FS_ENGINE_STARTING;
     bool valid = replica_serves(guest, call->needs);
 
+    if (!call->own && (engine || !valid))
+        engines_walk(guest);
     if (valid && !starting) {
         if (engine)
             engine_used(engine);
@@ -222,10 +224,12 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     missed = missing(guest, needs);
     if (missed && !(missed & ~REPLICA_NEEDS) && replica_serves(guest, missed) &&
         !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {
-        if (guest->live->engine)
+        if (guest->live->engine) {
             engine_used(guest->live->engine);
-        else
+            engines_walk(guest);
+        } else {
             replica_cold(guest);
+        }
         missed = 0;
     }
     if (!missed) {

@@ -84,6 +84,7 @@ static FsFleetOptions fleet_options(const FsOptions *options, const UvHost *host
         .read_only = options->read_only,
         .engines = options->engines,
         .idle_s = options->idle_s,
+        .processors = g_get_num_processors(),
     };
 }
 

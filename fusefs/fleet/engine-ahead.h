@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Engines that are started before they are asked for. */
+
+#include "fleet.h"
+
+/* Somebody who goes through the guests in their list's order, each of which takes an engine. */
+typedef struct {
+    uint64_t at;       /* sequence of the last one */
+    uint64_t ahead;    /* ... of the last one whose engine was wanted before; 0: none */
+    unsigned row;      /* of neighbours so far */
+    unsigned starting; /* engines wanted before they are asked for that are not ready yet */
+    bool kept;         /* beside the last one's store something was kept, and did not serve */
+} FsWalk;
+
+/* Somebody needs the guest's engine. */
+void engines_walk(const FsGuest *guest);
+/* Starts those of the next guests, if somebody walks there. */
+void engines_ahead(FsFleet *fleet);
+
+/* engine-cap.c's: one more would wait for none to end. */
+bool engines_have_room(const FsFleet *fleet);
