@@ -4,7 +4,8 @@
 /*
  * Shared by the files of the server only.
  *
- *   server.c          life: listeners, timers, signals, the store's own work
+ *   server.c          life: listeners, timers, signals
+ *   server-store.c    the store: read, followed, made complete, let go
  *   server-conn.c     one connection: frames, deadlines, back pressure
  *   server-guest.c    the guest socket's frames
  *   server-session.c  whose session it is: begin, resume, takeover, loss, end
@@ -117,6 +118,10 @@ void uv_server_stop(UvServer *server, int exit_status);
 /* The store was given to another user: this engine can't complete it. A successor, which runs as
  * that user, has what is in the journal. */
 bool uv_server_is_outlived(UvServer *server);
+/* Guests are accepted from now on. */
+void uv_server_admit_guests(UvServer *server);
+
+/* server-store.c */
 /* The store complete in its own format; false is logged. */
 bool uv_server_compact(UvServer *server);
 /* No write is expected: the store is complete, and free for another engine. The next write takes it
@@ -129,9 +134,8 @@ void uv_server_refresh_at_boot(UvServer *server);
 bool uv_server_reload(UvServer *server, GError **error);
 bool uv_server_is_read_only(const UvServer *server);
 uint64_t uv_server_storage_bytes(const UvServer *server);
-
-/* Guests are accepted from now on. */
-void uv_server_admit_guests(UvServer *server);
+/* What is due by then (monotonic). */
+void uv_server_tick_store(UvServer *server, int64_t now);
 
 /* server-conn.c */
 /* `must_prove`: of a pending connection, as in UvConn. */
