@@ -12,6 +12,7 @@
 #include "flash-private.h"
 #include "scratch.h"
 #include "storetest.h"
+#include "times.h"
 
 /* A blank image, as libvirt's template of 64 MiB for Arm begins. */
 #define BLANK_BYTES (64 * 1024 * 1024)
@@ -230,6 +231,33 @@ static void test_in_place(void)
     scratch_free(dir);
 }
 
+/* What is compacted or released is as it was left; what is written after that is not. */
+static void test_left(void)
+{
+    char *dir = scratch_new();
+    StoreTest t;
+
+    make_blank(dir);
+    open_image(&t, dir);
+    store_test_put(&t, "A", "1");
+    g_assert_true(t.store->ops->compact(t.store, t.set, NULL));
+    store_test_drop(&t);
+    open_image(&t, dir);
+    g_assert_null(t.store->left);
+    store_test_put(&t, "A", "2");
+    g_assert_true(t.store->ops->release(t.store, t.set, NULL));
+    store_test_drop(&t);
+    open_image(&t, dir);
+    g_assert_null(t.store->left);
+    store_test_put(&t, "A", "3"); /* and nothing after that, as by one that is killed */
+    store_test_drop(&t);
+    open_image(&t, dir);
+    g_assert_nonnull(t.store->left);
+    g_assert_cmpuint(g_hash_table_size(t.store->left->variables), ==, 1);
+    store_test_drop(&t);
+    scratch_free(dir);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -238,5 +266,6 @@ int main(int argc, char **argv)
     g_test_add_func("/store-flash/free-area-not-erased", test_free_area_not_erased);
     g_test_add_func("/store-flash/open-for-writing-elsewhere", test_open_for_writing_elsewhere);
     g_test_add_func("/store-flash/in-place", test_in_place);
+    g_test_add_func("/store-flash/left", test_left);
     return g_test_run();
 }

@@ -13,6 +13,7 @@
 #include "scratch.h"
 #include "store-json-private.h"
 #include "storetest.h"
+#include "times.h"
 #include "uv-limits.h"
 
 static void test_nothing_made_by_reading(StoreFixture *f, gconstpointer keeper)
@@ -247,9 +248,11 @@ static void test_times(StoreFixture *f, gconstpointer keeper)
     store_test_put(&f->t, "B", "2");
     store_fixture_reopen(f);
     g_assert_cmpint(mtime_of(f, "A"), ==, 1000); /* from the journal */
+    g_assert_null(f->t.store->left);
     store_fixture_compact(f);
     store_fixture_reopen(f);
     g_assert_cmpint(mtime_of(f, "A"), ==, 1000); /* from the meta file */
+    g_assert_null(f->t.store->left);
     uv_varset_put(f->t.set, touched);
     f->t.store->ops->touch(f->t.store, touched);
     g_assert_cmpint(f->t.store->ops->due(f->t.store), >, 0);
@@ -262,6 +265,8 @@ static void test_times(StoreFixture *f, gconstpointer keeper)
     store_test_open(&f->t, f->dir, "s.json", f->keeper);
     g_assert_cmpint(mtime_of(f, "A"), ==, 1000);
     g_assert_cmpint(mtime_of(f, "B"), ==, f->t.store->identity.mtime_ns);
+    g_assert_nonnull(f->t.store->left);
+    g_assert_cmpuint(g_hash_table_size(f->t.store->left->variables), ==, 2);
     store_test_drop(&f->t);
     scratch_write(f->dir, ".uefivarsfs/s.json.meta", "nonsense");
     store_test_open(&f->t, f->dir, "s.json", f->keeper);

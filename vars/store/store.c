@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "filelock.h"
+#include "times.h"
 
 void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder,
                    const UvStoreOptions *options)
@@ -30,6 +31,7 @@ void uv_store_clear(UvStore *store)
     g_clear_pointer(&store->read_only_reason, g_free);
     g_clear_pointer(&store->lock_holder, g_free);
     g_clear_pointer(&store->warnings, g_ptr_array_unref);
+    g_clear_pointer(&store->left, uv_meta_free);
 }
 
 void uv_store_warn(UvStore *store, const char *format, ...)

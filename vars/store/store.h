@@ -34,6 +34,9 @@ typedef struct {
 
 typedef struct UvStore UvStore;
 typedef struct UvBlockd UvBlockd;
+typedef struct UvMeta UvMeta; /* times.h */
+
+void uv_meta_free(UvMeta *meta);
 
 typedef struct {
     const char *format; /* "json", "flash", "qcow2" */
@@ -77,6 +80,9 @@ struct UvStore {
      * UvVariable.digest. */
     bool keeps_certdb;
     char *lock_holder; /* the process or host that holds it, if known; for status.json */
+    /* How an engine left the store that was loaded, if its file is not as it was left; NULL: it is,
+     * or nobody knows. */
+    UvMeta *left;
 };
 
 typedef struct {
@@ -132,3 +138,4 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
 UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvStore, uv_store_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvMeta, uv_meta_free)

@@ -134,7 +134,7 @@ static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error
     }
     uv_store_new_generation(store, store->identity.mtime_ns);
     *ret_variables = uv_flash_variables(f->flash);
-    uv_meta_load(store->folder, *ret_variables, store->identity.mtime_ns);
+    uv_meta_load(store, *ret_variables, false);
     return true;
 }
 
@@ -151,7 +151,7 @@ static void keep_times(FlashStore *f, const UvVarset *set)
 {
     g_autoptr(GError) error = NULL;
 
-    if (f->times_at_us && !uv_meta_save(f->store.folder, set, &error))
+    if (f->times_at_us && !uv_meta_save(&f->store, set, &error))
         uv_store_warn(&f->store, "times of variables are not kept: %s", error->message);
     f->times_at_us = 0;
 }
@@ -187,8 +187,13 @@ static bool flash_compact(UvStore *store, const UvVarset *set, GError **error)
 {
     FlashStore *f = flash_store(store);
 
+    if (f->quiet_at_us) {
+        if (!uv_flash_settle(f->flash, error))
+            return false;
+        uv_store_flash_remember(f); /* as it is left */
+    }
     keep_times(f, set);
-    return !f->quiet_at_us || uv_flash_settle(f->flash, error);
+    return true;
 }
 
 static bool flash_release(UvStore *store, const UvVarset *set, GError **error)

@@ -194,7 +194,7 @@ static void save_times(JsonStore *json, const UvVarset *set)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!uv_meta_save(json->store.folder, set, &error))
+    if (!uv_meta_save(&json->store, set, &error))
         uv_store_warn(&json->store, "file times are not kept: %s", error->message);
     json->meta_due_us = 0;
 }

@@ -277,7 +277,7 @@ static GPtrArray *resolve(JsonStore *json, const Snapshot *snapshot, GError **er
         if (torn > 0 && variables)
             uv_store_warn(&json->store, "%s: an unfinished change at its end (%zu bytes) dropped",
                           uv_folder_path(json->store.folder, UV_FILE_JOURNAL), torn);
-        json->seen.fits = variables;
+        json->seen.fits = json->seen.goes_on = variables;
         json->seen.done = first == content->records->len && !image.new_text;
         if (local)
             g_propagate_error(error, local);
@@ -302,7 +302,7 @@ static void remember(JsonStore *json, const Snapshot *snapshot, int fd)
     json->digest = snapshot->digest;
     json->store.identity = snapshot->identity;
     json->seen.present = snapshot->journal;
-    json->seen.fits = json->seen.done = json->seen.overtaken = false;
+    json->seen.fits = json->seen.goes_on = json->seen.done = json->seen.overtaken = false;
     json->seen.device = snapshot->journal_identity.device;
     json->seen.inode = snapshot->journal_identity.inode;
     json->seen.mtime_ns = snapshot->journal_identity.mtime_ns;
@@ -338,7 +338,7 @@ bool uv_json_store_load(JsonStore *json, GPtrArray **ret_variables, GError **err
     malloc_trim(0);
     if (!variables)
         return false;
-    uv_meta_load(json->store.folder, variables, json->store.identity.mtime_ns);
+    uv_meta_load(&json->store, variables, json->seen.goes_on);
     json->loaded = true;
     uv_store_new_generation(&json->store, MAX(json->store.identity.mtime_ns, json->seen.mtime_ns));
     if (json->seen.present && !json->never_write)

@@ -63,6 +63,7 @@ typedef struct {
     struct {            /* the journal that was there when loading */
         bool present;
         bool fits;      /* was replayed: else it belongs to another file, or to an older text */
+        bool goes_on;   /* ... and names the very text that the file has */
         bool done;      /* added nothing to the file */
         bool overtaken; /* another engine had the lock in between: read again */
         uint64_t device, inode, size_bytes;

@@ -164,6 +164,7 @@ static GBytes *present_text(UvStore *store, GError **error)
     loaded = uv_json_store_load(&reader, &variables, error);
     uv_json_store_let_go(&reader);
     g_ptr_array_unref(reader.store.warnings);
+    uv_meta_free(reader.store.left);
     if (!loaded)
         return NULL;
     for (guint i = 0; i < variables->len; i++)
