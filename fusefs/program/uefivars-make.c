@@ -176,11 +176,12 @@ static bool write_pin(const Options *options, GError **error)
     return result == 0 || uv_file_error(error, -result, "%s: can't write", name);
 }
 
-/* The new file gets the store's name; one that is there is kept beside it, if it may be replaced.
- */
+/* The new file gets the store's name; one that is there is kept beside it, if it may be replaced,
+ * and nobody takes the new one for that one, changed by another program. */
 static bool publish(const Options *options, const char *temporary, GError **error)
 {
     g_autofree char *kept = uv_sidecar_name(options->store, "before-load");
+    g_autofree char *left = uv_sidecar_name(options->store, "meta");
 
     if (renameat2(FD_SIDECARS, temporary, FD_FOLDER, options->store, RENAME_NOREPLACE) == 0)
         return true;
@@ -189,6 +190,7 @@ static bool publish(const Options *options, const char *temporary, GError **erro
     if (renameat2(FD_SIDECARS, temporary, FD_FOLDER, options->store, RENAME_EXCHANGE) < 0 ||
         renameat(FD_SIDECARS, temporary, FD_SIDECARS, kept) < 0)
         return uv_file_error(error, errno, "%s: can't replace the store", options->store);
+    unlinkat(FD_SIDECARS, left, 0);
     return true;
 }
 

@@ -79,37 +79,60 @@ static void add_variable(GString *out, const UvName *name, const UvGuid *guid)
     uv_json_put_text(out, "variable", text);
 }
 
-static void add_digest(GString *out, const char *name, const void *bytes, size_t size)
-{
-    UvDigest digest;
-
-    uv_digest_of(bytes, size, &digest);
-    uv_json_put_hex(out, name, digest.bytes, sizeof digest.bytes);
-}
-
 /* What was there: null where nothing was. */
-static void add_before(GString *out, const UvVariable *before)
+static void add_value_before(GString *out, const UvRecordValue *before)
 {
-    gsize size;
-
     if (!before) {
         uv_json_put_null(out, "attributes-before");
         uv_json_put_null(out, "size-before");
         return;
     }
-    const void *data = g_bytes_get_data(before->data, &size);
     uv_json_put_number(out, "attributes-before", before->attributes);
-    uv_json_put_number(out, "size-before", (int64_t)size);
-    add_digest(out, "sha256-before", data, size);
-    if (size <= OLD_BYTES_MAX)
-        uv_json_put_hex(out, "old", data, size);
+    uv_json_put_number(out, "size-before", (int64_t)before->data_bytes);
+    uv_json_put_hex(out, "sha256-before", before->digest.bytes, sizeof before->digest.bytes);
+    if (before->data && before->data_bytes <= OLD_BYTES_MAX)
+        uv_json_put_hex(out, "old", g_bytes_get_data(before->data, NULL), before->data_bytes);
+}
+
+static void add_before(GString *out, const UvVariable *before)
+{
+    UvRecordValue value = {0};
+    gsize size;
+
+    if (!before) {
+        add_value_before(out, NULL);
+        return;
+    }
+    const void *data = g_bytes_get_data(before->data, &size);
+    value.attributes = before->attributes;
+    uv_digest_of(data, size, &value.digest);
+    value.data_bytes = size;
+    value.data = before->data;
+    add_value_before(out, &value);
 }
 
 static void add_after(GString *out, uint32_t attributes, const void *data, size_t size)
 {
+    UvDigest digest;
+
+    uv_digest_of(data, size, &digest);
     uv_json_put_number(out, "attributes", attributes);
     uv_json_put_number(out, "size", (int64_t)size);
-    add_digest(out, "sha256", data, size);
+    uv_json_put_hex(out, "sha256", digest.bytes, sizeof digest.bytes);
+}
+
+/* What is there: null where nothing is. */
+static void add_variable_after(GString *out, const UvVariable *after)
+{
+    gsize size;
+
+    if (!after) {
+        uv_json_put_null(out, "attributes");
+        uv_json_put_null(out, "size");
+        return;
+    }
+    const void *data = g_bytes_get_data(after->data, &size);
+    add_after(out, after->attributes, data, size);
 }
 
 static void begin_line(GString *out, int64_t time_us, const UvActor *actor)
@@ -136,14 +159,21 @@ void uv_record_line_change(GString *out, int64_t time_us, const UvActor *actor,
     begin_line(out, time_us, actor);
     add_variable(out, variable->name, &variable->guid);
     add_before(out, item->before);
-    if (item->after) {
-        gsize size;
-        const void *data = g_bytes_get_data(item->after->data, &size);
-        add_after(out, item->after->attributes, data, size);
-    } else {
-        uv_json_put_null(out, "attributes");
-        uv_json_put_null(out, "size");
-    }
+    add_variable_after(out, item->after);
+    uv_json_put_number(out, "status", 0);
+    end_line(out);
+}
+
+void uv_record_line_found(GString *out, const UvActor *actor, const UvRecordFound *found)
+{
+    begin_line(out, g_get_real_time(), actor);
+    uv_json_put_time(out, "file-time", found->file_time_us);
+    uv_json_put_text(out, "variable", found->variable);
+    if (found->is_known)
+        add_value_before(out, found->before);
+    else
+        uv_json_put_text(out, "before", "not known");
+    add_variable_after(out, found->after);
     uv_json_put_number(out, "status", 0);
     end_line(out);
 }

@@ -9,5 +9,6 @@
 void uv_record_line_change(GString *out, int64_t time_us, const UvActor *actor,
                            const UvChangeItem *item);
 void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRefusal *refusal);
+void uv_record_line_found(GString *out, const UvActor *actor, const UvRecordFound *found);
 /* That lines were left out. */
 void uv_record_line_lost(GString *out, unsigned count);

@@ -344,3 +344,12 @@ void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRef
     begin_line(record);
     uv_record_line_refusal(record->pending, actor, refusal);
 }
+
+void uv_record_found(UvRecord *record, const UvActor *actor, const UvRecordFound *found)
+{
+    if (!record)
+        return;
+    make_lines(record); /* in their order */
+    begin_line(record);
+    uv_record_line_found(record->pending, actor, found);
+}

@@ -18,9 +18,12 @@
  *
  * Who: for the host's and the owner's door the process that wrote to the mount, for a waiting
  * change the one that left it; for the guest's door, and for a state that its machine brought, the
- * session. An edit from outside, which is found and not told, has none.
+ * session. An edit from outside, which is found and not told, has none; its line has file-time
+ * where it was made while no engine had the store, and then before instead of what was there, if
+ * nobody knows that.
  */
 
+#include "digest.h"
 #include "service.h"
 
 #define UV_RECORD_DEFAULT (1024u * 1024)
@@ -72,9 +75,27 @@ typedef struct {
     const char *rule, *reason; /* NULL: none */
 } UvRecordRefusal;
 
+/* What a variable was. */
+typedef struct {
+    uint32_t attributes;
+    uint64_t data_bytes;
+    UvDigest digest; /* of the data */
+    GBytes *data;    /* NULL: only its digest is known */
+} UvRecordValue;
+
+/* A change that was made while no engine had the store. */
+typedef struct {
+    const char *variable;        /* as vars/ lists it */
+    bool is_known;               /* what was there, or that nothing was */
+    const UvRecordValue *before; /* NULL: nothing was there */
+    const UvVariable *after;     /* NULL: nothing is */
+    int64_t file_time_us;        /* of the store's file; realtime */
+} UvRecordFound;
+
 /* A line for each variable that the change changes. */
 void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change);
 void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal);
+void uv_record_found(UvRecord *record, const UvActor *actor, const UvRecordFound *found);
 /* Into the file, if there is anything. */
 void uv_record_flush(UvRecord *record);
 /* Grows with each line that came into the file; 0 without a record. */

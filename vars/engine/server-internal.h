@@ -17,6 +17,7 @@
  *   server-events.c   what subscribed host connections are told
  *   server-status.c   STATUS
  *   server-record.c   who acts, and what of it is recorded; server-log.c tells the log of it
+ *   server-outside.c  what another program did while no engine was there
  *   server-trace.c    TRACE: what the guest does, told while it does it
  *
  * Session states:
@@ -131,6 +132,8 @@ void uv_server_let_go(UvServer *server);
 void uv_server_refresh(UvServer *server);
 /* The same at a cold start, also with a session: a guest that boots starts from what there is. */
 void uv_server_refresh_at_boot(UvServer *server);
+/* The store, for the first time, which says how it was left (store->left); or again. */
+bool uv_server_read_store(UvServer *server, GError **error);
 bool uv_server_reload(UvServer *server, GError **error);
 bool uv_server_is_read_only(const UvServer *server);
 uint64_t uv_server_storage_bytes(const UvServer *server);
@@ -253,6 +256,10 @@ void uv_record_refused(const UvSetRequest *request, EfiStatus status, const UvRe
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
                             const char *reason);
 
+/* server-outside.c */
+/* When the store was read for the first time. */
+void uv_outside_record(UvServer *server);
+
 /* server-trace.c */
 void uv_host_trace_frame(UvConn *conn, const UvFrame *frame);
 void uv_trace_free(UvTrace *trace);
@@ -279,6 +286,7 @@ void uv_trace_drained(UvConn *conn);
 
 /* server-log.c */
 void uv_log_changes(UvServer *server, const UvActor *actor, const UvChange *change);
+void uv_log_found(UvServer *server, const UvActor *actor, const UvRecordFound *found);
 void uv_log_refusal(UvServer *server, const UvActor *actor, const UvRecordRefusal *refusal);
 /* A change that variable checks only told of. */
 void uv_log_waived(UvServer *server, const UvActor *actor, const UvSetRequest *request,

@@ -53,12 +53,17 @@ static void add_actor(Fields *fields, const UvActor *actor)
     }
 }
 
+static void add_shown(Fields *fields, const char *shown)
+{
+    fields->what = uv_log_escape(shown);
+    add(fields, "UEFIVARSFS_VARIABLE", fields->what);
+}
+
 static void add_variable(Fields *fields, const UvName *name, const UvGuid *guid)
 {
     g_autofree char *shown = name ? uv_shown_name_format(name, guid) : g_strdup("(no name)");
 
-    fields->what = uv_log_escape(shown);
-    add(fields, "UEFIVARSFS_VARIABLE", fields->what);
+    add_shown(fields, shown);
 }
 
 static void begin(Fields *fields, const char *message_id, const UvActor *actor, EfiStatus status)
@@ -71,6 +76,11 @@ static void begin(Fields *fields, const char *message_id, const UvActor *actor, 
     add_actor(fields, actor);
 }
 
+static const char *what_happened(bool was_there, bool is_there)
+{
+    return !is_there ? "deleted" : !was_there ? "created" : "changed";
+}
+
 static void log_item(UvServer *server, const UvActor *actor, const UvChangeItem *item, int priority)
 {
     const UvVariable *variable = item->after ? item->after : item->before;
@@ -79,12 +89,22 @@ static void log_item(UvServer *server, const UvActor *actor, const UvChangeItem 
     begin(&fields, MESSAGE_CHANGE, actor, EFI_SUCCESS);
     add_variable(&fields, variable->name, &variable->guid);
     uv_log_event(&server->changes, priority, fields.at, fields.n, "%s: %s by the %s%s%s",
-                 fields.what,
-                 !item->after    ? "deleted"
-                 : !item->before ? "created"
-                                 : "changed",
+                 fields.what, what_happened(item->before, item->after),
                  uv_record_door_name(actor->door), fields.by && *fields.by ? ": " : "",
                  fields.by ? fields.by : "");
+}
+
+void uv_log_found(UvServer *server, const UvActor *actor, const UvRecordFound *found)
+{
+    g_auto(Fields) fields = {0};
+
+    if (!uv_log_has_debug() || !uv_log_has_room(&server->changes))
+        return;
+    begin(&fields, MESSAGE_CHANGE, actor, EFI_SUCCESS);
+    add_shown(&fields, found->variable);
+    uv_log_event(&server->changes, LOG_DEBUG, fields.at, fields.n,
+                 "%s: %s from outside while the guest had no engine", fields.what,
+                 what_happened(found->before || !found->is_known, found->after));
 }
 
 void uv_log_changes(UvServer *server, const UvActor *actor, const UvChange *change)

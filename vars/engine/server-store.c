@@ -54,7 +54,7 @@ void uv_server_let_go(UvServer *server)
     uv_record_let_go(server->record);
 }
 
-bool uv_server_reload(UvServer *server, GError **error)
+bool uv_server_read_store(UvServer *server, GError **error)
 {
     UvStore *store = server->store;
     g_autoptr(GPtrArray) variables = NULL;
@@ -66,6 +66,14 @@ bool uv_server_reload(UvServer *server, GError **error)
     uv_service_load(server->service, variables);
     server->holds_store = holds; /* what was read is no write */
     return true;
+}
+
+bool uv_server_reload(UvServer *server, GError **error)
+{
+    const bool ok = uv_server_read_store(server, error);
+
+    g_clear_pointer(&server->store->left, uv_meta_free); /* observers were told of what changed */
+    return ok;
 }
 
 void uv_server_refresh(UvServer *server)

@@ -272,7 +272,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
 
 bool uv_server_load(UvServer *server, GError **error)
 {
-    if (!uv_server_reload(server, error))
+    if (!uv_server_read_store(server, error))
         return false;
     server->store_uid = store_owner(server);
     uv_session_restore(server);
@@ -280,6 +280,8 @@ bool uv_server_load(UvServer *server, GError **error)
     const bool shared = uv_hold_is_shared(server),
                never = uv_server_is_read_only(server) && !shared;
     server->record = uv_record_new(server->store->folder, never ? 0 : server->record_bytes, shared);
+    uv_outside_record(server);
+    g_clear_pointer(&server->store->left, uv_meta_free);
     uv_saved_restore(server);
     server->told_state = uv_events_state(server);
     return true;

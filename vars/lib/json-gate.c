@@ -14,6 +14,7 @@ const UvJsonRules uv_json_store = {.members_max = 16, .values_max = 1024 * 1024}
 const UvJsonRules uv_json_config = {.members_max = 64, .values_max = 256};
 const UvJsonRules uv_json_pin = {.members_max = 16, .values_max = 64};
 const UvJsonRules uv_json_descriptor = {.members_max = 64, .values_max = 4096, .lenient = true};
+const UvJsonRules uv_json_record = {.members_max = 32, .values_max = 64};
 const UvJsonRules uv_json_status = {.members_max = 64, .values_max = 16 * 1024};
 
 UvJsonGate *uv_json_gate_new(const UvJsonRules *rules)

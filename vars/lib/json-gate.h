@@ -34,6 +34,7 @@ extern const UvJsonRules uv_json_config;     /* config.json */
 extern const UvJsonRules uv_json_pin;        /* STORE.pin */
 extern const UvJsonRules uv_json_descriptor; /* firmware.json: others write it */
 extern const UvJsonRules uv_json_status;     /* what an engine says of itself */
+extern const UvJsonRules uv_json_record;     /* a line of the record */
 
 typedef struct {
     size_t offset;                  /* in bytes, from the beginning */
