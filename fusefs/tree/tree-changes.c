@@ -5,6 +5,9 @@
  * older part before the newer. It is read from there, so it costs no engine, and grows under who
  * reads it; when the older part goes it is shorter, and who follows it begins again. For poll(2) it
  * is ready when there is more, or less, than was read through the same open file.
+ *
+ * Where the store is not as it was last known, an engine looks what is another before the file is
+ * open: whoever edits the store's file and then reads finds what he did.
  */
 
 #include <errno.h>
@@ -60,12 +63,32 @@ static void changes_getattr(FsOp *op)
     fs_op_open_record(op, getattr_ready);
 }
 
+static void open_ready(FsOp *op)
+{
+    fs_op_reply_open(op, fs_handle_new(op->tree, op->node));
+}
+
+/* Of a guest without a record nothing was ever changed here. */
+static void record_found(FsOp *op)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < PARTS; i++)
+        any = any || op->record[i] >= 0;
+    if (any && fs_guest_has_store(op->node->guest))
+        fs_op_need_if_possible(op, FS_NEED_NAMES, open_ready);
+    else
+        open_ready(op);
+}
+
 static void changes_open(FsOp *op)
 {
-    if ((op->file.flags & O_ACCMODE) != O_RDONLY && !(op->file.flags & O_NONBLOCK))
-        fs_op_refuse(op, EPERM, NAME ": the record is written by the guest's engine");
+    if ((op->file.flags & O_ACCMODE) == O_RDONLY)
+        fs_op_open_record(op, record_found);
+    else if (op->file.flags & O_NONBLOCK)
+        open_ready(op);
     else
-        fs_op_reply_open(op, fs_handle_new(op->tree, op->node));
+        fs_op_refuse(op, EPERM, NAME ": the record is written by the guest's engine");
 }
 
 /* What there is from the offset on goes behind `used` bytes of `to`. */

@@ -137,6 +137,57 @@ class Doors(ChangesTest):
             self.assertFalse(path.stat().st_mode & 0o077, path)
 
 
+class Cold(ChangesTest):
+    """Who edits the store's file of a guest without an engine, and then reads."""
+    options = ("idle=1",)
+
+    def setUp(self):
+        super().setUp()
+        self.mount.write("vm", "Known", b"x")
+        self.wait_for_none()
+
+    def wait_for_none(self):
+        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+
+    def outside(self):
+        return [line["variable"].split("-")[0] for line in self.lines() if line["door"] == "outside"]
+
+    def test_edited_without_an_engine(self):
+        self.edit("ByHand")
+        os.stat(self.guest / "changes")
+        self.assertEqual(self.mount.engines(), [])
+        self.assertEqual(self.outside(), ["ByHand"])
+        self.wait_for_none()
+        self.assertEqual(self.outside(), ["ByHand"])
+        self.assertEqual(self.mount.engines(), [], "the store is as it was left")
+
+    def test_edited_while_an_engine_waits_to_end(self):
+        self.mount.write("vm", "Known", b"y")
+        (self.guest / "store.json").read_bytes()
+        self.edit("ByHand")
+        self.assertEqual(self.outside(), ["ByHand"])
+
+    def test_edited_under_no_mount(self):
+        self.mount.stop()
+        self.edit("ByHand")
+        self.mount.start()
+        self.assertEqual(self.outside(), ["ByHand"])
+
+    def test_renamed(self):
+        os.rename(self.guest, self.mount.guest("other"))
+        self.guest, self.store = self.mount.guest("other"), self.source / "other.json"
+        self.assertEqual(self.outside(), [])
+        self.edit("ByHand")
+        self.assertEqual(self.outside(), ["ByHand"])
+
+    def test_nothing_was_ever_changed(self):
+        """Without a record there is nothing to look for."""
+        (self.source / "new.json").write_text(uvmount.store_text(variable("A")))
+        wait_until(self.mount.guest("new").exists, "the new guest")
+        self.assertEqual((self.mount.guest("new") / "changes").read_bytes(), b"")
+        self.assertEqual(self.mount.engines(), [])
+
+
 class Growth(ChangesTest):
     """What follows the record is woken, also over the end of engines and of the older part."""
     options = ("idle=1", "record=4096")

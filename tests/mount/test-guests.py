@@ -164,6 +164,7 @@ class MadeAnew(GuestsTest):
         self.assertFalse((self.mount.vars("a") / f"Alpha-{GUID}").exists())
         self.assertEqual(self.stored(self.kept()), {"Alpha", "Beta"})
         self.assertEqual(self.stored(self.source / "a.json"), {"Factory"})
+        self.assertNotIn(b'"door":"outside"', (self.mount.guest("a") / "changes").read_bytes())
         self.mount.write("a", "Gamma", b"g")
         self.mount.stop()
         self.mount.start()
