@@ -30,9 +30,8 @@ static FsRestore *begin(FsOp *op, FsGuest *guest, bool whole)
     FsRestore *restore = guest_tree->restore;
     pid_t thread = fuse_req_ctx(op->req)->pid;
 
-    if (restore && restore->thread == thread && !whole) {
+    if (restore && restore->thread == thread && !whole)
         return restore;
-    }
     g_clear_pointer(&guest_tree->restore, fs_restore_free);
     restore = guest_tree->restore = g_new0(FsRestore, 1);
     restore->thread = thread;
@@ -55,11 +54,10 @@ static void set_there(FsRestore *restore, const FsOp *op, bool there)
 {
     g_autofree char *key = key_of(op);
 
-    if (there != restore->whole) {
+    if (there != restore->whole)
         g_hash_table_remove(restore->names, key);
-    } else if (g_hash_table_size(restore->names) < NAMES_MAX) {
+    else if (g_hash_table_size(restore->names) < NAMES_MAX)
         g_hash_table_add(restore->names, g_steal_pointer(&key));
-    }
 }
 
 void fs_restore_took_away(FsOp *op)
@@ -107,20 +105,18 @@ void fs_restore_lookup(FsOp *op, FsStep there)
     FsRestore *restore = own_restore(op);
     g_autofree char *key = restore ? key_of(op) : NULL;
 
-    if (!restore || g_hash_table_contains(restore->names, key) == restore->whole) {
+    if (!restore || g_hash_table_contains(restore->names, key) == restore->whole)
         there(op);
-    } else {
+    else
         fs_op_ask_caller(op, not_there_yet, there);
-    }
 }
 
 void fs_restore_made(FsOp *op)
 {
     FsRestore *restore = own_restore(op);
 
-    if (restore) {
+    if (restore)
         set_there(restore, op, true);
-    }
 }
 
 bool fs_restore_forgives(FsOp *op, GBytes *content)
@@ -131,15 +127,13 @@ bool fs_restore_forgives(FsOp *op, GBytes *content)
     const uint8_t *bytes = g_bytes_get_data(content, NULL);
     g_autofree char *text = NULL;
 
-    if (!fs_restore_is_by(op)) {
+    if (!fs_restore_is_by(op))
         return false;
-    }
     if (g_bytes_get_size(content) >= 4 && !(bytes[0] & EFI_VARIABLE_NON_VOLATILE)) {
         return true; /* it was its engine's or a running guest's: no store has it */
     }
-    if (restore->whole_store_came) {
+    if (restore->whole_store_came)
         return false;
-    }
     restore->refused++;
     text =
         g_strdup_printf("%u of the variables that were restored were refused, and come with "

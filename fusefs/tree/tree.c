@@ -58,12 +58,10 @@ static mode_t mode_of(const FsTree *tree, const FsNode *node, mode_t type_and_mo
     mode_t access = node->guest ? fs_guest_look(node->guest)->access : fs_fleet_reach(tree->fleet);
     mode_t umask = options->umask_set ? options->umask : 0;
 
-    if (S_ISLNK(type_and_mode)) {
+    if (S_ISLNK(type_and_mode))
         return type_and_mode;
-    }
-    if (node->guest && S_ISDIR(type_and_mode)) {
+    if (node->guest && S_ISDIR(type_and_mode))
         access = folder_access(access);
-    }
     if (options->gid != (gid_t)-1) {
         access = access_for_gid(access);
         umask |= options->umask_set ? 0 : 020;
@@ -84,12 +82,10 @@ void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct
         .st_gid = owner ? owner->gid : tree->gid,
         .st_blksize = 4096,
     };
-    if (options->uid != (uid_t)-1) {
+    if (options->uid != (uid_t)-1)
         attr->st_uid = options->uid;
-    }
-    if (options->gid != (gid_t)-1) {
+    if (options->gid != (gid_t)-1)
         attr->st_gid = options->gid;
-    }
 }
 
 /* Guests */
@@ -120,9 +116,8 @@ FsGuestTree *fs_tree_guest(FsTree *tree, FsGuest *guest)
 void fs_tree_invalidate(FsTree *tree, FsNode *node)
 {
     node->told = false;
-    if (node->lookups > 0) {
+    if (node->lookups > 0)
         fuse_lowlevel_notify_inval_inode(tree->session, node->id, -1, 0);
-    }
 }
 
 void fs_tree_follow_owner(FsTree *tree, FsGuest *guest)
@@ -132,12 +127,10 @@ void fs_tree_follow_owner(FsTree *tree, FsGuest *guest)
     const FsOwner now = {look->uid, look->gid, look->access}, told = guest_tree->owner;
 
     guest_tree->owner = now;
-    if (now.uid == told.uid && now.gid == told.gid && now.access == told.access) {
+    if (now.uid == told.uid && now.gid == told.gid && now.access == told.access)
         return;
-    }
-    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next) {
+    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
         fs_tree_invalidate(tree, node);
-    }
 }
 
 void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel)
@@ -146,13 +139,11 @@ void fs_tree_node_gone(FsTree *tree, FsNode *node, bool tell_kernel)
 
     node->gone = true;
     fs_nodes_unhash(tree->nodes, node);
-    if (!tell_kernel || node->lookups == 0) {
+    if (!tell_kernel || node->lookups == 0)
         return;
-    }
     fs_tree_invalidate(tree, node);
-    if (was_hashed && node->parent && node->parent->lookups > 0) {
+    if (was_hashed && node->parent && node->parent->lookups > 0)
         fs_notify_forget_name(tree->notify, node->parent->id, node->name);
-    }
 }
 
 /* Events of the fleet */
@@ -162,9 +153,8 @@ static void guest_removed(FsGuest *guest, void *data)
     FsTree *tree = data;
     FsGuestTree *guest_tree = fs_guest_data(guest, FS_ROOM_TREE);
 
-    if (!guest_tree) {
+    if (!guest_tree)
         return;
-    }
     fs_staging_forget_guest(tree, guest);
     fs_pollers_tell(guest_tree);
     if (guest_tree->vars) {
@@ -185,9 +175,8 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
 
     guest_tree->export_stale = true;
     fs_folder_changed(tree, guest);
-    if (guest_tree->vars) {
+    if (guest_tree->vars)
         fs_vars_entry_changed(tree, guest_tree->vars, name, event);
-    }
 }
 
 static void record_grew(FsGuest *guest, void *data)

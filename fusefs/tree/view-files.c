@@ -220,13 +220,12 @@ void fs_view_file_write(FsOp *op)
         return;
     }
     error = fs_view_text_write(handle->text, bytes, size, op->offset, op->file.flags & O_APPEND);
-    if (error) {
+    if (error)
         fs_op_refuse(op, error, error == EFBIG ? "more than 1 MiB" : "written with a gap");
-    } else if (fs_view_text_is_held(handle->text)) {
+    else if (fs_view_text_is_held(handle->text))
         fs_op_reply_written(op);
-    } else {
+    else
         commit_handle(op, committed);
-    }
 }
 
 static void flushed(FsOp *op)
@@ -265,11 +264,10 @@ static void compared(FsOp *op)
 {
     g_autoptr(GBytes) content = fs_staging_content(op->child);
 
-    if (g_bytes_equal(content, op->content)) {
+    if (g_bytes_equal(content, op->content))
         replaced(op);
-    } else {
+    else
         fs_op_refuse(op, EPERM, "made of the guest's variables, and can't be written");
-    }
 }
 
 void fs_view_file_replace(FsOp *op, bool writable)

@@ -65,8 +65,8 @@ static GBytes *request(int fd, uint16_t type, GBytes *payload)
     uv_write_bytes(&writer, bytes, size);
     g_autoptr(GBytes) frame = uv_writer_steal(&writer);
     write_all(fd, g_bytes_get_data(frame, NULL), g_bytes_get_size(frame));
-    read_all(fd, header, sizeof header);
-    uv_reader_init(&reader, header, sizeof header);
+    read_all(fd, header, sizeof(header));
+    uv_reader_init(&reader, header, sizeof(header));
     const uint32_t length = uv_read_u32(&reader);
     if (uv_read_u16(&reader) != (type | UV_WIRE_REPLY))
         g_error("the engine refused a frame");
@@ -128,10 +128,10 @@ static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
     for (int i = 0; i < 500; i++) {
         const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
             return fd;
         close(fd);
         g_usleep(10000);
@@ -176,7 +176,7 @@ static int compare(const void *a, const void *b)
 
 static double median(int64_t *values)
 {
-    qsort(values, ROUNDS, sizeof *values, compare);
+    qsort(values, ROUNDS, sizeof(*values), compare);
     return values[ROUNDS / 2];
 }
 

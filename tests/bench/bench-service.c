@@ -82,7 +82,7 @@ static double time_mm_get(UvService *service)
     uv_write_u64(&message, 16 + 36 + uv_name_size_bytes(name) + 64);
     uv_write_u64(&message, EFI_MM_GET_VARIABLE);
     uv_write_u64(&message, 0);
-    uv_write_bytes(&message, guid.bytes, sizeof guid.bytes);
+    uv_write_bytes(&message, guid.bytes, sizeof(guid.bytes));
     uv_write_u64(&message, 64);
     uv_write_u64(&message, uv_name_size_bytes(name));
     uv_write_u32(&message, 0);

@@ -91,7 +91,7 @@ static void append(void *data, unsigned i)
     static const char bytes[APPEND_BYTES];
     int fd = *(int *)data;
 
-    must(write(fd, bytes, sizeof bytes) == sizeof bytes, "write");
+    must(write(fd, bytes, sizeof(bytes)) == sizeof(bytes), "write");
     must(fdatasync(fd) == 0, "fdatasync");
 }
 
@@ -100,8 +100,8 @@ static void round_trip(void *data, unsigned i)
     char bytes[DATA_BYTES] = "";
     int fd = *(int *)data;
 
-    must(write(fd, bytes, sizeof bytes) == sizeof bytes, "write");
-    must(recv(fd, bytes, sizeof bytes, MSG_WAITALL) == sizeof bytes, "recv");
+    must(write(fd, bytes, sizeof(bytes)) == sizeof(bytes), "write");
+    must(recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == sizeof(bytes), "recv");
 }
 
 static int start_echo(pid_t *ret_pid)
@@ -113,8 +113,8 @@ static int start_echo(pid_t *ret_pid)
     *ret_pid = fork();
     if (*ret_pid == 0) {
         close(pair[0]);
-        while (recv(pair[1], bytes, sizeof bytes, MSG_WAITALL) == sizeof bytes)
-            must(write(pair[1], bytes, sizeof bytes) == sizeof bytes, "write");
+        while (recv(pair[1], bytes, sizeof(bytes), MSG_WAITALL) == sizeof(bytes))
+            must(write(pair[1], bytes, sizeof(bytes)) == sizeof(bytes), "write");
         _exit(0);
     }
     close(pair[1]);
@@ -152,7 +152,7 @@ static UvVariable *variable(const char *name, size_t size, unsigned i)
     g_autoptr(GBytes) data = NULL;
     UvVariable fields = {.guid = guid, .name = uv_name, .attributes = 7};
 
-    memcpy(bytes, &i, sizeof i);
+    memcpy(bytes, &i, sizeof(i));
     data = g_bytes_new(bytes, size);
     fields.data = data;
     return uv_variable_new(&fields);
@@ -260,7 +260,7 @@ static void say_hello(int fd)
     uv_write_u32(&payload, 65536);
     uv_write_bytes(&payload, "bench", 5);
     send_frame(fd, UV_WIRE_HELLO, &payload);
-    receive_frame(fd, UV_WIRE_HELLO, reply, sizeof reply);
+    receive_frame(fd, UV_WIRE_HELLO, reply, sizeof(reply));
 }
 
 static void set_variable(void *data, unsigned i)
@@ -269,22 +269,22 @@ static void set_variable(void *data, unsigned i)
     static uint8_t reply[65536 + 64];
     int fd = *(int *)data;
     g_auto(UvWriter) message;
-    size_t body = EFI_MM_VARIABLE_HEADER_BYTES + EFI_MM_ACCESS_BYTES + sizeof name + DATA_BYTES;
+    size_t body = EFI_MM_VARIABLE_HEADER_BYTES + EFI_MM_ACCESS_BYTES + sizeof(name) + DATA_BYTES;
 
     uv_writer_init(&message, 4096);
     uv_write_bytes(&message, uv_guid_smm_variable_protocol.bytes, sizeof(UvGuid));
     uv_write_u64(&message, body);
     uv_write_u64(&message, EFI_MM_SET_VARIABLE);
     uv_write_u64(&message, 0);
-    uv_write_bytes(&message, guid.bytes, sizeof guid.bytes);
+    uv_write_bytes(&message, guid.bytes, sizeof(guid.bytes));
     uv_write_u64(&message, DATA_BYTES);
-    uv_write_u64(&message, sizeof name);
+    uv_write_u64(&message, sizeof(name));
     uv_write_u32(&message, 7);
-    uv_write_bytes(&message, name, sizeof name);
+    uv_write_bytes(&message, name, sizeof(name));
     uv_write_u32(&message, g_random_int());
     uv_write_zeros(&message, DATA_BYTES - 4);
     send_frame(fd, UV_WIRE_MM, &message);
-    receive_frame(fd, UV_WIRE_MM, reply, sizeof reply);
+    receive_frame(fd, UV_WIRE_MM, reply, sizeof(reply));
     /* Behind device status and a zero: the communicate header, function, EFI status. */
     for (size_t at = 8 + 32; at < 8 + 40; at++)
         must(reply[at] == 0, "SetVariable");
@@ -295,9 +295,9 @@ static int connect_engine(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
     for (int i = 0; i < 500; i++) {
-        if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
             return fd;
         g_usleep(10000);
     }

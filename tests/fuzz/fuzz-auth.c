@@ -51,11 +51,11 @@ static GBytes *certificate_list(void)
 
     uv_writer_init(&writer, 4096);
     uv_write_bytes(&writer, x509.bytes, 16);
-    uv_write_u32(&writer, 28 + 16 + sizeof fuzz_certificate);
+    uv_write_u32(&writer, 28 + 16 + sizeof(fuzz_certificate));
     uv_write_u32(&writer, 0);
-    uv_write_u32(&writer, 16 + sizeof fuzz_certificate);
+    uv_write_u32(&writer, 16 + sizeof(fuzz_certificate));
     uv_write_zeros(&writer, 16);
-    uv_write_bytes(&writer, fuzz_certificate, sizeof fuzz_certificate);
+    uv_write_bytes(&writer, fuzz_certificate, sizeof(fuzz_certificate));
     return uv_writer_steal(&writer);
 }
 
@@ -69,7 +69,7 @@ static UvService *new_service(uint8_t bits)
     g_autoptr(GPtrArray) variables =
         g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
     g_autoptr(GBytes) list = certificate_list();
-    g_autoptr(GBytes) digest = g_bytes_new_static(fuzz_identity, sizeof fuzz_identity);
+    g_autoptr(GBytes) digest = g_bytes_new_static(fuzz_identity, sizeof(fuzz_identity));
 
     if (!(bits & 1))
         add(variables, &targets[0], list, NULL);

@@ -44,7 +44,7 @@ static void write_header(UvWriter *message, uint8_t kind, size_t size)
 
     if (kind % KINDS == KIND_RAW)
         return;
-    uv_write_bytes(message, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(message, guid->bytes, sizeof(guid->bytes));
     uv_write_u64(message, size);
 }
 

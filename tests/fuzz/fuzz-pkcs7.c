@@ -12,9 +12,9 @@ static void judge(UvPkcs7 *pkcs7)
     static const uint8_t content[] = "something to sign";
     g_autoptr(GBytes) identity = NULL, identity_edk2 = NULL;
 
-    (void)!uv_pkcs7_signs(pkcs7, content, sizeof content - 1);
-    (void)!uv_pkcs7_chains_to(pkcs7, fuzz_certificate, sizeof fuzz_certificate);
-    (void)uv_pkcs7_signer_is(pkcs7, fuzz_certificate, sizeof fuzz_certificate);
+    (void)!uv_pkcs7_signs(pkcs7, content, sizeof(content) - 1);
+    (void)!uv_pkcs7_chains_to(pkcs7, fuzz_certificate, sizeof(fuzz_certificate));
+    (void)uv_pkcs7_signer_is(pkcs7, fuzz_certificate, sizeof(fuzz_certificate));
     identity = uv_pkcs7_identity(pkcs7);
     identity_edk2 = uv_pkcs7_identity_edk2(pkcs7);
     if (identity)

@@ -256,7 +256,7 @@ static bool bench(unsigned n, unsigned size, unsigned first, unsigned variables,
         g_autoptr(GBytes) data = NULL;
         g_autoptr(UvVariable) v = NULL;
 
-        memcpy(bytes, &i, MIN(sizeof i, size));
+        memcpy(bytes, &i, MIN(sizeof(i), size));
         data = g_bytes_new(bytes, size);
         v = uv_variable_new(&(UvVariable){.name = name, .attributes = 7, .data = data});
         uv_change_put(change, v);

@@ -12,7 +12,7 @@ void mm_begin(UvWriter *message, const UvGuid *guid)
 {
     uv_writer_clear(message);
     uv_writer_init(message, 2 * UV_MM_BUFFER_MAX);
-    uv_write_bytes(message, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(message, guid->bytes, sizeof(guid->bytes));
     uv_write_u64(message, 0);
 }
 
@@ -35,7 +35,7 @@ size_t mm_write_name(UvWriter *message, const char *ascii)
 void mm_write_access(UvWriter *message, const UvGuid *guid, uint64_t data_bytes,
                      uint64_t name_bytes, uint32_t attributes)
 {
-    uv_write_bytes(message, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(message, guid->bytes, sizeof(guid->bytes));
     uv_write_u64(message, data_bytes);
     uv_write_u64(message, name_bytes);
     uv_write_u32(message, attributes);

@@ -15,7 +15,7 @@ static void set_up_certificate(gnutls_x509_crt_t crt, const char *common_name, b
     static uint8_t serial = 1;
 
     CHECK(gnutls_x509_crt_set_version(crt, 3));
-    CHECK(gnutls_x509_crt_set_serial(crt, &serial, sizeof serial));
+    CHECK(gnutls_x509_crt_set_serial(crt, &serial, sizeof(serial)));
     serial++;
     CHECK(gnutls_x509_crt_set_activation_time(crt, 1000000000));
     CHECK(gnutls_x509_crt_set_expiration_time(crt, 1100000000)); /* long past: nobody looks */
@@ -120,7 +120,7 @@ static const UvGuid sha256_type =
 static void start_list(UvWriter *writer, const UvGuid *type, size_t signature_bytes, size_t count)
 {
     uv_writer_init(writer, 65536);
-    uv_write_bytes(writer, type->bytes, sizeof type->bytes);
+    uv_write_bytes(writer, type->bytes, sizeof(type->bytes));
     uv_write_u32(writer, EFI_SIGLIST_HEADER_BYTES + signature_bytes * count);
     uv_write_u32(writer, 0);
     uv_write_u32(writer, signature_bytes);
@@ -171,7 +171,7 @@ GBytes *sign_content(const UvGuid *guid, const char *name, uint32_t attributes,
 
     uv_writer_init(&writer, 262144);
     uv_write_bytes(&writer, uv_name_utf16le(units), 2 * uv_name_units(units));
-    uv_write_bytes(&writer, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(&writer, guid->bytes, sizeof(guid->bytes));
     uv_write_u32(&writer, attributes);
     uv_write_bytes(&writer, time, 16);
     uv_write_bytes(&writer, bytes, size);

@@ -131,7 +131,7 @@ static void test_certdb(void)
 {
     g_autoptr(UvService) service = auth_service((UvServiceConfig){.keeps_certdb = true});
     static const uint8_t empty[] = {4, 0, 0, 0};
-    g_autoptr(GBytes) none = g_bytes_new_static(empty, sizeof empty);
+    g_autoptr(GBytes) none = g_bytes_new_static(empty, sizeof(empty));
 
     g_assert_true(auth_has(service, uv_guid_cert_db, "certdb", none));
     g_assert_true(auth_has(service, uv_guid_cert_db, "certdbv", none));

@@ -8,7 +8,7 @@ static void test_read(void)
 {
     UvReader reader;
 
-    uv_reader_init(&reader, input, sizeof input);
+    uv_reader_init(&reader, input, sizeof(input));
     g_assert_cmphex(uv_read_u8(&reader), ==, 0x01);
     g_assert_cmphex(uv_read_u16(&reader), ==, 0x0302);
     g_assert_cmphex(uv_read_u32(&reader), ==, 0x07060504);
@@ -42,7 +42,7 @@ static void test_read_sub(void)
 {
     UvReader reader;
 
-    uv_reader_init(&reader, input, sizeof input);
+    uv_reader_init(&reader, input, sizeof(input));
     UvReader sub = uv_read_sub(&reader, 2);
     g_assert_cmphex(uv_read_u16(&sub), ==, 0x0201);
     g_assert_true(uv_reader_done(&sub));
@@ -61,7 +61,7 @@ static void test_write(void)
     g_auto(UvWriter) writer = {0};
     const uint8_t expected[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 0, 0xaa};
 
-    uv_writer_init(&writer, sizeof expected);
+    uv_writer_init(&writer, sizeof(expected));
     uv_write_u8(&writer, 0x01);
     uv_write_u16(&writer, 0x0302);
     uv_write_u32(&writer, 0);
@@ -72,7 +72,7 @@ static void test_write(void)
     uv_write_u64_at(&writer, 7, 0x0f0e0d0c0b0a0908);
     g_autoptr(GBytes) bytes = uv_writer_steal(&writer);
     g_assert_cmpmem(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), expected,
-                    sizeof expected);
+                    sizeof(expected));
     g_assert_cmpuint(uv_writer_size(&writer), ==, 0);
 }
 

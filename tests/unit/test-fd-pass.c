@@ -60,7 +60,7 @@ static void test_pass(gconstpointer data)
         for (size_t i = 0; i < n; i++)
             sent[i] = ends[i % 2];
         g_assert_cmpint(send_text(ends[0], "abc", sent, n), ==, 3);
-        g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, UV_PASS_FDS_MAX), ==, 3);
+        g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, UV_PASS_FDS_MAX), ==, 3);
         g_assert_cmpmem(text, 3, "abc", 3);
         for (size_t i = 0; i < UV_PASS_FDS_MAX; i++) {
             if (i < n)
@@ -70,9 +70,9 @@ static void test_pass(gconstpointer data)
             uv_fd_clear(&got[i]);
         }
     }
-    g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, 1), ==, -EAGAIN);
+    g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, 1), ==, -EAGAIN);
     uv_fd_clear(&ends[0]);
-    g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, 1), ==, 0);
+    g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, 1), ==, 0);
     g_assert_cmpint(send_text(ends[1], "abc", NULL, 0), ==, -EPIPE);
     uv_fd_clear(&ends[1]);
 }
@@ -105,7 +105,7 @@ static void test_too_many(void)
     for (unsigned n = 1; n <= 16; n++) {
         for (unsigned max = 0; max < MIN(n, UV_PASS_FDS_MAX + 1); max++) {
             send_many(ends[0], n);
-            g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, max), ==, -EPROTO);
+            g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, max), ==, -EPROTO);
             for (unsigned i = 0; i < max; i++)
                 g_assert_cmpint(got[i], ==, -1);
             g_assert_cmpuint(count_open(), ==, before);
@@ -124,7 +124,7 @@ static void test_too_long(void)
     make_pair(SOCK_SEQPACKET, ends);
     before = count_open();
     g_assert_cmpint(send_text(ends[0], "123456789", ends, 1), ==, 9);
-    g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, 1), ==, -EMSGSIZE);
+    g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, 1), ==, -EMSGSIZE);
     g_assert_cmpint(got[0], ==, -1);
     g_assert_cmpuint(count_open(), ==, before);
     uv_fd_clear(&ends[0]);
@@ -141,7 +141,7 @@ static void test_empty(void)
     make_pair(SOCK_SEQPACKET, ends);
     before = count_open();
     g_assert_cmpint(send_text(ends[0], "", ends, 1), ==, 0);
-    g_assert_cmpint(receive_text(ends[1], text, sizeof text, got, 1), ==, 0);
+    g_assert_cmpint(receive_text(ends[1], text, sizeof(text), got, 1), ==, 0);
     g_assert_cmpint(got[0], ==, -1);
     g_assert_cmpuint(count_open(), ==, before);
     uv_fd_clear(&ends[0]);

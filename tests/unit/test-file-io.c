@@ -86,7 +86,7 @@ static void test_at_offsets(void)
     char bytes[8];
 
     g_assert_cmpint(uv_pwrite_all(fd, "abc", 3, 2), ==, 0);
-    g_assert_cmpint(uv_pread_all(fd, bytes, sizeof bytes, 1), ==, 4);
+    g_assert_cmpint(uv_pread_all(fd, bytes, sizeof(bytes), 1), ==, 4);
     g_assert_cmpmem(bytes, 4, "\0abc", 4);
     g_assert_cmpint(uv_pread_all(fd, bytes, 3, 2), ==, 3);
     g_assert_cmpint(uv_pread_all(fd, bytes, 1, 5), ==, 0);

@@ -27,7 +27,7 @@ static UvVariable *variable(const char *name_text, const char *data_text)
 
 static void clear(Store *store)
 {
-    memset(store->bytes, 0xff, sizeof store->bytes);
+    memset(store->bytes, 0xff, sizeof(store->bytes));
     store->end = UV_FLASH_STORE_HEADER_BYTES;
 }
 
@@ -48,7 +48,7 @@ static char *shown(const Store *store, UvFlashScan *scan)
 {
     GString *text = g_string_new(NULL);
 
-    uv_flash_scan(store->bytes, sizeof store->bytes, true, 0x1000, scan);
+    uv_flash_scan(store->bytes, sizeof(store->bytes), true, 0x1000, scan);
     g_autoptr(GPtrArray) variables = uv_flash_scan_variables(scan);
     for (guint i = 0; i < variables->len; i++) {
         const UvVariable *v = variables->pdata[i];

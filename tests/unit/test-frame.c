@@ -204,9 +204,9 @@ static void test_too_large(void)
 
     set_up(&pair);
     uv_frame_io_skip_too_large(pair.near);
-    send_raw(&pair, header, sizeof header);
+    send_raw(&pair, header, sizeof(header));
     while (left > 0) {
-        const size_t n = MIN(left, sizeof chunk);
+        const size_t n = MIN(left, sizeof(chunk));
         send_raw(&pair, chunk, n);
         left -= n;
         g_assert_cmpint(result, ==, UV_FRAME_NONE);

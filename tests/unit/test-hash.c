@@ -18,7 +18,7 @@ static void test_vectors(void)
     };
     uint8_t bytes[16];
 
-    for (size_t i = 0; i < sizeof bytes; i++)
+    for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = i;
     for (size_t i = 0; i < G_N_ELEMENTS(vectors); i++)
         g_assert_cmphex(uv_siphash(bytes, bytes, vectors[i].size), ==, vectors[i].hash);

@@ -21,7 +21,7 @@ static char *logged(const char *text)
     g_assert_cmpint(dup2(saved, STDERR_FILENO), ==, STDERR_FILENO);
     close(saved);
     close(pipe_fds[1]);
-    g_assert_cmpint(read(pipe_fds[0], bytes, sizeof bytes - 1), >, 0);
+    g_assert_cmpint(read(pipe_fds[0], bytes, sizeof(bytes) - 1), >, 0);
     close(pipe_fds[0]);
     return g_strdup(bytes);
 }

@@ -147,7 +147,7 @@ static void test_next(gconstpointer data)
     g_assert_cmphex(fixture_set(service, "longname", MM_ALL, "x"), ==, EFI_SUCCESS);
     fixture_go_to(service, row->phase);
     mm_begin_function(&message, EFI_MM_GET_NEXT_VARIABLE_NAME);
-    uv_write_bytes(&message, fixture_guid.bytes, sizeof fixture_guid.bytes);
+    uv_write_bytes(&message, fixture_guid.bytes, sizeof(fixture_guid.bytes));
     uv_write_u64(&message, row->name_bytes);
     uv_write_bytes(&message, row->tail, row->tail_bytes);
     g_auto(MmReply) reply = mm_call(service, &message);
@@ -171,10 +171,10 @@ static void test_walk(void)
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         mm_begin_function(&message, EFI_MM_GET_NEXT_VARIABLE_NAME);
         cursor[16] = 64;
-        uv_write_bytes(&message, cursor, sizeof cursor);
+        uv_write_bytes(&message, cursor, sizeof(cursor));
         g_auto(MmReply) reply = mm_call(service, &message);
         mm_assert_status(&reply, EFI_SUCCESS);
-        memcpy(cursor, uv_read_bytes(&reply.body, sizeof cursor), sizeof cursor);
+        memcpy(cursor, uv_read_bytes(&reply.body, sizeof(cursor)), sizeof(cursor));
         g_assert_cmpmem(cursor, 16, v->guid.bytes, 16);
         g_assert_cmpuint(cursor[16], ==, uv_name_size_bytes(v->name));
         g_assert_cmpmem(cursor + 24, cursor[16], uv_name_utf16le(v->name),
@@ -182,7 +182,7 @@ static void test_walk(void)
     }
     mm_begin_function(&message, EFI_MM_GET_NEXT_VARIABLE_NAME);
     cursor[16] = 64;
-    uv_write_bytes(&message, cursor, sizeof cursor);
+    uv_write_bytes(&message, cursor, sizeof(cursor));
     g_auto(MmReply) reply = mm_call(service, &message);
     mm_assert_status(&reply, EFI_NOT_FOUND);
 }

@@ -97,7 +97,7 @@ static void test_buffer(void)
     const uint64_t lengths[] = {41, 64, UINT64_MAX, UINT64_MAX - 23, UINT64_MAX - 24, 1ull << 63};
     for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
         memcpy(bytes + 16, &lengths[i], 8); /* little endian hosts, as everywhere in tests */
-        g_auto(MmReply) reply = mm_call_raw(service, bytes, sizeof bytes);
+        g_auto(MmReply) reply = mm_call_raw(service, bytes, sizeof(bytes));
         g_assert_cmphex(reply.device, ==, UV_DEVICE_BAD_BUFFER_SIZE);
         g_assert_true(reply.unchanged);
     }
@@ -219,7 +219,7 @@ static uint64_t lock(UvService *service, uint64_t name_bytes, const char *tail, 
     g_auto(UvWriter) message = {0};
 
     mm_begin_function(&message, EFI_MM_LOCK_VARIABLE);
-    uv_write_bytes(&message, fixture_guid.bytes, sizeof fixture_guid.bytes);
+    uv_write_bytes(&message, fixture_guid.bytes, sizeof(fixture_guid.bytes));
     uv_write_u64(&message, name_bytes);
     uv_write_bytes(&message, tail, tail_bytes);
     g_auto(MmReply) reply = mm_call(service, &message);
@@ -256,7 +256,7 @@ static MmReply property(UvService *service, uint64_t function, uint64_t name_byt
     g_auto(UvWriter) message = {0};
 
     mm_begin_function(&message, function);
-    uv_write_bytes(&message, fixture_guid.bytes, sizeof fixture_guid.bytes);
+    uv_write_bytes(&message, fixture_guid.bytes, sizeof(fixture_guid.bytes));
     uv_write_u64(&message, name_bytes);
     uv_write_u16(&message, value->revision);
     uv_write_u16(&message, value->property);

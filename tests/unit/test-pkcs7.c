@@ -179,13 +179,13 @@ static GBytes *qemu_digest(const char *name, const Signer *last)
     gsize size;
     const void *der = g_bytes_get_data(last->der, &size);
     uint8_t fingerprint[32], digest[32];
-    gsize digest_bytes = sizeof digest;
+    gsize digest_bytes = sizeof(digest);
 
     gnutls_hash_fast(GNUTLS_DIG_SHA256, der, size, fingerprint);
     g_checksum_update(outer, (const guchar *)name, strlen(name));
-    g_checksum_update(outer, fingerprint, sizeof fingerprint);
+    g_checksum_update(outer, fingerprint, sizeof(fingerprint));
     g_checksum_get_digest(outer, digest, &digest_bytes);
-    return g_bytes_new(digest, sizeof digest);
+    return g_bytes_new(digest, sizeof(digest));
 }
 
 static UvIdentity identity_is(UvPkcs7 *pkcs7, GBytes *kept)
@@ -251,7 +251,7 @@ static void test_identity_of_edk2(void)
     const uint8_t *der = g_bytes_get_data(root->der, &size);
     const uint8_t head[] = {1, size, size >> 8, size >> 16, size >> 24};
     g_autoptr(GByteArray) stack = g_byte_array_new();
-    g_byte_array_append(stack, head, sizeof head);
+    g_byte_array_append(stack, head, sizeof(head));
     g_byte_array_append(stack, der, size);
     g_assert_cmpint(uv_pkcs7_identity_is(pkcs7, stack->data, stack->len), ==, UV_IDENTITY_EDK2);
 }
@@ -302,7 +302,7 @@ static void test_odd_x509(void)
     /* A byte in the key's algorithm: nobody knows such a key. */
     for (gsize i = 0; i + 9 < size; i++) {
         static const uint8_t rsa[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01};
-        if (memcmp(odd + i, rsa, sizeof rsa) == 0)
+        if (memcmp(odd + i, rsa, sizeof(rsa)) == 0)
             odd[i + 8] = 0x70;
     }
     g_assert_false(uv_x509_parses(odd, size));

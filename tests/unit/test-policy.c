@@ -329,8 +329,8 @@ static void test_message_header(void)
 
         memcpy(request, bad[i], 8);
         request[8] = 2;
-        uv_writer_init(&reply, sizeof request);
-        uv_policy_message(policy, false, request, sizeof request, &reply);
+        uv_writer_init(&reply, sizeof(request));
+        uv_policy_message(policy, false, request, sizeof(request), &reply);
         g_autoptr(GBytes) bytes = uv_writer_steal(&reply);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[12], ==, 2);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[20], ==, 0);
@@ -345,7 +345,7 @@ static void test_message_header(void)
 
 static GBytes *page(uint32_t number)
 {
-    return g_bytes_new(&number, sizeof number);
+    return g_bytes_new(&number, sizeof(number));
 }
 
 typedef struct {
@@ -378,7 +378,7 @@ static void test_dump_pages(size_t total_bytes)
         const size_t size = left >= 400 ? 200 : left;
         g_autofree char *name = g_strnfill((size - 44) / 2 - 1, 'x');
         char number[8];
-        g_snprintf(number, sizeof number, "%05u", expected->len);
+        g_snprintf(number, sizeof(number), "%05u", expected->len);
         memcpy(name, number, 5);
         g_autoptr(GBytes) entry = make(&(Policy){.name = name});
         g_assert_cmpuint(g_bytes_get_size(entry), ==, size);

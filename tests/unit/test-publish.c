@@ -52,7 +52,7 @@ static void test_attributes(void)
         g_assert_cmpint(chown(path, 1234, 2345), ==, 0);
     g_assert_cmpint(chmod(path, 0640), ==, 0);
     with_xattr = setxattr(path, "user.note", "keep me", 7, 0) == 0;
-    with_acl = setxattr(path, "system.posix_acl_access", acl, sizeof acl, 0) == 0;
+    with_acl = setxattr(path, "system.posix_acl_access", acl, sizeof(acl), 0) == 0;
     scratch_stat(dir, "store", &before);
     publish(dir, "new");
     scratch_stat(dir, "store", &after);
@@ -62,13 +62,13 @@ static void test_attributes(void)
     g_assert_cmpuint(before.st_uid, ==, after.st_uid);
     g_assert_cmpuint(before.st_gid, ==, after.st_gid);
     if (with_xattr) {
-        g_assert_cmpint(getxattr(path, "user.note", value, sizeof value), ==, 7);
+        g_assert_cmpint(getxattr(path, "user.note", value, sizeof(value)), ==, 7);
         g_assert_cmpmem(value, 7, "keep me", 7);
     }
     if (with_acl) {
-        g_assert_cmpint(getxattr(path, "system.posix_acl_access", value, sizeof value), ==,
-                        sizeof acl);
-        g_assert_cmpmem(value, sizeof acl, acl, sizeof acl);
+        g_assert_cmpint(getxattr(path, "system.posix_acl_access", value, sizeof(value)), ==,
+                        sizeof(acl));
+        g_assert_cmpmem(value, sizeof(acl), acl, sizeof(acl));
     }
     scratch_free(dir);
 }
@@ -81,7 +81,7 @@ static void test_default_acl_of_folder(void)
 
     scratch_write(dir, "store", "old");
     g_assert_cmpint(chmod(path, 0600), ==, 0);
-    if (setxattr(dir, "system.posix_acl_default", acl, sizeof acl, 0) < 0) {
+    if (setxattr(dir, "system.posix_acl_default", acl, sizeof(acl), 0) < 0) {
         g_test_skip("no ACLs on this file system");
         scratch_free(dir);
         return;

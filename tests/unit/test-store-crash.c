@@ -118,7 +118,7 @@ static size_t count_acks(int fd)
     size_t n = 0;
     ssize_t got;
 
-    while ((got = read(fd, bytes, sizeof bytes)) > 0)
+    while ((got = read(fd, bytes, sizeof(bytes))) > 0)
         n += got;
     return n;
 }
@@ -274,7 +274,7 @@ static void run_until_killed(const char *dir, int ack_fd)
         g_autofree char *text = g_strdup_printf("%u", ++last);
 
         store_test_put(&t, "count", text);
-        g_assert_cmpint(write(ack_fd, &last, sizeof last), ==, sizeof last);
+        g_assert_cmpint(write(ack_fd, &last, sizeof(last)), ==, sizeof(last));
         if (last % 7 == 0)
             g_assert_true(t.store->ops->compact(t.store, t.set, NULL));
     }
@@ -293,7 +293,7 @@ static uint32_t live_and_die(const char *dir, unsigned microseconds)
     close(pipe_fds[1]);
     g_usleep(microseconds);
     kill(pid, SIGKILL);
-    while (read(pipe_fds[0], &value, sizeof value) == sizeof value)
+    while (read(pipe_fds[0], &value, sizeof(value)) == sizeof(value))
         acked = value;
     close(pipe_fds[0]);
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);

@@ -403,7 +403,7 @@ static void test_in_place_asked(StoreFixture *f, gconstpointer keeper)
     }
     scratch_stat(f->dir, "s.json", &after);
     g_assert_cmpuint(before.st_ino, ==, after.st_ino);
-    g_assert_cmpint(getxattr(path, "user.label", value, sizeof value), ==, 7);
+    g_assert_cmpint(getxattr(path, "user.label", value, sizeof(value)), ==, 7);
 }
 
 static void test_owner_of_sidecars(StoreFixture *f, gconstpointer keeper)

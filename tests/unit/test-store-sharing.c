@@ -113,7 +113,7 @@ static pid_t open_elsewhere(const char *path, int flags, const char *expected)
     if (pid != 0)
         return pid;
     fd = open(path, flags);
-    size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     _exit(size < 0 ? 2 : strcmp(text, expected) != 0);
 }
 

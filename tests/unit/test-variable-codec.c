@@ -25,7 +25,7 @@ static UvVariable *variable(uint32_t attributes, size_t digest_bytes)
         .pubkey_index = 9,
     };
 
-    memset(fields.time, 3, sizeof fields.time);
+    memset(fields.time, 3, sizeof(fields.time));
     return uv_variable_new(&fields);
 }
 

@@ -21,7 +21,7 @@ bool uv_auth_signed(const UvPkcs7 *pkcs7, const UvSetRequest *request, const UvA
 
     uv_writer_init(&writer, 2 * UV_MM_BUFFER_MAX + UV_VARIABLE_MAX);
     uv_write_bytes(&writer, uv_name_utf16le(request->name), 2 * uv_name_units(request->name));
-    uv_write_bytes(&writer, request->guid.bytes, sizeof request->guid.bytes);
+    uv_write_bytes(&writer, request->guid.bytes, sizeof(request->guid.bytes));
     uv_write_u32(&writer, request->attributes);
     uv_write_bytes(&writer, header->time, EFI_TIME_BYTES);
     uv_write_bytes(&writer, header->content.bytes, header->content.size);

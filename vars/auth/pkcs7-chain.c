@@ -12,7 +12,7 @@ static bool issued(UvPkcs7 *pkcs7, const Certificate *issuer, const Certificate 
                    unsigned below)
 {
     char bytes[2048];
-    size_t size = sizeof bytes;
+    size_t size = sizeof(bytes);
 
     if (issuer->odd || certificate->odd ||
         !pkcs7_datum_equal(&issuer->subject, &certificate->issuer) ||

@@ -11,7 +11,7 @@
 static char *common_name(const Certificate *certificate)
 {
     char name[1024];
-    size_t size = sizeof name;
+    size_t size = sizeof(name);
 
     if (gnutls_x509_rdn_get_by_oid(&certificate->subject, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
                                    &size) < 0)
@@ -41,7 +41,7 @@ static GBytes *qemu_identity(const Certificate *named, const Certificate *last)
     if (gnutls_hash_fast(GNUTLS_DIG_SHA256, last->der.data, last->der.size, fingerprint) < 0)
         return NULL;
     return name_and_bytes_digest(named, GNUTLS_DIG_SHA256,
-                                 &(gnutls_datum_t){fingerprint, sizeof fingerprint});
+                                 &(gnutls_datum_t){fingerprint, sizeof(fingerprint)});
 }
 
 GBytes *uv_pkcs7_identity(UvPkcs7 *pkcs7)
@@ -73,12 +73,12 @@ static GBytes *legacy_identity(const UvPkcs7 *pkcs7)
     GByteArray *stack = g_byte_array_new();
     const uint8_t count = pkcs7->signers->len;
 
-    g_byte_array_append(stack, &count, sizeof count);
+    g_byte_array_append(stack, &count, sizeof(count));
     for (guint i = pkcs7->signers->len; i-- > 0;) {
         const gnutls_datum_t *der = &pkcs7_signer_at(pkcs7, i)->certificate->der;
         const uint8_t size[] = {der->size, der->size >> 8, der->size >> 16, der->size >> 24};
 
-        g_byte_array_append(stack, size, sizeof size);
+        g_byte_array_append(stack, size, sizeof(size));
         g_byte_array_append(stack, der->data, der->size);
     }
     return g_byte_array_free_to_bytes(stack);

@@ -12,7 +12,7 @@ static void der_header(GByteArray *out, uint8_t tag, size_t length)
 {
     const uint8_t head[] = {tag, 0x84, length >> 24, length >> 16, length >> 8, length};
 
-    g_byte_array_append(out, head, sizeof head);
+    g_byte_array_append(out, head, sizeof(head));
 }
 
 /* GnuTLS wants ContentInfo { signedData, [0] SignedData }; a bare SignedData is put into one. */
@@ -29,8 +29,8 @@ static GByteArray *content_info(const uint8_t *bytes, size_t size)
     uv_reader_init(&reader, message.bytes, message.size);
     (void)der_next(&reader, DER_SEQUENCE, &reader);
     if (uv_read_u8(&reader) != DER_OID) {
-        der_header(wrapped, DER_SEQUENCE, sizeof oid + 6 + message.size);
-        g_byte_array_append(wrapped, oid, sizeof oid);
+        der_header(wrapped, DER_SEQUENCE, sizeof(oid) + 6 + message.size);
+        g_byte_array_append(wrapped, oid, sizeof(oid));
         der_header(wrapped, DER_CONTEXT_0, message.size);
     }
     g_byte_array_append(wrapped, message.bytes, message.size);
@@ -81,10 +81,10 @@ static gnutls_digest_algorithm_t strong_digest_of_oid(const UvReader *oid)
     static const gnutls_digest_algorithm_t digests[] = {GNUTLS_DIG_SHA256, GNUTLS_DIG_SHA384,
                                                         GNUTLS_DIG_SHA512};
 
-    if (oid->left != sizeof nist_hashes + 1 ||
-        memcmp(oid->at, nist_hashes, sizeof nist_hashes) != 0)
+    if (oid->left != sizeof(nist_hashes) + 1 ||
+        memcmp(oid->at, nist_hashes, sizeof(nist_hashes)) != 0)
         return GNUTLS_DIG_UNKNOWN;
-    const uint8_t which = oid->at[sizeof nist_hashes];
+    const uint8_t which = oid->at[sizeof(nist_hashes)];
     return which >= 1 && which <= G_N_ELEMENTS(digests) ? digests[which - 1] : GNUTLS_DIG_UNKNOWN;
 }
 

@@ -56,7 +56,7 @@ bool uv_siglist_next(UvReader *reader, UvSiglist *ret_list)
 
     if (reader->failed || reader->left == 0)
         return false;
-    const uint8_t *type = uv_read_bytes(&peek, sizeof list.type.bytes);
+    const uint8_t *type = uv_read_bytes(&peek, sizeof(list.type.bytes));
     const uint32_t list_bytes = uv_read_u32(&peek);
     const uint32_t header_bytes = uv_read_u32(&peek);
     const uint32_t signature_bytes = uv_read_u32(&peek);
@@ -67,7 +67,7 @@ bool uv_siglist_next(UvReader *reader, UvSiglist *ret_list)
     const size_t all_bytes = list_bytes - EFI_SIGLIST_HEADER_BYTES - header_bytes;
     if (all_bytes % signature_bytes != 0)
         return false;
-    memcpy(list.type.bytes, type, sizeof list.type.bytes);
+    memcpy(list.type.bytes, type, sizeof(list.type.bytes));
     list.size = list_bytes;
     list.header_bytes = header_bytes;
     list.signature_bytes = signature_bytes;
@@ -138,12 +138,12 @@ void uv_siglist_write(UvWriter *writer, const UvGuid *type, const UvGuid *owner,
     if (data->len == 0)
         return;
     g_bytes_get_data(data->pdata[0], &size);
-    uv_write_bytes(writer, type->bytes, sizeof type->bytes);
+    uv_write_bytes(writer, type->bytes, sizeof(type->bytes));
     uv_write_u32(writer, (uint32_t)(EFI_SIGLIST_HEADER_BYTES + data->len * (OWNER_BYTES + size)));
     uv_write_u32(writer, 0);
     uv_write_u32(writer, (uint32_t)(OWNER_BYTES + size));
     for (guint i = 0; i < data->len; i++) {
-        uv_write_bytes(writer, owner->bytes, sizeof owner->bytes);
+        uv_write_bytes(writer, owner->bytes, sizeof(owner->bytes));
         uv_write_bytes(writer, g_bytes_get_data(data->pdata[i], NULL), size);
     }
 }
@@ -204,12 +204,12 @@ static bool collect(const uint8_t *bytes, size_t size, GPtrArray *lists, GHashTa
 
     uv_reader_init(&reader, bytes, size);
     while (uv_siglist_next(&reader, &list)) {
-        UvSiglist *kept = g_memdup2(&list, sizeof list);
+        UvSiglist *kept = g_memdup2(&list, sizeof(list));
 
         g_ptr_array_add(lists, kept);
         for (size_t i = 0; i < kept->count; i++) {
             const Signature signature = signature_at(kept, i);
-            g_hash_table_add(signatures, g_memdup2(&signature, sizeof signature));
+            g_hash_table_add(signatures, g_memdup2(&signature, sizeof(signature)));
         }
     }
     return uv_reader_done(&reader);
@@ -231,7 +231,7 @@ static void write_new_ones(UvWriter *writer, const UvSiglist *list, GHashTable *
         uv_write_bytes(writer, signature.bytes, signature.size);
     }
     if (count > 0)
-        uv_write_u32_at(writer, start + sizeof list->type.bytes,
+        uv_write_u32_at(writer, start + sizeof(list->type.bytes),
                         (uint32_t)(uv_writer_size(writer) - start));
 }
 

@@ -16,11 +16,11 @@
 static char *common_name(gnutls_x509_crt_t crt)
 {
     char name[COMMON_NAME_MAX];
-    size_t size = sizeof name;
+    size_t size = sizeof(name);
 
     if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &size) < 0)
         return NULL;
-    return g_utf8_make_valid(name, (gssize)strnlen(name, sizeof name));
+    return g_utf8_make_valid(name, (gssize)strnlen(name, sizeof(name)));
 }
 
 void uv_x509_describe(const uint8_t *bytes, size_t size, UvX509Text *ret_text)
@@ -30,7 +30,7 @@ void uv_x509_describe(const uint8_t *bytes, size_t size, UvX509Text *ret_text)
 
     *ret_text = (UvX509Text){.valid_until = -1};
     g_autofree char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes, size);
-    g_strlcpy(ret_text->sha256, sha256, sizeof ret_text->sha256);
+    g_strlcpy(ret_text->sha256, sha256, sizeof(ret_text->sha256));
     if (gnutls_x509_crt_init(&crt) < 0)
         return;
     if (gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER) >= 0) {

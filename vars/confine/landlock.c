@@ -129,12 +129,12 @@ int uv_landlock_confine_program(const UvLandlockRule *rules, size_t n_rules)
         {"/dev/urandom", UV_LANDLOCK_READ},
         {"/dev/null", UV_LANDLOCK_WRITE},
     };
-    UvLandlockRule all[UV_LANDLOCK_OWN_RULES + sizeof needed / sizeof *needed];
+    UvLandlockRule all[UV_LANDLOCK_OWN_RULES + sizeof(needed) / sizeof(*needed)];
     size_t n = 0;
 
     for (; n < n_rules && n < UV_LANDLOCK_OWN_RULES; n++)
         all[n] = rules[n];
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+    for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
         const int fd = open(needed[i].path, O_PATH | O_CLOEXEC);
         if (fd >= 0) /* not every system has each of them */
             all[n++] = (UvLandlockRule){fd, needed[i].access};

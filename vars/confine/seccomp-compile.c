@@ -99,7 +99,7 @@ static scmp_filter_ctx make_denying(uint32_t architecture, const char *const *de
             seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0) != 0)
             die(denied[i]);
     }
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
         if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM),
                              seccomp_syscall_resolve_name_arch(architecture, "fcntl"), 1,
                              SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i])) != 0)
@@ -115,11 +115,11 @@ static size_t export(scmp_filter_ctx filter, struct sock_filter *program)
     ssize_t n = -1;
 
     if (scratch && seccomp_export_bpf(filter, fileno(scratch)) == 0)
-        n = pread(fileno(scratch), program, INSTRUCTIONS_MAX * sizeof *program, 0);
-    if (n <= 0 || n == (ssize_t)(INSTRUCTIONS_MAX * sizeof *program))
+        n = pread(fileno(scratch), program, INSTRUCTIONS_MAX * sizeof(*program), 0);
+    if (n <= 0 || n == (ssize_t)(INSTRUCTIONS_MAX * sizeof(*program)))
         die("the filter can't be written, or is too long");
     fclose(scratch);
-    return n / sizeof *program;
+    return n / sizeof(*program);
 }
 
 static void write_program(FILE *out, const char *role, scmp_filter_ctx filter)

@@ -49,7 +49,7 @@ GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session
     uv_write_bytes(&writer, MAGIC, 8);
     uv_write_u32(&writer, VERSION);
     uv_write_u32(&writer, size);
-    uv_write_bytes(&writer, digest.bytes, sizeof digest.bytes);
+    uv_write_bytes(&writer, digest.bytes, sizeof(digest.bytes));
     uv_write_bytes(&writer, data, size);
     return uv_writer_steal(&writer);
 }

@@ -83,7 +83,7 @@ void uv_boot_make_option(UvServer *server, unsigned number, UvViewOutcome *outco
         return;
     }
     option.description = g_bytes_new(NULL, 0);
-    option.path = g_bytes_new_static(end, sizeof end);
+    option.path = g_bytes_new_static(end, sizeof(end));
     option.data = g_bytes_new(NULL, 0);
     uv_load_option_set_description(&option, name);
     set_option(server, number, &option, outcome);

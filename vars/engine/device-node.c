@@ -88,7 +88,7 @@ static bool guid(const char *text, UvWriter *writer)
 
     if (!uv_guid_parse(text, &value))
         return false;
-    uv_write_bytes(writer, value.bytes, sizeof value.bytes);
+    uv_write_bytes(writer, value.bytes, sizeof(value.bytes));
     return true;
 }
 

@@ -87,19 +87,19 @@ static bool is_for_library(const uint8_t *node, size_t size)
 static char *format_with_library(const uint8_t *node, size_t size)
 {
     static const uint8_t end[] = {DEVICE_NODE_END, DEVICE_NODE_END_ENTIRE, 4, 0};
-    g_autofree uint8_t *path = g_malloc0(size + sizeof end + PADDING_BYTES);
+    g_autofree uint8_t *path = g_malloc0(size + sizeof(end) + PADDING_BYTES);
     g_autofree char *text = NULL;
 
     memcpy(path, node, size);
-    memcpy(path + size, end, sizeof end);
+    memcpy(path + size, end, sizeof(end));
     const ssize_t need =
-        efidp_format_device_path(NULL, 0, (const_efidp)path, (ssize_t)(size + sizeof end));
+        efidp_format_device_path(NULL, 0, (const_efidp)path, (ssize_t)(size + sizeof(end)));
     if (need <= 0 || (size_t)need > NODE_TEXT_MAX)
         return NULL;
     text = g_malloc0((size_t)need + 1);
     /* Of char or of unsigned char, as the version of libefivar has it. */
     if (efidp_format_device_path((void *)text, (size_t)need + 1, (const_efidp)path,
-                                 (ssize_t)(size + sizeof end)) < 0)
+                                 (ssize_t)(size + sizeof(end))) < 0)
         return NULL;
     return is_presentable(text) ? g_steal_pointer(&text) : NULL;
 }

@@ -48,8 +48,8 @@ static int listen_at(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
         return -errno;
     return uv_fd_steal(&fd);
 }
@@ -80,10 +80,10 @@ static int connect_to(const QcowServer *server)
     g_autofree char *name = name_of(server->name_fd);
     uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    g_strlcpy(address.sun_path, name, sizeof address.sun_path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
+    g_strlcpy(address.sun_path, name, sizeof(address.sun_path));
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
     return uv_fd_steal(&fd);
 }

@@ -89,7 +89,7 @@ static void add_value_before(GString *out, const UvRecordValue *before)
     }
     uv_json_put_number(out, "attributes-before", before->attributes);
     uv_json_put_number(out, "size-before", (int64_t)before->data_bytes);
-    uv_json_put_hex(out, "sha256-before", before->digest.bytes, sizeof before->digest.bytes);
+    uv_json_put_hex(out, "sha256-before", before->digest.bytes, sizeof(before->digest.bytes));
     if (before->data && before->data_bytes <= OLD_BYTES_MAX)
         uv_json_put_hex(out, "old", g_bytes_get_data(before->data, NULL), before->data_bytes);
 }
@@ -118,7 +118,7 @@ static void add_after(GString *out, uint32_t attributes, const void *data, size_
     uv_digest_of(data, size, &digest);
     uv_json_put_number(out, "attributes", attributes);
     uv_json_put_number(out, "size", (int64_t)size);
-    uv_json_put_hex(out, "sha256", digest.bytes, sizeof digest.bytes);
+    uv_json_put_hex(out, "sha256", digest.bytes, sizeof(digest.bytes));
 }
 
 /* What is there: null where nothing is. */

@@ -65,7 +65,7 @@ static bool cut_torn_line(int fd, size_t *size)
     char tail[TAIL_BYTES];
 
     while (*size > 0) {
-        const size_t n = MIN(*size, sizeof tail);
+        const size_t n = MIN(*size, sizeof(tail));
         const ssize_t got = uv_pread_all(fd, tail, n, *size - n);
 
         if (got != (ssize_t)n)
@@ -303,7 +303,7 @@ static void put_entry(UvRecord *record, const UvActor *actor, const UvChangeItem
     };
 
     if (actor->session_id)
-        memcpy(entry.session_id, actor->session_id, sizeof entry.session_id);
+        memcpy(entry.session_id, actor->session_id, sizeof(entry.session_id));
     g_array_append_val(record->entries, entry);
 }
 

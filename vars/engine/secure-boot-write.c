@@ -44,7 +44,7 @@ static GBytes *with_header(GBytes *lists)
     uv_write_u32(&writer, EFI_WIN_CERT_HEADER_BYTES);
     uv_write_u16(&writer, EFI_WIN_CERT_REVISION);
     uv_write_u16(&writer, EFI_WIN_CERT_TYPE_EFI_GUID);
-    uv_write_bytes(&writer, uv_guid_cert_type_pkcs7.bytes, sizeof uv_guid_cert_type_pkcs7.bytes);
+    uv_write_bytes(&writer, uv_guid_cert_type_pkcs7.bytes, sizeof(uv_guid_cert_type_pkcs7.bytes));
     if (size > 0)
         uv_write_bytes(&writer, bytes, size);
     return uv_writer_steal(&writer);

@@ -45,8 +45,8 @@ static void add_actor(Fields *fields, const UvActor *actor)
         add(fields, "UEFIVARSFS_CLIENT", fields->by);
     } else if (actor->known && actor->door != UV_RECORD_OUTSIDE) {
         fields->by = uv_log_escape(actor->comm);
-        g_snprintf(fields->uid, sizeof fields->uid, "%u", actor->uid);
-        g_snprintf(fields->pid, sizeof fields->pid, "%u", actor->pid);
+        g_snprintf(fields->uid, sizeof(fields->uid), "%u", actor->uid);
+        g_snprintf(fields->pid, sizeof(fields->pid), "%u", actor->pid);
         add(fields, "UEFIVARSFS_UID", fields->uid);
         add(fields, "UEFIVARSFS_PID", fields->pid);
         add(fields, "UEFIVARSFS_COMM", fields->by);
@@ -70,7 +70,7 @@ static void begin(Fields *fields, const char *message_id, const UvActor *actor, 
 {
     const uint64_t number = status & ~EFI_ERROR_BIT;
 
-    g_snprintf(fields->status, sizeof fields->status, "%" G_GUINT64_FORMAT, (guint64)number);
+    g_snprintf(fields->status, sizeof(fields->status), "%" G_GUINT64_FORMAT, (guint64)number);
     add(fields, "MESSAGE_ID", message_id);
     add(fields, "UEFIVARSFS_STATUS", fields->status);
     add_actor(fields, actor);

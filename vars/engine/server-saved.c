@@ -46,7 +46,7 @@ static bool write_file(UvServer *server, GError **error)
     if (fd < 0)
         return false;
     uv_writer_init(&writer, FILE_BYTES);
-    uv_write_bytes(&writer, magic, sizeof magic);
+    uv_write_bytes(&writer, magic, sizeof(magic));
     uv_write_u64(&writer, server->store->generation);
     uv_write_u64(&writer, server->saved_ns);
     return uv_write_file_at(fd, uv_folder_path(folder_of(server), UV_FILE_SAVED), writer.bytes,
@@ -90,10 +90,10 @@ void uv_saved_restore(UvServer *server)
     if (!bytes)
         return;
     UvReader reader = uv_reader_of(bytes);
-    const uint8_t *found = uv_read_bytes(&reader, sizeof magic);
+    const uint8_t *found = uv_read_bytes(&reader, sizeof(magic));
     const uint64_t generation = uv_read_u64(&reader);
     const int64_t saved_ns = uv_read_u64(&reader);
-    if (!uv_reader_done(&reader) || memcmp(found, magic, sizeof magic) != 0)
+    if (!uv_reader_done(&reader) || memcmp(found, magic, sizeof(magic)) != 0)
         return;
     server->saved_ns = saved_ns;
     if (server->store->generation > generation)

@@ -139,7 +139,7 @@ static void add_session(GString *out, const UvServer *server)
     if (server->session_alive) {
         uv_json_put_bool(out, "connected", server->guest != NULL);
         uv_json_put_text(out, "client", server->session.name);
-        uv_json_put_hex(out, "id", server->session.id, sizeof server->session.id);
+        uv_json_put_hex(out, "id", server->session.id, sizeof(server->session.id));
         uv_json_put_text(out, "mode", modes[server->session.mode]);
         uv_json_put_bool(out, "resumed", server->session_resumed);
         uv_json_put_bool(out, "failed-closed", server->session_failed_closed);

@@ -177,7 +177,7 @@ void uv_trace_event(UvServer *server, const char *event)
         return;
     if (server->session_alive) {
         what.session_id = server->session.id;
-        what.session_id_bytes = sizeof server->session.id;
+        what.session_id_bytes = sizeof(server->session.id);
         what.client = server->session.name;
     }
     tell(server, LINES, 1, make_event_line, &what);

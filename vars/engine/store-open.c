@@ -89,7 +89,7 @@ static bool find_format(UvFolder *folder, const UvStoreOptions *options, int fd,
     const char *name = uv_folder_path(folder, UV_FILE_STORE);
     const Format asked = options->format ? format_named(options->format) : FORMAT_NONE;
     uint8_t bytes[PROBE_BYTES];
-    const ssize_t n = fd < 0 ? 0 : uv_pread_all(fd, bytes, sizeof bytes, 0);
+    const ssize_t n = fd < 0 ? 0 : uv_pread_all(fd, bytes, sizeof(bytes), 0);
     const Format found = n < 0 ? FORMAT_NONE : format_of(bytes, n);
 
     *ret_format = asked == FORMAT_NONE ? found : asked;

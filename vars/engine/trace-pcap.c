@@ -17,8 +17,8 @@ static void put_u32(GString *out, uint64_t value)
 {
     uint8_t bytes[4];
 
-    uv_put_le(bytes, value, sizeof bytes);
-    g_string_append_len(out, (const char *)bytes, sizeof bytes);
+    uv_put_le(bytes, value, sizeof(bytes));
+    g_string_append_len(out, (const char *)bytes, sizeof(bytes));
 }
 
 static void put_packet(GString *out, int64_t time_us, uint32_t kind, const uint8_t *message,

@@ -61,7 +61,7 @@ static bool refuse(UvBlockdReply *reply, uint32_t offset, const char *text)
 {
     reply->outcome = UV_BLOCKD_IMAGE;
     reply->offset = offset;
-    snprintf(reply->text, sizeof reply->text, "%s", text);
+    snprintf(reply->text, sizeof(reply->text), "%s", text);
     return false;
 }
 
@@ -70,7 +70,7 @@ static bool check_header(int fd, UvBlockdReply *reply)
 {
     uint8_t header[HEADER_BYTES];
 
-    if (pread(fd, header, sizeof header, 0) != sizeof header)
+    if (pread(fd, header, sizeof(header), 0) != sizeof(header))
         return refuse(reply, 0, "the qcow2 header is not whole");
     if (memcmp(header, "QFI\xfb", MAGIC_BYTES) != 0)
         return refuse(reply, 0, "not a qcow2 image");
@@ -89,18 +89,18 @@ static int start(Program *program, bool writable, UvBlockdReply *reply)
     struct stat st;
     int fd = -1;
 
-    qcow_server_stop(&program->server, text, sizeof text);
+    qcow_server_stop(&program->server, text, sizeof(text));
     if (fstat(UV_BLOCKD_FD_IMAGE, &st) == 0) {
         reply->device = st.st_dev;
         reply->inode = st.st_ino;
     }
     reply->outcome = UV_BLOCKD_FAILED;
     if (program->refusal[0])
-        memcpy(reply->text, program->refusal, sizeof reply->text);
+        memcpy(reply->text, program->refusal, sizeof(reply->text));
     else if (!check_header(UV_BLOCKD_FD_IMAGE, reply))
         return -1;
     else if ((fd = qcow_server_start(&program->server, writable)) < 0)
-        snprintf(reply->text, sizeof reply->text, "%s", strerror(-fd));
+        snprintf(reply->text, sizeof(reply->text), "%s", strerror(-fd));
     else
         reply->outcome = UV_BLOCKD_OK;
     return fd;
@@ -111,7 +111,7 @@ static bool serve_one(Program *program)
 {
     UvBlockdReply reply = {.outcome = UV_BLOCKD_OK};
     char request = 0;
-    const struct iovec in = {&request, 1}, out = {&reply, sizeof reply};
+    const struct iovec in = {&request, 1}, out = {&reply, sizeof(reply)};
     uv_autofd int fd = -1;
 
     qcow_server_wait(&program->server, UV_BLOCKD_FD_CONTROL);
@@ -123,12 +123,12 @@ static bool serve_one(Program *program)
         fd = start(program, request == UV_BLOCKD_WRITE, &reply);
         break;
     case UV_BLOCKD_STOP:
-        qcow_server_stop(&program->server, reply.text, sizeof reply.text);
+        qcow_server_stop(&program->server, reply.text, sizeof(reply.text));
         break;
     default:
         return false;
     }
-    return uv_pass_send(UV_BLOCKD_FD_CONTROL, &out, 1, &fd, fd >= 0, 0) == sizeof reply;
+    return uv_pass_send(UV_BLOCKD_FD_CONTROL, &out, 1, &fd, fd >= 0, 0) == sizeof(reply);
 }
 
 static void set_up(Program *program)
@@ -142,7 +142,7 @@ static void set_up(Program *program)
         failed = -uv_landlock_confine_program(&image, 1);
     }
     if (failed)
-        snprintf(program->refusal, sizeof program->refusal, "no %s: %s", what, strerror(-failed));
+        snprintf(program->refusal, sizeof(program->refusal), "no %s: %s", what, strerror(-failed));
 }
 
 static void die(const char *what)
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
 
     parse(argc, argv, &program);
     /* The engine's end is told by the socket: a signal to the group must not end this first. */
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
         signal(ignored[i], SIG_IGN);
     fcntl(UV_BLOCKD_FD_CONTROL, F_SETFD, FD_CLOEXEC);
     fcntl(UV_BLOCKD_FD_IMAGE, F_SETFD, FD_CLOEXEC);
@@ -206,6 +206,6 @@ int main(int argc, char **argv)
     set_up(&program);
     while (serve_one(&program))
         ;
-    qcow_server_stop(&program.server, text, sizeof text);
+    qcow_server_stop(&program.server, text, sizeof(text));
     uv_quit(0);
 }

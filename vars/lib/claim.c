@@ -39,10 +39,10 @@ static bool is_time(const char *since)
 {
     static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
 
-    for (size_t i = 0; i < sizeof form - 1; i++)
+    for (size_t i = 0; i < sizeof(form) - 1; i++)
         if (form[i] == 'd' ? !g_ascii_isdigit(since[i]) : since[i] != form[i])
             return false;
-    return since[sizeof form - 1] == '\0';
+    return since[sizeof(form) - 1] == '\0';
 }
 
 bool uv_host_find(UvHost *ret_host, GError **error)
@@ -50,7 +50,7 @@ bool uv_host_find(UvHost *ret_host, GError **error)
     g_autofree char *boot = NULL;
     UvHost host = {0};
 
-    if (gethostname(host.name, sizeof host.name - 1) < 0 || !is_name(host.name) ||
+    if (gethostname(host.name, sizeof(host.name) - 1) < 0 || !is_name(host.name) ||
         strcmp(host.name, "localhost") == 0 || g_str_has_prefix(host.name, "localhost.")) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
                     "'%s' is no name by which other hosts know this one (see hostname(1))",
@@ -62,7 +62,7 @@ bool uv_host_find(UvHost *ret_host, GError **error)
     g_strchomp(boot);
     if (!is_boot_id(boot))
         return uv_file_error(error, EINVAL, "%s", BOOT_ID);
-    g_strlcpy(host.boot, boot, sizeof host.boot);
+    g_strlcpy(host.boot, boot, sizeof(host.boot));
     *ret_host = host;
     return true;
 }
@@ -76,12 +76,12 @@ char *uv_claim_new(const UvHost *host)
     struct tm tm;
 
     gmtime_r(&now, &tm);
-    strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (getrandom(number, sizeof number, 0) != sizeof number)
-        for (size_t i = 0; i < sizeof number; i++)
+    strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (getrandom(number, sizeof(number), 0) != sizeof(number))
+        for (size_t i = 0; i < sizeof(number); i++)
             number[i] = (unsigned char)g_random_int();
     g_string_append_printf(text, SINCE "%s\n" BOOT "%s\n" NUMBER, since, host->boot);
-    for (size_t i = 0; i < sizeof number; i++)
+    for (size_t i = 0; i < sizeof(number); i++)
         g_string_append_printf(text, "%02x", number[i]);
     g_string_append_c(text, '\n');
     return g_string_free(text, FALSE);
@@ -108,10 +108,10 @@ bool uv_claim_parse(const char *text, size_t size, UvClaim *ret_claim)
     const char *boot = lines[1] + strlen(BOOT), *number = lines[2] + strlen(NUMBER);
     if (!is_name(lines[0]) || !is_time(since) || !is_boot_id(boot) || !is_number(number))
         return false;
-    g_strlcpy(claim.host.name, lines[0], sizeof claim.host.name);
-    g_strlcpy(claim.host.boot, boot, sizeof claim.host.boot);
-    g_strlcpy(claim.since, since, sizeof claim.since);
-    g_strlcpy(claim.number, number, sizeof claim.number);
+    g_strlcpy(claim.host.name, lines[0], sizeof(claim.host.name));
+    g_strlcpy(claim.host.boot, boot, sizeof(claim.host.boot));
+    g_strlcpy(claim.since, since, sizeof(claim.since));
+    g_strlcpy(claim.number, number, sizeof(claim.number));
     *ret_claim = claim;
     return true;
 }
@@ -124,7 +124,7 @@ char *uv_claim_describe(const UvClaim *claim)
 int uv_claim_read(int fd, const UvHost *host, UvClaimKind *ret_kind, UvClaim *ret_claim)
 {
     char text[UV_CLAIM_BYTES_MAX + 1];
-    const ssize_t size = uv_pread_all(fd, text, sizeof text, 0);
+    const ssize_t size = uv_pread_all(fd, text, sizeof(text), 0);
     UvClaim claim;
 
     if (size < 0)
@@ -153,7 +153,7 @@ int uv_claim_write(int fd, const char *text)
 bool uv_claim_is_there(int fd, const char *text)
 {
     char there[UV_CLAIM_BYTES_MAX + 1];
-    const ssize_t size = uv_pread_all(fd, there, sizeof there, 0);
+    const ssize_t size = uv_pread_all(fd, there, sizeof(there), 0);
 
     return size >= 0 && (size_t)size == strlen(text) && memcmp(there, text, (size_t)size) == 0;
 }

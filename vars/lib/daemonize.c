@@ -25,7 +25,7 @@ static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *pr
     if (size > 0 && text[0] == READY[0])
         uv_quit(0);
     if (size > 0) {
-        rest = uv_read_all(fd, text + 1, sizeof text - 1);
+        rest = uv_read_all(fd, text + 1, sizeof(text) - 1);
         size += MAX(rest, 0);
     }
     if (size > 0)

@@ -41,5 +41,5 @@ uint64_t uv_crc(uint64_t polynomial, uint64_t ones, uint64_t crc, const void *by
 
 bool uv_digest_equal(const UvDigest *a, const UvDigest *b)
 {
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }

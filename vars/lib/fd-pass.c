@@ -25,13 +25,13 @@ ssize_t uv_pass_send(int socket_fd, const struct iovec *parts, size_t n_parts, c
     g_return_val_if_fail(n_fds <= UV_PASS_FDS_MAX, -EINVAL);
     if (n_fds > 0) {
         message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(n_fds * sizeof *fds);
+        message.msg_controllen = CMSG_SPACE(n_fds * sizeof(*fds));
         control.align = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(n_fds * sizeof *fds),
+            .cmsg_len = CMSG_LEN(n_fds * sizeof(*fds)),
             .cmsg_level = SOL_SOCKET,
             .cmsg_type = SCM_RIGHTS,
         };
-        memcpy(CMSG_DATA(&control.align), fds, n_fds * sizeof *fds);
+        memcpy(CMSG_DATA(&control.align), fds, n_fds * sizeof(*fds));
     }
     n = TEMP_FAILURE_RETRY(sendmsg(socket_fd, &message, flags | MSG_NOSIGNAL));
     return n < 0 ? -errno : n;
@@ -49,7 +49,7 @@ static bool take_fds(struct msghdr *message, int *ret_fds, size_t max_fds)
         for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
             uv_autofd int fd = -1;
 
-            memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
             if (n_taken < max_fds)
                 ret_fds[n_taken++] = uv_fd_steal(&fd);
             else
@@ -67,7 +67,7 @@ ssize_t uv_pass_receive(int socket_fd, const struct iovec *parts, size_t n_parts
         .msg_iov = (struct iovec *)parts,
         .msg_iovlen = n_parts,
         .msg_control = control.bytes,
-        .msg_controllen = sizeof control.bytes,
+        .msg_controllen = sizeof(control.bytes),
     };
     ssize_t n;
     bool fit;

@@ -47,7 +47,7 @@ int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes)
     uint8_t piece[PIECE_BYTES];
     ssize_t n;
 
-    while ((n = uv_read_all(fd, piece, sizeof piece)) > 0) {
+    while ((n = uv_read_all(fd, piece, sizeof(piece))) > 0) {
         if ((size_t)n > max - all->len)
             return -EFBIG;
         g_byte_array_append(all, piece, n);

@@ -83,7 +83,7 @@ static bool has_open(const char *pid, const char *path)
 
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *link = g_build_filename(folder, name, NULL);
-        const ssize_t size = readlink(link, target, sizeof target - 1);
+        const ssize_t size = readlink(link, target, sizeof(target) - 1);
 
         if (size < 0)
             continue;

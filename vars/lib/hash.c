@@ -72,8 +72,8 @@ static const uint8_t *process_key(void)
     static gsize made;
 
     if (g_once_init_enter(&made)) {
-        if (getrandom(key, sizeof key, 0) != sizeof key)
-            for (size_t i = 0; i < sizeof key; i++)
+        if (getrandom(key, sizeof(key), 0) != sizeof(key))
+            for (size_t i = 0; i < sizeof(key); i++)
                 key[i] = g_random_int() & 0xff;
         g_once_init_leave(&made, 1);
     }

@@ -23,7 +23,7 @@ bool uv_journald_open(void)
     if (journal_fd >= 0)
         return true;
     uv_autofd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         journal_fd = uv_fd_steal(&fd);
     return journal_fd >= 0;
 }
@@ -41,7 +41,7 @@ static void add_field(GString *out, const GLogField *field)
     if (memchr(field->value, '\n', size)) {
         const guint64 little = GUINT64_TO_LE((guint64)size);
         g_string_append_c(out, '\n');
-        g_string_append_len(out, (const char *)&little, sizeof little);
+        g_string_append_len(out, (const char *)&little, sizeof(little));
     } else {
         g_string_append_c(out, '=');
     }

@@ -39,7 +39,7 @@ void uv_json_put_text(GString *out, const char *name, const char *text)
 void uv_json_put_number(GString *out, const char *name, int64_t value)
 {
     char digits[20];
-    size_t first = sizeof digits;
+    size_t first = sizeof(digits);
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
     put_name(out, name);
@@ -49,7 +49,7 @@ void uv_json_put_number(GString *out, const char *name, int64_t value)
         digits[--first] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest > 0);
-    g_string_append_len(out, digits + first, (gssize)(sizeof digits - first));
+    g_string_append_len(out, digits + first, (gssize)(sizeof(digits) - first));
 }
 
 void uv_json_put_bool(GString *out, const char *name, bool value)

@@ -62,7 +62,7 @@ static void send_entry(const GLogField *given, gsize n_given)
     };
     const gsize n = MIN(n_given, G_N_ELEMENTS(fields) - 2);
 
-    memcpy(fields + 2, given, n * sizeof *fields);
+    memcpy(fields + 2, given, n * sizeof(*fields));
     uv_journald_send(fields, n + 2);
 }
 
@@ -125,7 +125,7 @@ static void log_line(int priority, const GLogField *given, gsize n_given, const 
 
     g_assert(n_given <= UV_LOG_FIELDS_MAX);
     if (n_given > 0)
-        memcpy(fields + 2, given, n_given * sizeof *fields);
+        memcpy(fields + 2, given, n_given * sizeof(*fields));
     if (writes)
         g_log_structured_array(level_of_priority(priority), fields, n_given + 2);
     else

@@ -51,7 +51,7 @@ bool uv_guid_parse(const char *text, UvGuid *ret_guid)
 {
     UvGuid guid;
 
-    for (size_t i = 0; i < sizeof guid.bytes; i++) {
+    for (size_t i = 0; i < sizeof(guid.bytes); i++) {
         if (dash_before(i) && *text++ != '-')
             return false;
         if (!g_ascii_isxdigit(text[0]) || !g_ascii_isxdigit(text[1]))
@@ -71,7 +71,7 @@ void uv_guid_format(const UvGuid *guid, char ret_text[UV_GUID_TEXT_BYTES + 1])
     static const char digits[] = "0123456789abcdef";
     char *to = ret_text;
 
-    for (size_t i = 0; i < sizeof guid->bytes; i++) {
+    for (size_t i = 0; i < sizeof(guid->bytes); i++) {
         const uint8_t byte = guid->bytes[text_order[i]];
         if (dash_before(i))
             *to++ = '-';
@@ -83,12 +83,12 @@ void uv_guid_format(const UvGuid *guid, char ret_text[UV_GUID_TEXT_BYTES + 1])
 
 bool uv_guid_equal(const UvGuid *a, const UvGuid *b)
 {
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
 guint uv_guid_hash(const UvGuid *guid)
 {
-    return uv_hash(guid->bytes, sizeof guid->bytes);
+    return uv_hash(guid->bytes, sizeof(guid->bytes));
 }
 
 UvGuid uv_read_guid(UvReader *reader)
@@ -97,6 +97,6 @@ UvGuid uv_read_guid(UvReader *reader)
     UvGuid guid = {0};
 
     if (bytes)
-        memcpy(guid.bytes, bytes, sizeof guid.bytes);
+        memcpy(guid.bytes, bytes, sizeof(guid.bytes));
     return guid;
 }

@@ -29,7 +29,7 @@ struct UvName {
 
 static UvName *name_alloc(const uint8_t *units, size_t n_units)
 {
-    UvName *name = g_malloc(sizeof *name + 2 * (n_units + 1));
+    UvName *name = g_malloc(sizeof(*name) + 2 * (n_units + 1));
 
     g_ref_count_init(&name->refs);
     name->n_units = n_units;
@@ -109,7 +109,7 @@ static void append_unit(GByteArray *units, uint16_t unit)
 {
     const uint8_t bytes[2] = {unit & 0xff, unit >> 8};
 
-    g_byte_array_append(units, bytes, sizeof bytes);
+    g_byte_array_append(units, bytes, sizeof(bytes));
 }
 
 static void append_character(GByteArray *units, gunichar c)

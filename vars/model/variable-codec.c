@@ -30,13 +30,13 @@ void uv_variable_write(UvWriter *writer, const UvVariable *variable)
     gsize size = 0;
     const void *bytes = g_bytes_get_data(variable->data, &size);
 
-    uv_write_bytes(writer, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_bytes(writer, variable->guid.bytes, sizeof(variable->guid.bytes));
     uv_write_u32(writer, variable->attributes);
     uv_write_u32(writer, name_bytes);
     uv_write_bytes(writer, uv_name_utf16le(variable->name), name_bytes);
     uv_write_u32(writer, size);
     uv_write_bytes(writer, bytes, size);
-    uv_write_bytes(writer, variable->time, sizeof variable->time);
+    uv_write_bytes(writer, variable->time, sizeof(variable->time));
     size = 0;
     bytes = variable->digest ? g_bytes_get_data(variable->digest, &size) : NULL;
     uv_write_u16(writer, size);
@@ -79,7 +79,7 @@ static void read_field(UvReader *reader, char field, Fields *fields)
         fields->data = uv_read_sub(reader, uv_read_u32(reader));
         break;
     case 't':
-        fields->time = uv_read_bytes(reader, sizeof fields->variable.time);
+        fields->time = uv_read_bytes(reader, sizeof(fields->variable.time));
         break;
     case 'h':
         fields->digest = uv_read_sub(reader, uv_read_u16(reader));
@@ -118,7 +118,7 @@ UvVariable *uv_variable_read(UvReader *reader, UvVariableLayout layout)
         return NULL;
     data = g_bytes_new(fields.data.at, fields.data.left);
     digest = fields.digest.left > 0 ? g_bytes_new(fields.digest.at, fields.digest.left) : NULL;
-    memcpy(variable->time, fields.time, sizeof variable->time);
+    memcpy(variable->time, fields.time, sizeof(variable->time));
     variable->name = name;
     variable->data = data;
     variable->digest = digest;

@@ -62,7 +62,7 @@ static bool same_bytes(GBytes *a, GBytes *b)
 bool uv_variable_same(const UvVariable *a, const UvVariable *b)
 {
     return a == b ||
-           (a->attributes == b->attributes && memcmp(a->time, b->time, sizeof a->time) == 0 &&
+           (a->attributes == b->attributes && memcmp(a->time, b->time, sizeof(a->time)) == 0 &&
             same_bytes(a->data, b->data) && same_bytes(a->digest, b->digest));
 }
 

@@ -17,10 +17,10 @@ bool uv_auth_header_parse(const uint8_t *bytes, size_t size, UvAuthHeader *ret_h
     const uint32_t length = uv_read_u32(&reader);
     header.revision = uv_read_u16(&reader);
     header.type = uv_read_u16(&reader);
-    const uint8_t *cert_type = uv_read_bytes(&reader, sizeof header.cert_type.bytes);
+    const uint8_t *cert_type = uv_read_bytes(&reader, sizeof(header.cert_type.bytes));
     if (reader.failed || length < EFI_WIN_CERT_HEADER_BYTES)
         return false;
-    memcpy(header.cert_type.bytes, cert_type, sizeof header.cert_type.bytes);
+    memcpy(header.cert_type.bytes, cert_type, sizeof(header.cert_type.bytes));
     header.signature.size = length - EFI_WIN_CERT_HEADER_BYTES;
     header.signature.bytes = uv_read_bytes(&reader, header.signature.size);
     if (reader.failed)

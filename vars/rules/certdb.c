@@ -47,7 +47,7 @@ bool uv_certdb_next(UvReader *reader, UvCertdbEntry *ret_entry)
 
     if (reader->failed || reader->left == 0)
         return false;
-    const uint8_t *guid = uv_read_bytes(&peek, sizeof entry.guid.bytes);
+    const uint8_t *guid = uv_read_bytes(&peek, sizeof(entry.guid.bytes));
     entry.size = uv_read_u32(&peek);
     entry.name_units = uv_read_u32(&peek);
     entry.identity.size = uv_read_u32(&peek);
@@ -58,7 +58,7 @@ bool uv_certdb_next(UvReader *reader, UvCertdbEntry *ret_entry)
         reader->failed = true;
         return false;
     }
-    memcpy(entry.guid.bytes, guid, sizeof entry.guid.bytes);
+    memcpy(entry.guid.bytes, guid, sizeof(entry.guid.bytes));
     *reader = peek;
     *ret_entry = entry;
     return true;
@@ -115,7 +115,7 @@ void uv_certdb_write_entry(UvWriter *writer, const UvGuid *guid, const UvName *n
     gsize size;
     const uint8_t *bytes = g_bytes_get_data(identity, &size);
 
-    uv_write_bytes(writer, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(writer, guid->bytes, sizeof(guid->bytes));
     uv_write_u32(writer, ENTRY_HEADER_BYTES + name_bytes + size);
     uv_write_u32(writer, uv_name_units(name));
     uv_write_u32(writer, size);
@@ -218,7 +218,7 @@ void uv_certdb_boot(UvChange *change)
 void uv_certdb_derive(UvChange *change)
 {
     static const uint8_t empty[] = {4, 0, 0, 0};
-    g_autoptr(GBytes) bytes = g_bytes_new_static(empty, sizeof empty);
+    g_autoptr(GBytes) bytes = g_bytes_new_static(empty, sizeof(empty));
 
     if (!lookup(change, false))
         put(change, false, bytes);

@@ -49,7 +49,7 @@ static void put(UvChange *change, const UvGuid *guid, const char *ascii, uint32_
 static void put_byte(UvChange *change, const UvGuid *guid, const char *name, uint32_t attributes,
                      uint8_t value)
 {
-    put(change, guid, name, attributes, &value, sizeof value);
+    put(change, guid, name, attributes, &value, sizeof(value));
 }
 
 /* The first byte of a variable, or `absent`. */
@@ -96,7 +96,7 @@ void uv_modes_derive(UvChange *change, const UvServiceConfig *config)
     if (config->stateless)
         return;
     derive_setup_mode(change);
-    put(change, global, "SignatureSupport", BS_RT, signature_support, sizeof signature_support);
+    put(change, global, "SignatureSupport", BS_RT, signature_support, sizeof(signature_support));
     put_byte(change, global, "SecureBoot", BS_RT, is_secure_boot(change, config));
     put_byte(change, global, "AuditMode", BS_RT, 0);
     put_byte(change, global, "DeployedMode", BS_RT, 0);

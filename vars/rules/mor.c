@@ -29,7 +29,7 @@ static EfiStatus check_open_lock(const uint8_t *payload, size_t payload_bytes,
 {
     if (payload_bytes == UV_MOR_KEY_BYTES) {
         UvMor next = {.locked = true, .has_key = true};
-        memcpy(next.key, payload, sizeof next.key);
+        memcpy(next.key, payload, sizeof(next.key));
         store(verdict, LOCK_WITH_KEY, next);
         return EFI_SUCCESS;
     }
@@ -119,7 +119,7 @@ static void put_open_lock(UvChange *change, const UvName *name)
 {
     const UvVariable *old = uv_change_lookup(change, &uv_guid_mor_lock, name);
     const uint8_t value = LOCK_OPEN;
-    g_autoptr(GBytes) data = g_bytes_new(&value, sizeof value);
+    g_autoptr(GBytes) data = g_bytes_new(&value, sizeof(value));
     const UvVariable fields = {
         .guid = uv_guid_mor_lock,
         .name = (UvName *)name,

@@ -31,7 +31,7 @@ static bool read_header(PolicyEntry *entry, UvReader *reader, size_t size)
     const uint16_t stated_size = uv_read_u16(reader);
 
     entry->name_offset = uv_read_u16(reader);
-    const uint8_t *guid = uv_read_bytes(reader, sizeof entry->guid.bytes);
+    const uint8_t *guid = uv_read_bytes(reader, sizeof(entry->guid.bytes));
     entry->min_bytes = uv_read_u32(reader);
     entry->max_bytes = uv_read_u32(reader);
     entry->must_have = uv_read_u32(reader);
@@ -42,7 +42,7 @@ static bool read_header(PolicyEntry *entry, UvReader *reader, size_t size)
         entry->max_bytes == 0 || entry->min_bytes > entry->max_bytes ||
         lock > POLICY_LOCK_ON_VAR_STATE)
         return false;
-    memcpy(entry->guid.bytes, guid, sizeof entry->guid.bytes);
+    memcpy(entry->guid.bytes, guid, sizeof(entry->guid.bytes));
     entry->lock = lock;
     return true;
 }
@@ -50,13 +50,13 @@ static bool read_header(PolicyEntry *entry, UvReader *reader, size_t size)
 static bool read_state(PolicyEntry *entry, UvReader *reader)
 {
     const size_t fixed = POLICY_HEADER_BYTES + POLICY_STATE_BYTES;
-    const uint8_t *guid = uv_read_bytes(reader, sizeof entry->state_guid.bytes);
+    const uint8_t *guid = uv_read_bytes(reader, sizeof(entry->state_guid.bytes));
 
     entry->state_value = uv_read_u8(reader);
     uv_read_u8(reader);
     if (reader->failed || entry->name_offset < fixed)
         return false;
-    memcpy(entry->state_guid.bytes, guid, sizeof entry->state_guid.bytes);
+    memcpy(entry->state_guid.bytes, guid, sizeof(entry->state_guid.bytes));
     entry->state_name_bytes = entry->name_offset - fixed;
     const uint8_t *name = uv_read_bytes(reader, entry->state_name_bytes);
     if (!name || !is_terminated(name, entry->state_name_bytes))

@@ -141,7 +141,7 @@ static GBytes *lock_now_entry(const UvGuid *guid, const UvName *name)
     uv_write_u32(&writer, POLICY_VERSION);
     uv_write_u16(&writer, (uint16_t)size);
     uv_write_u16(&writer, POLICY_HEADER_BYTES);
-    uv_write_bytes(&writer, guid->bytes, sizeof guid->bytes);
+    uv_write_bytes(&writer, guid->bytes, sizeof(guid->bytes));
     uv_write_u32(&writer, 0);
     uv_write_u32(&writer, POLICY_NO_MAX_SIZE);
     uv_write_zeros(&writer, 8); /* no attributes asked for or forbidden */
@@ -248,7 +248,7 @@ EfiStatus uv_policy_set_property(UvPolicy *policy, const UvGuid *guid, const UvN
         known->property = *property;
         return EFI_SUCCESS;
     }
-    const size_t size = sizeof *known + uv_name_size_bytes(name);
+    const size_t size = sizeof(*known) + uv_name_size_bytes(name);
     if (size > UV_POLICY_TABLE_MAX - policy->properties_bytes)
         return EFI_OUT_OF_RESOURCES;
     known = g_new(PolicyProperty, 1);
@@ -282,7 +282,7 @@ void uv_policy_write(const UvPolicy *policy, UvWriter *writer)
         const PolicyProperty *property = g_ptr_array_index(policy->properties, i);
         const size_t units = uv_name_units(property->name);
 
-        uv_write_bytes(writer, property->guid.bytes, sizeof property->guid.bytes);
+        uv_write_bytes(writer, property->guid.bytes, sizeof(property->guid.bytes));
         uv_write_u32(writer, units);
         uv_write_bytes(writer, uv_name_utf16le(property->name), 2 * units);
         uv_write_u16(writer, property->property.property);

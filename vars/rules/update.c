@@ -116,7 +116,7 @@ static EfiStatus put(UvChange *change, const UvGate *gate, const UvUpdate *updat
         .digest = update->digest,
         .mtime_ns = update->mtime_ns ? update->mtime_ns : g_get_real_time() * 1000,
     };
-    memcpy(fields.time, new_time(update, old), sizeof fields.time);
+    memcpy(fields.time, new_time(update, old), sizeof(fields.time));
     g_autoptr(UvVariable) variable = uv_variable_new(&fields);
     status = check_quota(change, gate, old, variable, refusal);
     if (status == EFI_SUCCESS)
@@ -134,7 +134,7 @@ static void put_newer_time(UvChange *change, const UvUpdate *update, const UvVar
 
     if (!(old->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS))
         return;
-    memcpy(fields.time, new_time(update, old), sizeof fields.time);
+    memcpy(fields.time, new_time(update, old), sizeof(fields.time));
     if (update->digest)
         fields.digest = update->digest;
     g_autoptr(UvVariable) variable = uv_variable_new(&fields);

@@ -174,7 +174,7 @@ static EfiStatus get_next_variable_name(Call *call)
     uv_write_u64_at(call->reply, NEXT_NAME_SIZE, needed);
     if (needed > name_bytes)
         return EFI_BUFFER_TOO_SMALL;
-    uv_write_bytes_at(call->reply, NEXT_GUID, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_bytes_at(call->reply, NEXT_GUID, variable->guid.bytes, sizeof(variable->guid.bytes));
     uv_write_bytes_at(call->reply, NEXT_NAME, uv_name_utf16le(variable->name), needed);
     return EFI_SUCCESS;
 }

@@ -177,7 +177,7 @@ void uv_service_write_session(const UvService *service, UvWriter *writer)
     uv_write_u8(writer, phase_bits(&service->phase));
     uv_write_u8(writer, (mor->locked ? MOR_LOCKED : 0) | (mor->has_key ? MOR_HAS_KEY : 0) |
                             (mor->absent ? MOR_ABSENT : 0));
-    uv_write_bytes(writer, mor->key, sizeof mor->key);
+    uv_write_bytes(writer, mor->key, sizeof(mor->key));
     const size_t policies = begin_length(writer);
     uv_policy_write(service->policy, writer);
     end_length(writer, policies);

@@ -131,7 +131,7 @@ static EfiStatus set_with_mor(UvService *service, UvGate gate, UvReader payload,
         return status;
     if (mor.replaces) {
         request.data = &mor.value;
-        request.data_bytes = sizeof mor.value;
+        request.data_bytes = sizeof(mor.value);
         gate.request = &request;
         uv_reader_init(&payload, request.data, request.data_bytes);
     }

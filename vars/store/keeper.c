@@ -92,7 +92,7 @@ static bool serve_one(Server *server)
     Reply reply = {0};
     uv_autofd int fd = -1;
 
-    if (!receive_message(server->fd, &request, sizeof request, NULL))
+    if (!receive_message(server->fd, &request, sizeof(request), NULL))
         return false;
     switch (request.kind) {
     case REQUEST_OPEN:
@@ -112,7 +112,7 @@ static bool serve_one(Server *server)
     default:
         return false;
     }
-    return send_message(server->fd, &reply, sizeof reply, fd);
+    return send_message(server->fd, &reply, sizeof(reply), fd);
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -125,7 +125,7 @@ static void close_all_but(int *fds, size_t n)
 {
     unsigned next = 3;
 
-    qsort(fds, n, sizeof *fds, compare_ints);
+    qsort(fds, n, sizeof(*fds), compare_ints);
     for (size_t i = 0; i < n; i++) {
         if (fds[i] < (int)next)
             continue;
@@ -150,7 +150,7 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
 {
     int keep[8] = {server->fd, server->lock_fd};
 
-    memcpy(keep + 2, keep_fds, n_keep * sizeof *keep);
+    memcpy(keep + 2, keep_fds, n_keep * sizeof(*keep));
     ignore_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -194,8 +194,8 @@ UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, 
 /* A keeper that is gone leaves the open files usable and everything else failing: EIO. */
 static int ask(UvKeeper *keeper, const Request *request, Reply *reply, int *ret_fd)
 {
-    if (!send_message(keeper->fd, request, sizeof *request, -1) ||
-        !receive_message(keeper->fd, reply, sizeof *reply, ret_fd)) {
+    if (!send_message(keeper->fd, request, sizeof(*request), -1) ||
+        !receive_message(keeper->fd, reply, sizeof(*reply), ret_fd)) {
         uv_fd_clear(ret_fd);
         return -EIO;
     }

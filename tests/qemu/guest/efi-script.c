@@ -188,7 +188,7 @@ static void do_get(Line *line)
         return;
     }
     uint32_t attributes = 0;
-    uint64_t bytes = sizeof data;
+    uint64_t bytes = sizeof(data);
     EfiStatus status = runtime->get_variable(name, &guid, &attributes, &bytes, data);
     print_status(status);
     if (status)
@@ -204,10 +204,10 @@ static void print_variable(const Guid *guid)
         char text[2] = {name[i] < 0x7f ? (char)name[i] : '?', 0};
         print(text);
     }
-    memcpy(data, guid, sizeof *guid);
-    print_data(sizeof *guid);
+    memcpy(data, guid, sizeof(*guid));
+    print_data(sizeof(*guid));
     uint32_t attributes = 0;
-    uint64_t bytes = sizeof data;
+    uint64_t bytes = sizeof(data);
     runtime->get_variable(name, guid, &attributes, &bytes, data);
     print_field(attributes);
     print_field(bytes);
@@ -219,7 +219,7 @@ static void do_list(Line *line)
     static Guid guid;
     name[0] = 0;
     for (;;) {
-        uint64_t bytes = sizeof name;
+        uint64_t bytes = sizeof(name);
         EfiStatus status = runtime->get_next_variable_name(&bytes, name, &guid);
         if (status) {
             print("\r\nlisted");
@@ -277,7 +277,7 @@ static void do_policy_enabled(Line *line)
 static void do_policy_dump(Line *line)
 {
     (void)line;
-    uint32_t bytes = sizeof data;
+    uint32_t bytes = sizeof(data);
     EfiStatus status = policy ? policy->dump(data, &bytes) : INVALID_PARAMETER;
     print_status(status);
     print_field(bytes);
@@ -322,7 +322,7 @@ static void run_line(Line line, uint64_t number)
         return;
     print("\r\nscript ");
     print_hex(number, 4);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
         if (is(&word, commands[i].word)) {
             commands[i].run(&line);
             print("\r\n");

@@ -86,9 +86,9 @@ static UvService *serve(const char *dir, StoreTest *t)
         g_ptr_array_add(variables, (gpointer)v);
     uv_service_load(service, variables);
     g_assert_cmphex(uv_service_cold_start(service), ==, EFI_SUCCESS);
-    memcpy(entry, policy, sizeof policy);
+    memcpy(entry, policy, sizeof(policy));
     memset(entry + 28, 0xff, 4); /* any size up to this */
-    g_assert_cmphex(uv_policy_register(uv_service_policy(service), entry, sizeof entry), ==,
+    g_assert_cmphex(uv_policy_register(uv_service_policy(service), entry, sizeof(entry)), ==,
                     EFI_SUCCESS);
     g_assert_cmphex(fixture_set(service, "New", NV | BS | RT, "new"), ==, EFI_SUCCESS);
     g_assert_cmphex(fixture_set(service, "Kept", NV | BS | RT | APPEND, " and more"), ==,
@@ -105,7 +105,7 @@ static void write_session(UvService *service, const char *path)
     UvSessionHead head = {.mode = UV_SESSION_SERVING, .name = "an old guest"};
     UvSessionFile *file = uv_session_file_new(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600));
 
-    memset(head.id, 0x5a, sizeof head.id);
+    memset(head.id, 0x5a, sizeof(head.id));
     for (int i = 0; i < 2; i++) {
         head.identity.inode = i;
         uv_service_write_session(service, uv_session_file_begin(file, &head));

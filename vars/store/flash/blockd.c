@@ -96,7 +96,7 @@ UvBlockd *uv_blockd_new(int control_fd, pid_t pid)
     const struct timeval patience = {.tv_sec = ANSWER_S};
     UvBlockd *blockd = g_new0(UvBlockd, 1);
 
-    setsockopt(control_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(control_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     blockd->control_fd = control_fd;
     blockd->pid = pid;
     return blockd;
@@ -117,12 +117,12 @@ void uv_blockd_free(UvBlockd *blockd)
 static bool ask(UvBlockd *blockd, UvBlockdRequest request, UvBlockdReply *ret_reply, int *ret_fd)
 {
     const char byte = request;
-    const struct iovec out = {(void *)&byte, 1}, in = {ret_reply, sizeof *ret_reply};
+    const struct iovec out = {(void *)&byte, 1}, in = {ret_reply, sizeof(*ret_reply)};
 
-    memset(ret_reply, 0, sizeof *ret_reply);
+    memset(ret_reply, 0, sizeof(*ret_reply));
     *ret_fd = -1;
     if (uv_pass_send(blockd->control_fd, &out, 1, NULL, 0, 0) == 1 &&
-        uv_pass_receive(blockd->control_fd, &in, 1, ret_fd, 1, 0) == sizeof *ret_reply) {
+        uv_pass_receive(blockd->control_fd, &in, 1, ret_fd, 1, 0) == sizeof(*ret_reply)) {
         ret_reply->text[UV_BLOCKD_TEXT_BYTES - 1] = 0;
         return true;
     }

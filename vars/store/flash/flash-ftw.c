@@ -75,9 +75,9 @@ static bool read_write_header(UvImage *image, uint64_t at, WriteHeader *ret, GEr
     uint8_t bytes[WRITE_HEADER_BYTES];
     UvReader reader;
 
-    if (!uv_image_read(image, at, bytes, sizeof bytes, error))
+    if (!uv_image_read(image, at, bytes, sizeof(bytes), error))
         return false;
-    uv_reader_init(&reader, bytes, sizeof bytes);
+    uv_reader_init(&reader, bytes, sizeof(bytes));
     ret->flags = uv_read_u8(&reader);
     uv_read_bytes(&reader, 23); /* padding, caller */
     ret->writes = uv_read_u64(&reader);
@@ -90,9 +90,9 @@ static bool read_write_record(UvImage *image, uint64_t at, WriteRecord *ret, GEr
     uint8_t bytes[WRITE_RECORD_BYTES];
     UvReader reader;
 
-    if (!uv_image_read(image, at, bytes, sizeof bytes, error))
+    if (!uv_image_read(image, at, bytes, sizeof(bytes), error))
         return false;
-    uv_reader_init(&reader, bytes, sizeof bytes);
+    uv_reader_init(&reader, bytes, sizeof(bytes));
     ret->flags = uv_read_u8(&reader);
     uv_read_bytes(&reader, 15); /* padding, LBA */
     ret->offset = uv_read_u64(&reader);
@@ -191,9 +191,9 @@ bool uv_ftw_read(UvImage *image, const UvFlashLayout *layout, UvFtw *ret_ftw, GE
     if (layout->work_offset == 0 || layout->work_bytes < 2 * WORK_HEADER_BYTES || layout->blank)
         return true;
     work_header(layout, expected);
-    if (!uv_image_read(image, layout->work_offset, found, sizeof found, error))
+    if (!uv_image_read(image, layout->work_offset, found, sizeof(found), error))
         return false;
-    if (memcmp(expected, found, sizeof found) != 0)
+    if (memcmp(expected, found, sizeof(found)) != 0)
         return true; /* edk2 makes a new one, or takes the spare area's copy: nothing is pending */
     ftw.valid = true;
     if (!find_last_write(image, layout, &ftw.write_at, &header, error))
@@ -289,7 +289,7 @@ bool uv_ftw_format(UvImage *image, const UvFlashLayout *layout, GError **error)
     uint8_t header[WORK_HEADER_BYTES];
 
     work_header(layout, header);
-    return put(image, layout->work_offset, header, sizeof header, error);
+    return put(image, layout->work_offset, header, sizeof(header), error);
 }
 
 bool uv_ftw_usable(const UvFlashLayout *layout)

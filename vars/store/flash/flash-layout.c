@@ -46,7 +46,7 @@ static void note_damage(UvFlashLayout *layout, uint64_t offset, const char *what
 
 static bool guid_is(const uint8_t *bytes, const UvGuid *guid)
 {
-    return bytes && memcmp(bytes, guid->bytes, sizeof guid->bytes) == 0;
+    return bytes && memcmp(bytes, guid->bytes, sizeof(guid->bytes)) == 0;
 }
 
 static uint16_t sum16(const uint8_t *bytes, size_t size)
@@ -105,9 +105,9 @@ static bool read_store_header(UvImage *image, UvFlashLayout *layout, GError **er
     const uint64_t at = layout->store_offset;
     UvReader reader;
 
-    if (!uv_image_read(image, at, header, sizeof header, error))
+    if (!uv_image_read(image, at, header, sizeof(header), error))
         return false;
-    uv_reader_init(&reader, header, sizeof header);
+    uv_reader_init(&reader, header, sizeof(header));
     const uint8_t *guid = uv_read_bytes(&reader, 16);
     layout->store_bytes = uv_read_u32(&reader);
     const uint8_t format = uv_read_u8(&reader);
@@ -157,7 +157,7 @@ static bool find_work_block(UvImage *image, UvFlashLayout *layout, GError **erro
         uint8_t header[WORK_HEADER_BYTES];
         UvReader reader;
 
-        if (!uv_image_read(image, layout->volume_offset + at, header, sizeof header, error))
+        if (!uv_image_read(image, layout->volume_offset + at, header, sizeof(header), error))
             return false;
         if (!guid_is(header, &guid_work))
             continue;

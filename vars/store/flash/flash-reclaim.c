@@ -53,7 +53,7 @@ bool uv_flash_reclaim_with(UvFlash *flash, GArray *steps, GError **error)
 
     /* The end of a store need not be a multiple of 4. */
     uv_writer_init(&writer, flash->layout.store_bytes & ~3u);
-    uv_write_bytes(&writer, flash->header, sizeof flash->header);
+    uv_write_bytes(&writer, flash->header, sizeof(flash->header));
     for (guint i = 0; i < kept->len; i++) {
         const UvVariable *variable = g_ptr_array_index(kept, i);
         if (!is_planned(steps, variable))
@@ -74,7 +74,7 @@ bool uv_flash_replace(UvFlash *flash, const UvVarset *set, GError **error)
     if (!uv_flash_writable(flash, error))
         return false;
     uv_writer_init(&writer, flash->layout.store_bytes & ~3u);
-    uv_write_bytes(&writer, flash->header, sizeof flash->header);
+    uv_write_bytes(&writer, flash->header, sizeof(flash->header));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         if (uv_variable_is_nv(v))
             add_record(flash, &writer, v);

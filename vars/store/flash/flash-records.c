@@ -113,8 +113,8 @@ static UvVariable *read_variable(const RecordHeader *h, UvReader body)
         .monotonic_count = h->monotonic_count,
         .pubkey_index = h->pubkey_index,
     };
-    memcpy(fields.guid.bytes, h->guid, sizeof fields.guid.bytes);
-    memcpy(fields.time, h->time, sizeof fields.time);
+    memcpy(fields.guid.bytes, h->guid, sizeof(fields.guid.bytes));
+    memcpy(fields.time, h->time, sizeof(fields.time));
     return uv_variable_new(&fields);
 }
 

@@ -51,7 +51,7 @@ bool uv_flash_load(UvFlash *flash, GError **error)
     flash->layout = layout;
     layout.damage = NULL;
     flash->ftw = ftw;
-    memcpy(flash->header, store, sizeof flash->header);
+    memcpy(flash->header, store, sizeof(flash->header));
     g_array_set_size(flash->unsettled, 0);
     flash->stale = false;
     uv_flash_scan(store, flash->layout.store_bytes, flash->layout.authenticated,

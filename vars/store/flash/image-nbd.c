@@ -105,14 +105,14 @@ static int send_request(NbdImage *n, Command command, uint64_t offset, uint32_t 
     put(request + 8, 8, ++n->cookie);
     put(request + 16, 8, offset);
     put(request + 24, 4, size);
-    return transmit(n, request, sizeof request);
+    return transmit(n, request, sizeof(request));
 }
 
 /* 0, or what went wrong there or on the way: an errno of Linux, as the protocol's are. */
 static int receive_reply(NbdImage *n)
 {
     uint8_t reply[REPLY_BYTES];
-    const int result = receive(n, reply, sizeof reply);
+    const int result = receive(n, reply, sizeof(reply));
 
     if (result)
         return result;
@@ -180,7 +180,7 @@ static int shake_hands(NbdImage *n)
 {
     uint8_t greeting[GREETING_BYTES], answer[4 + 16] = {0}, exported[EXPORT_BYTES];
     const unsigned wanted = FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES;
-    int result = receive(n, greeting, sizeof greeting);
+    int result = receive(n, greeting, sizeof(greeting));
 
     if (result)
         return result;
@@ -190,8 +190,8 @@ static int shake_hands(NbdImage *n)
     put(answer, 4, wanted);
     put(answer + 4, 8, OPTION_MAGIC);
     put(answer + 12, 4, OPTION_EXPORT_NAME);
-    result = transmit(n, answer, sizeof answer);
-    result = result ? result : receive(n, exported, sizeof exported);
+    result = transmit(n, answer, sizeof(answer));
+    result = result ? result : receive(n, exported, sizeof(exported));
     if (result)
         return result;
     n->image.size_bytes = get(exported, 8);

@@ -24,7 +24,7 @@ static void write_remove(UvWriter *out, const UvVariable *variable)
     size_t units = uv_name_units(variable->name);
 
     uv_write_u8(out, ITEM_REMOVE);
-    uv_write_bytes(out, variable->guid.bytes, sizeof variable->guid.bytes);
+    uv_write_bytes(out, variable->guid.bytes, sizeof(variable->guid.bytes));
     uv_write_u32(out, units);
     uv_write_bytes(out, uv_name_utf16le(variable->name), 2 * units);
 }
@@ -80,7 +80,7 @@ GBytes *uv_record_of_compaction(const UvDigest *digest, const UvFileId *file)
     g_auto(UvWriter) out = {0};
 
     uv_writer_init(&out, UV_DIGEST_BYTES + 16);
-    uv_write_bytes(&out, digest->bytes, sizeof digest->bytes);
+    uv_write_bytes(&out, digest->bytes, sizeof(digest->bytes));
     uv_write_u64(&out, file->inode);
     uv_write_u64(&out, file->born_ns);
     return uv_writer_steal(&out);
@@ -168,7 +168,7 @@ bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvF
     if (record->kind != UV_RECORD_COMPACT)
         return false;
     uv_reader_init(&reader, record->payload, record->size);
-    const uint8_t *digest = uv_read_bytes(&reader, sizeof ret_digest->bytes);
+    const uint8_t *digest = uv_read_bytes(&reader, sizeof(ret_digest->bytes));
     *ret_file = (UvFileId){0};
     if (reader.left > 0) {
         ret_file->inode = uv_read_u64(&reader);
@@ -176,7 +176,7 @@ bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvF
     }
     if (!uv_reader_done(&reader))
         return false;
-    memcpy(ret_digest->bytes, digest, sizeof ret_digest->bytes);
+    memcpy(ret_digest->bytes, digest, sizeof(ret_digest->bytes));
     return true;
 }
 

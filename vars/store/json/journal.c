@@ -44,7 +44,7 @@ static uint64_t check_of(unsigned version, const void *a, size_t a_size, const v
     if (version == 1)
         return uv_crc(CRC64, UINT64_MAX, uv_crc(CRC64, UINT64_MAX, 0, a, a_size), b, b_size);
     uv_digest_of_two(a, a_size, b, b_size, &digest);
-    memcpy(&check, digest.bytes, sizeof check);
+    memcpy(&check, digest.bytes, sizeof(check));
     return GUINT64_FROM_LE(check);
 }
 
@@ -61,7 +61,7 @@ static uint64_t record_check(const UvJournalHead *head, const uint8_t *record, c
 
     memcpy(begin, head->id, UV_JOURNAL_ID_BYTES);
     memcpy(begin + UV_JOURNAL_ID_BYTES, record, UV_JOURNAL_RECORD_BYTES - CHECK_BYTES);
-    return check_of(head->version, begin, sizeof begin, payload, size);
+    return check_of(head->version, begin, sizeof(begin), payload, size);
 }
 
 static bool read_record(UvJournalContent *content, UvReader *reader)
@@ -105,10 +105,10 @@ static UvJournalState read_head(UvReader *reader, UvJournalHead *ret_head)
     if (reader->left < UV_JOURNAL_HEADER_BYTES_1 ||
         uv_bytes_are(header, UV_JOURNAL_HEADER_BYTES_1, 0))
         return UV_JOURNAL_UNBORN;
-    head.version = header[sizeof magic - 1];
-    if (memcmp(header, magic, sizeof magic - 1) != 0 || head.version < 1 || head.version > VERSION)
+    head.version = header[sizeof(magic) - 1];
+    if (memcmp(header, magic, sizeof(magic) - 1) != 0 || head.version < 1 || head.version > VERSION)
         return UV_JOURNAL_FOREIGN;
-    uv_read_bytes(reader, sizeof magic);
+    uv_read_bytes(reader, sizeof(magic));
     const uint8_t *id = uv_read_bytes(reader, UV_JOURNAL_ID_BYTES);
     const uint8_t *base = uv_read_bytes(reader, UV_DIGEST_BYTES);
     if (head.version > 1) {
@@ -120,8 +120,8 @@ static UvJournalState read_head(UvReader *reader, UvJournalHead *ret_head)
         return UV_JOURNAL_UNBORN;
     if (check != header_check(head.version, header))
         return UV_JOURNAL_FOREIGN;
-    memcpy(head.id, id, sizeof head.id);
-    memcpy(head.base.bytes, base, sizeof head.base.bytes);
+    memcpy(head.id, id, sizeof(head.id));
+    memcpy(head.base.bytes, base, sizeof(head.base.bytes));
     *ret_head = head;
     return UV_JOURNAL_VALID;
 }
@@ -214,9 +214,9 @@ static bool cut_tail(UvJournal *journal, GError **error)
 
 static void write_header(const UvJournal *journal, UvWriter *out)
 {
-    uv_write_bytes(out, magic, sizeof magic);
-    uv_write_bytes(out, journal->head.id, sizeof journal->head.id);
-    uv_write_bytes(out, journal->head.base.bytes, sizeof journal->head.base.bytes);
+    uv_write_bytes(out, magic, sizeof(magic));
+    uv_write_bytes(out, journal->head.id, sizeof(journal->head.id));
+    uv_write_bytes(out, journal->head.base.bytes, sizeof(journal->head.base.bytes));
     write_file_id(out, &journal->head.store);
     write_file_id(out, &journal->head.own);
     uv_write_u64(out, header_check(VERSION, out->bytes));

@@ -77,7 +77,7 @@ static bool enter_object(Loader *loader, const UvJsonReader *object, const char 
 
     loader->object = *object;
     loader->known = known;
-    memset(loader->values, 0, sizeof loader->values);
+    memset(loader->values, 0, sizeof(loader->values));
     while (uv_json_next_member(&at, &name, &value)) {
         g_autofree char *key = name;
         UvJsonReader *place = known_value(loader, key);
@@ -232,7 +232,7 @@ static UvVariable *read_variable(Loader *loader, const UvJsonReader *object)
         return NULL;
     if (!(fields.attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)) {
         /* python-uefivars gives every variable both, but they mean nothing here. */
-        memset(fields.time, 0, sizeof fields.time);
+        memset(fields.time, 0, sizeof(fields.time));
         g_clear_pointer(&digest, g_bytes_unref);
     }
     fields.name = name;
@@ -343,7 +343,7 @@ static void append_variable(GString *out, const UvVariable *variable)
     append_hex(out, "data", g_bytes_get_data(variable->data, NULL),
                g_bytes_get_size(variable->data));
     if (variable->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS) {
-        append_hex(out, "time", variable->time, sizeof variable->time);
+        append_hex(out, "time", variable->time, sizeof(variable->time));
         if (variable->digest && g_bytes_get_size(variable->digest) > 0)
             append_hex(out, "digest", g_bytes_get_data(variable->digest, NULL),
                        g_bytes_get_size(variable->digest));
