@@ -35,7 +35,7 @@ static char *run_folder(GError **error)
     return g_build_filename(runtime, RUN_FOLDER, NULL);
 }
 
-/* Ours, and nobody else can put anything there. */
+/* Ours, and no other user can put anything there. */
 static int open_private_folder(const char *path, mode_t mode, GError **error)
 {
     struct stat st;
@@ -44,11 +44,9 @@ static int open_private_folder(const char *path, mode_t mode, GError **error)
         uv_file_error(error, errno, "%s: can't make the folder for sockets", path);
         return -1;
     }
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         uv_file_error(error, errno, "%s: can't open the folder for sockets", path);
-        if (fd >= 0)
-            close(fd);
         return -1;
     }
     if (st.st_uid != geteuid() || (st.st_mode & 022)) {
@@ -56,12 +54,11 @@ static int open_private_folder(const char *path, mode_t mode, GError **error)
                     "%s: the folder for sockets must belong to this user and be writable by no "
                     "other",
                     path);
-        close(fd);
         return -1;
     }
     if (mode)
         chmod(path, mode);
-    return fd;
+    return uv_fd_steal(&fd);
 }
 
 /* umount(8) returns when the mount is gone; its front still ends engines, and has the locks. */
@@ -78,15 +75,18 @@ static bool try_lock(int fd, bool shared)
     return true;
 }
 
-/* Locks an open file for as long as it is open: fd itself, or -1 with an error. Owns `fd`. */
-static int lock_or_close(int fd, const char *path, const char *holder, bool shared, GError **error)
+/* Locks an open file for as long as it is open: fd itself, or -1 with an error. Takes ownership. */
+static int lock_or_close(int taken, const char *path, const char *holder, bool shared,
+                         GError **error)
 {
+    uv_autofd int fd = taken;
+
     if (fd < 0) {
         uv_file_error(error, errno, "%s: can't open it to lock it", path);
         return -1;
     }
     if (try_lock(fd, shared))
-        return fd;
+        return uv_fd_steal(&fd);
     if (errno == EWOULDBLOCK) {
         g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
         g_autofree char *locked = g_file_read_link(link, NULL);
@@ -96,7 +96,6 @@ static int lock_or_close(int fd, const char *path, const char *holder, bool shar
     } else {
         uv_file_error(error, errno, "%s: can't lock it", path);
     }
-    close(fd);
     return -1;
 }
 
@@ -110,20 +109,20 @@ static int lock_file(const char *path, const char *subject, const char *holder, 
     struct stat locked, named;
 
     for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        fd = lock_or_close(fd, subject, holder, shared, error);
+        uv_autofd int fd =
+            lock_or_close(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), subject,
+                          holder, shared, error);
         if (fd < 0)
             return -1;
         if (fstat(fd, &locked) == 0 && stat(path, &named) == 0 && locked.st_dev == named.st_dev &&
             locked.st_ino == named.st_ino)
-            return fd;
-        close(fd);
+            return uv_fd_steal(&fd);
     }
 }
 
 /*
  * A folder is locked itself, so that it counts for every user and every sockdir. A store is not: it
- * is replaced by renaming, and whether somebody has it open means something to its engine.
+ * is replaced by renaming, and whether a process has it open means something to its engine.
  */
 static int lock_source(const FsLocal *source, const char *lock, bool shared, GError **error)
 {
@@ -159,17 +158,14 @@ static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
     return true;
 }
 
-/* Nobody needs it to serve guests. NULL: it can't be had. */
+/* Guests can be served without it. NULL: it can't be had. */
 static char *open_by_store(const char *run)
 {
     g_autofree char *path = g_build_filename(run, "by-store", NULL);
     g_autoptr(GError) error = NULL;
-    int fd = open_private_folder(path, 0711, &error);
+    uv_autofd int fd = open_private_folder(path, 0711, &error);
 
-    if (fd < 0)
-        return NULL;
-    close(fd);
-    return g_steal_pointer(&path);
+    return fd < 0 ? NULL : g_steal_pointer(&path);
 }
 
 FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error)
@@ -187,10 +183,9 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
     if (!run && (own || source->store))
         return NULL;
     if (run && (own || source->store)) {
-        int fd = open_private_folder(run, 0, error);
+        uv_autofd int fd = open_private_folder(run, 0, error);
         if (fd < 0)
             return NULL;
-        close(fd);
     }
     if (run)
         sockdir->by_store = open_by_store(run);

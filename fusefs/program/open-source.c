@@ -2,6 +2,7 @@
 
 #include "open-source.h"
 
+#include "fd.h"
 #include "file-error.h"
 
 #include <errno.h>
@@ -59,32 +60,24 @@ FsLocal *fs_local_open(const char *path, GError **error)
 
 bool fs_local_check_mountpoint(const FsLocal *source, const char *mountpoint, GError **error)
 {
-    int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct stat st, above;
 
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        uv_file_error(error, errno, "%s", mountpoint);
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return uv_file_error(error, errno, "%s", mountpoint);
     for (;;) {
         if (!source->store && st.st_dev == source->st.st_dev && st.st_ino == source->st.st_ino) {
             g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
                         "%s: the mount point must not be %s or lie below it", mountpoint,
                         source->path);
-            close(fd);
             return false;
         }
-        int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        close(fd);
+        const int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        uv_fd_clear(&fd);
         fd = up;
         if (fd < 0 || fstat(fd, &above) < 0 ||
             (above.st_dev == st.st_dev && above.st_ino == st.st_ino))
-            break;
+            return true;
         st = above;
     }
-    if (fd >= 0)
-        close(fd);
-    return true;
 }

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "selftest.h"
 
 #define DESCRIPTORS_TRIED 256
@@ -29,17 +30,16 @@ static void report(GString *out, const char *attempt, int result)
 
 static void try_open(GString *out, const char *attempt, const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     report(out, attempt, fd);
-    if (fd >= 0)
-        close(fd);
 }
 
 /* From every descriptor that it has: one of a folder would do. */
 static void try_open_beneath(GString *out, const char *name)
 {
-    int found = -1, last = ENOENT;
+    uv_autofd int found = -1;
+    int last = ENOENT;
 
     for (int at = 0; at < DESCRIPTORS_TRIED && found < 0; at++) {
         found = openat(at, name, O_RDONLY | O_CLOEXEC);
@@ -48,23 +48,20 @@ static void try_open_beneath(GString *out, const char *name)
     }
     errno = last;
     report(out, "openat", found);
-    if (found >= 0)
-        close(found);
 }
 
 static void try_connect(GString *out)
 {
     const struct sockaddr_un address = {AF_UNIX, "/run/systemd/journal/stdout"};
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         report(out, "connect", -1);
         return;
     }
     const int result = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-    /* Nobody listening there is no confinement. */
+    /* That no process listens there is no confinement. */
     report(out, "connect", result < 0 && (errno == ENOENT || errno == ECONNREFUSED) ? 0 : result);
-    close(fd);
 }
 
 /* Of all its descriptors one would do. */

@@ -58,7 +58,8 @@ typedef struct {
     int ready_fd;  /* the service manager's */
 } Daemon;
 
-/* By whoever spawned us: what a library has opened since (GnuTLS does) an exec would have closed.
+/* By the monitor that spawned us: what a library has opened since (GnuTLS does) an exec would have
+ * closed.
  */
 static bool is_passed(int fd)
 {
@@ -173,6 +174,7 @@ static void make_sidecars(const Daemon *daemon)
 static bool open_folder(Daemon *daemon, GError **error)
 {
     const UvDaemonOptions *options = daemon->options;
+    int inherited = options->spawned ? UV_FD_FOLDER : -1;
 
     daemon->folder =
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
@@ -181,8 +183,7 @@ static bool open_folder(Daemon *daemon, GError **error)
     daemon->in_place = options->in_place || uv_folder_is_of_others(daemon->folder);
     choose_user(daemon);
     make_sidecars(daemon);
-    if (options->spawned)
-        close(UV_FD_FOLDER); /* the folder has its own */
+    uv_fd_clear(&inherited); /* the folder has its own */
     return true;
 }
 
@@ -193,8 +194,8 @@ static bool confine_keeper(int folder_fd, void *data)
 }
 
 /*
- * Whether the store is what whoever spawned us has opened: who we are was decided by that. It is
- * closed then: whether others have the file open means something.
+ * Whether the store is what the monitor that spawned us has opened: who we are was decided by that.
+ * It is closed then: whether others have the file open means something.
  */
 static bool check_store(Daemon *daemon, GError **error)
 {
