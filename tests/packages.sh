@@ -40,12 +40,12 @@ packages_tests=(
     efivar
     fdisk
     fuse3
-    gcovr
     git
     jq
     libclang-rt-dev
     libxml2-utils
     lld
+    llvm
     mokutil
     mtools
     openssl

@@ -5,7 +5,6 @@
 #include "capabilities.h"
 #include "fd.h"
 #include "landlock.h"
-#include "quit.h"
 #include "seccomp-load.h"
 
 #include <errno.h>
@@ -127,9 +126,6 @@ static bool take_steps(const FsFrontUser *user, const char *const *readable, boo
         !note(confinement, true, "no_new_privs",
               prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error))
         return false;
-    if (uv_is_counting()) /* its counters are files that are opened at the end */
-        return note(confinement, false, landlock, EOPNOTSUPP, error) &&
-               note(confinement, false, "seccomp", EOPNOTSUPP, error);
     if (!note(confinement, strict, landlock, allow_reading_only(readable), error))
         return false;
     const int refused =

@@ -19,7 +19,6 @@
 
 #include "capabilities.h"
 #include "landlock.h"
-#include "quit.h"
 #include "seccomp-list.h"
 #include "seccomp-load.h"
 #include "uv-limits.h"
@@ -33,8 +32,7 @@ UvSandbox *uv_sandbox_new(UvSandboxMode mode)
 {
     UvSandbox *sandbox = g_new0(UvSandbox, 1);
 
-    /* Its counters are files that are opened at the end. */
-    sandbox->mode = uv_is_counting() ? UV_SANDBOX_OFF : mode;
+    sandbox->mode = mode;
     uv_confinement_init(&sandbox->confinement);
     return sandbox;
 }

@@ -5,12 +5,12 @@
 #include "fd.h"
 #include "file-error.h"
 #include "file-io.h"
-#include "quit.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define LINE_MAX_BYTES 8192
 /* The daemon's word that all is well: what no line begins with. */
@@ -23,7 +23,7 @@ static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *pr
     int status;
 
     if (size > 0 && text[0] == READY[0])
-        uv_quit(0);
+        _exit(0);
     if (size > 0) {
         rest = uv_read_all(fd, text + 1, sizeof(text) - 1);
         size += MAX(rest, 0);
@@ -34,7 +34,7 @@ static G_GNUC_NORETURN void wait_for_daemon(int fd, pid_t daemon, const char *pr
         fprintf(stderr, "%s: killed by signal %d\n", program, WTERMSIG(status));
     else
         fprintf(stderr, "%s: ended before it was ready\n", program);
-    uv_quit(1);
+    _exit(1);
 }
 
 bool uv_daemon_start(UvDaemon *daemon, const char *program, GError **error)

@@ -12,7 +12,6 @@
 #include "fd-pass.h"
 #include "fd.h"
 #include "process-name.h"
-#include "quit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,15 +153,15 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
     ignore_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        uv_quit(0);
+        _exit(0);
     uv_daemon_leave_terminal();
     close_all_but(keep, n_keep + 2);
     uv_rename_process(KEEPER_NAME);
     if (hook && !hook(hook_data))
-        uv_quit(1);
+        _exit(1);
     while (serve_one(server))
         ;
-    uv_quit(0);
+    _exit(0);
 }
 
 UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, size_t n_keep,
