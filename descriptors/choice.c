@@ -36,7 +36,7 @@ static char *machine_from_glob(const char *glob)
     return desc_machine_fault(glob) ? NULL : g_strdup(glob);
 }
 
-/* Of a guest's own copy, where nobody asked for another: the same. */
+/* Of a guest's own copy, where config.json asks for no other: the same. */
 static DescFormat own_format(const Desc *desc)
 {
     return desc->mode == DESC_MODE_SPLIT ? desc->template.format : desc->executable.format;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What goes out to be run by somebody: QEMU's arguments, one a line, and XML. Each value passes one
+ * What goes out to be run by a user: QEMU's arguments, one a line, and XML. Each value passes one
  * place that escapes it, or refuses it with its key: what has a control character (a line break
  * would begin an argument of its own) or is no UTF-8 can't stand in either. After a refusal the
  * rest is still taken, and nothing comes out.

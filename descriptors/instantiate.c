@@ -44,7 +44,7 @@ static bool is_below(int fd, const char *const *folders)
     return false;
 }
 
-/* The same by its text alone: nothing elsewhere is as much as touched for a path that somebody
+/* The same by its text alone: nothing elsewhere is as much as touched for a path that a user
  * wrote into a guest's config.json. */
 static bool is_named_below(const char *path, const char *const *folders)
 {

@@ -4,7 +4,7 @@
 /*
  * What a guest's store is made of: a private copy of the template (split), of the executable
  * (combined), or a JSON text (host-uefi-vars), beside a pin that holds the choice. Here is only
- * decided; whoever may write where the guest's store lies opens the template, and makes it.
+ * decided; the maker, who may write where the guest's store lies, opens the template, and makes it.
  *
  * An instantiation holds copies of all it needs and may outlive the choice and the set.
  */

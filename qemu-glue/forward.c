@@ -23,7 +23,8 @@
 #define REQUEST_US (9 * G_USEC_PER_SEC / 2)
 #define RETRY_US G_USEC_PER_SEC
 #define BYE_US G_USEC_PER_SEC
-/* How long nobody may listen, before a request is given up: an engine or a front that starts anew.
+/* How long no engine may listen, before a request is given up: an engine or a front that starts
+ * anew.
  */
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
 #define AGAIN_PAUSE_US 1000
@@ -258,7 +259,7 @@ static void note_outcome(GlueForward *forward, bool failed, const GError *why)
     forward->say(text);
 }
 
-/* Not refused, not nonsense: whoever listened has gone, and another one may come. */
+/* Not refused, not nonsense: the engine has gone, and another one may come. */
 static bool is_lost(const GError *why)
 {
     return g_error_matches(why, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT) ||

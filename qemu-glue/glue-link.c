@@ -90,10 +90,10 @@ bool glue_link_connect(GlueLink *link, const char *path, gint64 patience, gint64
 
     while (!connect_once(link, &address)) {
         bool full = errno == EAGAIN;
-        bool nobody = errno == ENOENT || errno == ECONNREFUSED;
+        bool no_engine = errno == ENOENT || errno == ECONNREFUSED;
         gint64 now = g_get_monotonic_time();
 
-        if (errno != EINTR && !(full && now < deadline) && !(nobody && now < patience)) {
+        if (errno != EINTR && !(full && now < deadline) && !(no_engine && now < patience)) {
             g_set_error(error, GLUE_LINK_ERROR, GLUE_LINK_ERROR_NOT_SENT, "can't connect to %s: %s",
                         path, g_strerror(errno));
             return false;

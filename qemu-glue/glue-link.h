@@ -38,7 +38,7 @@ typedef struct {
     }
 
 /*
- * Connects to `path`. Where nobody listens it tries again until `patience`; where the listener's
+ * Connects to `path`. Where no engine listens it tries again until `patience`; where the listener's
  * queue is full, until `deadline`.
  */
 bool glue_link_connect(GlueLink *link, const char *path, gint64 patience, gint64 deadline,
@@ -55,9 +55,9 @@ GBytes *glue_link_call(GlueLink *link, uint16_t type, const void *payload, size_
 
 /*
  * The two halves of a call, for a reply that is not waited for. `pass_fd` (-1: none) goes with the
- * frame; it is taken, and closed before the frame is whole, so that whoever acts on the frame finds
- * it closed. Between them nothing else is sent. With a `reply_max` of the call's reply,
- * glue_link_finish() leaves a connection open whose reply is late: errors are those of
+ * frame; it is taken, and closed before the frame is whole, so that the engine, when it acts on the
+ * frame, finds it closed. Between them nothing else is sent. With a `reply_max` of the call's
+ * reply, glue_link_finish() leaves a connection open whose reply is late: errors are those of
  * glue_link_call(), and LATE.
  */
 bool glue_link_begin(GlueLink *link, uint16_t type, const void *payload, size_t bytes, int pass_fd,

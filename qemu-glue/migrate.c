@@ -67,7 +67,7 @@ static bool load_blob(void *opaque, int version_id, Error **errp)
 }
 
 #if !GLUE_QEMU_AT_LEAST(11, 0)
-/* There the text goes to stderr only, and to nobody who asks by QMP. */
+/* There the text goes to stderr only, and to no program that asks by QMP. */
 static int glue_pre_save(void *opaque)
 {
     Error *error = NULL;

@@ -3,7 +3,7 @@
  * Renaming. A module that was built for another QEMU can still be of use there: it can load that
  * QEMU's own module, if QEMU does not drop it before. The name of a function is a text in the
  * object's string table, found by its hash table (of the System V kind: the linker is told to make
- * that one only). Both are changed where they lie in memory, which nobody else shares.
+ * that one only). Both are changed where they lie in memory, which no other process shares.
  */
 #include "stamp.h"
 

@@ -4,7 +4,7 @@
 /*
  * firmware/ of the mount and of each guest: the resolver (descriptors/) for the guests of a fleet.
  *
- * A choice is made when somebody looks, from the guest's config.json, its pin, what its store is
+ * A choice is made when a user looks, from the guest's config.json, its pin, what its store is
  * and the descriptors, and kept as long as all four are the same. Stores are made by an explicit
  * act only: a write to firmware/instantiate, or an engine that starts for more than reading.
  */

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Generated subtrees: directories, texts and links that are computed when somebody asks, such as
+ * Generated subtrees: directories, texts and links that are computed when the kernel asks, such as
  * firmware/. Who generates one fills in an FsVirtual; the tree does the rest, and caches nothing: a
  * text is made when its file is looked up (for the size) and when it is opened.
  *

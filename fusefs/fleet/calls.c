@@ -133,7 +133,7 @@ static bool is_change(const FsCall *call)
            call->type == UV_HOST_VIEW_ACT;
 }
 
-/* Nobody waits for it any more. A change that the engine was sent it must not make later. */
+/* No request waits for it any more. A change that the engine was sent it must not make later. */
 static void call_give_up(FsCall *call, int error, bool cut)
 {
     FsEngine *engine = call->guest->live->engine;
@@ -205,7 +205,7 @@ static void send_calls(FsEngine *engine, FsLive *live)
     engine_used(engine);
 }
 
-/* The store was given to somebody else since (libvirt does so when a domain starts and ends). */
+/* The store was given to another user since (libvirt does so when a domain starts and ends). */
 static bool is_of_another(const FsEngine *engine)
 {
     const FsGuest *guest = engine->guest;
@@ -288,7 +288,8 @@ void call_deliver(FsCall *call)
         fs_guest_refused(guest, call->reason);
     call->finish(call, guest);
     if (guest && guest->live)
-        g_clear_pointer(&guest->live->reason, g_free); /* nobody wanted it: it is no other's */
+        g_clear_pointer(&guest->live->reason,
+                        g_free); /* the request did not take it: it is no other's */
     call_free(call);
 }
 

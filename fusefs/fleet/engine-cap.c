@@ -14,7 +14,7 @@
 #include <string.h>
 
 /*
- * After a failed start nobody gets another one for this long; with each failure on the same store
+ * After a failed start there is no other one for this long; with each failure on the same store
  * twice as long, so that who connects again and again to a guest whose store can't be served costs
  * little.
  */

@@ -180,7 +180,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
         return false;
     guest_remove_others(guest, named);
     if (!guest->live->filled || guest->live->stale)
-        guest_views_changed(guest); /* nobody has told what changed */
+        guest_views_changed(guest); /* the engine has not told what changed */
     guest->live->named = guest->live->filled = true;
     guest->live->stale = false;
     guest->live->failures = 0;
@@ -291,7 +291,7 @@ static bool take_error(FsEngine *engine, const UvFrame *frame, UvReader *reader)
     return true;
 }
 
-/* A reply to one of the calls. One that came too late belongs to nobody. */
+/* A reply to one of the calls. One that came too late belongs to no call. */
 static bool take_reply(FsEngine *engine, const UvFrame *frame, UvReader *reader)
 {
     FsCall *call = frame->cookie ? guest_find_call(engine->guest, frame->cookie) : NULL;

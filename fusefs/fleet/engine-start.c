@@ -5,7 +5,7 @@
  * cap), then the guest's configuration is read, then the source is asked to start it; or it
  * outlived an earlier front, and the source found it.
  *
- * An engine for a guest that has no store and is only looked at gets a socket that nobody knows:
+ * An engine for a guest that has no store and is only looked at gets a socket that no guest knows:
  * when the guest itself comes, the store is made first (perhaps from a template) and a new engine
  * started.
  */

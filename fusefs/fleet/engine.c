@@ -325,7 +325,7 @@ void engine_free(FsEngine *engine)
         engine_answered(engine);
 }
 
-/* A death that nobody asked for is told of, not too often. */
+/* A death that the front did not ask for is told of, not too often. */
 static void on_cleaned(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     FsGuest *guest = data;
@@ -368,7 +368,7 @@ static void guest_after_engine(FsGuest *guest, bool started, bool ended, bool ch
     guest_pump(guest);
 }
 
-/* Its guest went before it, and it had what nobody else could take away until now. */
+/* Its guest went before it, and it had what no other engine could take away until now. */
 static void clean_up_after_gone(FsFleet *fleet, const char *name)
 {
     FsQuestion question = fs_question(FS_ASK_CLEAN, name);

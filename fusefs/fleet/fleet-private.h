@@ -4,9 +4,9 @@
 /*
  * What the files of the fleet share (fleet_sources in meson.build); no others include this.
  *
- * Who owns what: the fleet owns guests; a guest owns its FsLive (made when somebody first needs
+ * Who owns what: the fleet owns guests; a guest owns its FsLive (made when a request first needs
  * more of it than its name), that owns the replica, the calls and the engine. Ten thousand guests
- * that nobody looks at are ten thousand FsGuest and nothing else.
+ * that no user looks at are ten thousand FsGuest and nothing else.
  *
  * Two queues keep the callers' functions from being called inside a call of theirs: finished calls
  * and changed entries are queued, and delivered by fleet_dispatch() from the main loop.
@@ -57,7 +57,7 @@ typedef struct {
     bool cold;  /* no engine follows the replica */
     bool stale; /* an engine died over it: valid no more */
     FsEngine *engine;
-    FsTrace *trace;  /* NULL: nobody reads one */
+    FsTrace *trace;  /* NULL: no process reads one */
     GQueue calls;    /* FsCall.of_guest: all that is not finished */
     unsigned n_sent; /* of those: wait for an engine */
     GHashTable *warnings;
@@ -69,7 +69,7 @@ typedef struct {
     FsIdentity failed_store; /* what it could not start on */
     int64_t failed_at, failure_pause_us;
     int64_t death_told_at;
-    bool tell_death; /* of the last engine: nobody asked for it */
+    bool tell_death; /* of the last engine: the front did not ask for it */
     unsigned failures;
     /* Connections that are refused. */
     bool refusing;
@@ -86,7 +86,7 @@ typedef struct {
 typedef enum {
     FS_LISTENER_NONE,
     FS_LISTENER_ASKED,
-    FS_LISTENER_QUIET,   /* there, and nobody tells of connections */
+    FS_LISTENER_QUIET,   /* there, and connections are not told of */
     FS_LISTENER_WATCHED, /* a connection is told (FS_TELL_KNOCK) */
 } FsListener;
 
@@ -152,7 +152,7 @@ struct FsEngine {
     bool listed;
 };
 
-/* Somebody waits for what is in SOURCE: for one name, or (`name` NULL) for all of it. */
+/* A request waits for what is in SOURCE: for one name, or (`name` NULL) for all of it. */
 typedef struct FsSearch FsSearch;
 
 struct FsFleet {
@@ -228,7 +228,7 @@ static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
 /* An engine that owes an answer for so long is not counted under the cap. */
 #define SILENT_US (2 * G_USEC_PER_SEC)
 #define RECONNECT_US (G_USEC_PER_SEC / 10)
-/* An engine may refuse to end: somebody connected who may be a guest. */
+/* An engine may refuse to end: a process connected that may be a guest. */
 #define END_AGAIN_US (200 * 1000)
 
 /* registry.c */
@@ -301,7 +301,7 @@ bool guest_names_valid(const FsGuest *guest);
 void guest_need_here(FsGuest *guest, FsContinue go_on, void *data);
 
 /* replica-cache.c: what replicas without an engine may take, all together */
-void replica_cold(FsGuest *guest); /* nobody follows it now, or: it was used again */
+void replica_cold(FsGuest *guest); /* no engine follows it now, or: it was used again */
 void replica_warm(FsGuest *guest);
 
 /* calls.c */
@@ -387,7 +387,7 @@ void guest_start_failed(FsGuest *guest, const char *text);
 /* engine.c */
 /* Begins to speak on a connection (taken). */
 void engine_connected(FsEngine *engine, int fd);
-/* The answer to START or CONNECT is here; false: nobody wants it any more, the engine is freed. */
+/* The answer to START or CONNECT is here; false: no request wants it, the engine is freed. */
 bool engine_answered(FsEngine *engine);
 /* Asks for a connection to it. */
 void engine_connect(FsEngine *engine);
@@ -421,7 +421,7 @@ uint32_t host_frame_cap(uint16_t type, void *data);
 
 /* engine-start.c */
 void guest_start_engine(FsGuest *guest);
-/* Those whose store somebody else still had. */
+/* Those whose store another process still had. */
 void engines_start_again(FsFleet *fleet, int64_t now);
 void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS]);
 

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #define STOP_ASK_US (5 * G_USEC_PER_SEC)
-/* An engine may refuse: somebody connected who may be a guest. */
+/* An engine may refuse: a process connected that may be a guest. */
 #define STOP_AGAIN_US (200 * 1000)
 
 static void on_told(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data)

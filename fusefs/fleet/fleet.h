@@ -75,7 +75,7 @@ typedef enum {
 /* Who asks for something, as the kernel tells. */
 typedef struct {
     uint32_t uid, gid, pid;
-    char name[FS_ACTOR_NAME_MAX + 1]; /* of the program; "": nobody knows */
+    char name[FS_ACTOR_NAME_MAX + 1]; /* of the program; "": not known */
 } FsActor;
 
 /* What the tree is told; called from the main loop, never from inside a call into the fleet. */
@@ -166,7 +166,7 @@ void *fs_guest_data(const FsGuest *guest, FsRoom room);
 bool fs_guest_look_serves(const FsGuest *guest);
 /* A line for status.json's warnings, kept until the next of the same `topic`; NULL clears it. */
 void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text);
-/* A line about the guest for the log; one that somebody can cause often is left out then. */
+/* A line about the guest for the log; one that users can cause often is left out then. */
 void fs_guest_log(FsGuest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The front's own members of status.json (a JSON object text, no trailing newline). */
 char *fs_guest_status_object(FsGuest *guest);
@@ -228,7 +228,7 @@ void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue 
 
 /*
  * A guest's record of changes, as it lies beside the store: no engine is asked. The descriptors (to
- * read from, -1: no such part) are the older part and the newer one; whoever wants one takes it.
+ * read from, -1: no such part) are the older part and the newer one; who wants one takes it.
  */
 typedef void (*FsRecordOpened)(FsGuest *guest, int fds[2], void *data);
 void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data);
@@ -287,7 +287,7 @@ void fs_guest_files_changed(FsGuest *guest);
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* What is being done is refused, for that reason: told before its continuation is called. */
 void fs_guest_refused(FsGuest *guest, const char *reason);
-/* That reason, for the caller to free; NULL: nobody told one. */
+/* That reason, for the caller to free; NULL: none was told. */
 char *fs_guest_take_reason(FsGuest *guest);
 /* What was refused of this guest, as status.json tells it. */
 FsRefusals *fs_guest_refusals(FsGuest *guest);

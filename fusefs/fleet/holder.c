@@ -2,7 +2,7 @@
 
 /*
  * SOURCE on storage that other hosts have, too: which of them a guest is on. The lock file beside
- * its store says so (claim.h), and is read anew each time: nobody tells of another host's doing.
+ * its store says so (claim.h), and is read anew each time: nothing tells of another host's doing.
  */
 
 #include "fleet-private.h"
@@ -27,7 +27,7 @@ bool fs_fleet_is_shared(const FsFleet *fleet)
     return fleet->options->host != NULL;
 }
 
-/* Allocated; NULL: nobody. */
+/* Allocated; NULL: no host. */
 static char *read_holder(const UvHost *host, int fd, bool *ret_elsewhere)
 {
     UvClaimKind kind;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What is kept of a store beside it (FS_TEXT_HINT), so that whoever lists, sizes up or asks for the
+ * What is kept of a store beside it (FS_TEXT_HINT), so that to list, size up or ask for the
  * state of a guest that has not changed starts no engine, also after the front was started anew:
  * names, sizes, times and attributes of the variables, the state as the engine told it when it
- * ended, and of the views what somebody has read. No content of a variable.
+ * ended, and of the views what users have read. No content of a variable.
  *
  *   magic and version, what else it depends on (text), the store's identity, config.json's;
  *   then parts: u16 kind, u32 size, what the kind says
  *
- * It counts for that very store only, and is never needed. Whoever owns the folder may have written
+ * It counts for that very store only, and is never needed. The folder's owner may have written
  * anything there: it is taken as from an engine that was taken over, all of it or nothing.
  */
 
@@ -327,7 +327,7 @@ void guest_keep(FsGuest *guest)
         guest_need_own(guest, FS_NEED_FRESH_LOOK | FS_NEED_HINT, keep, NULL);
         return;
     }
-    /* Nobody waits for answers any more; the store is what its engine left. */
+    /* No request waits for answers any more; the store is what its engine left. */
     if (guest->look.flags & FS_LOOK_HINT && !guest_text_current(guest, FS_TEXT_HINT))
         return;
     guest->look.store = guest->live->identity;

@@ -13,7 +13,7 @@ void guest_recall(FsGuest *guest);
 void guest_keep(FsGuest *guest);
 /* Something changes that the store does not tell. */
 void guest_unkeep(FsGuest *guest);
-/* What was recalled is not remembered any more: it is read again when somebody needs it. */
+/* What was recalled is not remembered any more: it is read again when a request needs it. */
 void guest_forget_kept(FsGuest *guest);
 void guest_knows_status(FsGuest *guest, const void *text, size_t size);
 

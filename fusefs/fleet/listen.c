@@ -2,7 +2,7 @@
 
 /*
  * Guests' sockets, which the monitor has: when they are made, when a connection is told of, and
- * what somebody is told who connects to a guest that can't have an engine. They are made in the
+ * what a guest is told that connects to one that can't have an engine. They are made in the
  * background, and at once when a guest is looked at.
  *
  * A refusal takes one connection at a time; after some the socket is left alone for a while, longer
@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 
 /* Sockets that are asked for at the same time in the background: of few guests, and of many, where
- * whoever looks at a guest comes first. */
+ * a guest that is looked at comes first. */
 #define FEW_GUESTS 64
 #define FEW_AT_A_TIME 8
 #define MANY_AT_A_TIME 1

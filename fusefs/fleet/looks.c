@@ -116,7 +116,7 @@ void guest_ask_look(FsGuest *guest)
     FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
 
     if (guest->look_asked != guest->look_done)
-        return; /* one is under way; when it is here, whoever needs another asks again */
+        return; /* one is under way; when it is here, who needs another asks again */
     guest->look_stale = false;
     guest->looked_at = g_get_monotonic_time();
     guest->look_asked++;
@@ -158,7 +158,7 @@ uint32_t guest_next_look(FsGuest *guest)
     return guest->look_asked + (under_way && !guest->look_stale ? 0 : 1);
 }
 
-/* What happens often to a guest is looked at that often, unless somebody asks. */
+/* What happens often to a guest is looked at that often, unless a request asks. */
 #define AGAIN_US (50 * 1000)
 
 void guest_look_again(FsGuest *guest)

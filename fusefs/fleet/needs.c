@@ -112,7 +112,7 @@ static void find_socket(FsCall *call)
         call->needs &= ~(unsigned)FS_NEED_SOCKET;
 }
 
-/* Nobody but its guest keeps an engine. */
+/* Only its guest keeps an engine. */
 static void find_no_engine(FsCall *call)
 {
     FsEngine *engine = guest_live(call->guest)->engine;

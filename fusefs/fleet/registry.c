@@ -3,7 +3,7 @@
 /*
  * Which guests there are. A guest is added when the source tells of it, or when something happens
  * to its name; it is retired when nothing in SOURCE makes it a guest any more, and freed when that
- * was delivered and nobody asks about it.
+ * was delivered and no request asks about it.
  */
 
 #include "fleet-private.h"
@@ -167,7 +167,7 @@ bool guest_connected(const FsGuest *guest)
            (guest->live->state & (UV_HOST_STATE_GUEST | UV_HOST_STATE_CONNECTED));
 }
 
-/* After hearing its engine; of one that starts nobody knows yet who is connected to it. */
+/* After hearing its engine; of one that starts it is not known yet who is connected to it. */
 static bool guest_may_be_connected(const FsGuest *guest)
 {
     FsEngine *engine = guest->live ? guest->live->engine : NULL;

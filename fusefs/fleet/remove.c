@@ -2,7 +2,7 @@
 
 /*
  * rmdir guests/G, step by step: the replica (does it have non-volatile variables?), the engine (is
- * a guest there?), then the files. A guest that nobody ever wrote to needs no engine for this.
+ * a guest there?), then the files. A guest that was never written to needs no engine for this.
  */
 
 #include "fleet-private.h"

@@ -4,7 +4,7 @@
  * Replicas outlive their engines, so that listing and reading start none; but ten thousand of them
  * would be half a gigabyte. Over a limit those that were used longest ago lose their contents
  * first, then all the rest, which is read again from beside the store, or asked of an engine, when
- * somebody needs it.
+ * a request needs it.
  */
 
 #include "fleet-private.h"

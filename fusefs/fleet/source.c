@@ -36,7 +36,7 @@ void fs_source_init(FsSource *source, const FsSourceClass *class, const FsSource
     source->under_way = g_hash_table_new(g_int64_hash, g_int64_equal);
 }
 
-/* Ends a question that nobody will answer. */
+/* Ends a question that the monitor will not answer. */
 static void fail_pending(Pending *pending, int error)
 {
     const FsAnswer answer = {.kind = FS_TELL_ANSWER, .error = error, .id = pending->question.id};
@@ -133,7 +133,7 @@ void fs_source_ask(FsSource *source, const FsQuestion *question, int *fds, size_
     pending->question.id = ++source->last_id;
     for (size_t i = 0; i < n_fds; i++)
         pending->fds[i] = uv_fd_steal(&fds[i]);
-    /* Also where nobody is there any more: an answer never comes from inside the question. */
+    /* Also where the monitor is gone: an answer never comes from inside the question. */
     if (source->waiting.head || !send_pending(source, pending))
         g_queue_push_tail(&source->waiting, pending);
 }
@@ -143,7 +143,7 @@ static void hand_answer(FsSource *source, const FsAnswer *answer, int fds[FS_QUE
     Pending *pending = g_hash_table_lookup(source->under_way, &answer->id);
 
     if (!pending)
-        return; /* to nobody's question: a mistake, without harm */
+        return; /* to no question of ours: a mistake, without harm */
     g_hash_table_remove(source->under_way, &answer->id);
     if (pending->answered)
         pending->answered(answer, fds, pending->data);

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * SOURCE as the fleet reaches it: questions and answers (questions.h), nothing else. Whoever
+ * SOURCE as the fleet reaches it: questions and answers (questions.h), nothing else. What
  * answers (the monitor over a local folder; a broker over a cluster) is behind an FsSourceClass
  * that carries packets; what is asked, how answers find who asked, and how many may be under way
  * is the same for all, and here.
@@ -29,7 +29,7 @@ typedef struct {
 } FsSourceFacts;
 
 /*
- * `answer` is valid: its kind, its ranges, its texts. Whoever wants one of the descriptors takes it
+ * `answer` is valid: its kind, its ranges, its texts. Who wants one of the descriptors takes it
  * (uv_fd_steal()); the others are closed afterwards. -1: there is none.
  */
 typedef void (*FsAnswered)(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data);
@@ -37,7 +37,7 @@ typedef void (*FsAnswered)(const FsAnswer *answer, int fds[FS_QUESTION_FDS], voi
 typedef struct {
     /* What comes unasked, and the FS_TELL_GUESTS of a list. */
     void (*told)(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data);
-    void (*lost)(void *data); /* nobody answers any more */
+    void (*lost)(void *data); /* the monitor answers no more */
 } FsSourceEvents;
 
 /* A way to carry packets. */
@@ -74,7 +74,7 @@ void fs_source_free(FsSource *source);
 
 /* All zero but kind and guest (nullable). */
 FsQuestion fs_question(FsAsk kind, const char *guest);
-/* `fds` (n_fds of them) are taken. `answered` may be NULL: nobody cares. */
+/* `fds` (n_fds of them) are taken. `answered` may be NULL: the answer does not matter. */
 void fs_source_ask(FsSource *source, const FsQuestion *question, int *fds, size_t n_fds,
                    FsAnswered answered, void *data);
 /* A sealed memfd with these bytes, or -errno. */

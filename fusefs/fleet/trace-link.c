@@ -258,7 +258,7 @@ static bool is_full(const FsTrace *trace)
     return trace_backlog(trace) >= BACKLOG_MAX;
 }
 
-/* Takes what is there, while somebody wants it; what is buffered is taken in the next turn. */
+/* Takes what is there, while a reader wants it; what is buffered is taken in the next turn. */
 static void receive(FsTrace *trace, bool even_if_full)
 {
     UvFrameResult result = UV_FRAME_NONE;

@@ -30,7 +30,7 @@ struct FsTraceReader {
 };
 
 struct FsTrace { /* g_rc_box: what follows a call of a reader's function looks whether it is used */
-    FsGuest *guest; /* NULL: nobody reads any more, all of it is empty */
+    FsGuest *guest; /* NULL: no process reads any more, all of it is empty */
     GList in_fleet;
     GQueue readers;   /* FsTraceReader.in_trace */
     unsigned waiting; /* FsTraceWait of all of them */

@@ -29,7 +29,7 @@ typedef struct {
 } FsTraceCursor;
 
 void fs_trace_stream_clear(FsTraceStream *stream);
-/* `lost` pieces that nobody can have, then `count` pieces (a new reference; NULL: none). */
+/* `lost` pieces that no reader can have, then `count` pieces (a new reference; NULL: none). */
 void fs_trace_stream_add(FsTraceStream *stream, uint64_t lost, uint32_t count, GBytes *bytes);
 /* What all readers have behind them, by their positions in bytes, is let go. */
 void fs_trace_stream_trim(FsTraceStream *stream, uint64_t read_bytes);

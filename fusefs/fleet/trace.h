@@ -4,7 +4,7 @@
 /*
  * What a guest does, streamed to readers while it does it.
  *
- * A trace is there while somebody reads. It has a connection of its own to the guest's engine,
+ * A trace is there while a process reads. It has a connection of its own to the guest's engine,
  * while there is one: an engine that comes later is started with the trace in view, so that it
  * tells from the guest's first request on; one that ends leaves the readers waiting for the next.
  * No engine is started for a reader.

@@ -217,7 +217,7 @@ int64_t fs_guest_view_mtime_ns(const FsGuest *guest, FsViewKind view)
 }
 
 /* Kept beside the store; what waits in next-boot/ is not in the store, so nothing would tell that
- * it is another: whoever changes it has it forgotten first (guest_unkeep()). */
+ * it is another: the front has it forgotten before it changes it (guest_unkeep()). */
 
 void guest_views_visit(const FsGuest *guest, bool texts,
                        void (*visit)(FsViewKind view, const char *path, int64_t mtime_ns,

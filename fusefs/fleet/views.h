@@ -33,9 +33,9 @@ void fs_guest_view_list(FsGuest *guest, void *request, FsViewKind view, FsReply 
 /* The reply is the file's text. */
 void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const char *path,
                         FsReply go_on, void *data);
-/* Somebody will read that soon: worth to be asked for where an engine is there anyway. */
+/* The tree will read that soon: worth to be asked for where an engine is there anyway. */
 void fs_guest_view_expect(FsGuest *guest, FsViewKind view, const char *path);
-/* When a variable that the view shows changed last, as of the last list; 0: nobody knows. */
+/* When a variable that the view shows changed last, as of the last list; 0: not known. */
 int64_t fs_guest_view_mtime_ns(const FsGuest *guest, FsViewKind view);
 /* 0 or an errno; the reason of a refusal is the guest's last. */
 void fs_guest_view_act(FsGuest *guest, void *request, FsViewKind view, FsViewAct act,

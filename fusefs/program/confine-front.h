@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What a front gives up before it reads the first byte of anybody: root, groups, capabilities, all
- * files but those of the firmware's folders, and every system call that it has no use for.
+ * What a front gives up before it reads the first byte from outside: root, groups, capabilities,
+ * all files but those of the firmware's folders, and every system call that it has no use for.
  */
 
 #include "confinement.h"

@@ -6,7 +6,7 @@
  * A turn is one poll of the session's descriptor and of those of the main context, then whatever of
  * the context is due, then one request. The session's descriptor stands first in the poll, so what
  * an engine or SOURCE had to tell when the request came is ready in the same poll, and taken before
- * the request is served: nobody who serves a request has to look whether something happened. None
+ * the request is served: no code that serves a request has to look whether something happened. None
  * starves the other.
  */
 

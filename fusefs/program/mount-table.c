@@ -2,7 +2,7 @@
 
 /*
  * A mount is known by its device number: each FUSE mount has one of its own, and stat(2) would ask
- * whoever serves it.
+ * the front that serves it.
  */
 
 #include "mount-table.h"
@@ -88,7 +88,7 @@ void fs_mount_end(const FsMount *mount)
     g_autofree char *now = find_device(mount->path);
 
     if (!now || g_strcmp0(now, mount->device) != 0)
-        return; /* somebody has unmounted it */
+        return; /* a user has unmounted it */
     if (umount2(mount->path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || geteuid() == 0)
         return;
     g_spawn_sync("/", argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);

@@ -12,7 +12,7 @@ void fs_mount_note(FsMount *mount);
 void fs_mount_free(FsMount *mount);
 /*
  * Ends it, busy or not, if it is still what is mounted there: as root, or through fusermount3 for
- * an ordinary user. It does not wait for whoever serves it.
+ * an ordinary user. It does not wait for the front that serves it.
  */
 void fs_mount_end(const FsMount *mount);
 
@@ -20,5 +20,5 @@ void fs_mount_end(const FsMount *mount);
 #define FS_MONITOR_NAME "uv-monitor" /* of the process */
 
 /* Where that SOURCE (its real path) is mounted, for people: here, or where one of our processes
- * sees it. NULL: nobody tells. */
+ * sees it. NULL: it can't be told. */
 char *fs_mount_where(const char *source);

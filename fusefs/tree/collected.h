@@ -13,7 +13,7 @@ typedef struct {
     GByteArray *bytes;
     size_t max_bytes;
     bool changed;     /* since it was taken last */
-    int64_t mtime_ns; /* somebody set it; 0: nobody did */
+    int64_t mtime_ns; /* a program set it; 0: none did */
 } FsCollected;
 
 FsCollected *fs_collected_new(size_t max_bytes);

@@ -2,8 +2,8 @@
 
 /*
  * store.json. It is as large and as old as the store's file where that is JSON (the engine exports
- * that file's own text), and is that file where nobody has the guest; of other stores the size of
- * the last export is kept beside the store.
+ * that file's own text), and is that file where no engine has the guest; of other stores the size
+ * of the last export is kept beside the store.
  */
 
 #include "control-private.h"

@@ -5,7 +5,7 @@
  * The times of guests/G/ and of its vars/. They are as old as the last change of the store: that of
  * its file, or of the last change that the front saw, since some seconds after a change the engine
  * writes the file anew, and an archiver that is at work in the folder would take that for a change.
- * A time that somebody set (rsync, cp, tar) is kept until the next change or unmount. The change
+ * A time that a program set (rsync, cp, tar) is kept until the next change or unmount. The change
  * time is the mount's: reading a folder may finish its store, and moves nothing.
  */
 

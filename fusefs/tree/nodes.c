@@ -134,7 +134,7 @@ void fs_nodes_rename(FsNodes *nodes, FsNode *node, const char *name)
     hash_name(nodes, node);
 }
 
-/* Frees the node if nobody has it, and then perhaps the parent it held. */
+/* Frees the node if neither kernel nor front has it, and then perhaps the parent it held. */
 void fs_nodes_discard(FsNodes *nodes, FsNode *node)
 {
     while (node && node->lookups == 0 && node->references == 0) {

@@ -7,7 +7,7 @@
  * Three id spaces. A node id is a fresh 64-bit number for each node, never reused, and names it to
  * the kernel. An inode number (st_ino) is derived from what the node stands for, so it is the same
  * when the kernel forgot the node and asks again. A name is unique among the hashed children of a
- * directory node; an unhashed node has lost its name to nobody or to another node, and lives until
+ * directory node; an unhashed node has lost its name, perhaps to another node, and lives until
  * the kernel forgets it.
  *
  * A node is freed when the kernel's lookups and the references held here are both gone.
@@ -50,7 +50,7 @@ size_t fs_nodes_count(const FsNodes *nodes);
 FsNode *fs_nodes_get(const FsNodes *nodes, uint64_t id);
 /* The hashed child of that name, or NULL. */
 FsNode *fs_nodes_child(const FsNodes *nodes, const FsNode *parent, const char *name);
-/* A new hashed child (`parent` NULL: the root). Nobody holds it yet: hand it to the kernel, hold
+/* A new hashed child (`parent` NULL: the root). It is held by none yet: hand it to the kernel, hold
  * it, or give it to fs_nodes_discard(). */
 FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,
                      uint64_t inode);

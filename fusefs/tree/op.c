@@ -97,7 +97,7 @@ bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes)
     FsGuestTree *guest_tree = guest ? fs_tree_guest(tree, guest) : NULL;
 
     if (!guest_tree)
-        return true; /* gone: nobody opens more of it */
+        return true; /* gone: no process can open more of it */
     if (bytes > handle->held && bytes - handle->held > GUEST_HELD_MAX - guest_tree->held_bytes)
         return false;
     guest_tree->held_bytes += bytes - handle->held;

@@ -28,7 +28,7 @@ struct FsHandle {
     bool made_again;              /* of a file of a view: who opened it had removed it */
     pid_t opener;                 /* who opened it, as the kernel tells */
     off_t read_end;               /* where the last read ended, of what grows */
-    struct fuse_pollhandle *poll; /* waits until it grows; NULL: nobody does (pollers.h) */
+    struct fuse_pollhandle *poll; /* waits until it grows; NULL: no process does (pollers.h) */
     FsHandle *next_poller;
     FsCollected *collected; /* what is written until it is closed (collected.h); NULL: not so */
     struct FsTraceReader *trace; /* of guests/G/trace; NULL: another file */
@@ -62,16 +62,16 @@ struct FsOp {
     FsNode *node;                 /* what it is about, or the directory of `name`; held */
     FsHandle *handle;             /* NULL: none is known */
     FsNode *child;                /* held between two steps; NULL: none */
-    struct fuse_pollhandle *poll; /* owned; NULL: nobody waits */
+    struct fuse_pollhandle *poll; /* owned; NULL: no process waits */
     const int *record; /* in the step after fs_op_open_record(): the older part, the newer one */
     FsGuest *found;    /* in the step after fs_op_find_guest() and fs_op_make_guest() */
     uint64_t offset;   /* also the ioctl's command */
     size_t size;       /* also the bytes of `content` */
     uint32_t flags;    /* of open, rename, or to_set of setattr */
     int error;         /* why `or_else` is called: an errno */
-    char *reason;      /* and in words; NULL: nobody told */
+    char *reason;      /* and in words; NULL: it was not told */
     FsOperation operation;
-    int64_t mtime_ns; /* rename: the staging file's; 0: nobody set it */
+    int64_t mtime_ns; /* rename: the staging file's; 0: no program set it */
     bool plus;        /* readdirplus */
     GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */
     struct stat attr; /* setattr */
@@ -179,7 +179,7 @@ void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, 
 void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */
 /* The same, for that reason. */
 void fs_op_refuse(FsOp *op, int error, const char *reason);
-/* Why the op was refused just now, in words; borrowed, NULL: nobody told. */
+/* Why the op was refused just now, in words; borrowed, NULL: it was not told. */
 const char *fs_op_reason(FsOp *op);
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s);
 /* Counts the kernel's lookup of `child`. */

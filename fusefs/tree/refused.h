@@ -19,7 +19,8 @@
 void fs_refused_tell(FsOp *op, int error);
 /* The op ends well. */
 void fs_refused_clear(FsOp *op);
-/* What was done to `node`, or to `name` in it (NULL: itself), failed when nobody waited any more.
+/* What was done to `node`, or to `name` in it (NULL: itself), failed when no process waited any
+ * more.
  */
 void fs_refused_late(FsTree *tree, const FsNode *node, const char *name, const char *operation,
                      int error, const char *text);

@@ -116,7 +116,7 @@ static void read_ready(FsOp *op)
         used = read_part(op->record[i], &offset, bytes, used, size);
     op->content = g_bytes_new_take(g_steal_pointer(&bytes), used);
     if (op->handle) {
-        /* Whoever is behind the end has seen all there is. */
+        /* A reader behind the end has seen all there is. */
         op->handle->read_end = used > 0 ? (off_t)(op->offset + used) : whole_size(op);
     }
     op->offset = 0;

@@ -56,7 +56,7 @@ void fs_control_reply_opened(FsOp *op)
     fs_op_reply_open(op, handle);
 }
 
-/* The reason of a refusal, where somebody looks for it: an error of write() is one word. */
+/* The reason of a refusal, where a user looks for it: an error of write() is one word. */
 static void tell(FsGuest *guest, const char *name, const char *reason)
 {
     bool named = g_str_has_prefix(reason, name);

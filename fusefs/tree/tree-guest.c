@@ -86,7 +86,7 @@ static void lookup_looked(FsOp *op)
         fs_op_reply_lookup_of(op, child);
         return;
     }
-    if (made) { /* a restore's, in a link's place: nobody else is shown it */
+    if (made) { /* a restore's, in a link's place: no other process is shown it */
         fs_tree_node_gone(op->tree, child, false);
         fs_staging_remove(op->tree, child);
     }

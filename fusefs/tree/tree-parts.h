@@ -81,7 +81,7 @@ void fs_staging_folder(FsOp *op);
 void fs_staging_link(FsOp *op);
 void fs_staging_forget_guest(FsTree *tree, FsGuest *guest); /* NULL: all */
 GBytes *fs_staging_content(const FsNode *node);
-int64_t fs_staging_mtime(const FsNode *node); /* 0: nobody set it */
+int64_t fs_staging_mtime(const FsNode *node); /* 0: no program set it */
 void fs_staging_remove(FsTree *tree, FsNode *node);
 /* The staging file has become what the kernel takes it for now: a node of that class and name. */
 void fs_staging_become(FsTree *tree, FsNode *node, const FsNodeClass *class, const char *name,

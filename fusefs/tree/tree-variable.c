@@ -167,7 +167,7 @@ static void variable_flags(FsOp *op)
 /* Opening and reading */
 
 /* tar writes as its records happen to end. It opens with O_NONBLOCK, which means nothing for a
- * file, and which nobody else does. */
+ * file, and which no other program does. */
 void fs_variable_collect(const FsOp *op, FsHandle *handle)
 {
     const bool made = fs_restore_is_by(op) && op->file.flags & O_EXCL;

@@ -286,7 +286,7 @@ static void virtual_open(FsOp *op)
 {
     refresh(op->node);
     if (op->node->guest) {
-        fs_guest_files_changed(op->node->guest); /* what lies beside the store nobody tells of */
+        fs_guest_files_changed(op->node->guest); /* no engine tells of what lies beside the store */
     }
     fs_op_need_virtual(op, virtual_of(op->node), open_ready);
 }

@@ -205,8 +205,8 @@ static void stopped(void *data)
     ((FsTree *)data)->stopped = true;
 }
 
-/* Of a new guest nobody has to be told: names that are not there are never cached, and a listing is
- * asked for each time. */
+/* Of a new guest the kernel need not be told: names that are not there are never cached, and a
+ * listing is asked for each time. */
 static const FsFleetEvents events = {
     .guest_removed = guest_removed,
     .entry_changed = entry_changed,

@@ -6,7 +6,7 @@
  *
  * A node's class says what can be done with it (op.h: a function of a class gets an FsOp and ends
  * it by one reply, now or later). What exists under guests/ and vars/ is never kept here: it is
- * asked from the fleet and the replica each time. Only what nobody else knows is state of the tree:
+ * asked from the fleet and the replica each time. Only what neither knows is state of the tree:
  * staging files, immutable flags, zero-length files that are open, texts being written.
  *
  * Everything runs in the one thread of the main loop, but the notifier (notify.h).
@@ -32,7 +32,7 @@ typedef struct {
     bool read_only, immutable_kernel;
     bool guest_view;   /* only what the guest's OS sees */
     bool views;        /* boot/, secure-boot/, next-boot/ */
-    bool shared;       /* other hosts have SOURCE, and nobody tells the kernel of their changes: */
+    bool shared;       /* other hosts have SOURCE, and the kernel is not told of their changes: */
     unsigned look_s;   /* it remembers nothing for longer */
     char *const *keys; /* folders with profiles for secure-boot/enroll; borrowed */
     uid_t uid;         /* (uid_t)-1: the store's owner */
@@ -98,7 +98,7 @@ typedef struct {
     int64_t changed_ns;    /* real time of the last change of a variable that was seen; 0: none */
     FsOwner owner;         /* as the kernel was told */
     bool times_told;       /* the kernel may keep its folders' times */
-    bool times_taken[FS_FOLDERS]; /* somebody set the folder's time since ... */
+    bool times_taken[FS_FOLDERS]; /* a program set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;
 

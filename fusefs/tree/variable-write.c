@@ -208,7 +208,7 @@ void fs_variable_write(FsOp *op)
         fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
 }
 
-/* A deletion that nobody waits for. */
+/* A deletion that no request waits for. */
 typedef struct {
     FsTree *tree;
     FsNode *node; /* held */

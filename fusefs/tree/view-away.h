@@ -3,8 +3,8 @@
 
 /*
  * Files of views that were removed and go only when their folder does (boot/NNNN/path: rm -r takes
- * away the files, then the folder). Until then nothing has changed, but nobody is shown them; who
- * makes one again, or does not remove the folder within seconds, has it as it was.
+ * away the files, then the folder). Until then nothing has changed, but no process is shown them;
+ * who makes one again, or does not remove the folder within seconds, has it as it was.
  */
 
 #include "op.h"

@@ -5,7 +5,7 @@
  * the engine piece by piece (view-text.h), as a whole from a staging file.
  *
  * What can't be written takes what it holds already, and nothing else: who restores a backup writes
- * everything, and is told only of what would be different. A staging file with a time that somebody
+ * everything, and is told only of what would be different. A staging file with a time that was
  * set comes from a backup, and a view is no content: it is made of the variables that come back
  * beside it. So it is taken and dropped.
  */

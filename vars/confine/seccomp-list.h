@@ -29,5 +29,5 @@ typedef struct {
 extern const UvFcntlCommand uv_seccomp_fcntl[];
 extern const UvFcntlCommand uv_seccomp_fcntl_front[];
 
-/* Of fchmod's mode: nobody gets a set-user-id file out of an engine. */
+/* Of fchmod's mode: no guest gets a set-user-id file out of an engine. */
 #define UV_SECCOMP_MODE_MASK 0777u

@@ -25,8 +25,8 @@ typedef struct {
 } UvKeyInput;
 
 /*
- * `known` (nullable) is what the variable holds: certificates and hashes that are in it, whoever is
- * said to own them, are left out of the lists that are made of them.
+ * `known` (nullable) is what the variable holds: certificates and hashes that are in it, whatever
+ * owner is written beside them, are left out of the lists that are made of them.
  */
 void uv_key_input_read(GBytes *input, GBytes *known, UvKeyInput *ret_input);
 void uv_key_input_clear(UvKeyInput *input);

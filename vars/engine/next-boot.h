@@ -7,10 +7,10 @@
  * of arrival, and what came of those that were applied with them:
  *
  *   u32 size of the results, results (text)
- *   {u16 path size, path, u8 1 somebody known left it, u32 uid, gid, pid, u16 size, program's name,
- *    u32 size, content} ...
+ *   {u16 path size, path, u8 1 it is known who left it, u32 uid, gid, pid, u16 size, program's
+ * name, u32 size, content} ...
  *
- * Before version 2 nobody was named.
+ * Before version 2 it was not told who.
  *
  * A path is one of what view-next-boot.c takes: secure-boot/VAR/append and so on, vars/NAME-GUID.
  */

@@ -2,8 +2,8 @@
 
 /*
  * The server takes connections from a listening socket only, so there is one, made in a folder that
- * nobody else may enter. Its name is removed at once; a descriptor of it is the way to it from then
- * on, for each new server, also in the confinement.
+ * no other user may enter. Its name is removed at once; a descriptor of it is the way to it from
+ * then on, for each new server, also in the confinement.
  */
 
 #include "qcow2-server.h"

@@ -7,9 +7,9 @@
  *
  * A change that is durable and applied is kept in memory until its reply has left; then its line is
  * made, and is in the file before the next request is looked at. So it costs a guest next to
- * nothing, and a killed engine loses at most the last line, whose change nobody
- * has built on yet. It is synced when the store is made complete, never on its own. A line that a
- * crash tore is cut off when the file is next opened.
+ * nothing, and a killed engine loses at most the last line, which neither guest
+ * nor host has had an answer for. It is synced when the store is made complete, never on its own. A
+ * line that a crash tore is cut off when the file is next opened.
  *
  * Lines have: time, host (on shared storage), door, who, variable, attributes and size and SHA-256
  * before and after, old (hex, where there was a value of at most 1 KiB), status; for refusals also

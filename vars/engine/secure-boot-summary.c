@@ -9,7 +9,7 @@
 
 #include "secure-boot.h"
 
-/* By fingerprint (SHA-256 of the certificate): names can be anybody's. */
+/* By fingerprint (SHA-256 of the certificate): another one can have the same name. */
 static const struct {
     const char *sha256;
     const char *name;

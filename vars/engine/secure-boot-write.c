@@ -78,7 +78,7 @@ void uv_key_request_clear(UvKeyRequest *request)
     g_clear_pointer(&request->content, g_bytes_unref);
 }
 
-/* In setup mode whoever may write the file may write the keys; PK would have to be signed by
+/* In setup mode a user who may write the file may write the keys; PK would have to be signed by
  * itself. */
 static UvDoor door_for(const UvServer *server, UvKey key)
 {
@@ -160,7 +160,7 @@ static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *w
         uv_write_bytes(writer, data - sizeof(UvGuid), list->signature_bytes);
         kept++;
     }
-    /* An empty list is well formed, and nobody needs it. */
+    /* An empty list is well formed, and no firmware needs it. */
     if (kept == 0 && list->count > 0)
         uv_writer_truncate(writer, before);
     else

@@ -75,7 +75,7 @@ static GBytes *hello_reply(const UvServer *server)
 }
 
 /*
- * The descriptor is closed before anybody asks whether others have the store open, and none is
+ * The descriptor is closed before the engine looks whether others have the store open, and none is
  * taken after it.
  */
 static bool may_be_guest(UvConn *conn, UvFrame *frame)

@@ -82,7 +82,7 @@ static bool may_record(UvServer *server)
 
 void uv_record_observed(UvServer *server, const UvChange *change)
 {
-    /* Volatile variables that a boot begins without, and those that are derived, nobody wrote. */
+    /* Volatile variables that a boot begins without, and those that are derived, no user wrote. */
     if (server->takes_over || (server->is_boot_work && !uv_change_touches_nv(change)))
         return;
     if (!may_record(server))

@@ -3,12 +3,12 @@
 /*
  * What the guest does, told to host connections while it does it.
  *
- * While nobody asks, nothing is made. A line (and packets) is made when the reply has left, so it
- * costs the guest what of it its own next step does not cover; lines are collected, and sent some
- * milliseconds after the first of them, or when they are many, so that a boot's burst of requests
- * wakes the reader seldom. A connection that is far behind is told nothing until it has taken what
- * is queued: what happens meanwhile is counted, and not even made. So a reader costs about half a
- * mebibyte here, and nobody waits for it.
+ * While no host reads one, nothing is made. A line (and packets) is made when the reply has left,
+ * so it costs the guest what of it its own next step does not cover; lines are collected, and sent
+ * some milliseconds after the first of them, or when they are many, so that a boot's burst of
+ * requests wakes the reader seldom. A connection that is far behind is told nothing until it has
+ * taken what is queued: what happens meanwhile is counted, and not even made. So a reader costs
+ * about half a mebibyte here, and no guest waits for it.
  */
 
 #include "server-internal.h"
@@ -126,7 +126,7 @@ void uv_trace_drained(UvConn *conn)
 
 typedef void (*Make)(GString *out, const void *data);
 
-/* `make` adds `count` lines or packets to what is collected, where somebody takes them. */
+/* `make` adds `count` lines or packets to what is collected, where a host takes them. */
 static void tell(UvServer *server, size_t kind, unsigned count, Make make, const void *data)
 {
     /* From the last: one that is closed meanwhile leaves the list. */

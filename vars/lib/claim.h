@@ -10,7 +10,7 @@
  *   boot UUID-OF-THAT-HOST'S-BOOT
  *   claim 32-HEX-DIGITS
  *
- * An empty file is nobody's.
+ * An empty file is no engine's.
  */
 
 #include <glib.h>
@@ -52,7 +52,7 @@ typedef enum {
     UV_CLAIM_NONE,    /* the file is empty */
     UV_CLAIM_OURS,    /* this host's, of this start or an earlier one */
     UV_CLAIM_ANOTHER, /* another host's */
-    UV_CLAIM_BROKEN,  /* no such text: nobody can tell whose it is */
+    UV_CLAIM_BROKEN,  /* no such text: whose it is can't be told */
 } UvClaimKind;
 
 /* Reads a lock file. `ret_claim` is set with UV_CLAIM_OURS and UV_CLAIM_ANOTHER. 0 or -errno. */

@@ -20,7 +20,7 @@
  */
 int uv_filelock_take(int fd, unsigned wait_ms);
 void uv_filelock_drop(int fd);
-/* Somebody else has a lock there; false also where that can't be told. */
+/* Another process has a lock there; false also where that can't be told. */
 bool uv_filelock_is_taken(int fd);
 
 typedef enum {
@@ -39,7 +39,7 @@ UvFilelockSharing uv_filelock_sharing(int fd);
 
 /*
  * The same, but asks again for `wait_ms` while it is shared: a predecessor that was killed, or
- * whoever starts engines, may have it open for a moment yet.
+ * the monitor, which starts engines, may have it open for a moment yet.
  */
 UvFilelockSharing uv_filelock_settled(int fd, unsigned wait_ms);
 

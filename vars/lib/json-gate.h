@@ -7,7 +7,7 @@
  *
  * json-glib calls itself as deep as a text nests, takes comments, single quotes, octal and
  * hexadecimal numbers, cuts a string at an escaped NUL, keeps the last of two members of one name,
- * and keeps members in a table that whoever chooses their names can make slow. The gate takes one
+ * and keeps members in a table that well chosen names make slow. The gate takes one
  * object as RFC 8259 has it, in UTF-8, and nothing behind it but white space; not too deep, not too
  * many members in one object or values in all, whole numbers that fit, and each name once. It keeps
  * nothing of the text but the names of the objects that are open.

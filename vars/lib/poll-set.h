@@ -3,7 +3,7 @@
 
 /*
  * Many descriptors, one GSource: an epoll set that the main context polls as a single descriptor,
- * so that ten thousand listening sockets cost nothing while nobody connects. Its turn takes all
+ * so that ten thousand listening sockets cost nothing while no guest connects. Its turn takes all
  * that is ready when it begins: a loop that gives it a turn before it does something else has heard
  * everybody (fusefs/program/fuse-session.c relies on it).
  *

@@ -53,7 +53,7 @@ int uv_sidecars_expire(int sidecars_fd, const char *store, unsigned keep_days)
     return count;
 }
 
-/* Nobody has it, in this host or another: an empty lock file that is ours now. */
+/* No process has it, in this host or another: an empty lock file that is ours now. */
 static int take_lock(int sidecars_fd, const char *name, int *ret_fd)
 {
     struct stat st;
@@ -75,7 +75,7 @@ int uv_sidecars_tidy(int dir_fd, int sidecars_fd, const char *store, unsigned ke
     uv_autofd int fd = -1;
     int result, count = 0;
 
-    if (is_there(dir_fd, store)) /* nobody is to wait for our lock for nothing */
+    if (is_there(dir_fd, store)) /* no engine is to wait for our lock for nothing */
         return -EBUSY;
     result = take_lock(sidecars_fd, lock, &fd);
     if (result < 0)

@@ -50,7 +50,7 @@ bool uv_shown_name_is_shortened(const UvVariable *variable)
     return strlen(full) > UV_FILE_NAME_MAX;
 }
 
-/* Whether it may be what shorten() makes: nobody else's name is this long before such a tail. */
+/* Whether it may be what shorten() makes: no other name is this long before such a tail. */
 static bool looks_shortened(const char *file_name)
 {
     const size_t size = strlen(file_name);

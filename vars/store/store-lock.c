@@ -125,8 +125,8 @@ bool uv_store_lock_take(UvStoreLock *lock, const char *name, unsigned wait_ms, G
     }
 }
 
-/* A network file system may have lost the lock: asked for again it is had again, if nobody else has
- * it. By name, for a file that is opened is looked at anew there. */
+/* A network file system may have lost the lock: asked for again it is had again, if no other
+ * engine has it. By name, for a file that is opened is looked at anew there. */
 static bool is_ours_still(const UvStoreLock *lock)
 {
     struct stat named, opened;

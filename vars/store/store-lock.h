@@ -3,8 +3,8 @@
 
 /*
  * The lock between engines, and the end of what lies beside a store that is gone. The lock file is
- * removed with the rest then, by who has the lock: so whoever gets the lock looks whether it is
- * still on the file of that name.
+ * removed with the rest then, by who has the lock: so an engine that gets the lock looks whether it
+ * is still on the file of that name.
  *
  * On shared storage (`host` is set) the lock file says, while it is locked, which host has it
  * (claim.h). A claim of another host keeps this one from writing even where the lock could be had:
@@ -43,7 +43,7 @@ bool uv_store_lock_take(UvStoreLock *lock, const char *name, unsigned wait_ms, G
  * now: UV_STORE_ERROR_READ_ONLY, and it is not held any more. Always true elsewhere.
  */
 bool uv_store_lock_check(UvStoreLock *lock, const char *name, GError **error);
-/* Somebody who asked for it now would get it. Makes no file. */
+/* An engine that asked for it now would get it. Makes no file. */
 bool uv_store_lock_is_free(UvStoreLock *lock);
 /* Lets go of it, the keeper's copy included; does nothing if it is not held. */
 void uv_store_lock_drop(UvStoreLock *lock);

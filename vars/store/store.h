@@ -97,8 +97,8 @@ typedef struct {
     /* For a qcow2 image: who has it (taken); NULL: started now */
     UvBlockd *blockd;
     bool unconfined; /* so is what is started for it */
-    /* Others own and label the file: it is written over, never replaced, and nobody who opens it is
-     * kept waiting (no guard). */
+    /* Others own and label the file: it is written over, never replaced, and no program that
+     * opens it is kept waiting (no guard). */
     bool in_place;
     /* Other hosts have the folder, too, and this is this one (borrowed, for the store's life). */
     const UvHost *host;

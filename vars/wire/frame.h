@@ -58,7 +58,7 @@ UvFrameResult uv_frame_io_send_prefixed(UvFrameIo *io, uint16_t type, uint64_t c
 UvFrameResult uv_frame_io_flush(UvFrameIo *io);
 /*
  * While held, what is sent is queued only (and UV_FRAME_READY); no longer held, it goes together,
- * with the result of uv_frame_io_flush(): whoever reads wakes up once for several frames.
+ * with the result of uv_frame_io_flush(): the reader wakes up once for several frames.
  */
 UvFrameResult uv_frame_io_hold(UvFrameIo *io, bool held);
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io);

@@ -3,7 +3,7 @@
 
 /*
  * FsQuestion and FsAnswer on their socket. A packet is the struct without the zero bytes at its
- * end, with its descriptors beside it; whoever receives it has the whole struct again.
+ * end, with its descriptors beside it; the receiver has the whole struct again.
  */
 
 #include "questions.h"

@@ -6,7 +6,7 @@
  *
  * One SOCK_SEQPACKET socket pair. A packet from the front is one FsQuestion; a packet from the
  * monitor is one FsAnswer. Both have a fixed size and come from the same build on the same machine,
- * so they are structs in host byte order; whoever receives one checks its size, its kind, every
+ * so they are structs in host byte order; the receiver checks its size, its kind, every
  * range, and that each text ends within its field, before it believes anything else of it. The
  * monitor takes everything that the front says as hostile: a question names a guest and a role,
  * never a path below SOURCE, and no number in it is more than what FsAsk says of it.
@@ -74,11 +74,12 @@ typedef enum {
      */
     FS_ASK_INSTANTIATE,
     FS_ASK_IMAGE,  /* `path`: a regular file, opened for reading with the front user's rights */
-    FS_ASK_HOLDER, /* who has the guest's store open; the answer's text, empty if nobody can tell */
+    FS_ASK_HOLDER, /* who has the guest's store open; the answer's text, empty if it can't be told
+                    */
     /*
      * Start the guest's engine as `start` says. The answer has a connected host socket, the
      * engine's pidfd, and in `number` its process; where an engine of the guest lives already it is
-     * as FS_ASK_CONNECT's. With FS_START_NO_LISTENER the engine gets a socket that nobody knows;
+     * as FS_ASK_CONNECT's. With FS_START_NO_LISTENER the engine gets a socket that no guest knows;
      * else the guest's, which is not watched until asked for. The text says why on failure.
      */
     FS_ASK_START,
@@ -177,10 +178,10 @@ typedef enum {
     FS_TELL_ANSWER, /* to the question with this id */
     FS_TELL_GUESTS, /* some of FS_ASK_LIST's, whose `id` it has: descriptor 0 holds `number` FsTold
                      */
-    FS_TELL_KNOCK, /* somebody connects to `guest`'s socket, which is not watched until asked for */
-    FS_TELL_WATCH, /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
-    FS_TELL_FOUND, /* an engine that outlived an earlier front: descriptor 0 is its host socket */
-    FS_TELL_STOP,  /* the monitor was told to end: finish */
+    FS_TELL_KNOCK,  /* a guest connects to `guest`'s socket, which is not watched until asked for */
+    FS_TELL_WATCH,  /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
+    FS_TELL_FOUND,  /* an engine that outlived an earlier front: descriptor 0 is its host socket */
+    FS_TELL_STOP,   /* the monitor was told to end: finish */
     FS_TELLS,
 } FsTell;
 

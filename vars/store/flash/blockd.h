@@ -26,13 +26,13 @@ typedef struct UvBlockd UvBlockd;
 bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_control,
                      pid_t *ret_pid, GError **error);
 
-/* Takes ownership of the engine's end. `pid` is reaped with it; 0: it is somebody else's child. */
+/* Takes ownership of the engine's end. `pid` is reaped with it; 0: another process's child. */
 UvBlockd *uv_blockd_new(int control_fd, pid_t pid);
 void uv_blockd_free(UvBlockd *blockd);
 /*
  * Starts the server. Returns a socket that speaks NBD, or -1 (UV_STORE_ERROR_PARSE: `name` is an
- * image that is not served). Reading takes no lock that hinders anybody. That the server could not
- * open the image shows at the first use of the socket; uv_blockd_stop() then knows why.
+ * image that is not served). Reading takes no lock that hinders another program. That the server
+ * could not open the image shows at the first use of the socket; uv_blockd_stop() then knows why.
  */
 int uv_blockd_start(UvBlockd *blockd, const char *name, bool writable, GError **error);
 /* Returns when the server is gone and all is in the image. What it said on stderr, or NULL. */

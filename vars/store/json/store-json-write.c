@@ -291,7 +291,7 @@ static void check_journal_is_there(JsonStore *json)
     if (!json->journal || (fstat(uv_journal_fd(json->journal), &st) == 0 && st.st_nlink > 0))
         return;
     if (!json->journal_done) {
-        uv_store_warn(&json->store, "%s: removed by somebody while it was needed",
+        uv_store_warn(&json->store, "%s: removed while it was needed",
                       uv_folder_path(json->store.folder, UV_FILE_JOURNAL));
         json->publish_again = true;
         json->compact_due_us = g_get_monotonic_time();
