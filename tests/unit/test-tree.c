@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The parts of the tree that need no mount: file names, the node table, the command line. */
+/* The parts of the tree that need no mount: file names, and the node table. */
 
 #include "names.h"
 #include "nodes.h"
-#include "options.h"
-
-#define FUSE_USE_VERSION 312
-#include <fuse3/fuse_opt.h>
-#include <string.h>
 
 #define RUNTIME_FILE "b2ac5fc9-92b7-4acd-aeac-11e818c3130c"
 #define GUID "00112233-4455-6677-8899-aabbccddeeff"
@@ -90,73 +85,11 @@ static void test_nodes(void)
     fs_nodes_free(nodes);
 }
 
-/* NULL-terminated words after the program's name. */
-static FsOptions *parse(struct fuse_args *fuse, GError **error, ...) G_GNUC_NULL_TERMINATED;
-
-static FsOptions *parse(struct fuse_args *fuse, GError **error, ...)
-{
-    char *argv[16] = {(char *)"uefivarsfs"};
-    int argc = 1;
-    va_list words;
-
-    va_start(words, error);
-    while ((argv[argc] = va_arg(words, char *)))
-        argc++;
-    va_end(words);
-    return fs_options_parse(argc, argv, fuse, error);
-}
-
-static void test_options(void)
-{
-    struct fuse_args fuse = FUSE_ARGS_INIT(0, NULL);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(FsOptions) options =
-        parse(&fuse, &error, "/s,o", "/at", "-o", "ro,idle=7,umask=027,sockdir=/a\\,b", "-f",
-              "-ofirmware=/x:/y,view=guest,immutable=kernel,allow_other,nofail", NULL);
-    g_autofree char *passed = NULL;
-
-    g_assert_no_error(error);
-    g_assert_cmpstr(options->source, ==, "/s,o");
-    g_assert_cmpstr(options->mountpoint, ==, "/at");
-    g_assert_true(options->read_only && options->foreground && options->immutable_kernel);
-    g_assert_cmpuint(options->idle_s, ==, 7);
-    g_assert_cmpuint(options->umask, ==, 027);
-    g_assert_cmpstr(options->sockdir, ==, "/a,b");
-    g_assert_cmpstr(options->firmware[1], ==, "/y");
-    g_assert_cmpint(options->view, ==, FS_VIEW_GUEST);
-    passed = g_strjoinv(" ", fuse.argv);
-    g_assert_nonnull(strstr(passed, "allow_other"));
-    g_assert_nonnull(strstr(passed, "fsname=/s\\,o,subtype=uefivarsfs"));
-    g_assert_null(strstr(passed, "nofail"));
-    g_assert_true(g_str_has_suffix(passed, "nosuid,nodev,noexec"));
-    fuse_opt_free_args(&fuse);
-}
-
-static void test_wrong_options(void)
-{
-    static const char *const wrong[] = {
-        "colour=blue", "idle",      "idle=", "idle=-1",   "engines=0",    "size=1", "umask=888",
-        "view=x",      "varcheck=", "uid=x", "sock-mode", "size=8388609", "ro=1",   "sandbox=no"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
-        struct fuse_args fuse = FUSE_ARGS_INIT(0, NULL);
-        g_autoptr(GError) error = NULL;
-        g_autofree char *name = g_strndup(wrong[i], strcspn(wrong[i], "="));
-
-        g_assert_null(parse(&fuse, &error, "/s", "/at", "-o", wrong[i], NULL));
-        g_assert_nonnull(error);
-        g_assert_nonnull(strstr(error->message, name));
-        fuse_opt_free_args(&fuse);
-    }
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tree/names", test_names);
     g_test_add_func("/tree/removable", test_removable);
     g_test_add_func("/tree/nodes", test_nodes);
-    g_test_add_func("/tree/options", test_options);
-    g_test_add_func("/tree/wrong-options", test_wrong_options);
     return g_test_run();
 }
