@@ -6,10 +6,9 @@
  * otherwise is the crash test's affair (tests/compat/test-flash-crash.py).
  */
 
+#include "failing-image.h"
 #include "flash-ftw.h"
 #include "flash-write.h"
-#include "memory-image.h"
-#include "store.h"
 
 #include <string.h>
 
@@ -17,43 +16,6 @@
 #define IMAGE_BYTES (3u * 0x40000)
 
 static const UvGuid guid = UV_GUID(0x11111111u, 0x2222, 0x3333, 1, 2, 3, 4, 5, 6, 7, 8);
-
-/* An image that fails at its n-th write or flush (0: never) and from then on n_failures times. */
-typedef struct {
-    UvImage image;
-    UvImage *inner;
-    unsigned steps, fail_at, n_failures;
-} FailingImage;
-
-static bool fails(FailingImage *f, GError **error)
-{
-    f->steps++;
-    if (f->fail_at == 0 || f->steps < f->fail_at || f->steps >= f->fail_at + f->n_failures)
-        return false;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE, "no space");
-    return true;
-}
-
-static bool failing_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
-{
-    return uv_image_read(((FailingImage *)image)->inner, offset, bytes, size, error);
-}
-
-static bool failing_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
-                          GError **error)
-{
-    FailingImage *f = (FailingImage *)image;
-
-    return !fails(f, error) && uv_image_write(f->inner, offset, bytes, size, error);
-}
-
-static bool failing_flush(UvImage *image, GError **error)
-{
-    return !fails((FailingImage *)image, error);
-}
-
-static const UvImageOps failing_ops = {
-    .read = failing_read, .write = failing_write, .flush = failing_flush};
 
 static UvVariable *variable(const char *name_text, char fill, size_t size)
 {
@@ -129,11 +91,10 @@ static UvImage *new_image(size_t room)
 static bool fail_at(UvImage *image, unsigned n, unsigned n_failures, const char *name, char fill,
                     size_t size)
 {
-    FailingImage failing = {
-        .image = {.ops = &failing_ops, .name = (char *)"failing"},
-        .inner = memory_image_new("inner", memory_image_bytes(image), image->size_bytes),
-        .n_failures = n_failures};
-    failing.image.size_bytes = image->size_bytes;
+    g_auto(FailingImage) failing = {0};
+
+    failing_image_init(&failing, image);
+    failing.n_failures = n_failures;
     g_autoptr(UvFlash) flash = uv_flash_open(&failing.image, NULL);
     g_autofree char *before = shown(flash), *after = NULL, *again = NULL;
 
@@ -155,9 +116,7 @@ static bool fail_at(UvImage *image, unsigned n, unsigned n_failures, const char 
         g_assert_cmpstr(now, ==, again);
         g_assert_cmpstr(now, !=, before);
     }
-    const bool reached = failing.steps >= n;
-    uv_image_free(failing.inner);
-    return reached && !done;
+    return failing.steps >= n && !done;
 }
 
 static unsigned fail_everywhere(UvImage *image, const char *name, char fill, size_t size)
