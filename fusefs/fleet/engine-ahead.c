@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Engines that are started before they are asked for. Whoever goes through the guests in the order
- * of their list (a grep over one file of each) waits for each engine's start, while the other
+ * Engines that are started before they are asked for. A program that goes through the guests in the
+ * order of their list (a grep over one file of each) waits for each engine's start, while the other
  * processors have nothing to do. So, after a few neighbours in a row that took an engine, those of
  * the next guests are started, a few at a time and not far ahead; when nothing follows, no more
  * are. They come under the cap as all others, and none is ended for them.

@@ -5,7 +5,7 @@
 
 #include "fleet.h"
 
-/* Somebody who goes through the guests in their list's order, each of which takes an engine. */
+/* A program goes through the guests in their list's order, and each takes an engine. */
 typedef struct {
     uint64_t at;       /* sequence of the last one */
     uint64_t ahead;    /* ... of the last one whose engine was wanted before; 0: none */
@@ -14,9 +14,9 @@ typedef struct {
     bool kept;         /* beside the last one's store something was kept, and did not serve */
 } FsWalk;
 
-/* Somebody needs the guest's engine. */
+/* A request needs the guest's engine. */
 void engines_walk(const FsGuest *guest);
-/* Starts those of the next guests, if somebody walks there. */
+/* Starts those of the next guests, if a program walks there. */
 void engines_ahead(FsFleet *fleet);
 
 /* engine-cap.c's: one more would wait for none to end. */

@@ -177,7 +177,7 @@ static bool write_pin(const Options *options, GError **error)
 }
 
 /* The new file gets the store's name; one that is there is kept beside it, if it may be replaced,
- * and nobody takes the new one for that one, changed by another program. */
+ * and no engine takes the new one for that one, changed by another program. */
 static bool publish(const Options *options, const char *temporary, GError **error)
 {
     g_autofree char *kept = uv_sidecar_name(options->store, "before-load");

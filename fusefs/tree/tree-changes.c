@@ -7,7 +7,7 @@
  * is ready when there is more, or less, than was read through the same open file.
  *
  * Where the store is not as it was last known, an engine looks what is another before the file is
- * open: whoever edits the store's file and then reads finds what he did.
+ * open: a user who edits the store's file and then reads finds that edit.
  */
 
 #include <errno.h>

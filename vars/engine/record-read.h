@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The record read back. Whoever owns the folder may have written anything there: a line that is
+/* The record read back. The folder's owner may have written anything there: a line that is
  * none of ours says nothing. */
 
 #include "digest.h"

@@ -20,7 +20,7 @@
  * change the one that left it; for the guest's door, and for a state that its machine brought, the
  * session. An edit from outside, which is found and not told, has none; its line has file-time
  * where it was made while no engine had the store, and then before instead of what was there, if
- * nobody knows that.
+ * that is not known.
  */
 
 #include "digest.h"

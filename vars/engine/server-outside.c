@@ -3,7 +3,7 @@
 /*
  * What another program made of the store while no engine had it, recorded by the engine that starts
  * next: a line a variable that is not as it was last known. That is how an engine left the store
- * (times.h), and what is on record since. Who did it and when nobody knows; the store's file has a
+ * (times.h), and what is on record since. Who did it and when is not known; the store's file has a
  * time.
  *
  * A store that no engine has left, and one whose file is as it was left, has none. Nor has one on

@@ -81,7 +81,7 @@ struct UvStore {
     bool keeps_certdb;
     char *lock_holder; /* the process or host that holds it, if known; for status.json */
     /* How an engine left the store that was loaded, if its file is not as it was left; NULL: it is,
-     * or nobody knows. */
+     * or that is not known. */
     UvMeta *left;
 };
 
