@@ -4,7 +4,7 @@
  * The control files of a guest: one table, of what each is read from and what a text written to it
  * does.
  *
- * None of them is cached by the kernel. A store.json is as large and as old as the store's file
+ * Their names are looked up each time. A store.json is as large and as old as the store's file
  * where that is JSON (the engine exports that file's own text), so it can be told without an
  * engine, and a second backup copies nothing. status.json is told to be as old as the store and a
  * multiple of 4096 bytes for the same reason.

@@ -20,41 +20,23 @@ void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct 
         mtime_ns = guest_tree->taken_ns[folder];
     else if (mtime_ns < guest_tree->changed_ns + COMPLETE_AFTER_NS)
         mtime_ns = guest_tree->changed_ns;
-    guest_tree->times_told = true;
     fs_stat_set_mtime(attr, mtime_ns);
     fs_stat_set_mtime(&source, tree->mtime_ns);
     attr->st_ctim = source.st_mtim;
 }
 
-static void invalidate_views(FsTree *tree, FsNode *guest_node)
-{
-    const char *name;
-
-    for (size_t i = 0; (name = fs_view_folder_at(tree, i)); i++) {
-        FsNode *view = fs_nodes_child(tree->nodes, guest_node, name);
-
-        if (view)
-            fs_tree_invalidate(tree, view);
-    }
-}
-
 void fs_folder_changed(FsTree *tree, FsGuest *guest)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
-    FsNode *folder =
-        tree->guests ? fs_nodes_child(tree->nodes, tree->guests, fs_guest_name(guest)) : NULL;
 
     guest_tree->changed_ns = g_get_real_time() * 1000;
     memset(guest_tree->times_taken, 0, sizeof(guest_tree->times_taken));
-    if (!guest_tree->times_told)
+    if (!guest_tree->told)
         return;
-    guest_tree->times_told = false;
-    if (folder) {
-        fs_tree_invalidate(tree, folder);
-        invalidate_views(tree, folder);
-    }
-    if (guest_tree->vars)
-        fs_tree_invalidate(tree, guest_tree->vars);
+    guest_tree->told = false;
+    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
+        if (node->told && node->class != &fs_variable_class) /* whose own changes are told */
+            fs_tree_invalidate(tree, node);
 }
 
 void fs_folder_take_times(FsOp *op, FsFolder folder)

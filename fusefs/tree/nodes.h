@@ -33,8 +33,8 @@ struct FsNode {
     bool hashed;
     bool gone; /* what it stood for is not there any more */
 
-    /* A variable: it was there when last looked at; a delete of ours is under way; what the kernel
-     * was told of it last. */
+    /* It was there when last looked at; a delete of ours (of a variable) is under way; what the
+     * kernel was told of it last. */
     bool existed, unlinking, told;
     size_t told_size;
     int64_t told_mtime_ns;

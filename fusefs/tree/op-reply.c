@@ -37,19 +37,45 @@ const char *fs_op_reason(FsOp *op)
     return op->reason;
 }
 
-/* How long the kernel may go by what it was told. */
+#define LONG_S 3600.0
+#define SHORT_S 1.0
+
+/* How long the kernel may go by a name, by the attributes that come with it, and by those that were
+ * asked for: who asks for them has the file open, and may do so again when it has changed. */
+static const struct {
+    double name_s, entry_attr_s, attr_s;
+} timeouts[] = {
+    [FS_KEEP_NOTHING] = {0, 0, 0},
+    [FS_KEEP_LOOKED_UP] = {0, SHORT_S, 0},
+    [FS_KEEP_FOLDER] = {LONG_S, SHORT_S, SHORT_S},
+    [FS_KEEP_ALL] = {LONG_S, LONG_S, LONG_S},
+};
+
 static double kept_s(const FsTree *tree, double timeout_s)
 {
     return tree->options->shared ? MIN(timeout_s, (double)tree->options->look_s) : timeout_s;
 }
 
-void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s)
+/* Variables note it themselves. */
+static void note_told(FsTree *tree, FsNode *node, const struct stat *attr, FsKeep keep)
+{
+    if (keep != FS_KEEP_LOOKED_UP && keep != FS_KEEP_FOLDER)
+        return;
+    node->told = true;
+    node->told_size = (size_t)attr->st_size;
+    if (node->guest)
+        fs_tree_guest(tree, node->guest)->told = true;
+}
+
+void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep)
 {
     if (op->as_entry) {
-        fs_op_reply_entry(op, op->node, attr, timeout_s);
+        fs_op_reply_entry(op, op->node, attr, keep);
         return;
     }
-    fuse_reply_attr(op->req, attr, kept_s(op->tree, timeout_s));
+    if (timeouts[keep].attr_s > 0)
+        note_told(op->tree, op->node, attr, keep);
+    fuse_reply_attr(op->req, attr, kept_s(op->tree, timeouts[keep].attr_s));
     fs_op_end(op);
 }
 
@@ -69,21 +95,20 @@ void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
 }
 
 static struct fuse_entry_param entry_of(const FsOp *op, FsNode *child, const struct stat *attr,
-                                        double timeout_s)
+                                        FsKeep keep)
 {
-    const double kept = kept_s(op->tree, timeout_s);
-
+    note_told(op->tree, child, attr, keep);
     return (struct fuse_entry_param){
         .ino = child->id,
         .attr = *attr,
-        .attr_timeout = kept,
-        .entry_timeout = kept,
+        .attr_timeout = kept_s(op->tree, timeouts[keep].entry_attr_s),
+        .entry_timeout = kept_s(op->tree, timeouts[keep].name_s),
     };
 }
 
-void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s)
+void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, FsKeep keep)
 {
-    struct fuse_entry_param entry = entry_of(op, child, attr, timeout_s);
+    struct fuse_entry_param entry = entry_of(op, child, attr, keep);
 
     fs_refused_clear(op);
     child->lookups++;
@@ -94,7 +119,7 @@ void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double 
 
 void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle)
 {
-    struct fuse_entry_param entry = entry_of(op, child, attr, 0);
+    struct fuse_entry_param entry = entry_of(op, child, attr, FS_KEEP_NOTHING);
 
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = 1;
@@ -108,8 +133,19 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
     fs_op_end(op);
 }
 
+/* Within the time that what a lookup told is kept, fstat of what was opened must not be of before.
+ */
+static void tell_size(const FsOp *op, const FsHandle *handle)
+{
+    if (handle->snapshot && op->node->told &&
+        op->node->told_size != g_bytes_get_size(handle->snapshot))
+        fs_tree_invalidate(op->tree, op->node);
+}
+
 void fs_op_reply_open(FsOp *op, FsHandle *handle)
 {
+    if (handle)
+        tell_size(op, handle);
     op->file.fh = (uintptr_t)handle;
     op->file.direct_io = handle != NULL;
     op->file.noflush = !handle || !(handle->opener || handle->collected);
@@ -194,7 +230,7 @@ void fs_op_begin_directory(FsOp *op)
 }
 
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
-               FsNode *child, double timeout_s)
+               FsNode *child, FsKeep keep)
 {
     FsOpPool *pool = op->tree->pool;
     char *place = pool->directory + pool->directory_used;
@@ -204,7 +240,7 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
 
     if (op->plus) {
         if (child)
-            entry = entry_of(op, child, attr, timeout_s);
+            entry = entry_of(op, child, attr, keep);
         needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
     } else {
         needed = fuse_add_direntry(op->req, place, room, name, attr, next_offset);
@@ -224,8 +260,8 @@ bool fs_op_add_dots(FsOp *op)
 
     if (op->node->parent)
         parent.st_ino = op->node->parent->inode;
-    return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, 0)) &&
-           (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, 0));
+    return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, FS_KEEP_NOTHING)) &&
+           (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, FS_KEEP_NOTHING));
 }
 
 void fs_op_reply_directory(FsOp *op)

@@ -181,13 +181,14 @@ void fs_op_error(FsOp *op, int error); /* 0: done, with nothing to say */
 void fs_op_refuse(FsOp *op, int error, const char *reason);
 /* Why the op was refused just now, in words; borrowed, NULL: it was not told. */
 const char *fs_op_reason(FsOp *op);
-void fs_op_reply_attr(FsOp *op, const struct stat *attr, double timeout_s);
+void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep);
 /* Counts the kernel's lookup of `child`. */
-void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, double timeout_s);
+void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, FsKeep keep);
 /* A lookup goes on as the child's getattr, whose reply becomes the entry. */
 void fs_op_reply_lookup_of(FsOp *op, FsNode *child);
 void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHandle *handle);
-void fs_op_reply_open(FsOp *op, FsHandle *handle); /* NULL: a directory */
+/* NULL: a directory. What the kernel knows of a file's size is put right before. */
+void fs_op_reply_open(FsOp *op, FsHandle *handle);
 void fs_op_reply_slice(FsOp *op, GBytes *content); /* op->size bytes from op->offset */
 void fs_op_reply_text(FsOp *op, const char *text); /* readlink */
 void fs_op_reply_written(FsOp *op);
@@ -205,7 +206,7 @@ void fs_op_refuse_flags(FsOp *op); /* of what has none, and can have none */
  */
 void fs_op_begin_directory(FsOp *op);
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
-               FsNode *child, double timeout_s);
+               FsNode *child, FsKeep keep);
 /* "." and ".." where they are still to come; their offsets are 1 and 2. */
 bool fs_op_add_dots(FsOp *op);
 void fs_op_reply_directory(FsOp *op);

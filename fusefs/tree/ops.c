@@ -106,7 +106,7 @@ static void reply_gone_attr(FsOp *op)
 
     fs_tree_fill(op->tree, op->node, op->node->class->type | 0600, &attr);
     attr.st_nlink = 0;
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
 }
 
 static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)

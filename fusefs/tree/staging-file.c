@@ -57,7 +57,7 @@ static void staging_getattr(FsOp *op)
 {
     struct stat attr;
     fs_staging_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
 }
 
 static void staging_setattr(FsOp *op)

@@ -204,7 +204,7 @@ static void reply_made(FsOp *op, FsNode *node)
     struct stat attr;
 
     fs_staging_fill(op->tree, node, &attr);
-    fs_op_reply_entry(op, node, &attr, 0);
+    fs_op_reply_entry(op, node, &attr, FS_KEEP_NOTHING);
 }
 
 void fs_staging_link(FsOp *op)

@@ -55,7 +55,7 @@ static void getattr_ready(FsOp *op)
     }
     attr.st_blocks = (attr.st_size + 511) / 512;
     fs_stat_set_mtime(&attr, mtime_ns);
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
 }
 
 static void changes_getattr(FsOp *op)

@@ -31,7 +31,7 @@ void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
     attr.st_size = size;
     attr.st_blocks = (size + 511) / 512;
     fs_stat_set_mtime(&attr, mtime_ns);
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, FS_KEEP_LOOKED_UP);
 }
 
 static void collect_from(const FsOp *op, FsHandle *handle, const FsControl *control)

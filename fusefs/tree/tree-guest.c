@@ -26,7 +26,7 @@ static void getattr_ready(FsOp *op)
 {
     struct stat attr;
     fs_guest_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
 }
 
 static void guest_getattr(FsOp *op)
@@ -129,7 +129,7 @@ static void readdir_looked(FsOp *op)
                 continue;
             struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
             fs_nodes_discard(op->tree->nodes, child);
-            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, 0))
+            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, FS_KEEP_NOTHING))
                 break;
         }
     }

@@ -22,7 +22,7 @@ static void root_getattr(FsOp *op)
 {
     struct stat attr;
     root_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
 }
 
 /* Times, modes and owners are accepted and ignored. */
@@ -45,7 +45,7 @@ static void root_lookup(FsOp *op)
     for (size_t i = 0; (child = root_child_at(op->tree, i)); i++) {
         if (strcmp(child->name, op->name) == 0) {
             root_fill(op->tree, child, &attr);
-            fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
+            fs_op_reply_entry(op, child, &attr, FS_KEEP_FOLDER);
             return;
         }
     }
@@ -62,8 +62,7 @@ static void root_readdir(FsOp *op)
         size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
         for (; (child = root_child_at(op->tree, index)); index++) {
             root_fill(op->tree, child, &attr);
-            if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child,
-                           FS_TIMEOUT_FOLDER_S))
+            if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child, FS_KEEP_FOLDER))
                 break;
         }
     }
@@ -86,7 +85,7 @@ static void reply_guest(FsOp *op)
     struct stat attr;
 
     fs_guest_fill(op->tree, child, &attr);
-    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_FOLDER_S);
+    fs_op_reply_entry(op, child, &attr, FS_KEEP_FOLDER);
 }
 
 static void guests_lookup(FsOp *op)
@@ -116,7 +115,7 @@ static void readdir_ready(FsOp *op)
             fs_guest_fill(tree, child, &attr);
         }
         added = fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child,
-                          FS_TIMEOUT_FOLDER_S);
+                          FS_KEEP_FOLDER);
         if (!added) {
             if (child)
                 fs_nodes_discard(tree->nodes, child);

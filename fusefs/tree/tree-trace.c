@@ -39,7 +39,7 @@ static void getattr_ready(FsOp *op)
 
     fs_tree_fill(op->tree, op->node, S_IFREG | 0400, &attr);
     fs_stat_set_mtime(&attr, fs_tree_guest_mtime_ns(op->node->guest));
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
 }
 
 static void trace_getattr(FsOp *op)

@@ -82,7 +82,7 @@ static void getattr_ready(FsOp *op)
 
     if (still_there(op, entry)) {
         fs_variable_fill(op->tree, op->node, entry, &attr);
-        fs_op_reply_attr(op, &attr, entry ? FS_TIMEOUT_LONG_S : 0);
+        fs_op_reply_attr(op, &attr, entry ? FS_KEEP_ALL : FS_KEEP_NOTHING);
     }
 }
 

@@ -48,7 +48,7 @@ static void getattr_ready(FsOp *op)
 {
     struct stat attr;
     vars_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
 }
 
 static void vars_getattr(FsOp *op)
@@ -96,7 +96,7 @@ static void lookup_there(FsOp *op)
     }
     child = fs_variable_node(op->tree, op->node, entry->name);
     fs_variable_fill(op->tree, child, entry, &attr);
-    fs_op_reply_entry(op, child, &attr, FS_TIMEOUT_LONG_S);
+    fs_op_reply_entry(op, child, &attr, FS_KEEP_ALL);
 }
 
 static void lookup_ready(FsOp *op)
@@ -113,10 +113,10 @@ static void lookup_ready(FsOp *op)
     child = find_child(op->tree, op->node, spelling, op->name);
     if (child && child->class == &fs_staging_class) {
         fs_staging_fill(op->tree, child, &attr);
-        fs_op_reply_entry(op, child, &attr, 0);
+        fs_op_reply_entry(op, child, &attr, FS_KEEP_NOTHING);
     } else if (child && !child->existed) {
         fs_variable_fill(op->tree, child, NULL, &attr);
-        fs_op_reply_entry(op, child, &attr, 0);
+        fs_op_reply_entry(op, child, &attr, FS_KEEP_NOTHING);
     } else {
         if (child)
             fs_tree_node_gone(op->tree, child, true);
@@ -141,8 +141,7 @@ static bool list_entry(FsOp *op, const FsEntry *entry)
         child = fs_variable_node(op->tree, op->node, entry->name);
         fs_variable_fill(op->tree, child, entry, &attr);
     }
-    if (fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child,
-                  FS_TIMEOUT_LONG_S))
+    if (fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child, FS_KEEP_ALL))
         return true;
     if (child) {
         child->told = false;

@@ -5,8 +5,8 @@
  * variables, as files (views.h). Nothing of it is kept here. The folders themselves are always
  * there and cost no engine; what is in them is listed by one, once for each state of the store.
  *
- * The kernel keeps no names and attributes of what is in them: a write to one file changes others.
- * Besides there are staging files of editors, not listed.
+ * The kernel keeps no names of files in them, and attributes for who looked them up only: a write
+ * to one file changes others. Besides there are staging files of editors, not listed.
  */
 
 #include <errno.h>
@@ -108,7 +108,7 @@ GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path)
 /* Attributes */
 
 /* What is only written to reads as nothing, so that no archiver stumbles over it. */
-void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr)
+FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr)
 {
     const bool folder = entry && S_ISDIR(entry->mode);
     const bool writable = !entry || entry->mode & 0222;
@@ -121,6 +121,9 @@ void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct
         attr->st_size = (off_t)(own ? g_bytes_get_size(own) : entry->size_bytes);
     attr->st_blocks = (attr->st_size + 511) / 512;
     fs_stat_set_mtime(attr, fs_guest_view_mtime_ns(node->guest, fs_view_of(node)));
+    if (folder && fs_view_of(node) == FS_VIEW_SECURE_BOOT) /* they are always there */
+        return FS_KEEP_FOLDER;
+    return entry ? FS_KEEP_LOOKED_UP : FS_KEEP_NOTHING;
 }
 
 void fs_view_need_list(FsOp *op, FsStep step)
@@ -147,8 +150,7 @@ static void getattr_ready(FsOp *op)
         fs_op_error(op, ESTALE);
         return;
     }
-    fs_view_fill(op, op->node, there ? &entry : NULL, &attr);
-    fs_op_reply_attr(op, &attr, 0);
+    fs_op_reply_attr(op, &attr, fs_view_fill(op, op->node, there ? &entry : NULL, &attr));
 }
 
 static void top_getattr_ready(FsOp *op)
@@ -158,7 +160,7 @@ static void top_getattr_ready(FsOp *op)
     fs_tree_follow_owner(op->tree, op->node->guest);
     fs_tree_fill(op->tree, op->node, S_IFDIR | 0777, &attr);
     fs_folder_fill_times(op->tree, op->node->guest, FS_FOLDER_VIEWS, &attr);
-    fs_op_reply_attr(op, &attr, FS_TIMEOUT_FOLDER_S);
+    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
 }
 
 static void view_getattr(FsOp *op)
@@ -189,8 +191,7 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
     child->existed = true;
     if (S_ISREG(entry->mode) && entry->mode & 0444)
         fs_guest_view_expect(op->node->guest, fs_view_of(child), path);
-    fs_view_fill(op, child, entry, &attr);
-    fs_op_reply_entry(op, child, &attr, 0);
+    fs_op_reply_entry(op, child, &attr, fs_view_fill(op, child, entry, &attr));
 }
 
 /* op->name in its folder, as view-away.h has it. */
@@ -232,7 +233,7 @@ static void lookup_ready(FsOp *op)
         fs_op_reply_lookup_of(op, child);
     } else if (child && !child->existed && child->opens > 0) {
         fs_view_fill(op, child, NULL, &attr);
-        fs_op_reply_entry(op, child, &attr, 0);
+        fs_op_reply_entry(op, child, &attr, FS_KEEP_NOTHING);
     } else {
         if (child)
             fs_tree_node_gone(op->tree, child, true);

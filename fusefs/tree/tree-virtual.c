@@ -10,7 +10,6 @@
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3
-#define TIMEOUT_S 0.0 /* what is computed from files may be something else the next time */
 #define DEPTH_MAX 8
 
 static const FsVirtual *virtual_of(const FsNode *node)
@@ -95,7 +94,8 @@ static void getattr_ready(FsOp *op)
         attr.st_size = strlen(text);
     }
     fs_stat_set_mtime(&attr, mtime_ns(op, path));
-    fs_op_reply_attr(op, &attr, TIMEOUT_S);
+    /* What is computed from files may be something else the next time. */
+    fs_op_reply_attr(op, &attr, *path ? FS_KEEP_LOOKED_UP : FS_KEEP_FOLDER);
 }
 
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
@@ -150,7 +150,7 @@ static void readdir_ready(FsOp *op)
             g_autofree char *child = child_path(op->node, names[index]);
             struct stat attr = {.st_mode = look(op->node, child)};
             attr.st_ino = fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(child) >> 1));
-            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, 0))
+            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, FS_KEEP_NOTHING))
                 break;
         }
     }

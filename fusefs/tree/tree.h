@@ -19,9 +19,14 @@
 #include "nodes.h"
 #include "notify.h"
 
-#define FS_TIMEOUT_LONG_S                                                                          \
-    3600.0 /* of entries and attributes that are invalidated when they change */
-#define FS_TIMEOUT_FOLDER_S 1.0 /* a folder's times are its store's, which changes by itself */
+/* What the kernel may go by without asking again. */
+typedef enum {
+    FS_KEEP_NOTHING,
+    FS_KEEP_LOOKED_UP, /* the name is looked up each time; what was told then holds a moment */
+    FS_KEEP_FOLDER, /* the name, until it is invalidated: its times are its store's, which changes
+                       by itself */
+    FS_KEEP_ALL,    /* until it is invalidated */
+} FsKeep;
 
 typedef struct FsHandle FsHandle;
 typedef struct FsRestore FsRestore;
@@ -97,7 +102,7 @@ typedef struct {
     size_t status_bytes;   /* the last status.json */
     int64_t changed_ns;    /* real time of the last change of a variable that was seen; 0: none */
     FsOwner owner;         /* as the kernel was told */
-    bool times_told;       /* the kernel may keep its folders' times */
+    bool told;             /* the kernel may keep attributes of its nodes */
     bool times_taken[FS_FOLDERS]; /* a program set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;

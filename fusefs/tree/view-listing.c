@@ -69,7 +69,7 @@ static void readdir_ready(FsOp *op)
 
         attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
         if (listed->offset > op->offset && !is_away(op, path))
-            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, 0);
+            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, FS_KEEP_NOTHING);
     }
     fs_op_reply_directory(op);
 }

@@ -18,8 +18,8 @@ void fs_view_need_list(FsOp *op, FsStep step);
 FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name);
 /* A staging file becomes the file of that name in its folder. */
 void fs_view_become(FsTree *tree, FsNode *staging, const char *name);
-/* `entry` NULL: made, and nothing written to it yet. */
-void fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr);
+/* `entry` NULL: made, and nothing written to it yet. Returns what the kernel may keep of it. */
+FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr);
 /* What the front itself shows there (the profiles' names); NULL: nothing. A new reference. */
 GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path);
 /* next-boot/ keeps what is written under that name, which nothing has now. */
