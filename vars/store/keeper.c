@@ -8,6 +8,7 @@
 
 #include "keeper.h"
 
+#include "close-all-but.h"
 #include "daemonize.h"
 #include "fd-pass.h"
 #include "fd.h"
@@ -114,27 +115,6 @@ static bool serve_one(Server *server)
     return send_message(server->fd, &reply, sizeof(reply), fd);
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-/* Closes all descriptors above stderr but `fds` (sorted in place). */
-static void close_all_but(int *fds, size_t n)
-{
-    unsigned next = 3;
-
-    qsort(fds, n, sizeof(*fds), compare_ints);
-    for (size_t i = 0; i < n; i++) {
-        if (fds[i] < (int)next)
-            continue;
-        if (fds[i] > (int)next)
-            close_range(next, fds[i] - 1, 0);
-        next = fds[i] + 1;
-    }
-    close_range(next, ~0U, 0);
-}
-
 static void ignore_signals(void)
 {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGIO};
@@ -155,7 +135,7 @@ static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fd
     if (getppid() != parent)
         _exit(0);
     uv_daemon_leave_terminal();
-    close_all_but(keep, n_keep + 2);
+    uv_close_all_but(keep, n_keep + 2);
     uv_rename_process(KEEPER_NAME);
     if (hook && !hook(hook_data))
         _exit(1);

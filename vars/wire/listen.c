@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "file-error.h"
 #include "frame.h"
+#include "unix-socket.h"
 
 #define BACKLOG 64
 #define REPORT_MS 10000
@@ -26,40 +26,28 @@ static int fail(GError **error, const char *path, const char *what, int code)
 }
 
 /* A socket file on which no process listens. */
-static bool is_stale(const struct sockaddr_un *address)
+static bool is_stale(const char *path)
 {
     struct stat st;
-    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    return fd >= 0 && lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-           connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-           errno == ECONNREFUSED;
-}
-
-static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
-{
-    const mode_t old = umask(~mode & 0777);
-    const int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
-    const int saved = errno;
-
-    umask(old);
-    errno = saved;
-    return result;
+    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    uv_autofd int fd = uv_unix_connect(path);
+    return fd == -ECONNREFUSED;
 }
 
 int uv_listen(const char *path, mode_t mode, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uv_autofd int fd = uv_unix_bind(path, mode);
 
-    if (strlen(path) >= sizeof(address.sun_path))
-        return fail(error, path, "socket", ENAMETOOLONG);
-    strcpy(address.sun_path, path);
-    if (is_stale(&address) && unlink(path) < 0 && errno != ENOENT)
-        return fail(error, path, "stale socket", errno);
-    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd == -EADDRINUSE && is_stale(path)) {
+        if (unlink(path) < 0 && errno != ENOENT)
+            return fail(error, path, "stale socket", errno);
+        fd = uv_unix_bind(path, mode);
+    }
     if (fd < 0)
-        return fail(error, path, "socket", errno);
-    if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, BACKLOG) < 0)
+        return fail(error, path, "socket", -fd);
+    if (listen(fd, BACKLOG) < 0)
         return fail(error, path, "socket", errno);
     return uv_fd_steal(&fd);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "unix-socket.h"
+
+#include "fd.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static int make(void)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int set_address(struct sockaddr_un *ret_address, const char *path)
+{
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    return g_strlcpy(ret_address->sun_path, path, sizeof ret_address->sun_path) <
+                   sizeof ret_address->sun_path
+               ? 0
+               : -ENAMETOOLONG;
+}
+
+int uv_unix_bind(const char *path, mode_t mode)
+{
+    struct sockaddr_un address;
+    int result = set_address(&address, path);
+    uv_autofd int fd = result < 0 ? result : make();
+
+    if (fd < 0)
+        return fd;
+    const mode_t before = umask(~mode & 0777);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        result = -errno;
+    umask(before);
+    return result < 0 ? result : uv_fd_steal(&fd);
+}
+
+int uv_unix_listen_unnamed(void)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uv_autofd int fd = make();
+
+    if (fd < 0)
+        return fd;
+    /* Autobind: an abstract address that is told to nobody. */
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(sa_family_t)) < 0 || listen(fd, 1) < 0)
+        return -errno;
+    return uv_fd_steal(&fd);
+}
+
+int uv_unix_connect(const char *path)
+{
+    struct sockaddr_un address;
+    const int result = set_address(&address, path);
+    uv_autofd int fd = result < 0 ? result : make();
+
+    if (fd < 0)
+        return fd;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return -errno;
+    return uv_fd_steal(&fd);
+}
