@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What guests are called, and which files of SOURCE mean them.
+ *
+ * First match wins: a subdirectory G/ (with config.json, vars.json or vars.fd), G.json,
+ * G_VARS.json, G.fd, G_VARS.fd, G_VARS.qcow2. A file belongs to one guest only: what ends in
+ * "_VARS.json" is the guest before the "_VARS", never one called "..._VARS". Names with a leading
+ * dot and *.config.json are never guests.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* In the order of precedence. */
+typedef enum {
+    UV_GUEST_FOLDER, /* G/ */
+    UV_GUEST_JSON,
+    UV_GUEST_VARS_JSON,
+    UV_GUEST_FD,
+    UV_GUEST_VARS_FD,
+    UV_GUEST_VARS_QCOW2,
+    UV_GUEST_RULES,
+    UV_GUEST_SOURCE = UV_GUEST_RULES, /* SOURCE is the store itself, the guest's name is "" */
+} UvGuestRule;
+
+bool uv_guest_name_valid(const char *name);
+/* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
+ * how much of `file` is the guest's name. */
+bool uv_guest_classify(const char *file, bool folder, UvGuestRule *ret_rule,
+                       size_t *ret_name_bytes);
+/* The guest that a file belongs to, its store or its config.json; allocated; NULL: none. */
+char *uv_guest_of_file(const char *file);
+/* The file or folder by which `rule` (not UV_GUEST_SOURCE) makes the guest; allocated. */
+char *uv_guest_file(UvGuestRule rule, const char *guest);
+/* Whether that file is this guest's and no other's. */
+bool uv_guest_fits(UvGuestRule rule, const char *guest);
+/* G/config.json or G.config.json; allocated. */
+char *uv_guest_config(UvGuestRule rule, const char *guest);
