@@ -203,10 +203,7 @@ static bool retire_other(const Options *options, GError **error)
         return true;
     if (renameat(FD_FOLDER, options->instead_of, FD_SIDECARS, kept) < 0)
         return uv_file_error(error, errno, "%s: can't put aside", options->instead_of);
-    for (const char *const *what = uv_sidecar_names; *what; what++) {
-        g_autofree char *name = uv_sidecar_name(options->instead_of, *what);
-        unlinkat(FD_SIDECARS, name, 0);
-    }
+    uv_sidecars_remove(FD_SIDECARS, options->instead_of);
     return true;
 }
 

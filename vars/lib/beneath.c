@@ -22,15 +22,32 @@
 
 #define LINKS_MAX 8
 
-static int open_no_links(int folder_fd, const char *path, int flags, mode_t mode)
+/* Of this process. */
+static bool stays;
+
+void fs_beneath_stay(bool stay)
 {
-    struct open_how how = {
+    stays = stay;
+}
+
+static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+    const struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
         .mode = flags & O_CREAT ? mode : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | (stays ? RESOLVE_NO_XDEV : 0),
     };
-    long fd = syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
+    /* An engine's list of calls has only the plain one. */
+    const long fd = how.resolve ? syscall(SYS_openat2, folder_fd, path, &how, sizeof(how))
+                                : openat(folder_fd, path, flags | O_CLOEXEC, mode);
+
     return fd < 0 ? -errno : (int)fd;
+}
+
+static int open_no_links(int folder_fd, const char *path, int flags, mode_t mode)
+{
+    return open_how(folder_fd, path, flags, mode,
+                    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 /* The text of the link that `link_fd` pins, if root owns it. 0 or -errno. */
@@ -57,22 +74,21 @@ static int read_root_link(int link_fd, char **ret_target)
 static int open_component(int folder_fd, const char *name, int flags, mode_t mode)
 {
     g_autofree char *target = NULL;
-    uv_autofd int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0 && errno != ELOOP && errno != ENOTDIR)
-        return -errno;
+    uv_autofd int fd = open_how(folder_fd, name, flags | O_NOFOLLOW, mode, 0);
+    if (fd < 0 && fd != -ELOOP && fd != -ENOTDIR)
+        return fd;
     if (fd >= 0 && (!(flags & O_PATH) || flags & O_DIRECTORY)) /* O_PATH alone takes links, too */
         return uv_fd_steal(&fd);
     if (fd < 0)
-        fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        fd = fs_beneath_find(folder_fd, name);
     if (fd < 0)
-        return -errno;
+        return fd;
     int result = read_root_link(fd, &target);
     if (result == -EINVAL && (flags & O_PATH) && !(flags & O_DIRECTORY))
         return uv_fd_steal(&fd);
     if (result < 0)
         return result == -EINVAL ? -ENOTDIR : result;
-    const int behind = openat(folder_fd, target, flags | O_CLOEXEC, mode);
-    return behind < 0 ? -errno : behind;
+    return open_how(folder_fd, target, flags, mode, 0);
 }
 
 static int open_walking(int folder_fd, const char *path, int flags, mode_t mode)
@@ -97,7 +113,7 @@ static int open_walking(int folder_fd, const char *path, int flags, mode_t mode)
 int fs_beneath_open(int folder_fd, const char *path, int flags, mode_t mode)
 {
     int fd = open_no_links(folder_fd, path, flags, mode);
-    if (fd == -ELOOP || fd == -ENOSYS || fd == -EPERM)
+    if (fd == -ELOOP || (!stays && (fd == -ENOSYS || fd == -EPERM)))
         fd = open_walking(folder_fd, path, flags, mode);
     return fd;
 }
@@ -106,20 +122,64 @@ int fs_beneath_resolve(int *fd, char **name)
 {
     for (int i = 0; i < LINKS_MAX; i++) {
         g_autofree char *target = NULL;
-        uv_autofd int link_fd = openat(*fd, *name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        uv_autofd int link_fd = fs_beneath_find(*fd, *name);
         if (link_fd < 0)
-            return errno == ENOENT ? 0 : -errno;
+            return link_fd == -ENOENT ? 0 : link_fd;
         int result = read_root_link(link_fd, &target);
         if (result < 0)
             return result == -EINVAL ? 0 : result;
         g_autofree char *folder = g_path_get_dirname(target);
-        int next = openat(*fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int next = open_how(*fd, folder, O_PATH | O_DIRECTORY, 0, 0);
         if (next < 0)
-            return -errno;
+            return next;
         uv_fd_clear(fd);
         *fd = next;
         g_free(*name);
         *name = g_path_get_basename(target);
     }
     return -ELOOP;
+}
+
+int fs_beneath_openat(int folder_fd, const char *path, int flags)
+{
+    return open_how(folder_fd, path, flags, 0, 0);
+}
+
+int fs_beneath_find(int folder_fd, const char *name)
+{
+    return open_how(folder_fd, name, O_PATH | O_NOFOLLOW, 0, 0);
+}
+
+int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat)
+{
+    uv_autofd int fd = stays ? fs_beneath_find(folder_fd, name) : -1;
+
+    if (!stays)
+        return fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (fd < 0)
+        return fd;
+    return fstat(fd, ret_stat) < 0 ? -errno : 0;
+}
+
+int fs_beneath_reopen(int found_fd, int flags)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", found_fd);
+    const int fd = open(link, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int fs_beneath_read(int folder_fd, const char *name, struct stat *ret_stat)
+{
+    uv_autofd int found = fs_beneath_find(folder_fd, name);
+    struct stat st;
+
+    if (found < 0)
+        return found;
+    if (fstat(found, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    *ret_stat = st;
+    return fs_beneath_reopen(found, O_RDONLY);
 }

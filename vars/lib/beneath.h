@@ -5,7 +5,15 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+
+/*
+ * A process that must not wait stays on the mounts that its descriptors are of: whoever answers for
+ * another one (a FUSE file system, a server far away) may never do so. What would lead there is
+ * -EXDEV then, from all functions here, before anybody is asked.
+ */
+void fs_beneath_stay(bool stay);
 
 /* `path`: components below `folder_fd`, no "..". O_CLOEXEC is added. A descriptor, or -errno
  * (-ELOOP: a link that is not root's). */
@@ -15,3 +23,16 @@ int fs_beneath_open(int folder_fd, const char *path, int flags, mode_t mode);
  * folder and the name of what it means. An absent file is fine. 0 or -errno.
  */
 int fs_beneath_resolve(int *fd, char **name);
+
+/* As openat(2), links and all, where the process stays; O_CLOEXEC is added. */
+int fs_beneath_openat(int folder_fd, const char *path, int flags);
+/* The file itself, also a link, pinned (O_PATH): a descriptor or -errno. */
+int fs_beneath_find(int folder_fd, const char *name);
+/* The same, looked at. 0 or -errno. */
+int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat);
+/* What a descriptor with O_PATH stands for, opened; never waits for a lease or a FIFO's other end.
+ * A descriptor or -errno. */
+int fs_beneath_reopen(int found_fd, int flags);
+/* For reading, if it is a regular file, no link; `ret_stat` is its. A descriptor or -errno
+ * (-EINVAL: something else). Nothing else is ever opened. */
+int fs_beneath_read(int folder_fd, const char *name, struct stat *ret_stat);

@@ -2,6 +2,7 @@
 
 #include "sidecars.h"
 
+#include "beneath.h"
 #include "fd.h"
 
 #include <dirent.h>
@@ -10,6 +11,7 @@
 #include <glib.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,11 +36,9 @@ char *uv_sidecar_conflict_name(const char *journal, unsigned number)
 
 int uv_open_dir(int dir_fd, const char *path, int extra)
 {
-    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | extra);
+    const int fd = fs_beneath_openat(dir_fd, path, O_RDONLY | O_DIRECTORY | extra);
 
-    if (fd < 0 && errno == EACCES)
-        fd = openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC | extra);
-    return fd < 0 ? -errno : fd;
+    return fd == -EACCES ? fs_beneath_openat(dir_fd, path, O_PATH | O_DIRECTORY | extra) : fd;
 }
 
 /* A folder that can be searched but not read can't be synced; its file system can. */
@@ -57,9 +57,8 @@ static bool has_own(int dir_fd, const char *store)
     g_autofree char *path = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
     struct stat st;
 
-    return fstatat(dir_fd, UV_SIDECARS_OTHERS, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISDIR(st.st_mode) && st.st_uid == 0 &&
-           fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    return fs_beneath_stat(dir_fd, UV_SIDECARS_OTHERS, &st) == 0 && S_ISDIR(st.st_mode) &&
+           st.st_uid == 0 && fs_beneath_stat(dir_fd, path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 char *uv_sidecars_path(int dir_fd, const char *store)
@@ -222,6 +221,36 @@ int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
     return uv_fd_steal(&fd);
 }
 
+void uv_sidecars_remove(int sidecars_fd, const char *store)
+{
+    for (const char *const *what = uv_sidecar_names; *what; what++) {
+        g_autofree char *name = uv_sidecar_name(store, *what);
+        unlinkat(sidecars_fd, name, 0);
+    }
+}
+
+int uv_sidecars_rename(int sidecars_fd, const char *store, const char *to)
+{
+    g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
+
+    if (faccessat(sidecars_fd, journal, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EBUSY;
+    for (const char *const *what = uv_sidecar_names; *what; what++) {
+        g_autofree char *from = uv_sidecar_name(store, *what), *name = uv_sidecar_name(to, *what);
+        if (renameat(sidecars_fd, from, sidecars_fd, name) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
+bool uv_sidecars_is_one(const char *file, const char *store)
+{
+    const size_t size = strlen(store);
+
+    return strncmp(file, store, size) == 0 && file[size] == '.' &&
+           g_strv_contains(uv_sidecar_names, file + size + 1);
+}
+
 /* As renameat2() with RENAME_NOREPLACE, also where the file system does not know the flag. */
 static int rename_to_free(int dir_fd, const char *from, const char *to)
 {
@@ -289,7 +318,9 @@ bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
     g_autofree char *path = uv_sidecars_path(dir_fd, store);
     struct stat st;
 
-    if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    const int result = fs_beneath_stat(dir_fd, path, &st);
+
+    if (result == 0)
         return st.st_uid == uid;
-    return errno == ENOENT && fstat(dir_fd, &st) == 0 && may_write(&st, uid, gid);
+    return result == -ENOENT && fstat(dir_fd, &st) == 0 && may_write(&st, uid, gid);
 }

@@ -45,6 +45,14 @@ int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 /* Whether this user needs no root for uv_sidecars_make(). */
 bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 
+/* Whether a file in the folder of the sidecars is one of this store's (a conflict is nobody's). */
+bool uv_sidecars_is_one(const char *file, const char *store);
+/* All but conflicts; what can't be removed stays. */
+void uv_sidecars_remove(int sidecars_fd, const char *store);
+/* All but conflicts become those of `to`. 0, or a negative errno: -EBUSY where there is a journal,
+ * which belongs to the store's name. */
+int uv_sidecars_rename(int sidecars_fd, const char *store, const char *to);
+
 /* For reading where that is allowed, else O_PATH; a negative errno. */
 int uv_open_dir(int dir_fd, const char *path, int extra_flags);
 /* Makes what happened to names in a folder durable; 0 or a negative errno. */
