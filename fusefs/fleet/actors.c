@@ -31,6 +31,15 @@ static FsCall *find_call(const Asking *asking, FsGuest **ret_guest)
     return NULL;
 }
 
+/* Whoever is called something chose it: any bytes. */
+static void take_name(FsActor *actor, const char *text)
+{
+    g_autofree char *line = g_strndup(text, strcspn(text, "\n"));
+    g_autofree char *valid = g_utf8_make_valid(line, -1);
+
+    g_strlcpy(actor->name, valid, sizeof(actor->name));
+}
+
 static void on_name(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     Asking *asking = data;
@@ -40,7 +49,7 @@ static void on_name(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
     if (call) {
         call->actor_asked = 0;
         if (answer->error == 0)
-            g_strlcpy(call->actor.name, answer->text, sizeof(call->actor.name));
+            take_name(&call->actor, answer->text);
         guest_pump(guest);
     }
     g_free(asking->guest);

@@ -8,6 +8,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "beneath.h"
+#include "fd.h"
 #include "rights.h"
 
 #define OWNER 0700u
@@ -20,6 +22,15 @@ static bool has_list(int folder_fd, const char *path)
     g_autofree char *whole = g_strdup_printf("/proc/self/fd/%d/%s", folder_fd, path);
 
     return lgetxattr(whole, "system.posix_acl_access", NULL, 0) > 0;
+}
+
+/* What it can't be asked, it is taken to have. */
+static bool file_has_list(int folder_fd, const char *name)
+{
+    uv_autofd int fd = fs_beneath_find(folder_fd, name);
+    g_autofree char *pinned = g_strdup_printf("/proc/self/fd/%d", fd);
+
+    return fd < 0 || getxattr(pinned, "system.posix_acl_access", NULL, 0) > 0;
 }
 
 /* GROUP and OTHERS, of who is in that group and who is not: those that a folder lets through. A
@@ -61,7 +72,7 @@ uint16_t fs_access_of_store(int folder_fd, const char *name, const struct stat *
 
     if (st->st_mode & (GROUP | OTHERS))
         classes |= let_come(folder_fd, ".", st->st_gid);
-    if (st->st_mode & classes & GROUP && has_list(folder_fd, name))
+    if (st->st_mode & classes & GROUP && file_has_list(folder_fd, name))
         classes &= ~GROUP;
     return st->st_mode & classes & 0666;
 }

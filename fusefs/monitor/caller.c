@@ -5,41 +5,33 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 /* It has asked already, and is about to sleep until it is answered. */
 #define TRIES 20
 #define TRY_US 50
+#define ALWAYS (-1)
 
-static bool makes(unsigned long open_flags)
-{
-    return (open_flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-}
+/* Calls that make names, by which of their arguments has open(2)'s flags. */
+static const struct {
+    long number;
+    int flags;
+} makers[] = {
+#ifdef SYS_open
+    {SYS_mkdir, ALWAYS},   {SYS_symlink, ALWAYS},   {SYS_link, ALWAYS},
+    {SYS_mknod, ALWAYS},   {SYS_open, 1},
+#endif
+    {SYS_mkdirat, ALWAYS}, {SYS_symlinkat, ALWAYS}, {SYS_linkat, ALWAYS},
+    {SYS_mknodat, ALWAYS}, {SYS_openat, 2},
+};
 
 static bool makes_name(long number, const unsigned long argument[3])
 {
-    switch (number) {
-#ifdef SYS_open
-    case SYS_mkdir:
-    case SYS_symlink:
-    case SYS_link:
-    case SYS_mknod:
-        return true;
-    case SYS_open:
-        return makes(argument[1]);
-#endif
-    case SYS_mkdirat:
-    case SYS_symlinkat:
-    case SYS_linkat:
-    case SYS_mknodat:
-        return true;
-    case SYS_openat:
-        return makes(argument[2]);
-    default:
-        return false;
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(makers); i++)
+        if (number == makers[i].number)
+            return makers[i].flags == ALWAYS ||
+                   (argument[makers[i].flags] & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+    return false;
 }
 
 bool fs_caller_makes_name(uint32_t thread)

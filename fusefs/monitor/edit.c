@@ -8,6 +8,7 @@
 
 #include "edit.h"
 
+#include "beneath.h"
 #include "fd.h"
 #include "file-io.h"
 #include "rights.h"
@@ -47,18 +48,6 @@ int fs_edit_make(const FsLocal *source, const char *guest)
     return result;
 }
 
-static bool is_sidecar(const char *file, const char *store)
-{
-    size_t size = strlen(store);
-
-    if (strncmp(file, store, size) != 0 || file[size] != '.')
-        return false;
-    for (const char *const *name = uv_sidecar_names; *name; name++)
-        if (strcmp(file + size + 1, *name) == 0)
-            return true;
-    return false;
-}
-
 static bool is_store(const char *file, const char *store)
 {
     return strcmp(file, store) == 0;
@@ -74,20 +63,17 @@ static bool belongs_to_folder(const char *file, const char *store)
 static bool all_entries(int folder_fd, const char *folder,
                         bool (*keep)(const char *file, const char *store), const char *store)
 {
-    uv_autofd int found = openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int fd;
-    DIR *dir;
+    uv_autofd int found = fs_beneath_openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     bool all = true;
 
     if (found < 0)
-        return errno == ENOENT;
+        return found == -ENOENT;
     fs_rights_scope rights = fs_rights_take_of(found);
-    fd = openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        uv_fd_clear(&fd);
+    uv_autofd int fd = uv_open_dir(found, ".", 0);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
         return false;
-    }
+    uv_fd_steal(&fd);
     for (struct dirent *entry; all && (entry = readdir(dir));)
         all = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
               keep(entry->d_name, store);
@@ -99,9 +85,9 @@ static bool only_own_sidecars(int folder_fd, const char *store)
 {
     g_autofree char *own = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
 
-    return all_entries(folder_fd, UV_SIDECARS, is_sidecar, store) &&
+    return all_entries(folder_fd, UV_SIDECARS, uv_sidecars_is_one, store) &&
            all_entries(folder_fd, UV_SIDECARS_OTHERS, is_store, store) &&
-           all_entries(folder_fd, own, is_sidecar, store);
+           all_entries(folder_fd, own, uv_sidecars_is_one, store);
 }
 
 void fs_edit_remove_sidecar_folders(int dir_fd, const char *store)
@@ -121,10 +107,7 @@ static void remove_sidecars(const FsPlace *place)
 
     if (fd >= 0) {
         fs_rights_scope rights = fs_rights_take_of(fd);
-        for (const char *const *what = uv_sidecar_names; *what; what++) {
-            g_autofree char *name = uv_sidecar_name(place->store, *what);
-            unlinkat(fd, name, 0);
-        }
+        uv_sidecars_remove(fd, place->store);
     }
     fs_edit_remove_sidecar_folders(place->folder_fd, place->store);
 }
@@ -159,41 +142,31 @@ static int remove_file(const FsLocal *source, const FsPlace *place, const char *
 
 int fs_edit_remove(const FsLocal *source, const char *guest)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    g_auto(GStrv) shadowed = NULL;
-    FsRule rule;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    g_autoptr(GString) shadowed = g_string_new(NULL);
+    UvGuestRule rule;
     int result;
 
     if (source->store)
         return -EPERM;
-    if (fs_local_find(source, guest, &rule, &shadowed) && shadowed)
+    if (fs_local_find(source, guest, &rule, shadowed) == 0 && shadowed->len)
         return -ENOTEMPTY;
     result = fs_place_open(source, guest, &place);
     if (result < 0)
         return result;
-    return rule == FS_RULE_FOLDER ? remove_folder(source, &place, guest)
-                                  : remove_file(source, &place, guest);
+    return rule == UV_GUEST_FOLDER ? remove_folder(source, &place, guest)
+                                   : remove_file(source, &place, guest);
 }
 
 /* The store's sidecars to its new name; first, for without its store nobody looks for them. */
 static int rename_sidecars(const FsPlace *place, const char *store)
 {
     uv_autofd int fd = fs_place_sidecars(place);
-    g_autofree char *journal = uv_sidecar_name(place->store, "journal");
-    struct stat st;
 
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     fs_rights_scope rights = fs_rights_take_of(fd);
-    if (fstatat(fd, journal, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EBUSY;
-    for (const char *const *what = uv_sidecar_names; *what; what++) {
-        g_autofree char *from = uv_sidecar_name(place->store, *what);
-        g_autofree char *to = uv_sidecar_name(store, *what);
-        if (renameat(fd, from, fd, to) < 0 && errno != ENOENT)
-            return -errno;
-    }
-    return 0;
+    return uv_sidecars_rename(fd, place->store, store);
 }
 
 static int rename_file(const FsLocal *source, const FsPlace *place, const char *guest,
@@ -201,7 +174,7 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
 {
     g_autofree char *file = fs_local_file(source, place->rule, guest);
     g_autofree char *to_file = fs_local_file(source, place->rule, to);
-    g_autofree char *to_config = fs_local_config(source, place->rule, to);
+    g_autofree char *to_config = uv_guest_config(source->libvirts, place->rule, to);
     int result = place->linked ? 0 : rename_sidecars(place, to_file);
     fs_rights_scope rights = fs_rights_take_of(source->fd);
 
@@ -217,22 +190,22 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
 
 int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    FsRule rule;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    UvGuestRule rule;
     int result;
 
     if (source->store)
         return -EPERM;
-    if (!fs_local_valid_name(source, to))
+    if (!uv_guest_name_valid(source->libvirts, to))
         return -EINVAL;
-    if (fs_local_find(source, to, &rule, NULL))
+    if (fs_local_find(source, to, &rule, NULL) == 0)
         return -EEXIST;
     result = fs_place_open(source, guest, &place);
     if (result < 0)
         return result;
-    if (!fs_local_fits(source, place.rule, to))
+    if (!uv_guest_fits(source->libvirts, place.rule, to))
         return -EINVAL;
-    if (place.rule != FS_RULE_FOLDER)
+    if (place.rule != UV_GUEST_FOLDER)
         return rename_file(source, &place, guest, to);
     fs_rights_scope rights = fs_rights_take_of(source->fd);
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
@@ -240,7 +213,7 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
 
 int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
+    g_auto(FsPlace) place = FS_PLACE_NONE;
     int result = fs_place_open_lost(source, guest, file, &place);
     unsigned number;
     struct stat st;

@@ -48,7 +48,7 @@ void monitor_forget_folder(FsMonitor *monitor, const char *folder)
 void monitor_watch_folder(FsMonitor *monitor, const char *folder)
 {
     if (monitor->inotify_fd < 0 || g_hash_table_contains(monitor->watched, folder) ||
-        !fs_local_valid_name(monitor->source, folder))
+        !uv_guest_name_valid(monitor->source->libvirts, folder))
         return;
     uv_autofd int fd = fs_beneath_open(monitor->source->fd, folder, O_PATH | O_DIRECTORY, 0);
     int number = fd < 0 ? fd : add_watch(monitor, fd, EVENTS | CONTENT_EVENTS);

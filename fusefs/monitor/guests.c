@@ -106,30 +106,28 @@ void monitor_watch(FsGuestState *guest, bool watch)
     watch_one(guest, &guest->store_listener, guest->store_socket.fd, watch);
 }
 
-void monitor_listen_store(FsGuestState *guest, const FsPlace *place)
+void monitor_listen_store(FsGuestState *guest, const char *path)
 {
-    if (guest->store_socket.fd >= 0 || guest->store_lent ||
-        !g_str_has_suffix(place->store, ".json"))
+    if (guest->store_socket.fd >= 0 || guest->store_lent || !path ||
+        !g_str_has_suffix(path, ".json"))
         return;
-    g_autofree char *store = fs_place_real_path(place);
-    int result = fs_sockdir_listen_store(guest->monitor->sockdir, store, &guest->store_socket);
-    if (result == 0 && is_last_descriptor(guest->store_socket.fd))
+    if (fs_sockdir_listen_store(guest->monitor->sockdir, path, &guest->store_socket) == 0 &&
+        is_last_descriptor(guest->store_socket.fd))
         fs_sockdir_close_store(&guest->store_socket, true);
 }
 
-static int make_listener(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+static int make_listener(FsGuestState *guest, const FsLook *look, const char *store_path)
 {
-    FsMonitor *monitor = guest->monitor;
-    const uint64_t hash = fs_sockdir_hash(guest->name);
-    uv_autofd int fd = fs_sockdir_listen_guest(monitor->sockdir, hash, look->uid, look->gid);
+    const FsSockdir *sockdir = guest->monitor->sockdir;
+    uv_autofd int fd = fs_sockdir_listen_guest(sockdir, guest->name, look->uid, look->gid);
 
     if (fd < 0)
         return fd;
     if (is_last_descriptor(fd)) {
-        fs_sockdir_unlink(monitor->sockdir, hash, ".sock");
+        fs_sockdir_unlink(sockdir, guest->name, FS_SOCKDIR_GUEST);
         return -EMFILE;
     }
-    monitor_listen_store(guest, place);
+    monitor_listen_store(guest, store_path);
     guest->listener_fd = uv_fd_steal(&fd);
     guest->uid = look->uid;
     guest->gid = look->gid;
@@ -140,10 +138,8 @@ static int make_listener(FsGuestState *guest, const FsPlace *place, const FsLook
  * The store has another owner now. What the old one has queued there is gone with the socket; one
  * that an engine has is that guest's still, and just its name is given to the new owner.
  */
-static int follow_owner(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+static int follow_owner(FsGuestState *guest, const FsLook *look, const char *store_path)
 {
-    FsMonitor *monitor = guest->monitor;
-
     if (guest->uid == look->uid && guest->gid == look->gid)
         return 0;
     /* Taken over from an engine: its group is not known, the owner is who it was. */
@@ -151,31 +147,22 @@ static int follow_owner(FsGuestState *guest, const FsPlace *place, const FsLook 
     if (guest->pid != 0 || unknown) {
         guest->uid = look->uid;
         guest->gid = look->gid;
-        return fs_sockdir_give_guest(monitor->sockdir, fs_sockdir_hash(guest->name), look->uid,
-                                     look->gid);
+        return fs_sockdir_give_guest(guest->monitor->sockdir, guest->name, look->uid, look->gid);
     }
     const bool watched = guest->listener.poll != NULL;
     monitor_watch(guest, false);
     uv_fd_clear(&guest->listener_fd);
-    int result = make_listener(guest, place, look);
+    const int result = make_listener(guest, look, store_path);
     monitor_watch(guest, watched);
     return result;
 }
 
-int monitor_listen_for(FsGuestState *guest, const FsPlace *place, const FsLook *look)
+int monitor_listen(FsGuestState *guest, const FsLook *look, const char *store_path)
 {
     if (guest->lent)
         return -EAGAIN;
-    return guest->listener_fd >= 0 ? follow_owner(guest, place, look)
-                                   : make_listener(guest, place, look);
-}
-
-int monitor_listen(FsGuestState *guest, const FsPlace *place)
-{
-    FsLook look;
-
-    fs_place_look(guest->monitor->source, place, guest->name, false, &look);
-    return monitor_listen_for(guest, place, &look);
+    return guest->listener_fd >= 0 ? follow_owner(guest, look, store_path)
+                                   : make_listener(guest, look, store_path);
 }
 
 int monitor_accept(FsGuestState *guest)
@@ -198,11 +185,11 @@ int monitor_take_listener(FsGuestState *guest, int fd)
     if (guest->listener_fd >= 0)
         return -EEXIST;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
-        !fs_sockdir_is_guest(sockdir, fs_sockdir_hash(guest->name), fd))
+        !fs_sockdir_is_guest(sockdir, guest->name, fd))
         return -EINVAL;
     guest->listener_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     guest->lent = false;
-    guest->uid = fs_sockdir_guest_owner(sockdir, fs_sockdir_hash(guest->name));
+    guest->uid = fs_sockdir_guest_owner(sockdir, guest->name);
     guest->gid = (gid_t)-1; /* not known: the next look gives it the store's */
     return guest->listener_fd < 0 ? -errno : 0;
 }
@@ -260,10 +247,9 @@ bool monitor_wait_for_end(FsGuestState *guest, const FsQuestion *start)
 void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd)
 {
     guest->pid = pid;
-    guest->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    guest->pidfd = pidfd;
     guest->killed = false;
-    fs_watch_add(&guest->engine_end, guest->monitor->poll, guest->pidfd, EPOLLIN, on_engine_end,
-                 guest);
+    fs_watch_add(&guest->engine_end, guest->monitor->poll, pidfd, EPOLLIN, on_engine_end, guest);
 }
 
 int monitor_kill(FsGuestState *guest)
@@ -274,9 +260,9 @@ int monitor_kill(FsGuestState *guest)
     return syscall(SYS_pidfd_send_signal, guest->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }
 
-static void drop_socket(FsGuestState *guest, uint64_t hash)
+static void drop_socket(FsGuestState *guest)
 {
-    fs_sockdir_unlink(guest->monitor->sockdir, hash, ".sock");
+    fs_sockdir_unlink(guest->monitor->sockdir, guest->name, FS_SOCKDIR_GUEST);
     fs_watch_remove(&guest->store_listener);
     fs_sockdir_close_store(&guest->store_socket, true);
 }
@@ -291,46 +277,46 @@ void monitor_drop_sockets(FsMonitor *monitor)
         FsGuestState *guest = data;
         monitor_watch(guest, false);
         if (guest->listener_fd >= 0 && reap(guest) && !guest->lent)
-            drop_socket(guest, fs_sockdir_hash(guest->name));
+            drop_socket(guest);
     }
 }
 
 int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
 {
     FsMonitor *monitor = guest->monitor;
-    const uint64_t hash = fs_sockdir_hash(guest->name);
-    FsRule rule;
+    UvGuestRule rule;
 
     if (!reap(guest)) /* its end may not have had its turn yet */
         return -EBUSY;
     *ret_ending = g_steal_pointer(&guest->ending);
     guest->lent = guest->store_lent = false;
-    fs_sockdir_unlink(monitor->sockdir, hash, ".host");
-    if (session || fs_sockdir_session_is_empty(monitor->sockdir, hash))
-        fs_sockdir_unlink(monitor->sockdir, hash, ".session");
+    fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_HOST);
+    if (session || fs_sockdir_session_is_empty(monitor->sockdir, guest->name))
+        fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_SESSION);
     start_next(guest);
-    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &rule, NULL))
+    /* What another file system holds may be one. */
+    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &rule, NULL) != -ENOENT)
         return 0;
-    drop_socket(guest, hash);
+    drop_socket(guest);
     g_hash_table_remove(monitor->guests, guest->name);
     return 0;
 }
 
-static void note_engine(uint64_t hash, const char *suffix, void *data)
+static void note_engine(uint64_t hash, const char *name, void *data)
 {
     FsMonitor *monitor = data;
 
-    if (strcmp(suffix, ".host") == 0)
+    if (g_str_has_suffix(name, FS_SOCKDIR_HOST))
         g_hash_table_add(monitor->engines, g_memdup2(&hash, sizeof(hash)));
 }
 
 /* Sockets that nobody can have. */
-static void drop_stale(uint64_t hash, const char *suffix, void *data)
+static void drop_stale(uint64_t hash, const char *name, void *data)
 {
     const FsMonitor *monitor = data;
 
-    if (strcmp(suffix, ".sock") == 0 && !g_hash_table_contains(monitor->engines, &hash))
-        fs_sockdir_unlink(monitor->sockdir, hash, suffix);
+    if (g_str_has_suffix(name, FS_SOCKDIR_GUEST) && !g_hash_table_contains(monitor->engines, &hash))
+        unlinkat(monitor->sockdir->fd, name, 0);
 }
 
 void monitor_find_engines(FsMonitor *monitor)
@@ -351,9 +337,9 @@ void monitor_tell_engine(FsMonitor *monitor, const char *name)
     hash = fs_sockdir_hash(name);
     if (!g_hash_table_remove(monitor->engines, &hash))
         return;
-    fd = fs_sockdir_connect_host(monitor->sockdir, hash);
+    fd = fs_sockdir_connect_host(monitor->sockdir, name);
     if (fd < 0) { /* nobody there: an ordinary start when it is wanted */
-        fs_sockdir_unlink(monitor->sockdir, hash, ".host");
+        fs_sockdir_unlink(monitor->sockdir, name, FS_SOCKDIR_HOST);
         return;
     }
     guest = monitor_guest(monitor, name);

@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "file-io.h"
 #include "rights.h"
+#include "sidecars.h"
 #include "uv-limits.h"
 
 #include <dirent.h>
@@ -26,7 +27,7 @@ struct FsListing {
     FsMonitor *monitor;
     uint64_t id;
     DIR *dir;      /* NULL: all names are read */
-    GTree *rules;  /* name -> FsRule */
+    GTree *rules;  /* name -> UvGuestRule */
     GTreeNode *at; /* to be told next */
     GSource *turns;
 };
@@ -43,20 +44,32 @@ void monitor_free_listing(FsListing *listing)
     g_free(listing);
 }
 
+/* Once, and what is no guest is not told again. */
+static void tell_of_none(const FsListing *listing)
+{
+    FsMonitor *monitor = listing->monitor;
+
+    if (!monitor->told && g_tree_nnodes(listing->rules) == 0)
+        g_message("%s: no guests; looked for NAME/ with config.json, vars.json or vars.fd in it, "
+                  "NAME.json, NAME_VARS.json, NAME.fd, NAME_VARS.fd and NAME_VARS.qcow2",
+                  monitor->source->path);
+    monitor->told = true;
+}
+
 static void finish(FsListing *listing, int error)
 {
     FsMonitor *monitor = listing->monitor;
 
     monitor_raise_limit(g_tree_nnodes(listing->rules));
     if (error == 0)
-        fs_local_told(monitor->source, g_tree_nnodes(listing->rules) > 0);
+        tell_of_none(listing);
     monitor->deferred--;
     monitor->listing = NULL;
     monitor_answer(monitor, listing->id, error);
     monitor_free_listing(listing);
 }
 
-static void add_guest(FsListing *listing, const char *name, FsRule rule)
+static void add_guest(FsListing *listing, const char *name, UvGuestRule rule)
 {
     gpointer known;
 
@@ -66,19 +79,22 @@ static void add_guest(FsListing *listing, const char *name, FsRule rule)
     g_tree_replace(listing->rules, g_strdup(name), GUINT_TO_POINTER(rule));
 }
 
-static void on_name(const char *guest, FsRule rule, void *data)
+static void take_entry(FsListing *listing, const struct dirent *entry)
 {
-    FsListing *listing = data;
+    FsMonitor *monitor = listing->monitor;
+    char guest[UV_GUEST_NAME_MAX + 1];
+    UvGuestRule rule;
+    const char *why;
+    const int result = fs_local_entry(monitor->source, entry, guest, &rule, &why);
 
-    if (rule == FS_RULE_FOLDER)
-        monitor_watch_later(listing->monitor, guest);
-    add_guest(listing, guest, rule);
-}
-
-/* It may become a guest. */
-static void on_folder(const char *folder, void *data)
-{
-    monitor_watch_later(((FsListing *)data)->monitor, folder);
+    if (why && !monitor->told)
+        g_message("%s/%s: no guest: %s", monitor->source->path, entry->d_name, why);
+    if (result < 0 && result != -ENOENT)
+        return;
+    if (rule == UV_GUEST_FOLDER) /* it may become a guest */
+        monitor_watch_later(monitor, guest);
+    if (result == 0)
+        add_guest(listing, guest, rule);
 }
 
 /* false: that was the last one. */
@@ -91,14 +107,14 @@ static bool read_names(FsListing *listing)
         const struct dirent *entry = readdir(listing->dir);
         if (!entry)
             return false;
-        fs_local_visit_entry(monitor->source, entry, on_name, on_folder, listing);
+        take_entry(listing, entry);
     }
     return true;
 }
 
 /* false: it is gone meanwhile. */
-static bool look_at(const FsListing *listing, const char *name, FsRule rule, FsAccessAbove *above,
-                    FsTold *ret_told)
+static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule,
+                    FsAccessAbove *above, FsTold *ret_told)
 {
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
@@ -158,21 +174,20 @@ static int open_names(FsListing *listing)
 {
     const FsLocal *source = listing->monitor->source;
     fs_rights_scope rights = fs_rights_take_of(source->fd);
-    int fd;
 
     if (source->store) {
-        add_guest(listing, "", FS_RULE_SOURCE);
+        add_guest(listing, "", UV_GUEST_SOURCE);
         listing->at = g_tree_node_first(listing->rules);
         return 0;
     }
-    fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    listing->dir = fd < 0 ? NULL : fdopendir(fd);
-    if (listing->dir)
-        return 0;
-    int result = -errno;
-    if (fd >= 0)
-        close(fd);
-    return result;
+    uv_autofd int fd = uv_open_dir(source->fd, ".", 0);
+    if (fd < 0)
+        return fd;
+    listing->dir = fdopendir(fd);
+    if (!listing->dir)
+        return -errno;
+    uv_fd_steal(&fd);
+    return 0;
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)

@@ -34,8 +34,8 @@ typedef struct FsListing FsListing;
 struct FsMonitor {
     const FsMonitorOptions *options;
     const FsMonitorHooks *hooks;
-    FsLocal *source;
-    FsSockdir *sockdir;
+    const FsLocal *source;
+    const FsSockdir *sockdir;
     FsPoll *poll;
     int link_fd, signal_fd;
     FsWatch link, signals;
@@ -44,6 +44,7 @@ struct FsMonitor {
     unsigned deferred;   /* questions that are answered later */
     GHashTable *guests;  /* FsGuestState.name -> FsGuestState */
     FsListing *listing;  /* NULL: none under way */
+    bool told;           /* what looks like a guest and is none was logged */
     GHashTable *engines; /* of an earlier monitor: hashes of names, until the first list */
     int inotify_fd;      /* -1: not followed */
     GHashTable *watched; /* folder -> its watch's number */
@@ -52,11 +53,19 @@ struct FsMonitor {
     GQueue works; /* children at work: FsWork */
 };
 
+/* A question and what becomes of it. */
+typedef struct {
+    FsMonitor *monitor;
+    const FsQuestion *question;
+    int *fds;      /* came with it */
+    bool far;      /* a child does it, which may wait */
+    int output_fd; /* ... and that is where it sends its answer */
+    FsAnswer answer;
+    int answer_fds[FS_QUESTION_FDS];
+} FsAsked;
+
 /* reply.c */
 /* Takes the descriptors. */
-/* names.c: 0 or -errno (-ENOENT: no such process). */
-int monitor_name_process(uint32_t process, char *ret_name, size_t size);
-
 void monitor_tell(FsMonitor *monitor, const FsAnswer *answer, int *fds, size_t n_fds);
 void monitor_answer(FsMonitor *monitor, uint64_t id, int error);
 bool monitor_is_congested(const FsMonitor *monitor);
@@ -68,22 +77,62 @@ void monitor_unmount(FsMonitor *monitor);
 
 /* questions.c: one question, with its descriptors (those that it does not take are closed) */
 void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS]);
+/* The files have been looked at, with this result, here or by a child: what follows of it, and the
+ * answer. Takes its descriptors. */
+void monitor_conclude(FsAsked *asked, int result);
+
+/* files.c: what a question wants of files, in this process or a child: 0 or -errno, and the answer
+ * so far. No state of the monitor's is changed. */
+typedef int (*FsFilesWork)(FsAsked *asked);
+int monitor_files_look(FsAsked *asked);
+/* Whether what the guest has lies, or may lie, in another file system than SOURCE. */
+bool monitor_files_are_far(FsAsked *asked);
+int monitor_files_file(FsAsked *asked);
+/* The answer's text is the store's path. */
+int monitor_files_listen(FsAsked *asked);
+/* Also without a guest: there is no path then. */
+int monitor_files_watch(FsAsked *asked);
+/* As for listening. Descriptors: the folder, and the store if there is one; the number is the
+ * engine's user and group (monitor_number_of()). */
+int monitor_files_start(FsAsked *asked);
+int monitor_files_read(FsAsked *asked);
+int monitor_files_write(FsAsked *asked);
+int monitor_files_make(FsAsked *asked);
+int monitor_files_remove(FsAsked *asked);
+int monitor_files_rename(FsAsked *asked);
+/* Nothing stays of a guest that is none any more. */
+void monitor_tidy(const FsAsked *asked);
+int monitor_files_set_aside(FsAsked *asked);
+int monitor_files_image(FsAsked *asked);
+int monitor_files_holder(FsAsked *asked);
+/* make-store.c: becomes uefivars-make; returns only an -errno. */
+int monitor_files_instantiate(FsAsked *asked);
+
+static inline int64_t monitor_number_of(uid_t uid, gid_t gid)
+{
+    return (int64_t)((uint64_t)uid << 32 | gid);
+}
+
+/* work.c */
+/* Does this in a child, and concludes when it is done or its time is over. Takes the descriptors.
+ * `slow`: it takes long, as syncs do; `far`: in another file system. 0, -EBUSY, or -ETIMEDOUT (one
+ * was not answered there, and still is not). */
+int monitor_work(FsAsked *asked, FsFilesWork work, bool slow, bool far);
+void monitor_end_works(FsMonitor *monitor);
 
 /* guests.c */
 FsGuestState *monitor_guest(FsMonitor *monitor, const char *name);
 FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name);
-/* Makes the guest's socket if there is none, and gives it to whom the store belongs now. 0, -EAGAIN
- * (an engine of an earlier monitor has it), -EMFILE, or another -errno. */
-int monitor_listen(FsGuestState *guest, const FsPlace *place);
-/* The same, after this look. */
-int monitor_listen_for(FsGuestState *guest, const FsPlace *place, const FsLook *look);
+/* Makes the guest's socket if there is none, and gives it to whom the store belongs now, as this
+ * look says. 0, -EAGAIN (an engine of an earlier monitor has it), -EMFILE, or another -errno. */
+int monitor_listen(FsGuestState *guest, const FsLook *look, const char *store_path);
 /* Makes the store's socket where there is none and may be one (by-store/). Without it the guest is
  * served over its own. */
-void monitor_listen_store(FsGuestState *guest, const FsPlace *place);
+void monitor_listen_store(FsGuestState *guest, const char *store_path);
 void monitor_watch(FsGuestState *guest, bool watch);
 int monitor_accept(FsGuestState *guest);
 int monitor_take_listener(FsGuestState *guest, int fd);
-void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd);
+void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd /* takes */);
 int monitor_kill(FsGuestState *guest);
 /* Where the guest's last engine is on its way out: the question is asked again when it has ended.
  * false: there is none any more. Not while one waits already. */
@@ -103,15 +152,8 @@ void monitor_find_engines(FsMonitor *monitor);
 void monitor_tell_engine(FsMonitor *monitor, const char *guest);
 
 /* spawn.c */
-typedef struct {
-    const FsPlace *place;
-    const FsStoreFile *file;
-    const FsEngineWish *wish;
-    int listener_fd;       /* -1: one that nobody knows */
-    int store_listener_fd; /* -1: none */
-} FsSpawn;
-/* The engine's process, and its handle. 0 or -errno. */
-int monitor_spawn(FsGuestState *guest, const FsSpawn *spawn, pid_t *ret_pid, int *ret_pidfd);
+/* Starts the guest's engine with what monitor_files_start() has opened. 0 or -errno. */
+int monitor_spawn(FsGuestState *guest, const FsAsked *opened);
 
 #define FS_PROGRAM_FDS 7
 /* A program to run as somebody, without capabilities, with these descriptors as 3 and up. */
@@ -123,13 +165,8 @@ typedef struct {
     int fds[FS_PROGRAM_FDS]; /* one that is -errno is the result */
     size_t n_fds;
 } FsProgram;
-/* Closes the descriptors. 0 or -errno. */
-int monitor_execute(FsProgram *program, pid_t *ret_pid, int *ret_pidfd);
-
-/* work.c: both answer when done, and take the descriptors that they need */
-void monitor_make_store(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS]);
-void monitor_tell_holder(FsMonitor *monitor, const FsQuestion *question);
-void monitor_end_works(FsMonitor *monitor);
+/* This process becomes it. Returns an -errno. */
+int monitor_become(FsProgram *program);
 
 /* list.c */
 void monitor_list(FsMonitor *monitor, uint64_t id);

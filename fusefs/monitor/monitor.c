@@ -4,9 +4,9 @@
 
 #include "monitor-private.h"
 
-#include "tidy.h"
-
+#include "beneath.h"
 #include "fd.h"
+#include "tidy.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -75,6 +75,7 @@ static int prepare(FsMonitor *monitor)
 
     if (geteuid() == 0 && setgroups(0, NULL) < 0)
         return -errno;
+    fs_beneath_stay(true);
     monitor_raise_limit(0);
     monitor_find_engines(monitor);
     result =
@@ -82,8 +83,8 @@ static int prepare(FsMonitor *monitor)
     return result < 0 ? result : watch_signals(monitor);
 }
 
-FsMonitor *fs_monitor_new(const FsMonitorOptions *options, FsLocal *source, FsSockdir *sockdir,
-                          int link_fd, GError **error)
+FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsLocal *source,
+                          const FsSockdir *sockdir, int link_fd, GError **error)
 {
     g_autoptr(FsMonitor) monitor = g_new0(FsMonitor, 1);
     int result;
@@ -135,7 +136,6 @@ void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
     monitor_unmount(monitor);
     monitor_drop_sockets(monitor);
     monitor_end_works(monitor);
-    fs_sockdir_remove(monitor->sockdir);
 }
 
 void fs_monitor_free(FsMonitor *monitor)
@@ -144,10 +144,9 @@ void fs_monitor_free(FsMonitor *monitor)
         return;
     monitor_end_works(monitor);
     monitor_free_listing(monitor->listing);
-    if (monitor->background) {
+    if (monitor->background)
         g_source_destroy(monitor->background);
-        g_source_unref(monitor->background);
-    }
+    g_clear_pointer(&monitor->background, g_source_unref);
     g_queue_clear_full(&monitor->unwatched, g_free);
     monitor_drop_outgoing(monitor);
     fs_watch_remove(&monitor->link);
@@ -159,7 +158,5 @@ void fs_monitor_free(FsMonitor *monitor)
     uv_fd_clear(&monitor->signal_fd);
     uv_fd_clear(&monitor->inotify_fd);
     fs_poll_free(monitor->poll);
-    fs_sockdir_free(monitor->sockdir);
-    fs_local_free(monitor->source);
     g_free(monitor);
 }

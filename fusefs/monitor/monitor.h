@@ -18,14 +18,10 @@
 #include "sockets.h"
 
 typedef struct {
-    bool read_only, sandbox_strict;
-    bool shared;          /* other hosts have SOURCE, too */
-    unsigned keep_days;   /* what was set aside */
-    const char *varcheck; /* NULL: the engine's default */
-    const char *saved;    /* likewise */
-    size_t size_bytes;    /* 0: the engine's default */
-    int64_t record_bytes; /* of the record of changes; 0: none; -1: the engine's default */
-    uid_t engine_uid;     /* (uid_t)-1: each store's owner */
+    bool read_only, shared;
+    unsigned keep_days;      /* what was set aside */
+    char **engine_arguments; /* that all engines get; NULL: none */
+    uid_t engine_uid;        /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
     uid_t front_uid; /* with whose rights FS_ASK_IMAGE opens */
     gid_t front_gid;
@@ -42,10 +38,9 @@ typedef struct {
 
 typedef struct FsMonitor FsMonitor;
 
-/* Owns all but the options, which must outlive it. Gives up supplementary groups. NULL with an
- * error. */
-FsMonitor *fs_monitor_new(const FsMonitorOptions *options, FsLocal *source /* takes */,
-                          FsSockdir *sockdir /* takes */, int link_fd /* takes */, GError **error);
+/* Owns `link_fd`; the others must outlive it. Gives up supplementary groups. NULL with an error. */
+FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsLocal *source,
+                          const FsSockdir *sockdir, int link_fd /* takes */, GError **error);
 /*
  * Serves until the front has gone: hung up, or said what no front says. SIGTERM, SIGINT and SIGHUP
  * (which it blocks) are told to the front. Afterwards the mount has been ended, and the sockets

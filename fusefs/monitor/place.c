@@ -26,16 +26,17 @@ void fs_place_clear(FsPlace *place)
 static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
 {
     place->base_fd = place->folder_fd = fs_beneath_open(
-        source->fd, place->rule == FS_RULE_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
+        source->fd, place->rule == UV_GUEST_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
     if (place->base_fd < 0)
         return place->base_fd;
     fs_rights_scope rights = fs_rights_take_of(place->base_fd);
-    if (place->rule == FS_RULE_FOLDER) {
+    if (place->rule == UV_GUEST_FOLDER) {
         place->config = g_strdup("config.json");
         place->store = g_strdup(fs_local_folder_store(place->base_fd));
     } else {
-        place->config =
-            place->rule == FS_RULE_SOURCE ? NULL : fs_local_config(source, place->rule, guest);
+        place->config = place->rule == UV_GUEST_SOURCE
+                            ? NULL
+                            : uv_guest_config(source->libvirts, place->rule, guest);
         place->store = fs_local_file(source, place->rule, guest);
     }
     return 0;
@@ -45,10 +46,10 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
 static int follow(FsPlace *place)
 {
     struct stat st;
-    int fd, result;
+    int fd, result = fs_beneath_stat(place->base_fd, place->store, &st);
 
-    if (fstatat(place->base_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
-        return 0;
+    if (result < 0 || !S_ISLNK(st.st_mode))
+        return result == -EXDEV ? result : 0;
     fd = fcntl(place->base_fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -58,7 +59,8 @@ static int follow(FsPlace *place)
     return result;
 }
 
-static int open_by_rule(const FsLocal *source, FsRule rule, const char *guest, FsPlace *ret_place)
+static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *guest,
+                        FsPlace *ret_place)
 {
     FsPlace place = {.rule = rule};
     int result = set_names(source, guest, &place);
@@ -74,21 +76,21 @@ static int open_by_rule(const FsLocal *source, FsRule rule, const char *guest, F
 
 int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place)
 {
-    FsRule rule;
+    UvGuestRule rule;
+    const int result = fs_local_find(source, guest, &rule, NULL);
 
-    return fs_local_find(source, guest, &rule, NULL) ? open_by_rule(source, rule, guest, ret_place)
-                                                     : -ENOENT;
+    return result < 0 ? result : open_by_rule(source, rule, guest, ret_place);
 }
 
 int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,
                        FsPlace *ret_place)
 {
     size_t size;
-    FsRule rule;
+    UvGuestRule rule;
 
     if (source->store)
-        return open_by_rule(source, FS_RULE_SOURCE, "", ret_place);
-    if (!fs_local_classify(source, file, strcmp(file, guest) == 0, &rule, &size) ||
+        return open_by_rule(source, UV_GUEST_SOURCE, "", ret_place);
+    if (!uv_guest_classify(source->libvirts, file, strcmp(file, guest) == 0, &rule, &size) ||
         size != strlen(guest) || memcmp(file, guest, size) != 0)
         return -EINVAL;
     return open_by_rule(source, rule, guest, ret_place);
@@ -122,94 +124,96 @@ static void describe(FsLook *look, const struct stat *st)
     look->mtime_ns = nanoseconds(&st->st_mtim);
 }
 
-/* Whether there is such a file (no link); `ret_identity` (nullable) is its. */
-static bool identify(int folder_fd, const char *name, FsIdentity *ret_identity)
-{
-    struct stat st;
+/* A file (no link) that there may be, its flag, and whether its identity is wanted. */
+typedef struct {
+    int folder_fd;
+    const char *name; /* NULL: there never is */
+    FsLookFlags flag;
+    FsIdentity *identity;
+} Sight;
 
-    if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-        return false;
-    if (ret_identity)
-        fs_identity_of(&st, ret_identity);
-    return true;
+/* 0, also where there is none, or -EXDEV. */
+static int see(FsLook *look, const Sight *sight)
+{
+    fs_rights_scope rights = fs_rights_take_of(sight->folder_fd);
+    struct stat st;
+    const int result = sight->name ? fs_beneath_stat(sight->folder_fd, sight->name, &st) : -ENOENT;
+
+    if (result < 0)
+        return result == -EXDEV ? result : 0;
+    if (sight->flag == FS_LOOK_STORE) {
+        describe(look, &st);
+        look->access = fs_access_of_store(sight->folder_fd, sight->name, &st);
+    } else if (!S_ISREG(st.st_mode))
+        return 0;
+    look->flags |= sight->flag;
+    if (sight->identity)
+        fs_identity_of(&st, sight->identity);
+    return 0;
 }
 
-static void look_beside(const FsPlace *place, FsLook *look)
+static int see_all(const FsPlace *place, FsLook *look)
 {
     uv_autofd int fd = fs_place_sidecars(place);
-    const struct {
-        const char *what;
-        FsLookFlags flag;
-        FsIdentity *identity;
-    } files[] = {
-        {"journal", FS_LOOK_JOURNAL, NULL},
-        {"pin", FS_LOOK_PIN, &look->pin},
-        {"export", FS_LOOK_HINT, &look->hint},
+    g_autofree char *journal = uv_sidecar_name(place->store, "journal");
+    g_autofree char *pin = uv_sidecar_name(place->store, "pin");
+    g_autofree char *hint = uv_sidecar_name(place->store, "export");
+    const Sight sights[] = {
+        {place->folder_fd, place->store, FS_LOOK_STORE, &look->store},
+        {place->base_fd, place->config, FS_LOOK_CONFIG, &look->config},
+        {fd, journal, FS_LOOK_JOURNAL, NULL},
+        {fd, pin, FS_LOOK_PIN, &look->pin},
+        {fd, hint, FS_LOOK_HINT, &look->hint},
     };
+    int result = fd == -EXDEV ? fd : 0;
 
-    if (fd < 0)
-        return;
-    fs_rights_scope rights = fs_rights_take_of(fd);
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *name = uv_sidecar_name(place->store, files[i].what);
-        if (identify(fd, name, files[i].identity))
-            look->flags |= files[i].flag;
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(sights) && result == 0; i++)
+        if (sights[i].folder_fd >= 0)
+            result = see(look, &sights[i]);
+    return result;
 }
 
-void fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
-                   FsLook *ret_look)
+int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
+                  FsLook *ret_look)
 {
     g_autofree char *file = fs_local_file(source, place->rule, guest);
-    FsLook look = {.format = format_of(place->store)};
+    FsLook look = {.format = format_of(place->store),
+                   .access = NO_STORE,
+                   .reach = fs_access_of_folder(source->fd)};
     struct stat st;
+    int result;
 
     g_strlcpy(look.file, file, sizeof(look.file));
     g_strlcpy(look.store_name, place->store, sizeof(look.store_name));
-    look.flags = place->rule == FS_RULE_FOLDER   ? FS_LOOK_FOLDER
-                 : place->rule == FS_RULE_SOURCE ? FS_LOOK_SOURCE
-                                                 : 0;
+    look.flags = place->rule == UV_GUEST_FOLDER   ? FS_LOOK_FOLDER
+                 : place->rule == UV_GUEST_SOURCE ? FS_LOOK_SOURCE
+                                                  : 0;
     if (fstat(place->folder_fd, &st) == 0) {
         describe(&look, &st);
         look.size_bytes = 0;
     }
-    {
-        fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
-        if (fstatat(place->folder_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            look.flags |= FS_LOOK_STORE;
-            describe(&look, &st);
-            fs_identity_of(&st, &look.store);
-        }
-    }
-    look.access = look.flags & FS_LOOK_STORE
-                      ? fs_access_of_store(place->folder_fd, place->store, &st)
-                      : NO_STORE;
-    look.reach = fs_access_of_folder(source->fd);
-    if (place->config) {
-        fs_rights_scope rights = fs_rights_take_of(place->base_fd);
-        if (identify(place->base_fd, place->config, &look.config))
-            look.flags |= FS_LOOK_CONFIG;
-    }
-    if (watched && !place->linked && place->rule < FS_RULES)
+    if (watched && !place->linked && place->rule < UV_GUEST_RULES)
         look.flags |= FS_LOOK_WATCHED;
-    look_beside(place, &look);
+    result = see_all(place, &look);
     *ret_look = look;
+    return result;
 }
 
-int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest,
+int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
                           FsAccessAbove *above, FsLook *ret_look)
 {
     g_autofree char *file = fs_local_file(source, rule, guest);
     FsLook look = {.flags = FS_LOOK_BRIEF, .format = format_of(file)};
-    struct stat st;
+    struct stat st = {0};
+    const int result = fs_beneath_stat(source->fd, file, &st);
 
-    if (fstatat(source->fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
+    if (result < 0 && result != -EXDEV)
+        return result;
     g_strlcpy(look.file, file, sizeof(look.file));
     describe(&look, &st);
     look.access = S_ISREG(st.st_mode) ? fs_access_briefly(source->fd, above, &st) : NO_STORE;
     look.reach = above->reach;
-    if (rule == FS_RULE_FOLDER)
+    if (rule == UV_GUEST_FOLDER)
         look.flags |= FS_LOOK_FOLDER;
     else if (S_ISREG(st.st_mode)) {
         look.flags |= FS_LOOK_STORE;
@@ -231,7 +235,7 @@ int fs_place_make_sidecars(const FsPlace *place)
     fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
     struct stat st;
 
-    if (fstatat(place->folder_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+    if (fs_beneath_stat(place->folder_fd, place->store, &st) < 0 &&
         fstat(place->folder_fd, &st) < 0)
         return -errno;
     return uv_sidecars_make(place->folder_fd, place->store, st.st_uid, st.st_gid);

@@ -14,7 +14,7 @@
 #include "questions.h"
 
 typedef struct {
-    FsRule rule;
+    UvGuestRule rule;
     int base_fd;   /* of SOURCE or of the guest's own folder */
     char *config;  /* config.json's name there; NULL: a store as SOURCE has none */
     int folder_fd; /* of the store: the same folder, or the one that root's link leads to */
@@ -28,14 +28,17 @@ int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place);
 int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,
                        FsPlace *ret_place);
 void fs_place_clear(FsPlace *place);
+/* A place to be filled. */
+#define FS_PLACE_NONE ((FsPlace){.base_fd = -1, .folder_fd = -1})
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsPlace, fs_place_clear)
 
 void fs_identity_of(const struct stat *st, FsIdentity *ret_identity);
-/* What its files are now; `watched`: the folder of its file is (FS_LOOK_WATCHED). */
-void fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
-                   FsLook *ret_look);
-/* Of a list: what one look at the file or folder itself tells. 0 or -errno. */
-int fs_place_look_briefly(const FsLocal *source, FsRule rule, const char *guest,
+/* What its files are now; `watched`: the folder of its file is (FS_LOOK_WATCHED). 0 or -EXDEV. */
+int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
+                  FsLook *ret_look);
+/* Of a list: what one look at the file or folder itself tells; of one in another file system that
+ * is nothing. 0 or -errno. */
+int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
                           FsAccessAbove *above, FsLook *ret_look);
 
 /* The folder of the store's sidecars (O_PATH or readable), -errno (-ENOENT: none yet). */

@@ -1,220 +1,152 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The front's questions, one function each. What a question says is checked already (its texts end,
- * its numbers are in their ranges); that a name is a guest's is for each to find out. */
+/*
+ * The front's questions. What one says is checked already (its texts end, its numbers are in their
+ * ranges); that a name is a guest's is for each to find out.
+ *
+ * A question has up to three steps: `first` is what the monitor knows; `files` is what files say,
+ * in a child where that may take its time (files.c, work.c); `then` is what the monitor makes of
+ * it.
+ */
 
-#include "questions-private.h"
+#include "monitor-private.h"
 
 #include "caller.h"
-#include "edit.h"
 #include "fd.h"
-#include "texts.h"
-#include "tidy.h"
+#include "file-io.h"
+#include "uv-limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-int monitor_open_place(const FsAsked *asked, FsPlace *ret_place)
+/* Results of a first step. */
+#define GO_ON 1
+#define LATER 2
+
+/* `fd` is the answer, or -errno. */
+static int give(FsAsked *asked, int fd)
 {
-    return fs_place_open(asked->monitor->source, asked->question->guest, ret_place);
-}
-
-static void fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
-{
-    fs_place_look(asked->monitor->source, place, guest,
-                  monitor_watches(asked->monitor, place->rule == FS_RULE_FOLDER ? guest : NULL),
-                  &asked->answer.look);
-}
-
-static int ask_list(FsAsked *asked)
-{
-    asked->later = true;
-    monitor_list(asked->monitor, asked->question->id);
-    return 0;
-}
-
-static void add_shadowed(FsAsked *asked, const char *guest)
-{
-    g_auto(GStrv) shadowed = NULL;
-    FsRule rule;
-
-    if (!fs_local_find(asked->monitor->source, guest, &rule, &shadowed) || !shadowed)
-        return;
-    g_autofree char *text = g_strjoinv("\n", shadowed);
-    g_strlcpy(asked->answer.text, text, sizeof(asked->answer.text));
-}
-
-static int look_at(FsAsked *asked, const char *guest)
-{
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    FsMonitor *monitor = asked->monitor;
-    int result;
-
-    g_strlcpy(asked->answer.guest, guest, sizeof(asked->answer.guest));
-    if (*guest)
-        monitor_watch_folder(monitor, guest);
-    result = fs_place_open(monitor->source, guest, &place);
-    if (result < 0)
-        return result;
-    fill_look(asked, &place, guest);
-    FsGuestState *state = monitor_find_guest(monitor, guest);
-    if (state && state->listener_fd >= 0)
-        (void)monitor_listen_for(state, &place,
-                                 &asked->answer.look); /* whom the socket belongs to */
-    if (asked->question->flags & FS_LOOK_SHADOWED)
-        add_shadowed(asked, guest);
-    return 0;
-}
-
-static int ask_look(FsAsked *asked)
-{
-    return look_at(asked, asked->question->guest);
-}
-
-/* A file of SOURCE that something happened to. */
-static int ask_file(FsAsked *asked)
-{
-    const char *file = asked->question->guest;
-    g_autofree char *guest = fs_local_guest_of(asked->monitor->source, file);
-
-    /* A folder, or a link to one, is the guest of its whole name. */
-    monitor_forget_folder(asked->monitor, file);
-    if (fs_local_valid_name(asked->monitor->source, file) && look_at(asked, file) == 0)
-        return 0;
-    if (guest)
-        return look_at(asked, guest);
-    asked->answer.guest[0] = '\0';
-    if (fs_local_valid_name(asked->monitor->source, file))
-        g_strlcpy(asked->answer.guest, file, sizeof(asked->answer.guest));
-    return -ENOENT;
-}
-
-static int ask_follow(FsAsked *asked)
-{
-    int fd = monitor_follow(asked->monitor);
-
-    if (fd >= 0)
-        asked->answer_fds[0] = fd;
+    asked->answer_fds[0] = MAX(fd, -1);
     return MIN(fd, 0);
 }
 
-static int ask_read(FsAsked *asked)
+static int first_list(FsAsked *asked)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    FsIdentity identity;
-    int result = monitor_open_place(asked, &place);
-    int fd = result < 0 ? result : fs_beside_open(&place, asked->question->text, &identity);
+    monitor_list(asked->monitor, asked->question->id);
+    return LATER;
+}
+
+static int first_look(FsAsked *asked)
+{
+    if (*asked->question->guest)
+        monitor_watch_folder(asked->monitor, asked->question->guest);
+    return GO_ON;
+}
+
+/* Something happened to it: it may be another folder now. */
+static int first_file(FsAsked *asked)
+{
+    monitor_forget_folder(asked->monitor, asked->question->guest);
+    return first_look(asked);
+}
+
+/* Whom the socket belongs to. */
+static int then_look(FsAsked *asked)
+{
+    FsGuestState *guest = monitor_find_guest(asked->monitor, asked->answer.guest);
+
+    if (guest && guest->listener_fd >= 0)
+        (void)monitor_listen(guest, &asked->answer.look, NULL);
+    return 0;
+}
+
+static int then_make(FsAsked *asked)
+{
+    monitor_watch_folder(asked->monitor, asked->question->guest);
+    return 0;
+}
+
+static int first_follow(FsAsked *asked)
+{
+    return give(asked, monitor_follow(asked->monitor));
+}
+
+/* The engine's host socket, and its handle if it is a child of ours. */
+static int first_connect(FsAsked *asked)
+{
+    const FsMonitor *monitor = asked->monitor;
+    const FsGuestState *guest = monitor_find_guest(monitor, asked->question->guest);
+    const int fd = fs_sockdir_connect_host(monitor->sockdir, asked->question->guest);
 
     if (fd < 0)
-        return fd;
+        return fd == -ENOENT ? -ECONNREFUSED : fd;
     asked->answer_fds[0] = fd;
-    fill_look(asked, &place, asked->question->guest);
-    FsLook *look = &asked->answer.look;
-    FsIdentity *const of_text[FS_TEXTS] = {
-        [FS_TEXT_CONFIG] = &look->config,
-        [FS_TEXT_PIN] = &look->pin,
-        [FS_TEXT_HINT] = &look->hint,
-        [FS_TEXT_STORE] = &look->store,
-    };
-    if (of_text[asked->question->text])
-        *of_text[asked->question->text] = identity; /* of what was opened */
+    if (guest && guest->pidfd >= 0) {
+        asked->answer_fds[1] = fcntl(guest->pidfd, F_DUPFD_CLOEXEC, 0);
+        asked->answer.number = guest->pid;
+    }
     return 0;
 }
 
-static int ask_write(FsAsked *asked)
+static int refuse_start(FsAsked *asked, int result, const char *why)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    int result = asked->monitor->options->read_only ? -EROFS : monitor_open_place(asked, &place);
-
-    if (result == 0)
-        result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
-    if (result == 0)
-        fill_look(asked, &place, asked->question->guest);
+    g_strlcpy(asked->answer.text, why, sizeof(asked->answer.text));
     return result;
 }
 
-static int ask_make(FsAsked *asked)
+static int first_start(FsAsked *asked)
 {
-    const FsMonitor *monitor = asked->monitor;
-    const char *guest = asked->question->guest;
-    FsRule rule;
-    int result;
+    const uint64_t size_bytes = asked->question->start.size_bytes;
 
-    if (monitor->options->read_only)
-        return -EROFS;
-    if (!fs_local_valid_name(monitor->source, guest) ||
-        !fs_local_fits(monitor->source, FS_RULE_FOLDER, guest))
-        return -EINVAL;
-    if (fs_local_find(monitor->source, guest, &rule, NULL))
-        return -EEXIST;
-    result = fs_edit_make(monitor->source, guest);
-    return result < 0 ? result : look_at(asked, guest);
+    if (size_bytes && (size_bytes < UV_STORAGE_MIN || size_bytes > UV_STORAGE_MAX))
+        return refuse_start(asked, -EINVAL, g_strerror(EINVAL));
+    if (first_connect(asked) == 0)
+        return 0;
+    FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
+    if (!guest)
+        return GO_ON;
+    if (guest->start)
+        return refuse_start(asked, -EBUSY, "its last engine has not ended yet");
+    return monitor_wait_for_end(guest, asked->question) ? LATER : GO_ON;
 }
 
-static int ask_remove(FsAsked *asked)
+/* The store's path is for us alone. */
+static char *take_path(FsAsked *asked)
 {
-    return asked->monitor->options->read_only
-               ? -EROFS
-               : fs_edit_remove(asked->monitor->source, asked->question->guest);
+    char *path = g_strdup(asked->answer.text);
+
+    asked->answer.text[0] = '\0';
+    return path;
 }
 
-static int ask_rename(FsAsked *asked)
+static int start(FsAsked *asked, FsGuestState *guest, const char *path)
 {
-    return asked->monitor->options->read_only
-               ? -EROFS
-               : fs_edit_rename(asked->monitor->source, asked->question->guest,
-                                asked->question->to);
-}
+    const bool own_listener = !(asked->question->flags & FS_START_NO_LISTENER);
+    int result = own_listener ? monitor_listen(guest, &asked->answer.look, path) : 0;
 
-/* Nothing stays of a guest that is none any more. */
-static void tidy(const FsAsked *asked)
-{
-    const FsMonitor *monitor = asked->monitor;
-
-    if (!monitor->options->read_only && !monitor->source->store)
-        fs_tidy_guest(monitor->source, asked->question->guest, monitor->options->keep_days);
-}
-
-static int ask_set_aside(FsAsked *asked)
-{
-    g_autofree char *path = NULL;
-    int result = asked->monitor->options->read_only
-                     ? -EROFS
-                     : fs_edit_set_aside(asked->monitor->source, asked->question->guest,
-                                         asked->question->to, &path);
-
-    if (path)
-        g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
-    tidy(asked);
-    return result;
-}
-
-static int ask_instantiate(FsAsked *asked)
-{
-    if (asked->monitor->options->read_only)
-        return -EROFS;
-    asked->later = true;
-    monitor_make_store(asked->monitor, asked->question, asked->fds);
+    if (result < 0)
+        return refuse_start(asked, result, g_strerror(-result));
+    result = monitor_spawn(guest, asked);
+    if (result < 0) {
+        g_autofree char *why =
+            g_strdup_printf("%s: %s", asked->monitor->options->engine, g_strerror(-result));
+        return refuse_start(asked, result, why);
+    }
+    if (own_listener)
+        monitor_watch(guest, false);
     return 0;
 }
 
-static int ask_image(FsAsked *asked)
+static int then_start(FsAsked *asked)
 {
-    const FsMonitorOptions *options = asked->monitor->options;
-    int fd = fs_image_open(asked->question->path, options->front_uid, options->front_gid);
+    FsGuestState *guest = monitor_guest(asked->monitor, asked->question->guest);
+    g_autofree char *path = take_path(asked);
+    /* Another one may have been started while a child looked. */
+    const int result = guest->pid == 0 ? start(asked, guest, path) : 0;
 
-    if (fd >= 0)
-        asked->answer_fds[0] = fd;
-    return MIN(fd, 0);
-}
-
-static int ask_holder(FsAsked *asked)
-{
-    asked->later = true;
-    monitor_tell_holder(asked->monitor, asked->question);
-    return 0;
+    fs_packet_close(asked->answer_fds);
+    return result < 0 ? result : first_connect(asked);
 }
 
 static FsGuestState *known_guest(const FsAsked *asked)
@@ -222,89 +154,91 @@ static FsGuestState *known_guest(const FsAsked *asked)
     return monitor_find_guest(asked->monitor, asked->question->guest);
 }
 
-static int ask_kill(FsAsked *asked)
+static int first_kill(FsAsked *asked)
 {
     FsGuestState *guest = known_guest(asked);
 
     return guest ? monitor_kill(guest) : -ESRCH;
 }
 
-static int ask_clean(FsAsked *asked)
+static int first_clean(FsAsked *asked)
 {
-    FsMonitor *monitor = asked->monitor;
     const char *name = asked->question->guest;
     g_autofree char *ending = NULL;
 
-    if (*name && !fs_local_valid_name(monitor->source, name))
+    if (*name && !uv_guest_name_valid(asked->monitor->source->libvirts, name))
         return -EINVAL;
-    int result = monitor_clean(monitor_guest(monitor, name),
-                               asked->question->flags & FS_CLEAN_SESSION, &ending);
+    const int result = monitor_clean(monitor_guest(asked->monitor, name),
+                                     asked->question->flags & FS_CLEAN_SESSION, &ending);
     if (ending)
         g_strlcpy(asked->answer.text, ending, sizeof(asked->answer.text));
     if (result == 0)
-        tidy(asked); /* its engine had the lock until now */
+        monitor_tidy(asked); /* its engine had the lock until now */
     return result;
 }
 
-static int ask_listen(FsAsked *asked)
+static int then_listen(FsAsked *asked)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
-    int result = monitor_open_place(asked, &place);
-
-    if (result < 0)
-        return result;
     FsGuestState *guest = monitor_guest(asked->monitor, asked->question->guest);
-    result = monitor_listen(guest, &place);
+    g_autofree char *path = take_path(asked);
+    const int result = monitor_listen(guest, &asked->answer.look, path);
+
     /* Also one that was there: of a guest of that name before, whose engine is on its way out. */
     if (result == 0)
         monitor_watch(guest, true);
     return result;
 }
 
-static int ask_watch(FsAsked *asked)
+/* An engine of an earlier monitor may have had the store's socket. */
+static int first_watch(FsAsked *asked)
 {
-    g_auto(FsPlace) place = {.base_fd = -1, .folder_fd = -1};
     FsGuestState *guest = known_guest(asked);
 
     if (!guest || guest->listener_fd < 0)
         return -ENOENT;
-    /* An engine of an earlier monitor may have had it. */
-    if (guest->store_socket.fd < 0 && monitor_open_place(asked, &place) == 0)
-        monitor_listen_store(guest, &place);
     monitor_watch(guest, true);
+    return guest->store_socket.fd < 0 ? GO_ON : 0;
+}
+
+static int then_watch(FsAsked *asked)
+{
+    FsGuestState *guest = known_guest(asked);
+    g_autofree char *path = take_path(asked);
+
+    if (guest)
+        monitor_listen_store(guest, path);
+    if (guest && guest->listener.poll)
+        monitor_watch(guest, true);
     return 0;
 }
 
-static int ask_accept(FsAsked *asked)
+static int first_accept(FsAsked *asked)
 {
     FsGuestState *guest = known_guest(asked);
-    int fd = guest ? monitor_accept(guest) : -EAGAIN;
 
-    if (fd >= 0)
-        asked->answer_fds[0] = fd;
-    return MIN(fd, 0);
+    return give(asked, guest ? monitor_accept(guest) : -EAGAIN);
 }
 
-static int ask_listener(FsAsked *asked)
+static int first_listener(FsAsked *asked)
 {
     FsGuestState *guest = known_guest(asked);
 
     return guest ? monitor_take_listener(guest, asked->fds[0]) : -ENOENT;
 }
 
-static int ask_caller(FsAsked *asked)
+static int first_caller(FsAsked *asked)
 {
     asked->answer.number = fs_caller_makes_name(asked->question->flags);
     return 0;
 }
 
-static int ask_unmount(FsAsked *asked)
+static int first_unmount(FsAsked *asked)
 {
     monitor_unmount(asked->monitor);
     return 0;
 }
 
-static int ask_ready(FsAsked *asked)
+static int first_ready(FsAsked *asked)
 {
     FsMonitor *monitor = asked->monitor;
 
@@ -316,41 +250,51 @@ static int ask_ready(FsAsked *asked)
     return 0;
 }
 
-static int ask_name(FsAsked *asked)
+static int first_name(FsAsked *asked)
 {
-    return monitor_name_process(asked->question->process, asked->answer.text,
-                                sizeof(asked->answer.text));
+    g_autofree char *path = g_strdup_printf("/proc/%u/comm", asked->question->process);
+    uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    return (int)MIN(uv_pread_all(fd, asked->answer.text, sizeof(asked->answer.text) - 1, 0), 0);
 }
 
+/* Bits of a row. */
+#define WRITES 1 /* refused on a read-only mount */
+#define SLOW 2   /* always done by a child, one after the other for each guest */
+
 static const struct {
-    int (*ask)(FsAsked *asked);
-    size_t least_fds, most_fds;
+    int (*first)(FsAsked *asked);
+    FsFilesWork files;
+    int (*then)(FsAsked *asked);
+    uint8_t bits, least_fds, most_fds;
 } table[FS_ASKS] = {
-    [FS_ASK_LIST] = {ask_list, 0, 0},
-    [FS_ASK_LOOK] = {ask_look, 0, 0},
-    [FS_ASK_FILE] = {ask_file, 0, 0},
-    [FS_ASK_FOLLOW] = {ask_follow, 0, 0},
-    [FS_ASK_READ] = {ask_read, 0, 0},
-    [FS_ASK_WRITE] = {ask_write, 1, 1},
-    [FS_ASK_MAKE] = {ask_make, 0, 0},
-    [FS_ASK_REMOVE] = {ask_remove, 0, 0},
-    [FS_ASK_RENAME] = {ask_rename, 0, 0},
-    [FS_ASK_SET_ASIDE] = {ask_set_aside, 0, 0},
-    [FS_ASK_INSTANTIATE] = {ask_instantiate, 0, 2},
-    [FS_ASK_IMAGE] = {ask_image, 0, 0},
-    [FS_ASK_HOLDER] = {ask_holder, 0, 0},
-    [FS_ASK_START] = {monitor_ask_start, 0, 0},
-    [FS_ASK_CONNECT] = {monitor_ask_connect, 0, 0},
-    [FS_ASK_KILL] = {ask_kill, 0, 0},
-    [FS_ASK_CLEAN] = {ask_clean, 0, 0},
-    [FS_ASK_LISTEN] = {ask_listen, 0, 0},
-    [FS_ASK_WATCH] = {ask_watch, 0, 0},
-    [FS_ASK_ACCEPT] = {ask_accept, 0, 0},
-    [FS_ASK_LISTENER] = {ask_listener, 1, 1},
-    [FS_ASK_CALLER] = {ask_caller, 0, 0},
-    [FS_ASK_UNMOUNT] = {ask_unmount, 0, 0},
-    [FS_ASK_READY] = {ask_ready, 0, 0},
-    [FS_ASK_NAME] = {ask_name, 0, 0},
+    [FS_ASK_LIST] = {first_list},
+    [FS_ASK_LOOK] = {first_look, monitor_files_look, then_look},
+    [FS_ASK_FILE] = {first_file, monitor_files_file, then_look},
+    [FS_ASK_FOLLOW] = {first_follow},
+    [FS_ASK_READ] = {NULL, monitor_files_read},
+    [FS_ASK_WRITE] = {NULL, monitor_files_write, NULL, WRITES | SLOW, 1, 1},
+    [FS_ASK_MAKE] = {NULL, monitor_files_make, then_make, WRITES | SLOW},
+    [FS_ASK_REMOVE] = {NULL, monitor_files_remove, NULL, WRITES | SLOW},
+    [FS_ASK_RENAME] = {NULL, monitor_files_rename, NULL, WRITES | SLOW},
+    [FS_ASK_SET_ASIDE] = {NULL, monitor_files_set_aside, NULL, WRITES | SLOW},
+    [FS_ASK_INSTANTIATE] = {NULL, monitor_files_instantiate, NULL, WRITES | SLOW, 0, 2},
+    [FS_ASK_IMAGE] = {NULL, monitor_files_image},
+    [FS_ASK_HOLDER] = {NULL, monitor_files_holder, NULL, SLOW},
+    [FS_ASK_START] = {first_start, monitor_files_start, then_start},
+    [FS_ASK_CONNECT] = {first_connect},
+    [FS_ASK_KILL] = {first_kill},
+    [FS_ASK_CLEAN] = {first_clean},
+    [FS_ASK_LISTEN] = {NULL, monitor_files_listen, then_listen},
+    [FS_ASK_WATCH] = {first_watch, monitor_files_watch, then_watch},
+    [FS_ASK_ACCEPT] = {first_accept},
+    [FS_ASK_LISTENER] = {first_listener, NULL, NULL, 0, 1, 1},
+    [FS_ASK_CALLER] = {first_caller},
+    [FS_ASK_UNMOUNT] = {first_unmount},
+    [FS_ASK_READY] = {first_ready},
+    [FS_ASK_NAME] = {first_name},
 };
 
 static size_t count_fds(const int fds[FS_QUESTION_FDS])
@@ -362,9 +306,47 @@ static size_t count_fds(const int fds[FS_QUESTION_FDS])
     return n;
 }
 
+static int ask(FsAsked *asked)
+{
+    const FsAsk kind = asked->question->kind;
+    const size_t n_fds = count_fds(asked->fds);
+    int result = GO_ON;
+
+    if (n_fds < table[kind].least_fds || n_fds > table[kind].most_fds)
+        return -EINVAL;
+    if (table[kind].bits & WRITES && asked->monitor->options->read_only)
+        return -EROFS;
+    if (table[kind].first)
+        result = table[kind].first(asked);
+    if (result != GO_ON)
+        return result;
+    const bool slow = table[kind].bits & SLOW;
+    result = slow ? 0 : table[kind].files(asked);
+    const bool far = slow ? monitor_files_are_far(asked) : result == -EXDEV;
+    if (slow || far) {
+        fs_packet_close(asked->answer_fds);
+        result = monitor_work(asked, table[kind].files, slow, far);
+        return result == 0 ? LATER : result;
+    }
+    return result == 0 && table[kind].then ? table[kind].then(asked) : result;
+}
+
+static void answer(FsAsked *asked, int result)
+{
+    asked->answer.error = result;
+    monitor_tell(asked->monitor, &asked->answer, asked->answer_fds, count_fds(asked->answer_fds));
+    fs_packet_close(asked->answer_fds);
+}
+
+void monitor_conclude(FsAsked *asked, int result)
+{
+    const FsAsk kind = asked->question->kind;
+
+    answer(asked, result == 0 && table[kind].then ? table[kind].then(asked) : result);
+}
+
 void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS])
 {
-    const size_t n_fds = count_fds(fds);
     FsAsked asked = {
         .monitor = monitor,
         .question = question,
@@ -372,16 +354,9 @@ void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUES
         .answer = {.kind = FS_TELL_ANSWER, .id = question->id},
         .answer_fds = {-1, -1, -1},
     };
-    int result = -EINVAL;
+    const int result = monitor->deferred >= FS_QUESTIONS_MAX ? -EBUSY : ask(&asked);
 
-    if (monitor->deferred >= FS_QUESTIONS_MAX)
-        result = -EBUSY;
-    else if (n_fds >= table[question->kind].least_fds && n_fds <= table[question->kind].most_fds)
-        result = table[question->kind].ask(&asked);
     fs_packet_close(fds);
-    if (asked.later)
-        return;
-    asked.answer.error = result;
-    monitor_tell(monitor, &asked.answer, asked.answer_fds, count_fds(asked.answer_fds));
-    fs_packet_close(asked.answer_fds);
+    if (result != LATER)
+        answer(&asked, result);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The folder of one SOURCE's sockets, and the locks that keep a second front away.
+ * The folder of one SOURCE's sockets.
  *
  * In it, by the first 16 hex digits of the SHA-256 of a guest's name (socket paths are short):
  * HEX.sock, the guest's, owned by the store's owner; HEX.host, the engine's for the front, 0600;
@@ -10,9 +10,10 @@
  * listed by its owner only.
  */
 
-#include "local.h"
-
-#define FS_SOCKDIR_LOCK "lock"
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 typedef struct {
     char *path;
@@ -26,31 +27,30 @@ typedef struct {
     bool temporary; /* a read-only mount's own: removed at the end */
 } FsSockdir;
 
-void fs_sockdir_free(FsSockdir *sockdir);
+#define FS_SOCKDIR_GUEST ".sock"
+#define FS_SOCKDIR_HOST ".host"
+#define FS_SOCKDIR_SESSION ".session"
 
-uint64_t fs_sockdir_hash(const char *guest);
-char *fs_sockdir_file(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
-/* Listening and non-blocking; whatever had the name is replaced. fd or -errno. */
+uint64_t fs_sockdir_hash(const char *name);
+/* HEX.SUFFIX of a guest, or its path; allocated. */
+char *fs_sockdir_name(const char *guest, const char *suffix);
+char *fs_sockdir_path(const FsSockdir *sockdir, const char *guest, const char *suffix);
+/* Listening; whatever had the name is replaced. A descriptor or -errno. */
 int fs_socket_listen(const char *path, mode_t mode);
-/* The same, of a guest. */
-int fs_sockdir_listen_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
+/* The same, of a guest, who owns it. */
+int fs_sockdir_listen_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid);
 /* Whether `fd` is bound to this guest's path. */
-bool fs_sockdir_is_guest(const FsSockdir *sockdir, uint64_t hash, int fd);
+bool fs_sockdir_is_guest(const FsSockdir *sockdir, const char *guest, int fd);
 /* Whose the guest's socket is; (uid_t)-1: there is none. */
-uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, uint64_t hash);
+uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, const char *guest);
 /* The guest's socket gets another owner. 0 or -errno. */
-int fs_sockdir_give_guest(const FsSockdir *sockdir, uint64_t hash, uid_t uid, gid_t gid);
-int fs_sockdir_listen_host(const FsSockdir *sockdir, uint64_t hash);
+int fs_sockdir_give_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid);
 /* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: nobody is there any more). */
-int fs_sockdir_connect_host(const FsSockdir *sockdir, uint64_t hash);
-int fs_sockdir_open_session(const FsSockdir *sockdir, uint64_t hash);
+int fs_sockdir_connect_host(const FsSockdir *sockdir, const char *guest);
+int fs_sockdir_open_session(const FsSockdir *sockdir, const char *guest);
 /* No session is kept in the session file, or there is none. */
-bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, uint64_t hash);
-void fs_sockdir_unlink(const FsSockdir *sockdir, uint64_t hash, const char *suffix);
-/* Calls `visit` for each HEX.SUFFIX in the folder. */
+bool fs_sockdir_session_is_empty(const FsSockdir *sockdir, const char *guest);
+void fs_sockdir_unlink(const FsSockdir *sockdir, const char *guest, const char *suffix);
+/* Calls `visit` for each HEX.SUFFIX in the folder, with its name. */
 void fs_sockdir_each(const FsSockdir *sockdir,
-                     void (*visit)(uint64_t hash, const char *suffix, void *data), void *data);
-/* At a clean end: takes the folder away if nothing is left in it. */
-void fs_sockdir_remove(FsSockdir *sockdir);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSockdir, fs_sockdir_free)
+                     void (*visit)(uint64_t hash, const char *name, void *data), void *data);

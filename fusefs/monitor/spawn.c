@@ -13,42 +13,19 @@
 #include "monitor-private.h"
 
 #include "fd.h"
-#include "rights.h"
-#include "sidecars.h"
+#include "unix-socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Above all targets, so that none is overwritten before it was copied. */
 #define SOURCE_FD_MIN 16
 #define FIRST_FD 3
-
-static int dummy_listener(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    /* Autobind: an abstract address that is told to nobody. */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) < 0 ||
-        listen(fd, 1) < 0)
-        return -errno;
-    return uv_fd_steal(&fd);
-}
-
-/* The folder for the engine's keeper: readable if its user may. */
-static int open_folder(const FsSpawn *spawn)
-{
-    fs_rights_scope rights = fs_rights_take(spawn->file->uid, spawn->file->gid);
-
-    return uv_open_dir(spawn->place->folder_fd, ".", 0);
-}
 
 static int copy(int fd)
 {
@@ -57,59 +34,45 @@ static int copy(int fd)
     return copied < 0 ? -errno : copied;
 }
 
-static void add(GPtrArray *arguments, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static void add(GPtrArray *arguments, const char *format, ...)
+static void add(GPtrArray *arguments, const char *option, const char *value)
 {
-    va_list values;
-
-    va_start(values, format);
-    g_ptr_array_add(arguments, g_strdup_vprintf(format, values));
-    va_end(values);
+    g_ptr_array_add(arguments, g_strconcat(option, value, NULL));
 }
 
-static GPtrArray *build_arguments(const FsGuestState *guest, const FsSpawn *spawn)
+static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *opened)
 {
     const FsMonitorOptions *options = guest->monitor->options;
-    const FsEngineWish *wish = spawn->wish;
-    const uint64_t size_bytes = wish->size_bytes ? wish->size_bytes : options->size_bytes;
+    const FsEngineWish *wish = &opened->question->start;
+    const char *store = opened->answer.look.store_name;
+    const bool is_source = opened->answer.look.flags & FS_LOOK_SOURCE;
     GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *socket_path =
-        fs_sockdir_file(guest->monitor->sockdir, fs_sockdir_hash(guest->name), ".sock");
+        fs_sockdir_path(guest->monitor->sockdir, guest->name, FS_SOCKDIR_GUEST);
+    g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)wish->size_bytes);
 
-    add(arguments, "uefivarsd");
-    add(arguments, "--spawned");
-    add(arguments, "--socket=%s", socket_path);
+    add(arguments, "uefivarsd", "");
+    add(arguments, "--spawned", "");
+    for (char **argument = options->engine_arguments; argument && *argument; argument++)
+        add(arguments, *argument, "");
+    add(arguments, "--socket=", socket_path);
     if (*guest->name)
-        add(arguments, "--name=%s", guest->name);
-    if (options->varcheck)
-        add(arguments, "--varcheck=%s", options->varcheck);
-    if (options->saved)
-        add(arguments, "--saved=%s", options->saved);
-    if (options->read_only)
-        add(arguments, "--read-only");
-    if (options->shared)
-        add(arguments, "--shared");
-    if (options->sandbox_strict)
-        add(arguments, "--sandbox=strict");
-    if (size_bytes)
-        add(arguments, "--size=%" G_GUINT64_FORMAT, (guint64)size_bytes);
-    if (options->record_bytes >= 0)
-        add(arguments, "--record=%" G_GINT64_FORMAT, (gint64)options->record_bytes);
+        add(arguments, "--name=", guest->name);
+    if (wish->size_bytes)
+        add(arguments, "--size=", size);
     if (wish->force_secure_boot)
-        add(arguments, "--force-secure-boot");
+        add(arguments, "--force-secure-boot", "");
     if (wish->disable_custom_mode)
-        add(arguments, "--disable-custom-mode");
+        add(arguments, "--disable-custom-mode", "");
     if (wish->stateless)
-        add(arguments, "--stateless");
+        add(arguments, "--stateless", "");
     if (wish->traced)
-        add(arguments, "--traced");
+        add(arguments, "--traced", "");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
-    if (g_str_has_suffix(spawn->place->store, ".json") && spawn->place->rule != FS_RULE_SOURCE)
-        add(arguments, "--format=json");
-    else if (g_str_has_suffix(spawn->place->store, ".qcow2"))
-        add(arguments, "--format=qcow2");
-    add(arguments, "--store=%s", spawn->place->store);
+    if (g_str_has_suffix(store, ".json") && !is_source)
+        add(arguments, "--format=json", "");
+    else if (g_str_has_suffix(store, ".qcow2"))
+        add(arguments, "--format=qcow2", "");
+    add(arguments, "--store=", store);
     g_ptr_array_add(arguments, NULL);
     return arguments;
 }
@@ -130,7 +93,7 @@ static void become(uid_t uid, gid_t gid)
         _exit(126);
 }
 
-static void execute(const FsProgram *program)
+static G_GNUC_NORETURN void execute(const FsProgram *program)
 {
     static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
     char *const environment[] = {path, locale, NULL};
@@ -152,66 +115,72 @@ static void execute(const FsProgram *program)
     _exit(127);
 }
 
-/* Moves each one out of the way of the targets. */
-static int lift(int fds[], size_t n_fds)
+/* Moves the descriptors out of the way of their targets. */
+static int prepare(FsProgram *program)
 {
-    for (size_t i = 0; i < n_fds; i++) {
-        int lifted = fcntl(fds[i], F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
+    for (size_t i = 0; i < program->n_fds; i++) {
+        if (program->fds[i] < 0)
+            return program->fds[i];
+        const int lifted = fcntl(program->fds[i], F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
         if (lifted < 0)
             return -errno;
-        uv_fd_clear(&fds[i]);
-        fds[i] = lifted;
+        uv_fd_clear(&program->fds[i]);
+        program->fds[i] = lifted;
     }
-    return 0;
+    return access(program->path, X_OK) < 0 ? -errno : 0;
 }
 
-int monitor_execute(FsProgram *program, pid_t *ret_pid, int *ret_pidfd)
+int monitor_become(FsProgram *program)
 {
-    int result = 0;
-    pid_t pid = -1;
+    const int result = prepare(program);
 
-    for (size_t i = 0; i < program->n_fds && result == 0; i++)
-        result = program->fds[i] < 0 ? program->fds[i] : 0;
     if (result == 0)
-        result = lift(program->fds, program->n_fds);
-    if (result == 0 && access(program->path, X_OK) < 0)
-        result = -errno;
-    if (result == 0) {
-        pid = vfork();
-        if (pid == 0)
-            execute(program);
-        result = pid < 0 ? -errno : 0;
-    }
-    for (size_t i = 0; i < program->n_fds; i++)
-        uv_fd_clear(&program->fds[i]);
+        execute(program);
+    return result;
+}
+
+static int start(FsProgram *program, pid_t *ret_pid, int *ret_pidfd)
+{
+    int result = prepare(program);
+
     if (result < 0)
         return result;
-    *ret_pid = pid;
-    *ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    *ret_pid = vfork();
+    if (*ret_pid == 0)
+        execute(program);
+    *ret_pidfd = *ret_pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *ret_pid, 0);
     return *ret_pidfd < 0 ? -errno : 0;
 }
 
-int monitor_spawn(FsGuestState *guest, const FsSpawn *spawn, pid_t *ret_pid, int *ret_pidfd)
+int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
 {
     const FsSockdir *sockdir = guest->monitor->sockdir;
-    const uint64_t hash = fs_sockdir_hash(guest->name);
-    g_autoptr(GPtrArray) arguments = build_arguments(guest, spawn);
+    const bool own_listener = !(opened->question->flags & FS_START_NO_LISTENER);
+    const int store_fd = opened->answer_fds[1];
+    g_autoptr(GPtrArray) arguments = build_arguments(guest, opened);
+    g_autofree char *host = fs_sockdir_path(sockdir, guest->name, FS_SOCKDIR_HOST);
     FsProgram program = {
         .path = guest->monitor->options->engine,
         .argv = (char **)arguments->pdata,
-        .uid = spawn->file->uid,
-        .gid = spawn->file->gid,
-        .fds = {open_folder(spawn),
-                spawn->listener_fd < 0 ? dummy_listener() : copy(spawn->listener_fd),
-                fs_sockdir_listen_host(sockdir, hash), fs_sockdir_open_session(sockdir, hash),
-                spawn->file->fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
-                                    : copy(spawn->file->fd)},
+        .uid = (uid_t)((uint64_t)opened->answer.number >> 32),
+        .gid = (gid_t)opened->answer.number,
+        .fds = {copy(opened->answer_fds[0]),
+                own_listener ? copy(guest->listener_fd) : uv_unix_listen_unnamed(),
+                fs_socket_listen(host, 0600), fs_sockdir_open_session(sockdir, guest->name),
+                store_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : copy(store_fd)},
         .n_fds = 5,
     };
+    pid_t pid;
+    int pidfd;
 
-    if (spawn->store_listener_fd >= 0) {
+    if (own_listener && guest->store_socket.fd >= 0) {
         program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        program.fds[program.n_fds++] = copy(spawn->store_listener_fd);
+        program.fds[program.n_fds++] = copy(guest->store_socket.fd);
     }
-    return monitor_execute(&program, ret_pid, ret_pidfd);
+    const int result = start(&program, &pid, &pidfd);
+    for (size_t i = 0; i < program.n_fds; i++)
+        uv_fd_clear(&program.fds[i]);
+    if (result == 0)
+        monitor_engine_started(guest, pid, pidfd);
+    return result;
 }

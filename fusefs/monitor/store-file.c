@@ -7,12 +7,13 @@
 
 #include "place.h"
 
+#include "beneath.h"
 #include "fd.h"
 #include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <unistd.h>
 
 static int refuse(char **ret_why, int result, const char *why)
 {
@@ -43,7 +44,7 @@ static int check_type(const FsPlace *place, const struct stat *st, char **ret_wh
 {
     if (S_ISREG(st->st_mode))
         return 0;
-    if (S_ISBLK(st->st_mode) && (place->linked || place->rule == FS_RULE_SOURCE))
+    if (S_ISBLK(st->st_mode) && (place->linked || place->rule == UV_GUEST_SOURCE))
         return 0;
     return refuse(ret_why, -EINVAL,
                   S_ISLNK(st->st_mode) ? "the store is a link that root does not own"
@@ -53,45 +54,45 @@ static int check_type(const FsPlace *place, const struct stat *st, char **ret_wh
 /* For reading and writing, or else for reading, what `found` (O_PATH) is. */
 static int reopen(int found, bool read_only, uid_t uid, gid_t gid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", found);
     fs_rights_scope rights = fs_rights_take(uid, gid);
-    const int flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    int fd = read_only ? -1 : open(path, O_RDWR | flags);
+    const int fd = read_only ? -EROFS : fs_beneath_reopen(found, O_RDWR);
 
-    if (fd < 0 && (read_only || errno == EACCES || errno == EROFS || errno == EPERM))
-        fd = open(path, O_RDONLY | flags);
-    return fd < 0 ? -errno : fd;
+    return fd == -EACCES || fd == -EROFS || fd == -EPERM ? fs_beneath_reopen(found, O_RDONLY) : fd;
+}
+
+/* Whose the engine is, by what `found` (or, while there is no store, its folder) is. */
+static int decide_user(const FsPlace *place, int found, uid_t engine_uid, gid_t engine_gid,
+                       FsStoreFile *file, char **ret_why)
+{
+    struct stat folder;
+
+    if (fstat(place->folder_fd, &folder) < 0 ||
+        fstat(found < 0 ? place->folder_fd : found, &file->st) < 0)
+        return refuse(ret_why, -errno, g_strerror(errno));
+    file->uid = engine_uid == (uid_t)-1 ? file->st.st_uid : engine_uid;
+    file->gid = engine_uid == (uid_t)-1 ? file->st.st_gid : engine_gid;
+    return geteuid() == 0 && engine_uid == (uid_t)-1 ? check_owner(&folder, file, ret_why) : 0;
 }
 
 int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
                         FsStoreFile *ret_file, char **ret_why)
 {
     FsStoreFile file = {.fd = -1};
-    struct stat folder;
     uv_autofd int found = -1;
     int result;
 
-    if (fstat(place->folder_fd, &folder) < 0)
-        return refuse(ret_why, -errno, g_strerror(errno));
     {
         fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
-        found = openat(place->folder_fd, place->store, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        found = fs_beneath_find(place->folder_fd, place->store);
     }
-    if (found < 0 && errno != ENOENT)
-        return refuse(ret_why, -errno, g_strerror(errno));
-    if (fstat(found < 0 ? place->folder_fd : found, &file.st) < 0)
-        return refuse(ret_why, -errno, g_strerror(errno));
-    file.uid = engine_uid == (uid_t)-1 ? file.st.st_uid : engine_uid;
-    file.gid = engine_uid == (uid_t)-1 ? file.st.st_gid : engine_gid;
-    if (geteuid() == 0 && engine_uid == (uid_t)-1) {
-        result = check_owner(&folder, &file, ret_why);
-        if (result < 0)
-            return result;
-    }
-    if (found >= 0) {
+    if (found < 0 && found != -ENOENT)
+        return refuse(ret_why, found, g_strerror(-found));
+    result = decide_user(place, found, engine_uid, engine_gid, &file, ret_why);
+    if (result == 0 && found >= 0)
         result = check_type(place, &file.st, ret_why);
-        if (result < 0)
-            return result;
+    if (result < 0)
+        return result;
+    if (found >= 0) {
         file.fd = reopen(found, read_only, file.uid, file.gid);
         if (file.fd < 0)
             return refuse(ret_why, file.fd, g_strerror(-file.fd));

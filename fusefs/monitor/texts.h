@@ -5,9 +5,9 @@
 
 #include "place.h"
 
-/* For reading; a regular file. A descriptor, or -errno (-ENOENT: there is none). `ret_identity` is
- * its. */
-int fs_beside_open(const FsPlace *place, FsText text, FsIdentity *ret_identity);
+/* For reading; a regular file. A descriptor, or -errno (-ENOENT: there is none). `ret_stat` is its.
+ */
+int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat);
 /*
  * The text becomes what the sealed memfd holds, as a whole, with the rights of who owns the folder:
  * old or new, whatever happens. 0 or -errno (-EINVAL: not a sealed memfd; -EFBIG).
@@ -16,6 +16,3 @@ int fs_beside_write(const FsPlace *place, FsText text, int memfd);
 /* Whether nobody can change what this memfd holds any more, and how much that is at most: 0 or
  * -errno. */
 int fs_beside_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes);
-
-/* A regular file somewhere, opened for reading with this user's rights: a descriptor or -errno. */
-int fs_image_open(const char *path, uid_t uid, gid_t gid);

@@ -38,7 +38,7 @@ static void tidy_store(int dir_fd, const char *store, unsigned keep_days)
 
 void fs_tidy_guest(const FsLocal *source, const char *guest, unsigned keep_days)
 {
-    for (FsRule rule = FS_RULE_FOLDER + 1; rule < FS_RULES; rule++) {
+    for (UvGuestRule rule = UV_GUEST_FOLDER + 1; rule < UV_GUEST_RULES; rule++) {
         g_autofree char *store = fs_local_file(source, rule, guest);
         tidy_store(source->fd, store, keep_days);
     }

@@ -17,9 +17,50 @@
 #include <unistd.h>
 
 #define RUN_FOLDER "uefivarsfs"
+#define LOCK "lock"
 #define PREDECESSOR_US (2 * G_USEC_PER_SEC)
 /* "/", the digits, ".session" and a NUL. */
 #define FILE_ROOM (1 + 16 + 9)
+
+void fs_sockdir_free(FsSockdir *sockdir)
+{
+    if (!sockdir)
+        return;
+    uv_fd_clear(&sockdir->fd);
+    uv_fd_clear(&sockdir->lock_fd);
+    uv_fd_clear(&sockdir->source_lock_fd);
+    g_free(sockdir->source_lock);
+    g_free(sockdir->by_store);
+    g_free(sockdir->path);
+    g_free(sockdir);
+}
+
+void fs_sockdir_remove(const FsSockdir *sockdir)
+{
+    /* With the locks held: see lock_file(). A shared one goes with the last who has it. */
+    if (sockdir->source_lock && flock(sockdir->source_lock_fd, LOCK_EX | LOCK_NB) == 0)
+        unlink(sockdir->source_lock);
+    unlinkat(sockdir->fd, LOCK, 0);
+    if (rmdir(sockdir->path) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+        g_debug("%s: %s", sockdir->path, g_strerror(errno));
+}
+
+/* What names this SOURCE in /run: by device and inode, and for a store by its folder's and its
+ * name. */
+static char *name_source(const FsLocal *source)
+{
+    struct stat st;
+
+    if (!source->store)
+        return g_strdup_printf("%lx-%lx", (unsigned long)source->st.st_dev,
+                               (unsigned long)source->st.st_ino);
+    /* A store is replaced by renaming: its inode does not last, its folder's does. */
+    if (fstat(source->fd, &st) < 0)
+        st = source->st;
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, source->store, -1);
+    return g_strdup_printf("%lx-%lx-%.8s", (unsigned long)st.st_dev, (unsigned long)st.st_ino,
+                           digest);
+}
 
 /* /run/uefivarsfs, or $XDG_RUNTIME_DIR/uefivarsfs for an ordinary user. */
 static char *run_folder(GError **error)
@@ -189,7 +230,7 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
     }
     if (run)
         sockdir->by_store = open_by_store(run);
-    g_autofree char *id = fs_local_id(source);
+    g_autofree char *id = name_source(source);
     if (source->store)
         sockdir->source_lock = g_strdup_printf("%s/%s.lock", run, id);
     /* A folder that other hosts have is not locked: each mounts it. */
@@ -213,7 +254,7 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
     sockdir->fd = open_private_folder(sockdir->path, own ? 0711 : 0, error);
     if (sockdir->fd < 0)
         return NULL;
-    g_autofree char *lock = g_strdup_printf("%s/" FS_SOCKDIR_LOCK, sockdir->path);
+    g_autofree char *lock = g_strdup_printf("%s/" LOCK, sockdir->path);
     sockdir->lock_fd =
         lock_file(lock, sockdir->path, "another mount has its sockets there", false, error);
     return sockdir->lock_fd < 0 ? NULL : g_steal_pointer(&sockdir);

@@ -14,6 +14,16 @@
 /* The system's, and below a user's own folder for configurations. */
 #define LIBVIRT_FOLDER "/libvirt/qemu/varstore"
 
+void fs_local_free(FsLocal *source)
+{
+    if (!source)
+        return;
+    uv_fd_clear(&source->fd);
+    g_free(source->store);
+    g_free(source->path);
+    g_free(source);
+}
+
 static FsLocal *source_open_resolved(const char *path, GError **error)
 {
     g_autoptr(FsLocal) source = g_new0(FsLocal, 1);

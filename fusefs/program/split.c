@@ -7,6 +7,7 @@
 #include "fd.h"
 #include "find-program.h"
 #include "mount-table.h"
+#include "open-source.h"
 #include "process-name.h"
 
 #include <errno.h>
@@ -83,18 +84,39 @@ bool fs_split_find_programs(FsSplit *split, GError **error)
     return check_program(split->engine, error) && check_program(split->maker, error);
 }
 
+static void add(GPtrArray *arguments, const char *option, const char *value)
+{
+    if (value)
+        g_ptr_array_add(arguments, g_strconcat(option, value, NULL));
+}
+
+/* What the mount's options say of all engines. */
+static char **engine_arguments(const FsOptions *options)
+{
+    GPtrArray *arguments = g_ptr_array_new();
+    g_autofree char *size = g_strdup_printf("%" G_GSIZE_FORMAT, options->size_bytes);
+    g_autofree char *record = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)options->record_bytes);
+
+    add(arguments, "--varcheck=", options->varcheck);
+    add(arguments, "--saved=", options->saved);
+    add(arguments, "--shared", options->shared ? "" : NULL);
+    add(arguments, "--read-only", options->read_only ? "" : NULL);
+    add(arguments, "--sandbox=strict", options->sandbox_strict ? "" : NULL);
+    add(arguments, "--size=", options->size_bytes ? size : NULL);
+    add(arguments, "--record=", options->record_bytes >= 0 ? record : NULL);
+    g_ptr_array_add(arguments, NULL);
+    return (char **)g_ptr_array_free(arguments, FALSE);
+}
+
 static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
 {
     const FsOptions *options = split->options;
+    g_auto(GStrv) arguments = engine_arguments(options);
     const FsMonitorOptions monitor_options = {
         .read_only = options->read_only,
-        .sandbox_strict = options->sandbox_strict,
         .shared = options->shared,
         .keep_days = options->keep_days,
-        .varcheck = options->varcheck,
-        .saved = options->saved,
-        .size_bytes = options->size_bytes,
-        .record_bytes = options->record_bytes,
+        .engine_arguments = arguments,
         .engine_uid = split->engine_uid,
         .engine_gid = split->engine_gid,
         .front_uid = split->front_uid,
@@ -115,7 +137,10 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         fs_daemon_fail(error->message);
     }
     fs_monitor_run(monitor, &hooks);
+    fs_sockdir_remove(split->sockdir);
     g_clear_pointer(&monitor, fs_monitor_free);
+    fs_sockdir_free(split->sockdir); /* with its locks: who mounts again waits for them */
+    fs_local_free(split->local);
     exit(wait_for(front));
 }
 

@@ -27,6 +27,8 @@
 
 typedef struct {
     char *top, *source, *secret;
+    FsLocal *local;
+    FsSockdir *sockets;
     FsMonitor *monitor;
     int link;
     unsigned asked, answered;
@@ -64,10 +66,10 @@ static void set_up(World *world)
     put(world, ".uefivarsfs/gone.json.journal", "journal");
     const FsOptions mount = {.sockdir = sockdir};
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    FsLocal *local = fs_local_open(world->source, NULL);
-    FsSockdir *sockets = fs_sockdir_open(local, &mount, NULL);
-    CHECK(local && sockets);
-    world->monitor = fs_monitor_new(&options, local, sockets, ends[1], NULL);
+    world->local = fs_local_open(world->source, NULL);
+    world->sockets = fs_sockdir_open(world->local, &mount, NULL);
+    CHECK(world->local && world->sockets);
+    world->monitor = fs_monitor_new(&options, world->local, world->sockets, ends[1], NULL);
     CHECK(world->monitor);
     world->monitor->hooks = &hooks;
     world->link = ends[0];
@@ -199,6 +201,8 @@ static void tear_down(World *world)
 
     CHECK(g_file_get_contents(world->secret, &text, NULL, NULL) && strcmp(text, SECRET) == 0);
     fs_monitor_free(world->monitor);
+    fs_sockdir_free(world->sockets);
+    fs_local_free(world->local);
     close(world->link);
     CHECK(system(command) == 0);
     g_free(world->top);

@@ -38,13 +38,14 @@ static G_GNUC_NORETURN void run_monitor(const char *folder, const char *sockdir_
     g_autoptr(GError) error = NULL;
 
     g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of its front */
-    FsLocal *source = fs_local_open(folder, &error);
+    g_autoptr(FsLocal) source = fs_local_open(folder, &error);
     g_assert_no_error(error);
-    FsSockdir *sockdir = fs_sockdir_open(source, &mount, &error);
+    g_autoptr(FsSockdir) sockdir = fs_sockdir_open(source, &mount, &error);
     g_assert_no_error(error);
     g_autoptr(FsMonitor) monitor = fs_monitor_new(options, source, sockdir, link, &error);
     g_assert_no_error(error);
     fs_monitor_run(monitor, &hooks);
+    fs_sockdir_remove(sockdir);
     g_clear_pointer(&monitor, fs_monitor_free);
     _exit(0);
 }

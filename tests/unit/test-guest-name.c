@@ -30,7 +30,7 @@ static void test_files(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autofree char *guest = uv_guest_of_file(cases[i].file);
+        g_autofree char *guest = uv_guest_of_file(false, cases[i].file);
         g_assert_cmpstr(guest, ==, cases[i].guest);
     }
 }
@@ -42,15 +42,15 @@ static void test_rules(void)
         UvGuestRule meant = UV_GUEST_RULES;
         size_t size = 0;
 
-        g_assert_true(uv_guest_fits(rule, "web"));
-        g_assert_true(uv_guest_classify(file, rule == UV_GUEST_FOLDER, &meant, &size));
+        g_assert_true(uv_guest_fits(false, rule, "web"));
+        g_assert_true(uv_guest_classify(false, file, rule == UV_GUEST_FOLDER, &meant, &size));
         g_assert_cmpint(meant, ==, rule);
         g_assert_cmpuint(size, ==, strlen("web"));
     }
     /* web_VARS.json is web's. */
-    g_assert_false(uv_guest_fits(UV_GUEST_JSON, "web_VARS"));
-    g_assert_false(uv_guest_fits(UV_GUEST_JSON, "web.config"));
-    g_assert_true(uv_guest_fits(UV_GUEST_FOLDER, "web_VARS"));
+    g_assert_false(uv_guest_fits(false, UV_GUEST_JSON, "web_VARS"));
+    g_assert_false(uv_guest_fits(false, UV_GUEST_JSON, "web.config"));
+    g_assert_true(uv_guest_fits(false, UV_GUEST_FOLDER, "web_VARS"));
 }
 
 static void test_names(void)
@@ -60,16 +60,37 @@ static void test_names(void)
     g_autofree char *longer = g_strnfill(UV_GUEST_NAME_MAX + 1, 'x');
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-        g_assert_false(uv_guest_name_valid(bad[i]));
-    g_assert_true(uv_guest_name_valid("a.json"));
-    g_assert_true(uv_guest_name_valid(longest));
-    g_assert_false(uv_guest_name_valid(longer));
+        g_assert_false(uv_guest_name_valid(false, bad[i]));
+    g_assert_true(uv_guest_name_valid(false, "a.json"));
+    g_assert_true(uv_guest_name_valid(false, longest));
+    g_assert_false(uv_guest_name_valid(false, longer));
+}
+
+static void test_domains(void)
+{
+    static const char *const bad[] = {"", ".", "..", "a/b", "a\nb"};
+    UvGuestRule rule;
+    size_t size;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+        g_assert_false(uv_guest_name_valid(true, bad[i]));
+    g_assert_true(uv_guest_name_valid(true, ".a"));
+    g_assert_true(uv_guest_name_valid(true, "a.config.json"));
+    g_assert_true(uv_guest_classify(true, ".a_VARS.json", false, &rule, &size));
+    g_assert_cmpint(rule, ==, UV_GUEST_JSON);
+    g_assert_cmpuint(size, ==, strlen(".a_VARS"));
+    g_assert_false(uv_guest_classify(true, "a.fd", false, &rule, &size));
+    g_assert_false(uv_guest_classify(true, "a", true, &rule, &size));
+    g_autofree char *guest = uv_guest_of_file(true, "a.json.config");
+    g_assert_cmpstr(guest, ==, "a");
+    g_autofree char *config = uv_guest_config(true, UV_GUEST_JSON, "a");
+    g_assert_cmpstr(config, ==, "a.json.config");
 }
 
 static void test_configs(void)
 {
-    g_autofree char *folder = uv_guest_config(UV_GUEST_FOLDER, "a");
-    g_autofree char *file = uv_guest_config(UV_GUEST_FD, "a");
+    g_autofree char *folder = uv_guest_config(false, UV_GUEST_FOLDER, "a");
+    g_autofree char *file = uv_guest_config(false, UV_GUEST_FD, "a");
 
     g_assert_cmpstr(folder, ==, "a/config.json");
     g_assert_cmpstr(file, ==, "a.config.json");
@@ -82,5 +103,6 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-name/rules", test_rules);
     g_test_add_func("/guest-name/names", test_names);
     g_test_add_func("/guest-name/configs", test_configs);
+    g_test_add_func("/guest-name/domains", test_domains);
     return g_test_run();
 }

@@ -471,7 +471,7 @@ static void test_name(MonitorFixture *f, const void *data)
     FsQuestion question = {.kind = FS_ASK_NAME, .process = (uint32_t)getpid()};
 
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
-    g_assert_cmpstr(f->answer.text, ==, "test-monitor");
+    g_assert_cmpstr(f->answer.text, ==, "test-monitor\n");
     question.process = UINT32_MAX;
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -ENOENT);
     g_assert_cmpstr(f->answer.text, ==, "");
@@ -509,6 +509,8 @@ static void test_stop_is_told(MonitorFixture *f, const void *data)
     g_assert_cmpint(kill(f->pid, SIGTERM), ==, 0);
     g_assert_true(monitor_fixture_wait(f, FS_TELL_STOP, &told));
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_UNMOUNT, ""), ==, 0);
+    /* The front still has something to keep, and waits for that. */
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_MAKE, "late"), ==, 0);
     g_assert_cmpint(monitor_fixture_stop(f), ==, 0);
 }
 

@@ -25,9 +25,12 @@
 /* Of this process. */
 static bool stays;
 
-void fs_beneath_stay(bool stay)
+bool fs_beneath_stay(bool stay)
 {
+    const bool before = stays;
+
     stays = stay;
+    return before;
 }
 
 static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uint64_t resolve)

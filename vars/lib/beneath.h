@@ -11,9 +11,9 @@
 /*
  * A process that must not wait stays on the mounts that its descriptors are of: whoever answers for
  * another one (a FUSE file system, a server far away) may never do so. What would lead there is
- * -EXDEV then, from all functions here, before anybody is asked.
+ * -EXDEV then, from all functions here, before anybody is asked. What it was before.
  */
-void fs_beneath_stay(bool stay);
+bool fs_beneath_stay(bool stay);
 
 /* `path`: components below `folder_fd`, no "..". O_CLOEXEC is added. A descriptor, or -errno
  * (-ELOOP: a link that is not root's). */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CONFIG ".config.json"
+#define DOMAIN_CONFIG ".json.config"
 
 static const char *const suffixes[UV_GUEST_RULES] = {
     [UV_GUEST_FOLDER] = "", [UV_GUEST_JSON] = ".json",       [UV_GUEST_VARS_JSON] = "_VARS.json",
@@ -20,18 +21,44 @@ static bool valid_name(const char *name, size_t size)
            !memchr(name, '\n', size);
 }
 
-bool uv_guest_name_valid(const char *name)
+/* Any that libvirt lets a domain have. */
+static bool valid_domain(const char *name, size_t size)
 {
+    const bool dots = size <= 2 && strspn(name, ".") >= size;
+
+    return size > 0 && size <= UV_GUEST_NAME_MAX && !dots && !memchr(name, '/', size) &&
+           !memchr(name, '\n', size);
+}
+
+bool uv_guest_name_valid(bool libvirts, const char *name)
+{
+    if (libvirts)
+        return valid_domain(name, strlen(name));
     return valid_name(name, strlen(name)) && !g_str_has_suffix(name, CONFIG);
 }
 
-bool uv_guest_classify(const char *file, bool folder, UvGuestRule *ret_rule, size_t *ret_name_bytes)
+static bool classify_domain(const char *file, bool folder, UvGuestRule *ret_rule,
+                            size_t *ret_name_bytes)
+{
+    const size_t size = strlen(file), suffix = strlen(suffixes[UV_GUEST_JSON]);
+
+    if (folder || size <= suffix || !g_str_has_suffix(file, suffixes[UV_GUEST_JSON]))
+        return false;
+    *ret_rule = UV_GUEST_JSON;
+    *ret_name_bytes = size - suffix;
+    return valid_domain(file, size - suffix);
+}
+
+bool uv_guest_classify(bool libvirts, const char *file, bool folder, UvGuestRule *ret_rule,
+                       size_t *ret_name_bytes)
 {
     /* The longer suffix decides, so that each file belongs to one guest. */
     static const UvGuestRule by_length[] = {UV_GUEST_VARS_QCOW2, UV_GUEST_VARS_JSON,
                                             UV_GUEST_VARS_FD, UV_GUEST_JSON, UV_GUEST_FD};
     const size_t size = strlen(file);
 
+    if (libvirts)
+        return classify_domain(file, folder, ret_rule, ret_name_bytes);
     if (folder) {
         *ret_rule = UV_GUEST_FOLDER;
         *ret_name_bytes = size;
@@ -50,14 +77,18 @@ bool uv_guest_classify(const char *file, bool folder, UvGuestRule *ret_rule, siz
     return false;
 }
 
-char *uv_guest_of_file(const char *file)
+char *uv_guest_of_file(bool libvirts, const char *file)
 {
+    const char *config = libvirts ? DOMAIN_CONFIG : CONFIG;
     size_t size = strlen(file);
     UvGuestRule rule;
 
-    if (g_str_has_suffix(file, CONFIG) && valid_name(file, size - strlen(CONFIG)))
-        return g_strndup(file, size - strlen(CONFIG));
-    return uv_guest_classify(file, false, &rule, &size) ? g_strndup(file, size) : NULL;
+    if (size > strlen(config) && g_str_has_suffix(file, config)) {
+        g_autofree char *name = g_strndup(file, size - strlen(config));
+        if (uv_guest_name_valid(libvirts, name))
+            return g_steal_pointer(&name);
+    }
+    return uv_guest_classify(libvirts, file, false, &rule, &size) ? g_strndup(file, size) : NULL;
 }
 
 char *uv_guest_file(UvGuestRule rule, const char *guest)
@@ -65,16 +96,19 @@ char *uv_guest_file(UvGuestRule rule, const char *guest)
     return g_strconcat(guest, suffixes[rule], NULL);
 }
 
-bool uv_guest_fits(UvGuestRule rule, const char *guest)
+bool uv_guest_fits(bool libvirts, UvGuestRule rule, const char *guest)
 {
     g_autofree char *file = uv_guest_file(rule, guest);
     UvGuestRule meant;
     size_t size;
 
-    return uv_guest_classify(file, rule == UV_GUEST_FOLDER, &meant, &size) && meant == rule;
+    return uv_guest_classify(libvirts, file, rule == UV_GUEST_FOLDER, &meant, &size) &&
+           meant == rule;
 }
 
-char *uv_guest_config(UvGuestRule rule, const char *guest)
+char *uv_guest_config(bool libvirts, UvGuestRule rule, const char *guest)
 {
-    return g_strconcat(guest, rule == UV_GUEST_FOLDER ? "/config.json" : CONFIG, NULL);
+    const char *beside = libvirts ? DOMAIN_CONFIG : CONFIG;
+
+    return g_strconcat(guest, rule == UV_GUEST_FOLDER ? "/config.json" : beside, NULL);
 }

@@ -25,16 +25,20 @@ typedef enum {
     UV_GUEST_SOURCE = UV_GUEST_RULES, /* SOURCE is the store itself, the guest's name is "" */
 } UvGuestRule;
 
-bool uv_guest_name_valid(const char *name);
+/*
+ * `libvirts`, everywhere: SOURCE is libvirt's folder for the stores of <varstore>, in which
+ * NAME.json is the domain NAME's, whatever libvirt lets that be, and nothing else is a guest.
+ */
+bool uv_guest_name_valid(bool libvirts, const char *name);
 /* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
  * how much of `file` is the guest's name. */
-bool uv_guest_classify(const char *file, bool folder, UvGuestRule *ret_rule,
+bool uv_guest_classify(bool libvirts, const char *file, bool folder, UvGuestRule *ret_rule,
                        size_t *ret_name_bytes);
 /* The guest that a file belongs to, its store or its config.json; allocated; NULL: none. */
-char *uv_guest_of_file(const char *file);
+char *uv_guest_of_file(bool libvirts, const char *file);
 /* The file or folder by which `rule` (not UV_GUEST_SOURCE) makes the guest; allocated. */
 char *uv_guest_file(UvGuestRule rule, const char *guest);
 /* Whether that file is this guest's and no other's. */
-bool uv_guest_fits(UvGuestRule rule, const char *guest);
-/* G/config.json or G.config.json; allocated. */
-char *uv_guest_config(UvGuestRule rule, const char *guest);
+bool uv_guest_fits(bool libvirts, UvGuestRule rule, const char *guest);
+/* G/config.json, G.config.json or, where that may be a domain's store, G.json.config; allocated. */
+char *uv_guest_config(bool libvirts, UvGuestRule rule, const char *guest);

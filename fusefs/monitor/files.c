@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What questions want of files. In the monitor itself these stay on SOURCE's own mount (-EXDEV:
+ * another one); in a child they go on, and may wait (work.c). The texts beside a store are carried
+ * as descriptors: nobody here looks into them.
+ */
+
+#include "monitor-private.h"
+
+#include "beneath.h"
+#include "edit.h"
+#include "fd.h"
+#include "file-io.h"
+#include "filelock.h"
+#include "replace-file.h"
+#include "rights.h"
+#include "sidecars.h"
+#include "texts.h"
+#include "tidy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static int open_place(const FsAsked *asked, FsPlace *ret_place)
+{
+    return fs_place_open(asked->monitor->source, asked->question->guest, ret_place);
+}
+
+static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
+{
+    const bool watched =
+        monitor_watches(asked->monitor, place->rule == UV_GUEST_FOLDER ? guest : NULL);
+
+    return fs_place_look(asked->monitor->source, place, guest, watched && !asked->far,
+                         &asked->answer.look);
+}
+
+static int look_at(FsAsked *asked, const char *guest)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    int result = fs_place_open(asked->monitor->source, guest, &place);
+
+    g_strlcpy(asked->answer.guest, guest, sizeof(asked->answer.guest));
+    return result < 0 ? result : fill_look(asked, &place, guest);
+}
+
+int monitor_files_look(FsAsked *asked)
+{
+    const char *guest = asked->question->guest;
+    g_autoptr(GString) shadowed = g_string_new(NULL);
+    UvGuestRule rule;
+    int result = look_at(asked, guest);
+
+    if (result == 0 && asked->question->flags & FS_LOOK_SHADOWED) {
+        result = fs_local_find(asked->monitor->source, guest, &rule, shadowed);
+        g_strlcpy(asked->answer.text, shadowed->str, sizeof(asked->answer.text));
+    }
+    return result;
+}
+
+bool monitor_files_are_far(FsAsked *asked)
+{
+    return look_at(asked, asked->question->guest) == -EXDEV;
+}
+
+/* A file of SOURCE that something happened to. */
+int monitor_files_file(FsAsked *asked)
+{
+    const FsLocal *source = asked->monitor->source;
+    const char *file = asked->question->guest;
+    const bool valid = uv_guest_name_valid(source->libvirts, file);
+    g_autofree char *guest = uv_guest_of_file(source->libvirts, file);
+    /* A folder, or a link to one, is the guest of its whole name. */
+    int result = valid ? look_at(asked, file) : -ENOENT;
+
+    if (result < 0 && result != -EXDEV && guest)
+        return look_at(asked, guest);
+    if (result < 0) {
+        g_strlcpy(asked->answer.guest, valid ? file : "", sizeof(asked->answer.guest));
+        result = result == -EXDEV ? result : -ENOENT;
+    }
+    return result;
+}
+
+int monitor_files_listen(FsAsked *asked)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    const int result = open_place(asked, &place);
+
+    if (result < 0)
+        return result;
+    g_autofree char *path = fs_place_real_path(&place);
+    if (strlen(path) < sizeof(asked->answer.text))
+        strcpy(asked->answer.text, path);
+    return fill_look(asked, &place, asked->question->guest);
+}
+
+int monitor_files_watch(FsAsked *asked)
+{
+    const int result = monitor_files_listen(asked);
+
+    return result == -EXDEV ? result : 0;
+}
+
+/* It stays while it is not empty: the end of another store's sidecars must not take it away. */
+static void keep_folder(int sidecars_fd, const FsPlace *place, const FsStoreFile *file)
+{
+    g_autofree char *lock = uv_sidecar_name(place->store, "lock");
+    fs_rights_scope rights = fs_rights_take(file->uid, file->gid);
+    uv_autofd int fd = openat(sidecars_fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno != EEXIST)
+        g_message("%s: its lock file: %s", place->store, g_strerror(errno));
+}
+
+/* Whether its engine finds or can make the folder of the sidecars, and it stays. */
+static bool has_sidecars(const FsPlace *place, const FsStoreFile *file)
+{
+    g_autofree char *lock = uv_sidecar_name(place->store, "lock");
+    struct stat st;
+
+    if (!uv_sidecars_may_make(place->folder_fd, place->store, file->uid, file->gid))
+        return false;
+    if (fstat(place->folder_fd, &st) == 0 && st.st_uid == file->uid)
+        return true;
+    uv_autofd int fd = fs_place_sidecars(place);
+    fs_rights_scope rights = fs_rights_take(file->uid, file->gid);
+    return fd >= 0 && fs_beneath_stat(fd, lock, &st) == 0;
+}
+
+/* The sidecars' folder where its engine could not make it: beside those of other owners' stores, or
+ * in a folder that is not its user's to write. */
+static int make_sidecars(const FsAsked *asked, const FsPlace *place, const FsStoreFile *file)
+{
+    if (geteuid() != 0 || asked->monitor->options->read_only || has_sidecars(place, file))
+        return 0;
+    if (!asked->far)
+        return -EXDEV; /* it takes more than a look */
+    uv_autofd int fd = fs_place_make_sidecars(place);
+    if (fd < 0)
+        g_message("%s: the folder of its sidecars: %s", place->store, g_strerror(-fd));
+    else
+        keep_folder(fd, place, file);
+    return 0;
+}
+
+int monitor_files_start(FsAsked *asked)
+{
+    const FsMonitorOptions *options = asked->monitor->options;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    g_autofree char *why = NULL;
+    FsStoreFile file = {.fd = -1};
+    /* The engine only looks which file it is, and on shared storage another one may be writing. */
+    const bool read_only =
+        options->read_only || options->shared || asked->question->start.stateless;
+    int result = monitor_files_listen(asked);
+
+    if (result == 0)
+        result = open_place(asked, &place);
+    if (result == 0)
+        result = fs_place_open_store(&place, read_only, options->engine_uid, options->engine_gid,
+                                     &file, &why);
+    if (result == 0)
+        result = make_sidecars(asked, &place, &file);
+    if (result == 0 && !options->read_only)
+        fs_tidy_expire(&place, options->keep_days);
+    if (result < 0) {
+        g_strlcpy(asked->answer.text, why ? why : g_strerror(-result), sizeof(asked->answer.text));
+        uv_fd_clear(&file.fd);
+        return result;
+    }
+    /* For the engine's keeper: readable if its user may. */
+    fs_rights_scope rights = fs_rights_take(file.uid, file.gid);
+    asked->answer_fds[0] = uv_open_dir(place.folder_fd, ".", 0);
+    asked->answer_fds[1] = file.fd;
+    asked->answer.number = monitor_number_of(file.uid, file.gid);
+    return MIN(asked->answer_fds[0], 0);
+}
+
+int monitor_files_read(FsAsked *asked)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    FsLook *look = &asked->answer.look;
+    FsIdentity *const of_text[FS_TEXTS] = {
+        [FS_TEXT_CONFIG] = &look->config,
+        [FS_TEXT_PIN] = &look->pin,
+        [FS_TEXT_HINT] = &look->hint,
+        [FS_TEXT_STORE] = &look->store,
+    };
+    struct stat st;
+    int result = open_place(asked, &place);
+
+    if (result == 0)
+        result = fs_beside_open(&place, asked->question->text, &st);
+    if (result < 0)
+        return result;
+    asked->answer_fds[0] = result;
+    result = fill_look(asked, &place, asked->question->guest);
+    if (of_text[asked->question->text])
+        fs_identity_of(&st, of_text[asked->question->text]); /* of what was opened */
+    return result;
+}
+
+int monitor_files_write(FsAsked *asked)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    int result = open_place(asked, &place);
+
+    if (result == 0)
+        result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
+    return result < 0 ? result : fill_look(asked, &place, asked->question->guest);
+}
+
+int monitor_files_make(FsAsked *asked)
+{
+    const FsLocal *source = asked->monitor->source;
+    const char *guest = asked->question->guest;
+    UvGuestRule rule;
+    int result;
+
+    if (!uv_guest_name_valid(source->libvirts, guest) ||
+        !uv_guest_fits(source->libvirts, UV_GUEST_FOLDER, guest))
+        return -EINVAL;
+    if (fs_local_find(source, guest, &rule, NULL) == 0)
+        return -EEXIST;
+    result = fs_edit_make(source, guest);
+    return result < 0 ? result : look_at(asked, guest);
+}
+
+int monitor_files_remove(FsAsked *asked)
+{
+    return fs_edit_remove(asked->monitor->source, asked->question->guest);
+}
+
+int monitor_files_rename(FsAsked *asked)
+{
+    return fs_edit_rename(asked->monitor->source, asked->question->guest, asked->question->to);
+}
+
+void monitor_tidy(const FsAsked *asked)
+{
+    const FsMonitor *monitor = asked->monitor;
+
+    if (!monitor->options->read_only && !monitor->source->store)
+        fs_tidy_guest(monitor->source, asked->question->guest, monitor->options->keep_days);
+}
+
+int monitor_files_set_aside(FsAsked *asked)
+{
+    g_autofree char *path = NULL;
+    const int result = fs_edit_set_aside(asked->monitor->source, asked->question->guest,
+                                         asked->question->to, &path);
+
+    if (path)
+        g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
+    monitor_tidy(asked);
+    return result;
+}
+
+int monitor_files_image(FsAsked *asked)
+{
+    const FsMonitorOptions *options = asked->monitor->options;
+    fs_rights_scope rights = fs_rights_take(options->front_uid, options->front_gid);
+    uv_autofd int found = fs_beneath_openat(AT_FDCWD, asked->question->path, O_PATH);
+    struct stat st;
+
+    if (asked->question->path[0] != '/')
+        return -EINVAL;
+    if (found < 0)
+        return found;
+    if (fstat(found, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    asked->answer_fds[0] = fs_beneath_reopen(found, O_RDONLY);
+    return MIN(asked->answer_fds[0], 0);
+}
+
+int monitor_files_holder(FsAsked *asked)
+{
+    const FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    const int result = open_place(asked, &place);
+
+    if (result < 0)
+        return result;
+    g_autofree char *path = fs_place_real_path(&place);
+    g_autofree char *who = uv_filelock_who(path, guest ? guest->pid : 0);
+    if (who)
+        g_strlcpy(asked->answer.text, who, sizeof(asked->answer.text));
+    return 0;
+}

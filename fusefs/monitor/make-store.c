@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* A store is made by uefivars-make, as the owner of the folder: a child becomes it (work.c). */
+
+#include "monitor-private.h"
+
+#include "beneath.h"
+#include "fd.h"
+#include "rights.h"
+#include "sidecars.h"
+#include "texts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static const char *const formats[FS_FORMATS] = {
+    [FS_FORMAT_JSON] = "json", [FS_FORMAT_FLASH] = "raw", [FS_FORMAT_QCOW2] = "qcow2"};
+
+/* In a guest's own folder the store's name says what it is; elsewhere the guest's name decided. */
+static const char *store_name(const FsPlace *place, FsFormat format)
+{
+    if (place->rule != UV_GUEST_FOLDER || place->linked)
+        return place->store;
+    return format == FS_FORMAT_JSON ? "vars.json" : "vars.fd";
+}
+
+/* Nothing is made in the place of somebody else's store. `ret_there`: there is a store. */
+static int check_owner(const FsPlace *place, struct stat *ret_folder, bool *ret_there)
+{
+    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    struct stat st;
+
+    if (fstat(place->folder_fd, ret_folder) < 0)
+        return -errno;
+    *ret_there = fs_beneath_stat(place->folder_fd, place->store, &st) == 0;
+    return !*ret_there || geteuid() != 0 || st.st_uid == ret_folder->st_uid ? 0 : -EPERM;
+}
+
+static int open_folder(const FsPlace *place)
+{
+    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+
+    return uv_open_dir(place->folder_fd, ".", 0);
+}
+
+static int given_or_null(int fd)
+{
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Whether the template, where one is needed, is there, and the pin is what it must be. */
+static int check_fds(const FsQuestion *question, const int fds[FS_QUESTION_FDS], int *ret_pin)
+{
+    const bool empty = question->flags & FS_MAKE_EMPTY;
+    uint64_t size;
+
+    *ret_pin = empty ? fds[0] : fds[1];
+    if (!empty && fds[0] < 0)
+        return -EINVAL;
+    return *ret_pin >= 0 ? fs_beside_check_sealed(*ret_pin, FS_PIN_BYTES_MAX, &size) : 0;
+}
+
+int monitor_files_instantiate(FsAsked *asked)
+{
+    const FsQuestion *question = asked->question;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    char *argv[7] = {(char *)"uefivars-make"};
+    struct stat folder;
+    bool there = false;
+    int pin, n = 1, result = check_fds(question, asked->fds, &pin);
+
+    if (result == 0)
+        result = fs_place_open(asked->monitor->source, question->guest, &place);
+    if (result == 0)
+        result = check_owner(&place, &folder, &there);
+    if (result < 0)
+        return result;
+    const char *name = store_name(&place, question->format);
+    argv[n++] = g_strconcat("--store=", name, NULL);
+    argv[n++] = g_strconcat("--format=", formats[question->format], NULL);
+    if (!(question->flags & FS_MAKE_EMPTY))
+        argv[n++] = g_strconcat("--from=", formats[question->from], NULL);
+    if (question->flags & FS_MAKE_REPLACE)
+        argv[n++] = (char *)"--replace";
+    /* One of another kind, which would count before the new one. */
+    if (question->flags & FS_MAKE_REPLACE && there && strcmp(place.store, name) != 0)
+        argv[n] = g_strconcat("--instead-of=", place.store, NULL);
+    FsProgram program = {
+        .path = asked->monitor->options->maker,
+        .argv = argv,
+        .uid = folder.st_uid,
+        .gid = folder.st_gid,
+        .fds = {open_folder(&place), fs_place_make_sidecars(&place),
+                given_or_null(question->flags & FS_MAKE_EMPTY ? -1 : asked->fds[0]),
+                given_or_null(pin), fcntl(asked->output_fd, F_DUPFD_CLOEXEC, 0)},
+        .n_fds = 5,
+    };
+    return monitor_become(&program);
+}
