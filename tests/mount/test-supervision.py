@@ -109,8 +109,15 @@ class Stopped(MountTest):
             for i in range(300):
                 self.assertEqual(mount.read(f"g{1 + i % 3}", "A")[1], b"%d" % (1 + i % 3))
         begun = time.monotonic()
-        patient = threading.Timer(8, mount.write, ("g0", "P", b"p"))
-        patient.start()
+        # A process: whoever starts others meanwhile, as within() does, may have a thread's write
+        # interrupted, and its next try is one that a silent engine has little time for.
+        patient = os.fork()
+        if patient == 0:
+            time.sleep(8)
+            with contextlib.suppress(OSError):
+                mount.write("g0", "P", b"p")
+                os._exit(0)
+            os._exit(1)
         with within(15), self.assertRaises(OSError):
             mount.write("g0", "B", b"x")
         self.assertGreater(time.monotonic() - begun, 8)
@@ -120,12 +127,10 @@ class Stopped(MountTest):
             with self.assertRaises(OSError):
                 (mount.guest("g0") / "store.json").read_text()
         os.kill(pid, signal.SIGCONT)
-        patient.join()
+        self.assertEqual(os.waitpid(patient, 0)[1], 0, "a write begun while another one failed")
         mount.write("g0", "C", b"y")
         names = {name[:-37] for name in os.listdir(mount.vars("g0"))}
-        # P, asked for while B's connection is given up, should be there too. It is, on an idle machine;
-        # often it is refused with EIO instead, since the front asks its monitor for connections.
-        self.assertLessEqual({"A", "C"}, names)
+        self.assertLessEqual({"A", "P", "C"}, names)
         self.assertNotIn("B", names, "a change that failed was made later")
         self.assertEqual(mount.engine_pid("g0"), pid)
 
