@@ -40,7 +40,7 @@ FsGuestState *monitor_guest(FsMonitor *monitor, const char *name)
     guest = g_new0(FsGuestState, 1);
     guest->monitor = monitor;
     guest->name = g_strdup(name);
-    guest->listener_fd = guest->pidfd = guest->store_socket.fd = -1;
+    guest->listener_fd = guest->pidfd = guest->store_socket.fd = guest->bridge_pidfd = -1;
     g_hash_table_insert(monitor->guests, guest->name, guest);
     return guest;
 }
@@ -52,6 +52,8 @@ void monitor_free_guest(void *data)
     fs_watch_remove(&guest->listener);
     fs_watch_remove(&guest->store_listener);
     fs_watch_remove(&guest->engine_end);
+    fs_watch_remove(&guest->bridge_end);
+    uv_fd_clear(&guest->bridge_pidfd);
     fs_sockdir_close_store(&guest->store_socket, false);
     uv_fd_clear(&guest->listener_fd);
     uv_fd_clear(&guest->pidfd);
@@ -250,6 +252,24 @@ void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd)
     guest->pidfd = pidfd;
     guest->killed = false;
     fs_watch_add(&guest->engine_end, guest->monitor->poll, pidfd, EPOLLIN, on_engine_end, guest);
+}
+
+static void on_bridge_end(void *data, uint32_t events)
+{
+    FsGuestState *guest = data;
+    siginfo_t info;
+
+    waitid(P_PIDFD, (id_t)guest->bridge_pidfd, &info, WEXITED | WNOHANG);
+    fs_watch_remove(&guest->bridge_end);
+    uv_fd_clear(&guest->bridge_pidfd);
+}
+
+void monitor_bridge_started(FsGuestState *guest, int pidfd)
+{
+    if (guest->bridge_pidfd >= 0) /* the last one's end has had no turn yet */
+        on_bridge_end(guest, 0);
+    guest->bridge_pidfd = pidfd;
+    fs_watch_add(&guest->bridge_end, guest->monitor->poll, pidfd, EPOLLIN, on_bridge_end, guest);
 }
 
 int monitor_kill(FsGuestState *guest)

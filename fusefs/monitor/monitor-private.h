@@ -24,6 +24,8 @@ typedef struct {
     pid_t pid; /* of the engine that was started, 0: none */
     int pidfd;
     FsWatch engine_end;
+    int bridge_pidfd; /* of the engine's uefivars-qcow2, which ends with it; -1: none */
+    FsWatch bridge_end;
     char *ending;      /* how the last one ended, if it was not asked to; NULL: as it should */
     bool killed;       /* it was asked to */
     FsQuestion *start; /* waits for its end; NULL: none does */
@@ -133,6 +135,7 @@ void monitor_watch(FsGuestState *guest, bool watch);
 int monitor_accept(FsGuestState *guest);
 int monitor_take_listener(FsGuestState *guest, int fd);
 void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd /* takes */);
+void monitor_bridge_started(FsGuestState *guest, int pidfd /* takes */);
 int monitor_kill(FsGuestState *guest);
 /* Where the guest's last engine is on its way out: the question is asked again when it has ended.
  * false: there is none any more. Not while one waits already. */

@@ -27,6 +27,7 @@ typedef struct {
     gid_t front_gid;
     const char *engine; /* uefivarsd's path */
     const char *maker;  /* uefivars-make's path */
+    const char *bridge; /* uefivars-qcow2's path */
 } FsMonitorOptions;
 
 /* What the program does for the monitor, which knows neither the mount nor who started it. */

@@ -3,8 +3,9 @@
 /*
  * Starting uefivarsd. It gets exactly these descriptors: 0 to 2 (nothing, nothing, our stderr),
  * 3 the store's folder, 4 the guest's listening socket, 5 its host socket, listening, 6 the session
- * file, 7 the store itself, opened, or nothing, 8 nothing (of a JSON store), 9 the store's socket,
- * if there is one; and is its user before its first instruction.
+ * file, 7 the store itself, opened, or nothing; of a qcow2 image 8 the socket to its
+ * uefivars-qcow2, which is started here too; of a JSON store 8 nothing and 9 the store's socket, if
+ * there is one. It is its user before its first instruction.
  *
  * For a guest that is only looked at, 4 is a socket that nobody knows: when the guest itself comes,
  * the store is made first (perhaps from a template) and a new engine started.
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -152,6 +154,39 @@ static int start(FsProgram *program, pid_t *ret_pid, int *ret_pidfd)
     return *ret_pidfd < 0 ? -errno : 0;
 }
 
+static void close_all(FsProgram *program)
+{
+    for (size_t i = 0; i < program->n_fds; i++)
+        uv_fd_clear(&program->fds[i]);
+}
+
+/* The process that serves the engine's qcow2 image, and can be told of no other: the engine's end
+ * of the socket to it, or -errno. */
+static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
+{
+    char *arguments[] = {(char *)"uefivars-qcow2", NULL};
+    int ends[2], pidfd;
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    uv_autofd int ours = ends[0];
+    FsProgram program = {
+        .path = guest->monitor->options->bridge,
+        .argv = arguments,
+        .uid = uid,
+        .gid = gid,
+        .fds = {ends[1], copy(image_fd)},
+        .n_fds = 2,
+    };
+    const int result = start(&program, &pid, &pidfd);
+    close_all(&program);
+    if (result < 0)
+        return result;
+    monitor_bridge_started(guest, pidfd);
+    return uv_fd_steal(&ours);
+}
+
 int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
 {
     const FsSockdir *sockdir = guest->monitor->sockdir;
@@ -173,13 +208,14 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
     pid_t pid;
     int pidfd;
 
-    if (own_listener && guest->store_socket.fd >= 0) {
+    if (store_fd >= 0 && g_str_has_suffix(opened->answer.look.store_name, ".qcow2"))
+        program.fds[program.n_fds++] = start_bridge(guest, store_fd, program.uid, program.gid);
+    else if (own_listener && guest->store_socket.fd >= 0) { /* of a JSON store */
         program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
         program.fds[program.n_fds++] = copy(guest->store_socket.fd);
     }
     const int result = start(&program, &pid, &pidfd);
-    for (size_t i = 0; i < program.n_fds; i++)
-        uv_fd_clear(&program.fds[i]);
+    close_all(&program);
     if (result == 0)
         monitor_engine_started(guest, pid, pidfd);
     return result;

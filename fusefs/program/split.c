@@ -77,10 +77,14 @@ bool fs_split_find_programs(FsSplit *split, GError **error)
 {
     const char *const engines[] = {"uefivarsd", "../vars/uefivarsd", NULL};
     const char *const makers[] = {"../libexec/uefivarsfs/uefivars-make", "uefivars-make", NULL};
+    const char *const bridges[] = {"../libexec/uefivarsfs/uefivars-qcow2", "../vars/uefivars-qcow2",
+                                   NULL};
 
     split->engine = split->options->engine_path ? g_strdup(split->options->engine_path)
                                                 : uv_find_program(engines, UV_BINDIR "/uefivarsd");
     split->maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
+    /* Who has no such image needs it not. */
+    split->bridge = uv_find_program(bridges, UV_LIBEXECDIR "/uefivars-qcow2");
     return check_program(split->engine, error) && check_program(split->maker, error);
 }
 
@@ -123,6 +127,7 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .front_gid = split->front_gid,
         .engine = split->engine,
         .maker = split->maker,
+        .bridge = split->bridge,
     };
     const FsMonitorHooks hooks = {.ready = on_ready, .unmount = on_unmount, .data = split->mount};
     g_autoptr(GError) error = NULL;

@@ -21,7 +21,7 @@ typedef struct {
     gid_t front_gid;
     uid_t engine_uid; /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
-    char *engine, *maker; /* programs */
+    char *engine, *maker, *bridge; /* programs */
 } FsSplit;
 
 /* Theirs. false with an error: one is missing. */

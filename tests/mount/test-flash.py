@@ -3,6 +3,7 @@
 """The NVRAM folder of a libvirt host: raw images, a qcow2 container and the 64 MiB of Arm, mounted as
 they are, with a QEMU beside it."""
 
+import contextlib
 import errno
 import json
 import os
@@ -76,6 +77,17 @@ class Nvram(unittest.TestCase):
         theirs = {key: (value[0], value[2]) for key, value in uvflash.virt_fw_vars(path).items()}
         self.assertEqual(shown, theirs)
 
+    def check_bridge(self, mount):
+        """The server of an image is the monitor's child: the engine starts nothing."""
+        engine = mount.engine_pid("box")
+        parents = {}
+        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                name, _, rest = path.read_text().partition("(")[2].rpartition(")")
+                parents.setdefault(int(rest.split()[1]), []).append((name, int(path.parent.name)))
+        self.assertIn("uefivars-qcow2", [name for name, _ in parents[mount.process.pid]])
+        self.assertEqual([name for name, _ in parents.get(engine, [])], ["uv-keeper"])
+
     def test_every_kind_is_a_guest(self):
         shutil.copyfile(ARM, self.source / "arm_VARS.fd")
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2",
@@ -91,6 +103,8 @@ class Nvram(unittest.TestCase):
                 self.assertEqual(mount.read(guest, "Mine"), (7, b"22"))
                 self.assertIn('"qcow2"' if guest == "box" else '"flash"',
                               json.dumps(mount.status(guest)))
+                if guest == "box":
+                    self.check_bridge(mount)
         self.check_image(mount, "web", self.image)
         self.check_image(mount, "old", self.source / "old.fd")
         self.check_image(mount, "arm", self.source / "arm_VARS.fd")
