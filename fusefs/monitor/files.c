@@ -18,6 +18,7 @@
 #include "sidecars.h"
 #include "texts.h"
 #include "tidy.h"
+#include "trusted-attributes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +172,9 @@ int monitor_files_start(FsAsked *asked)
         uv_fd_clear(&file.fd);
         return result;
     }
+    /* Its engine does not see them. */
+    if (file.fd >= 0 && uv_has_trusted_attributes(file.fd))
+        asked->answer.look.flags |= FS_LOOK_LABELLED;
     /* For the engine's keeper: readable if its user may. */
     fs_rights_scope rights = fs_rights_take(file.uid, file.gid);
     asked->answer_fds[0] = uv_open_dir(place.folder_fd, ".", 0);

@@ -69,6 +69,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
         add(arguments, "--stateless", "");
     if (wish->traced)
         add(arguments, "--traced", "");
+    if (opened->answer.look.flags & FS_LOOK_LABELLED)
+        add(arguments, "--in-place", "");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
     if (g_str_has_suffix(store, ".json") && !is_source)
         add(arguments, "--format=json", "");

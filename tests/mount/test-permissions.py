@@ -186,6 +186,26 @@ class Permissions(unittest.TestCase):
         mount.stop()
         self.assertEqual(list(self.source.glob(".uefivarsfs*/**/*.journal*")), [])
 
+    def test_labelled_store(self):
+        """What libvirt labels stays the file that it is: only root sees its labels."""
+        cases = (("plain", False), ("labelled", True))
+        for name, labelled in cases:
+            folder = self.source / name
+            folder.mkdir()
+            os.chown(folder, OWNER, OWNER)
+            path = self.store("vars", OWNER, folder)
+            if labelled:
+                os.setxattr(path, "trusted.libvirt.security.ref_dac", b"1")
+        mount = self.mount()
+        for name, labelled in cases:
+            with self.subTest(name):
+                path = self.source / name / "vars.json"
+                before = path.stat().st_ino
+                mount.write(name, "B", b"\5")
+                (mount.guest(name) / "store.json").read_text()  # the store is complete now
+                self.assertEqual(path.stat().st_ino == before, labelled)
+                self.assertIn('"B"', path.read_text())
+
     def test_front_says_what_it_gave_up(self):
         self.store("g", OWNER)
         mount = self.mount()

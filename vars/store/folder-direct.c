@@ -12,13 +12,13 @@
 
 #include "fd.h"
 #include "sidecars.h"
+#include "trusted-attributes.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 struct UvDirect {
@@ -113,15 +113,10 @@ static bool is_libvirt_folder(int dir_fd)
 
 bool uv_direct_is_of_others(const UvDirect *direct)
 {
-    g_autofree char *names = g_malloc0(XATTR_LIST_MAX + 1);
     uv_autofd int fd = openat(direct->dir_fd, direct->name,
                               O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
-    const ssize_t size = fd < 0 ? 0 : flistxattr(fd, names, XATTR_LIST_MAX);
 
-    for (const char *name = names; name < names + size; name += strlen(name) + 1)
-        if (g_str_has_prefix(name, "trusted."))
-            return true;
-    return is_libvirt_folder(direct->dir_fd);
+    return (fd >= 0 && uv_has_trusted_attributes(fd)) || is_libvirt_folder(direct->dir_fd);
 }
 
 /* The descriptor of the sidecars' folder, borrowed. */

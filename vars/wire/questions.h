@@ -153,11 +153,12 @@ typedef enum {
     FS_LOOK_CONFIG = 1 << 2,
     FS_LOOK_PIN = 1 << 3,
     FS_LOOK_HINT = 1 << 4,
-    FS_LOOK_WATCHED = 1 << 5, /* a change of the store would be told by inotify */
-    FS_LOOK_SOURCE = 1 << 6,  /* SOURCE is the store itself: no config.json, no rename */
-    FS_LOOK_FOLDER = 1 << 7,  /* the guest is a folder */
-    FS_LOOK_BRIEF = 1 << 8,   /* one of a list: what lies beside the store was not looked at, nor
-                                 what lies in the folder */
+    FS_LOOK_WATCHED = 1 << 5,  /* a change of the store would be told by inotify */
+    FS_LOOK_SOURCE = 1 << 6,   /* SOURCE is the store itself: no config.json, no rename */
+    FS_LOOK_FOLDER = 1 << 7,   /* the guest is a folder */
+    FS_LOOK_BRIEF = 1 << 8,    /* one of a list: what lies beside the store was not looked at, nor
+                                  what lies in the folder */
+    FS_LOOK_LABELLED = 1 << 9, /* FS_ASK_START: others keep labels at the store */
 } FsLookFlags;
 
 /* A guest as its files are now. */
