@@ -85,17 +85,23 @@ int monitor_files_file(FsAsked *asked)
     return result;
 }
 
-int monitor_files_listen(FsAsked *asked)
+static int listen_at(FsAsked *asked, FsPlace *ret_place)
 {
-    g_auto(FsPlace) place = FS_PLACE_NONE;
-    const int result = open_place(asked, &place);
+    const int result = open_place(asked, ret_place);
 
     if (result < 0)
         return result;
-    g_autofree char *path = fs_place_real_path(&place);
+    g_autofree char *path = fs_place_real_path(ret_place);
     if (strlen(path) < sizeof(asked->answer.text))
         strcpy(asked->answer.text, path);
-    return fill_look(asked, &place, asked->question->guest);
+    return fill_look(asked, ret_place, asked->question->guest);
+}
+
+int monitor_files_listen(FsAsked *asked)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+
+    return listen_at(asked, &place);
 }
 
 int monitor_files_watch(FsAsked *asked)
@@ -156,10 +162,8 @@ int monitor_files_start(FsAsked *asked)
     /* The engine only looks which file it is, and on shared storage another one may be writing. */
     const bool read_only =
         options->read_only || options->shared || asked->question->start.stateless;
-    int result = monitor_files_listen(asked);
+    int result = listen_at(asked, &place);
 
-    if (result == 0)
-        result = open_place(asked, &place);
     if (result == 0)
         result = fs_place_open_store(&place, read_only, options->engine_uid, options->engine_gid,
                                      &file, &why);
@@ -211,7 +215,10 @@ int monitor_files_write(FsAsked *asked)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     int result = open_place(asked, &place);
+    uv_autofd int sidecars = result < 0 ? -1 : fs_place_sidecars(&place);
 
+    if (result == 0 && sidecars < 0 && !asked->far)
+        return -EXDEV; /* to make it takes more than a look */
     if (result == 0)
         result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
     return result < 0 ? result : fill_look(asked, &place, asked->question->guest);

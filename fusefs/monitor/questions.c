@@ -320,7 +320,9 @@ static int ask(FsAsked *asked)
         result = table[kind].first(asked);
     if (result != GO_ON)
         return result;
-    const bool slow = table[kind].bits & SLOW;
+    /* What is kept lazily is written at once, where there is a folder for it. */
+    const bool slow =
+        table[kind].bits & SLOW && !(kind == FS_ASK_WRITE && asked->question->text == FS_TEXT_HINT);
     result = slow ? 0 : table[kind].files(asked);
     const bool far = slow ? monitor_files_are_far(asked) : result == -EXDEV;
     if (slow || far) {
