@@ -181,6 +181,8 @@ static void reply_value(fuse_req_t req, const char *value, size_t size)
         fuse_reply_buf(req, value, value ? strlen(value) : 0);
 }
 
+/* Labels and access lists are no attributes of these files, as in efivarfs: who hears that of one
+ * file (ls -l) does not ask for those of the next. */
 void fs_refused_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
 {
     FsTree *tree = fuse_req_userdata(req);
@@ -191,7 +193,7 @@ void fs_refused_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t
     if (text)
         reply_value(req, text, size);
     else
-        fuse_reply_err(req, ENODATA);
+        fuse_reply_err(req, g_str_has_prefix(name, "user.") ? ENODATA : EOPNOTSUPP);
 }
 
 /* As in efivarfs the list is empty; an error would make each archiver warn of each file. */

@@ -296,10 +296,22 @@ class Attribute(RefusalTest):
                                 text=True, check=True)
         self.assertEqual(listed.stdout + listed.stderr, "")
         self.assertEqual(os.listxattr(self.path()), [])
-        for name in ("user.other", "security.capability"):
+        for name, number in (("user.other", errno.ENODATA), ("security.selinux", errno.EOPNOTSUPP),
+                             ("system.posix_acl_access", errno.EOPNOTSUPP)):
             with self.assertRaises(OSError) as caught:
                 os.getxattr(self.path(), name)
-            self.assertEqual(caught.exception.errno, errno.ENODATA)
+            self.assertEqual(caught.exception.errno, number, name)
+
+    def test_who_lists_asks_once(self):
+        """ls -l asks for labels and access lists: of one file, not of each."""
+        uvmount.need("strace")
+        for i in range(20):
+            self.mount.write("vm", f"More{i}", b"x")
+        trace = self.scratch.path / "trace"
+        subprocess.run(["strace", "-o", trace, "-e", "trace=getxattr,lgetxattr,fgetxattr", "ls", "-l",
+                        self.path().parent], check=True, stdout=subprocess.DEVNULL)
+        asked = [line for line in trace.read_text().splitlines() if "getxattr(" in line]
+        self.assertLess(len(asked), 10, asked)
 
     def test_short_buffer(self):
         import ctypes
