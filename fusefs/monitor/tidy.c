@@ -2,6 +2,7 @@
 
 #include "tidy.h"
 
+#include "close-all-but.h"
 #include "edit.h"
 #include "fd.h"
 #include "rights.h"
@@ -68,14 +69,17 @@ static void sweep(int dir_fd, unsigned keep_days)
         tidy_store(dir_fd, apart->pdata[i], keep_days);
 }
 
-/* A child's child: nobody has to wait for it. */
+/* A child's child: nobody has to wait for it. It may outlive the monitor, and must keep no lock
+ * then. */
 void fs_tidy_all(const FsLocal *source, unsigned keep_days)
 {
     const pid_t child = source->store ? -1 : fork();
+    int kept = source->fd;
 
     if (child == 0) {
+        uv_close_all_but(&kept, 1);
         if (fork() == 0)
-            sweep(source->fd, keep_days);
+            sweep(kept, keep_days);
         _exit(0);
     }
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)

@@ -139,6 +139,16 @@ class Far(unittest.TestCase):
             mount.start()
             self.assertEqual(mount.read("near", "V")[1], b"\1")
 
+    def test_tidying(self):
+        """Who tidies up in SOURCE, and waits there, keeps not its lock."""
+        os.mkdir(self.source / ".uefivarsfs")
+        self.deaf(".uefivarsfs")
+        with self.scratch.mount(self.source) as mount:
+            self.assertEqual(mount.read("near", "V")[1], b"\1")
+            mount.stop()
+            mount.start()
+            self.assertEqual(mount.read("near", "V")[1], b"\1")
+
     def test_bind_mount(self):
         """One that answers: everything works there."""
         elsewhere = self.scratch.path / "elsewhere"
