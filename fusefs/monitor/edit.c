@@ -25,7 +25,7 @@ int fs_edit_make(const FsLocal *source, const char *guest)
 {
     static const char empty[] = "{}\n";
     g_autofree char *aside = g_strdup_printf(".%s.%x-new", guest, g_random_int());
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
     uv_autofd int folder = -1, fd = -1;
     int result;
 
@@ -68,7 +68,7 @@ static bool all_entries(int folder_fd, const char *folder,
 
     if (found < 0)
         return found == -ENOENT;
-    fs_rights_scope rights = fs_rights_take_of(found);
+    uv_rights_scope rights = uv_rights_take_of(found);
     uv_autofd int fd = uv_open_dir(found, ".", 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir)
@@ -93,7 +93,7 @@ static bool only_own_sidecars(int folder_fd, const char *store)
 void fs_edit_remove_sidecar_folders(int dir_fd, const char *store)
 {
     g_autofree char *path = uv_sidecars_path(dir_fd, store);
-    fs_rights_scope rights = fs_rights_take_of(dir_fd);
+    uv_rights_scope rights = uv_rights_take_of(dir_fd);
 
     unlinkat(dir_fd, path, AT_REMOVEDIR);
     unlinkat(dir_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
@@ -106,7 +106,7 @@ static void remove_sidecars(const FsPlace *place)
     uv_autofd int fd = fs_place_sidecars(place);
 
     if (fd >= 0) {
-        fs_rights_scope rights = fs_rights_take_of(fd);
+        uv_rights_scope rights = uv_rights_take_of(fd);
         uv_sidecars_remove(fd, place->store);
     }
     fs_edit_remove_sidecar_folders(place->folder_fd, place->store);
@@ -119,11 +119,11 @@ static int remove_folder(const FsLocal *source, const FsPlace *place, const char
         return -ENOTEMPTY;
     remove_sidecars(place);
     {
-        fs_rights_scope rights = fs_rights_take_of(place->base_fd);
+        uv_rights_scope rights = uv_rights_take_of(place->base_fd);
         unlinkat(place->base_fd, place->store, 0);
         unlinkat(place->base_fd, place->config, 0);
     }
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
     return unlinkat(source->fd, guest, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
@@ -131,7 +131,7 @@ static int remove_folder(const FsLocal *source, const FsPlace *place, const char
 static int remove_file(const FsLocal *source, const FsPlace *place, const char *guest)
 {
     g_autofree char *file = fs_local_file(source, place->rule, guest);
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
 
     if (unlinkat(source->fd, file, 0) < 0 && errno != ENOENT)
         return -errno;
@@ -165,7 +165,7 @@ static int rename_sidecars(const FsPlace *place, const char *store)
 
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
-    fs_rights_scope rights = fs_rights_take_of(fd);
+    uv_rights_scope rights = uv_rights_take_of(fd);
     return uv_sidecars_rename(fd, place->store, store);
 }
 
@@ -176,7 +176,7 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
     g_autofree char *to_file = fs_local_file(source, place->rule, to);
     g_autofree char *to_config = uv_guest_config(source->libvirts, place->rule, to);
     int result = place->linked ? 0 : rename_sidecars(place, to_file);
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
 
     if (result < 0)
         return result;
@@ -207,7 +207,7 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
         return -EINVAL;
     if (place.rule != UV_GUEST_FOLDER)
         return rename_file(source, &place, guest, to);
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
@@ -223,7 +223,7 @@ int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file
     uv_autofd int fd = fs_place_sidecars(&place);
     if (fd < 0)
         return fd;
-    fs_rights_scope rights = fs_rights_take_of(fd);
+    uv_rights_scope rights = uv_rights_take_of(fd);
     if (fstatat(place.folder_fd, place.store, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
     result = uv_sidecars_set_journal_aside(fd, place.store, &number);

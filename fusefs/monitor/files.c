@@ -115,7 +115,7 @@ int monitor_files_watch(FsAsked *asked)
 static void keep_folder(int sidecars_fd, const FsPlace *place, const FsStoreFile *file)
 {
     g_autofree char *lock = uv_sidecar_name(place->store, "lock");
-    fs_rights_scope rights = fs_rights_take(file->uid, file->gid);
+    uv_rights_scope rights = uv_rights_take(file->uid, file->gid);
     uv_autofd int fd = openat(sidecars_fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0 && errno != EEXIST)
@@ -133,7 +133,7 @@ static bool has_sidecars(const FsPlace *place, const FsStoreFile *file)
     if (fstat(place->folder_fd, &st) == 0 && st.st_uid == file->uid)
         return true;
     uv_autofd int fd = fs_place_sidecars(place);
-    fs_rights_scope rights = fs_rights_take(file->uid, file->gid);
+    uv_rights_scope rights = uv_rights_take(file->uid, file->gid);
     return fd >= 0 && fs_beneath_stat(fd, lock, &st) == 0;
 }
 
@@ -180,7 +180,7 @@ int monitor_files_start(FsAsked *asked)
     if (file.fd >= 0 && uv_has_trusted_attributes(file.fd))
         asked->answer.look.flags |= FS_LOOK_LABELLED;
     /* For the engine's keeper: readable if its user may. */
-    fs_rights_scope rights = fs_rights_take(file.uid, file.gid);
+    uv_rights_scope rights = uv_rights_take(file.uid, file.gid);
     asked->answer_fds[0] = uv_open_dir(place.folder_fd, ".", 0);
     asked->answer_fds[1] = file.fd;
     asked->answer.number = monitor_number_of(file.uid, file.gid);
@@ -273,7 +273,7 @@ int monitor_files_set_aside(FsAsked *asked)
 int monitor_files_image(FsAsked *asked)
 {
     const FsMonitorOptions *options = asked->monitor->options;
-    fs_rights_scope rights = fs_rights_take(options->front_uid, options->front_gid);
+    uv_rights_scope rights = uv_rights_take(options->front_uid, options->front_gid);
     uv_autofd int found = fs_beneath_openat(AT_FDCWD, asked->question->path, O_PATH);
     struct stat st;
 

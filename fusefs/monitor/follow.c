@@ -26,7 +26,7 @@
 static int add_watch(FsMonitor *monitor, int folder_fd, uint32_t events)
 {
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", folder_fd);
-    fs_rights_scope rights = fs_rights_take_of(folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(folder_fd);
     int number = inotify_add_watch(monitor->inotify_fd, path, events);
 
     return number < 0 ? -errno : number;

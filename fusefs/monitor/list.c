@@ -101,7 +101,7 @@ static void take_entry(FsListing *listing, const struct dirent *entry)
 static bool read_names(FsListing *listing)
 {
     FsMonitor *monitor = listing->monitor;
-    fs_rights_scope rights = fs_rights_take_of(monitor->source->fd);
+    uv_rights_scope rights = uv_rights_take_of(monitor->source->fd);
 
     for (int i = 0; i < NAMES_A_TURN; i++) {
         const struct dirent *entry = readdir(listing->dir);
@@ -114,7 +114,7 @@ static bool read_names(FsListing *listing)
 
 /* false: it is gone meanwhile. */
 static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule,
-                    FsAccessAbove *above, FsTold *ret_told)
+                    UvAccessAbove *above, FsTold *ret_told)
 {
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
@@ -139,12 +139,12 @@ static int tell(FsListing *listing, const FsTold *told, unsigned n)
 /* The next ones: 0, or -errno; at the end of a list there are none. */
 static int tell_guests(FsListing *listing)
 {
-    fs_rights_scope rights = fs_rights_take_of(listing->monitor->source->fd);
+    uv_rights_scope rights = uv_rights_take_of(listing->monitor->source->fd);
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
-    FsAccessAbove above;
+    UvAccessAbove above;
     unsigned n = 0;
 
-    fs_access_begin(listing->monitor->source->fd, &above);
+    uv_access_begin(listing->monitor->source->fd, &above);
     for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
         n += look_at(listing, g_tree_node_key(listing->at),
                      GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &above, &told[n]);
@@ -173,7 +173,7 @@ static gboolean on_turn(void *data)
 static int open_names(FsListing *listing)
 {
     const FsLocal *source = listing->monitor->source;
-    fs_rights_scope rights = fs_rights_take_of(source->fd);
+    uv_rights_scope rights = uv_rights_take_of(source->fd);
 
     if (source->store) {
         add_guest(listing, "", UV_GUEST_SOURCE);

@@ -42,7 +42,7 @@ static int folder_contents(const FsLocal *source, const char *folder)
 
     if (fd < 0)
         return fd;
-    fs_rights_scope rights = fs_rights_take_of(fd);
+    uv_rights_scope rights = uv_rights_take_of(fd);
     for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++) {
         struct stat st;
         const int result = fs_beneath_stat(fd, folder_files[i], &st);

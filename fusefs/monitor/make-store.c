@@ -28,7 +28,7 @@ static const char *store_name(const FsPlace *place, FsFormat format)
 /* Nothing is made in the place of somebody else's store. `ret_there`: there is a store. */
 static int check_owner(const FsPlace *place, struct stat *ret_folder, bool *ret_there)
 {
-    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
     struct stat st;
 
     if (fstat(place->folder_fd, ret_folder) < 0)
@@ -39,7 +39,7 @@ static int check_owner(const FsPlace *place, struct stat *ret_folder, bool *ret_
 
 static int open_folder(const FsPlace *place)
 {
-    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
 
     return uv_open_dir(place->folder_fd, ".", 0);
 }

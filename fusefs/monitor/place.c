@@ -29,7 +29,7 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
         source->fd, place->rule == UV_GUEST_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
     if (place->base_fd < 0)
         return place->base_fd;
-    fs_rights_scope rights = fs_rights_take_of(place->base_fd);
+    uv_rights_scope rights = uv_rights_take_of(place->base_fd);
     if (place->rule == UV_GUEST_FOLDER) {
         place->config = g_strdup("config.json");
         place->store = g_strdup(fs_local_folder_store(place->base_fd));
@@ -135,7 +135,7 @@ typedef struct {
 /* 0, also where there is none, or -EXDEV. */
 static int see(FsLook *look, const Sight *sight)
 {
-    fs_rights_scope rights = fs_rights_take_of(sight->folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(sight->folder_fd);
     struct stat st;
     const int result = sight->name ? fs_beneath_stat(sight->folder_fd, sight->name, &st) : -ENOENT;
 
@@ -143,7 +143,7 @@ static int see(FsLook *look, const Sight *sight)
         return result == -EXDEV ? result : 0;
     if (sight->flag == FS_LOOK_STORE) {
         describe(look, &st);
-        look->access = fs_access_of_store(sight->folder_fd, sight->name, &st);
+        look->access = uv_access_of_file(sight->folder_fd, sight->name, &st);
     } else if (!S_ISREG(st.st_mode))
         return 0;
     look->flags |= sight->flag;
@@ -179,7 +179,7 @@ int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest
     g_autofree char *file = fs_local_file(source, place->rule, guest);
     FsLook look = {.format = format_of(place->store),
                    .access = NO_STORE,
-                   .reach = fs_access_of_folder(source->fd)};
+                   .reach = uv_access_of_folder(source->fd)};
     struct stat st;
     int result;
 
@@ -200,7 +200,7 @@ int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest
 }
 
 int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
-                          FsAccessAbove *above, FsLook *ret_look)
+                          UvAccessAbove *above, FsLook *ret_look)
 {
     g_autofree char *file = fs_local_file(source, rule, guest);
     FsLook look = {.flags = FS_LOOK_BRIEF, .format = format_of(file)};
@@ -211,7 +211,7 @@ int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *g
         return result;
     g_strlcpy(look.file, file, sizeof(look.file));
     describe(&look, &st);
-    look.access = S_ISREG(st.st_mode) ? fs_access_briefly(source->fd, above, &st) : NO_STORE;
+    look.access = S_ISREG(st.st_mode) ? uv_access_briefly(source->fd, above, &st) : NO_STORE;
     look.reach = above->reach;
     if (rule == UV_GUEST_FOLDER)
         look.flags |= FS_LOOK_FOLDER;
@@ -225,14 +225,14 @@ int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *g
 
 int fs_place_sidecars(const FsPlace *place)
 {
-    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
 
     return uv_sidecars_open(place->folder_fd, place->store);
 }
 
 int fs_place_make_sidecars(const FsPlace *place)
 {
-    fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
     struct stat st;
 
     if (fs_beneath_stat(place->folder_fd, place->store, &st) < 0 &&

@@ -39,7 +39,7 @@ int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest
 /* Of a list: what one look at the file or folder itself tells; of one in another file system that
  * is nothing. 0 or -errno. */
 int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
-                          FsAccessAbove *above, FsLook *ret_look);
+                          UvAccessAbove *above, FsLook *ret_look);
 
 /* The folder of the store's sidecars (O_PATH or readable), -errno (-ENOENT: none yet). */
 int fs_place_sidecars(const FsPlace *place);

@@ -228,7 +228,7 @@ static int first_listener(FsAsked *asked)
 
 static int first_caller(FsAsked *asked)
 {
-    asked->answer.number = fs_caller_makes_name(asked->question->flags);
+    asked->answer.number = uv_caller_makes_name(asked->question->flags);
     return 0;
 }
 

@@ -54,7 +54,7 @@ static int check_type(const FsPlace *place, const struct stat *st, char **ret_wh
 /* For reading and writing, or else for reading, what `found` (O_PATH) is. */
 static int reopen(int found, bool read_only, uid_t uid, gid_t gid)
 {
-    fs_rights_scope rights = fs_rights_take(uid, gid);
+    uv_rights_scope rights = uv_rights_take(uid, gid);
     const int fd = read_only ? -EROFS : fs_beneath_reopen(found, O_RDWR);
 
     return fd == -EACCES || fd == -EROFS || fd == -EPERM ? fs_beneath_reopen(found, O_RDONLY) : fd;
@@ -82,7 +82,7 @@ int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, 
     int result;
 
     {
-        fs_rights_scope rights = fs_rights_take_of(place->folder_fd);
+        uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
         found = fs_beneath_find(place->folder_fd, place->store);
     }
     if (found < 0 && found != -ENOENT)

@@ -40,7 +40,7 @@ static int locate(const FsPlace *place, FsText text, bool make, char **ret_name)
         return make ? -EPERM : -ENOENT;
     *ret_name = g_strdup(name);
     const int folder_fd = store ? place->folder_fd : place->base_fd;
-    fs_rights_scope rights = fs_rights_take_of(folder_fd);
+    uv_rights_scope rights = uv_rights_take_of(folder_fd);
     return uv_open_dir(folder_fd, ".", 0);
 }
 
@@ -51,7 +51,7 @@ int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat)
 
     if (folder < 0)
         return folder;
-    fs_rights_scope rights = fs_rights_take_of(folder);
+    uv_rights_scope rights = uv_rights_take_of(folder);
     return fs_beneath_read(folder, name, ret_stat);
 }
 
@@ -86,7 +86,7 @@ int fs_beside_write(const FsPlace *place, FsText text, int memfd)
         return folder;
     /* A name of its own: whoever owns the folder may have put anything there. */
     temporary = g_strdup_printf(".%s.%x-%x", name, g_random_int(), (unsigned)getpid());
-    fs_rights_scope rights = fs_rights_take_of(folder);
+    uv_rights_scope rights = uv_rights_take_of(folder);
     return uv_replace_file(folder, name, temporary, bytes, size, UV_REPLACE_OWNER_NONE,
                            text == FS_TEXT_HINT ? UV_REPLACE_LAZY : UV_REPLACE_DURABLE);
 }

@@ -16,7 +16,7 @@
 
 static int tidy_folder(int dir_fd, int fd, const char *store, unsigned keep_days)
 {
-    fs_rights_scope rights = fs_rights_take_of(fd);
+    uv_rights_scope rights = uv_rights_take_of(fd);
     int result = uv_sidecars_tidy(dir_fd, fd, store, keep_days);
 
     if (result < 0)
@@ -51,7 +51,7 @@ void fs_tidy_expire(const FsPlace *place, unsigned keep_days)
 
     if (fd < 0)
         return;
-    fs_rights_scope rights = fs_rights_take_of(fd);
+    uv_rights_scope rights = uv_rights_take_of(fd);
     uv_sidecars_expire(fd, place->store, keep_days);
 }
 

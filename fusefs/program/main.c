@@ -152,7 +152,7 @@ static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockd
         .any_name = local->libvirts,
         .uid = local->st.st_uid,
         .gid = local->st.st_gid,
-        .reach = fs_access_of_folder(local->fd),
+        .reach = uv_access_of_folder(local->fd),
         .mtime_ns = (int64_t)local->st.st_mtim.tv_sec * 1000000000 + local->st.st_mtim.tv_nsec,
         .sockdir = sockdir->path,
     };

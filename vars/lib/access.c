@@ -2,15 +2,15 @@
 
 #include "access.h"
 
+#include "beneath.h"
+#include "fd.h"
+#include "rights.h"
+
 #include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#include "beneath.h"
-#include "fd.h"
-#include "rights.h"
 
 #define OWNER 0700u
 #define GROUP 0070u
@@ -50,7 +50,7 @@ static unsigned let_come(int folder_fd, const char *path, gid_t gid)
     g_autoptr(GString) at = g_string_new(path);
     unsigned classes = GROUP | OTHERS;
     struct stat st, below = {0};
-    fs_rights_scope rights = fs_rights_take(geteuid(), getegid()); /* whoever's folder it is */
+    uv_rights_scope rights = uv_rights_take(geteuid(), getegid()); /* whoever's folder it is */
 
     for (int depth = 0; depth < DEPTH_MAX && classes; depth++) {
         if (fstatat(folder_fd, at->str, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -66,7 +66,7 @@ static unsigned let_come(int folder_fd, const char *path, gid_t gid)
     return 0;
 }
 
-uint16_t fs_access_of_store(int folder_fd, const char *name, const struct stat *st)
+uint16_t uv_access_of_file(int folder_fd, const char *name, const struct stat *st)
 {
     unsigned classes = OWNER;
 
@@ -77,7 +77,7 @@ uint16_t fs_access_of_store(int folder_fd, const char *name, const struct stat *
     return st->st_mode & classes & 0666;
 }
 
-uint16_t fs_access_of_folder(int folder_fd)
+uint16_t uv_access_of_folder(int folder_fd)
 {
     struct stat st;
 
@@ -86,12 +86,12 @@ uint16_t fs_access_of_folder(int folder_fd)
     return st.st_mode & (OWNER | let_come(folder_fd, "..", st.st_gid)) & 0777;
 }
 
-void fs_access_begin(int folder_fd, FsAccessAbove *ret_above)
+void uv_access_begin(int folder_fd, UvAccessAbove *ret_above)
 {
-    *ret_above = (FsAccessAbove){.reach = fs_access_of_folder(folder_fd)};
+    *ret_above = (UvAccessAbove){.reach = uv_access_of_folder(folder_fd)};
 }
 
-uint16_t fs_access_briefly(int folder_fd, FsAccessAbove *above, const struct stat *st)
+uint16_t uv_access_briefly(int folder_fd, UvAccessAbove *above, const struct stat *st)
 {
     if (!above->known || above->gid != st->st_gid) {
         above->known = true;

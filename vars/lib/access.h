@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What SOURCE lets whom do: the mount, which is reached by another way, lets them do no more. Only
- * modes are looked at; where a list (ACL) says more, the group is taken to have nothing.
+ * What modes let whom do to a file, counting the folders above it: who shows it elsewhere lets them
+ * do no more. Where a list (ACL) says more, the group is taken to have nothing.
  */
 
 #include <stdbool.h>
@@ -11,20 +11,20 @@
 #include <sys/stat.h>
 
 /*
- * Of 0666: the store's mode, without what the folders above it, up to the root, do not let its
- * group and others come to. `folder_fd` (O_PATH will do) and `name` are the store's, `st` is it.
+ * Of 0666: the file's mode, without what the folders above it, up to the root, do not let its
+ * group and others come to. `folder_fd` (O_PATH will do) and `name` are the file's, `st` is it.
  */
-uint16_t fs_access_of_store(int folder_fd, const char *name, const struct stat *st);
+uint16_t uv_access_of_file(int folder_fd, const char *name, const struct stat *st);
 /* Of 0777: the same of a folder. */
-uint16_t fs_access_of_folder(int folder_fd);
+uint16_t uv_access_of_folder(int folder_fd);
 
-/* For many stores of one folder at once, whose lists are not looked at. */
+/* For many files of one folder at once, whose lists are not looked at. */
 typedef struct {
     bool known;
     gid_t gid; /* whose `classes` are known */
     unsigned classes;
     uint16_t reach; /* of the folder */
-} FsAccessAbove;
+} UvAccessAbove;
 
-void fs_access_begin(int folder_fd, FsAccessAbove *ret_above);
-uint16_t fs_access_briefly(int folder_fd, FsAccessAbove *above, const struct stat *st);
+void uv_access_begin(int folder_fd, UvAccessAbove *ret_above);
+uint16_t uv_access_briefly(int folder_fd, UvAccessAbove *above, const struct stat *st);

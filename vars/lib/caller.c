@@ -34,7 +34,7 @@ static bool makes_name(long number, const unsigned long argument[3])
     return false;
 }
 
-bool fs_caller_makes_name(uint32_t thread)
+bool uv_caller_makes_name(uint32_t thread)
 {
     g_autofree char *path = g_strdup_printf("/proc/%u/syscall", thread);
 

@@ -9,4 +9,4 @@
  * mkdir, symlink, link, mknod, or open with O_CREAT and O_EXCL. false also where nobody may tell
  * (another PID namespace, no right to look). Takes a millisecond at most.
  */
-bool fs_caller_makes_name(uint32_t thread);
+bool uv_caller_makes_name(uint32_t thread);

@@ -13,13 +13,13 @@
 #define NO_USER 65534
 
 /* Of this process, which has one thread. */
-static FsRights current;
+static UvRights current;
 static bool is_known;
 
-static const FsRights *know(void)
+static const UvRights *know(void)
 {
     if (!is_known)
-        current = (FsRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+        current = (UvRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
     is_known = true;
     return &current;
 }
@@ -33,30 +33,30 @@ static void set(uid_t uid, gid_t gid)
     setfsuid(uid);
     if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
         g_error("can't take the rights of user %u, group %u", uid, gid);
-    current = (FsRights){uid, gid};
+    current = (UvRights){uid, gid};
 }
 
-FsRights fs_rights_take(uid_t uid, gid_t gid)
+UvRights uv_rights_take(uid_t uid, gid_t gid)
 {
-    const FsRights before = *know();
+    const UvRights before = *know();
 
     if (geteuid() == 0)
         set(uid, uid != 0 && gid == 0 ? NO_GROUP : gid);
     return before;
 }
 
-FsRights fs_rights_take_of(int folder_fd)
+UvRights uv_rights_take_of(int folder_fd)
 {
     struct stat st;
 
     if (geteuid() != 0)
         return *know();
     if (fstat(folder_fd, &st) < 0)
-        return fs_rights_take(NO_USER, NO_GROUP);
-    return fs_rights_take(st.st_uid, st.st_gid);
+        return uv_rights_take(NO_USER, NO_GROUP);
+    return uv_rights_take(st.st_uid, st.st_gid);
 }
 
-void fs_rights_restore(FsRights *rights)
+void uv_rights_restore(UvRights *rights)
 {
     if (geteuid() == 0)
         set(rights->uid, rights->gid);

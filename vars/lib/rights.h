@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Whose rights the monitor uses on files: as root, those of the owner of the folder that a file
- * lies in, for as long as it works there. So what a user put into a folder is opened, made and
- * renamed with that user's rights, and what the monitor makes there is that user's. A monitor that
- * is not root's changes nothing.
+ * Whose rights a process of root's uses on files: those of the owner of the folder that a file lies
+ * in, for as long as it works there. So what a user put into a folder is opened, made and renamed
+ * with that user's rights, and what is made there is that user's. In a process that is not root's
+ * this changes nothing.
  *
  * The kernel takes the capabilities on files away with the file system's user id, for this thread
- * only; supplementary groups were given up when the monitor started.
+ * only; the process has given up supplementary groups, and has one thread.
  */
 
 #include <sys/types.h>
@@ -17,14 +17,14 @@
 typedef struct {
     uid_t uid;
     gid_t gid;
-} FsRights;
+} UvRights;
 
 /* `uid` root: root's rights. Aborts if the kernel does not do it: there is nothing to fall back
  * on. */
-FsRights fs_rights_take(uid_t uid, gid_t gid);
+UvRights uv_rights_take(uid_t uid, gid_t gid);
 /* Those of the owner of this folder. */
-FsRights fs_rights_take_of(int folder_fd);
-void fs_rights_restore(FsRights *rights);
+UvRights uv_rights_take_of(int folder_fd);
+void uv_rights_restore(UvRights *rights);
 
 /* Until the end of the scope. */
-#define fs_rights_scope __attribute__((cleanup(fs_rights_restore), unused)) FsRights
+#define uv_rights_scope __attribute__((cleanup(uv_rights_restore), unused)) UvRights
