@@ -6,6 +6,7 @@
 
 #include "beneath.h"
 #include "fd.h"
+#include "program.h"
 #include "rights.h"
 #include "sidecars.h"
 #include "texts.h"
@@ -86,7 +87,7 @@ int monitor_files_instantiate(FsAsked *asked)
     /* One of another kind, which would count before the new one. */
     if (question->flags & FS_MAKE_REPLACE && there && strcmp(place.store, name) != 0)
         argv[n] = g_strconcat("--instead-of=", place.store, NULL);
-    FsProgram program = {
+    UvProgram program = {
         .path = asked->monitor->options->maker,
         .argv = argv,
         .uid = folder.st_uid,
@@ -96,5 +97,5 @@ int monitor_files_instantiate(FsAsked *asked)
                 given_or_null(pin), fcntl(asked->output_fd, F_DUPFD_CLOEXEC, 0)},
         .n_fds = 5,
     };
-    return monitor_become(&program);
+    return uv_program_become(&program);
 }

@@ -158,19 +158,6 @@ void monitor_tell_engine(FsMonitor *monitor, const char *guest);
 /* Starts the guest's engine with what monitor_files_start() has opened. 0 or -errno. */
 int monitor_spawn(FsGuestState *guest, const FsAsked *opened);
 
-#define FS_PROGRAM_FDS 7
-/* A program to run as somebody, without capabilities, with these descriptors as 3 and up. */
-typedef struct {
-    const char *path;
-    char **argv;
-    uid_t uid;
-    gid_t gid;
-    int fds[FS_PROGRAM_FDS]; /* one that is -errno is the result */
-    size_t n_fds;
-} FsProgram;
-/* This process becomes it. Returns an -errno. */
-int monitor_become(FsProgram *program);
-
 /* list.c */
 void monitor_list(FsMonitor *monitor, uint64_t id);
 void monitor_free_listing(FsListing *listing);

@@ -14,20 +14,13 @@
 #include "monitor-private.h"
 
 #include "fd.h"
+#include "program.h"
 #include "unix-socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-/* Above all targets, so that none is overwritten before it was copied. */
-#define SOURCE_FD_MIN 16
-#define FIRST_FD 3
 
 static int copy(int fd)
 {
@@ -81,87 +74,6 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
     return arguments;
 }
 
-/*
- * In the child, which has the parent's memory until it executes: system calls only, and the raw
- * ones, for those of the library tell all threads. Root without a bounding set is a user like
- * others, whose files are root's.
- */
-static void become(uid_t uid, gid_t gid)
-{
-    if (geteuid() != 0)
-        return;
-    for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;)
-        capability++;
-    if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||
-        syscall(SYS_setresuid, uid, uid, uid) < 0)
-        _exit(126);
-}
-
-static G_GNUC_NORETURN void execute(const FsProgram *program)
-{
-    static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
-    char *const environment[] = {path, locale, NULL};
-    const int null = open("/dev/null", O_RDWR);
-    sigset_t none;
-
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    for (int i = 0; i < (int)program->n_fds; i++)
-        if (dup2(program->fds[i], FIRST_FD + i) < 0)
-            _exit(126);
-    close_range(FIRST_FD + (unsigned)program->n_fds, ~0u, 0);
-    setsid();
-    become(program->uid, program->gid);
-    sigemptyset(&none);
-    signal(SIGPIPE, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(program->path, program->argv, environment);
-    _exit(127);
-}
-
-/* Moves the descriptors out of the way of their targets. */
-static int prepare(FsProgram *program)
-{
-    for (size_t i = 0; i < program->n_fds; i++) {
-        if (program->fds[i] < 0)
-            return program->fds[i];
-        const int lifted = fcntl(program->fds[i], F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
-        if (lifted < 0)
-            return -errno;
-        uv_fd_clear(&program->fds[i]);
-        program->fds[i] = lifted;
-    }
-    return access(program->path, X_OK) < 0 ? -errno : 0;
-}
-
-int monitor_become(FsProgram *program)
-{
-    const int result = prepare(program);
-
-    if (result == 0)
-        execute(program);
-    return result;
-}
-
-static int start(FsProgram *program, pid_t *ret_pid, int *ret_pidfd)
-{
-    int result = prepare(program);
-
-    if (result < 0)
-        return result;
-    *ret_pid = vfork();
-    if (*ret_pid == 0)
-        execute(program);
-    *ret_pidfd = *ret_pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *ret_pid, 0);
-    return *ret_pidfd < 0 ? -errno : 0;
-}
-
-static void close_all(FsProgram *program)
-{
-    for (size_t i = 0; i < program->n_fds; i++)
-        uv_fd_clear(&program->fds[i]);
-}
-
 /* The process that serves the engine's qcow2 image, and can be told of no other: the engine's end
  * of the socket to it, or -errno. */
 static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
@@ -173,7 +85,7 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     uv_autofd int ours = ends[0];
-    FsProgram program = {
+    UvProgram program = {
         .path = guest->monitor->options->bridge,
         .argv = arguments,
         .uid = uid,
@@ -181,8 +93,8 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
         .fds = {ends[1], copy(image_fd)},
         .n_fds = 2,
     };
-    const int result = start(&program, &pid, &pidfd);
-    close_all(&program);
+    const int result = uv_program_start(&program, &pid, &pidfd);
+    uv_program_close(&program);
     if (result < 0)
         return result;
     monitor_bridge_started(guest, pidfd);
@@ -196,7 +108,7 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
     const int store_fd = opened->answer_fds[1];
     g_autoptr(GPtrArray) arguments = build_arguments(guest, opened);
     g_autofree char *host = fs_sockdir_path(sockdir, guest->name, FS_SOCKDIR_HOST);
-    FsProgram program = {
+    UvProgram program = {
         .path = guest->monitor->options->engine,
         .argv = (char **)arguments->pdata,
         .uid = (uid_t)((uint64_t)opened->answer.number >> 32),
@@ -216,8 +128,8 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
         program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
         program.fds[program.n_fds++] = copy(guest->store_socket.fd);
     }
-    const int result = start(&program, &pid, &pidfd);
-    close_all(&program);
+    const int result = uv_program_start(&program, &pid, &pidfd);
+    uv_program_close(&program);
     if (result == 0)
         monitor_engine_started(guest, pid, pidfd);
     return result;

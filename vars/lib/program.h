@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Programs that run as somebody, without capabilities, with exactly the descriptors they are given.
+ */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define UV_PROGRAM_FDS 7
+
+typedef struct {
+    const char *path;
+    char **argv;
+    uid_t uid; /* as root; else it stays who starts it */
+    gid_t gid;
+    /* They become 3 and up; 0 and 1 are /dev/null, 2 is ours. One that is -errno is the result. */
+    int fds[UV_PROGRAM_FDS];
+    size_t n_fds;
+} UvProgram;
+
+/* This process becomes it. Returns an -errno. */
+int uv_program_become(UvProgram *program);
+/* In a session of its own, as our child. 0 or -errno. */
+int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd);
+void uv_program_close(UvProgram *program);
