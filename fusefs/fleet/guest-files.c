@@ -6,6 +6,7 @@
 
 #include "fd.h"
 #include "file-error.h"
+#include "sealed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -68,7 +69,7 @@ void fs_guest_write_text(FsGuest *guest, FsText text, GBytes *bytes, FsContinue 
 {
     gsize size;
     const void *content = g_bytes_get_data(bytes, &size);
-    int fd = fs_source_memfd(content, size);
+    int fd = uv_sealed_new(content, size);
     Asking *asking;
 
     if (fd < 0) {
@@ -162,12 +163,12 @@ void fs_guest_instantiate(FsGuest *guest, const FsMaking *making, FsMade go_on, 
     asking->question.from = asking->question.format = making->format;
     asking->question.flags = making->replace ? FS_MAKE_REPLACE : 0;
     if (making->pin)
-        asking->pin_fd = fs_source_memfd(making->pin, strlen(making->pin));
+        asking->pin_fd = uv_sealed_new(making->pin, strlen(making->pin));
     if (making->pin && asking->pin_fd < 0)
         uv_file_error(&error, -asking->pin_fd, "the pin");
     if (making->image)
         image_fd =
-            fs_source_memfd(g_bytes_get_data(making->image, NULL), g_bytes_get_size(making->image));
+            uv_sealed_new(g_bytes_get_data(making->image, NULL), g_bytes_get_size(making->image));
     if (making->image && image_fd < 0)
         uv_file_error(&error, -image_fd, "the image");
     if (error)

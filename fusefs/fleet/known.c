@@ -16,6 +16,7 @@
 #include "fleet-private.h"
 
 #include "hash.h"
+#include "sealed.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -289,7 +290,7 @@ static void write_kept(FsGuest *guest, GBytes *bytes)
     FsQuestion question = fs_question(FS_ASK_WRITE, guest->name);
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
-    int fd = fs_source_memfd(data, size);
+    int fd = uv_sealed_new(data, size);
 
     if (fd < 0)
         return;

@@ -5,13 +5,10 @@
 #include "source.h"
 
 #include "fd.h"
-#include "file-io.h"
 #include "packet.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 
 typedef struct {
     FsQuestion question;
@@ -165,16 +162,4 @@ void fs_source_deliver(FsSource *source, FsAnswer *packet, int fds[FS_QUESTION_F
         source->events.told(packet, fds, source->events_data);
     fs_packet_close(fds);
     fs_source_flush(source);
-}
-
-int fs_source_memfd(const void *bytes, size_t size)
-{
-    uv_autofd int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int result = fd < 0 ? -errno : uv_pwrite_all(fd, bytes, size, 0);
-
-    if (result < 0)
-        return result;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return -errno;
-    return uv_fd_steal(&fd);
 }

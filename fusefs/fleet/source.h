@@ -77,8 +77,6 @@ FsQuestion fs_question(FsAsk kind, const char *guest);
 /* `fds` (n_fds of them) are taken. `answered` may be NULL: the answer does not matter. */
 void fs_source_ask(FsSource *source, const FsQuestion *question, int *fds, size_t n_fds,
                    FsAnswered answered, void *data);
-/* A sealed memfd with these bytes, or -errno. */
-int fs_source_memfd(const void *bytes, size_t size);
 
 /* The monitor of this mount, on the other end of `fd` (taken). */
 FsSource *fs_source_monitor_new(int fd, const FsSourceFacts *facts);

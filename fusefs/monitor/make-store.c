@@ -8,8 +8,8 @@
 #include "fd.h"
 #include "program.h"
 #include "rights.h"
+#include "sealed.h"
 #include "sidecars.h"
-#include "texts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,12 +54,11 @@ static int given_or_null(int fd)
 static int check_fds(const FsQuestion *question, const int fds[FS_QUESTION_FDS], int *ret_pin)
 {
     const bool empty = question->flags & FS_MAKE_EMPTY;
-    uint64_t size;
 
     *ret_pin = empty ? fds[0] : fds[1];
     if (!empty && fds[0] < 0)
         return -EINVAL;
-    return *ret_pin >= 0 ? fs_beside_check_sealed(*ret_pin, FS_PIN_BYTES_MAX, &size) : 0;
+    return *ret_pin >= 0 ? (int)MIN(uv_sealed_size(*ret_pin, FS_PIN_BYTES_MAX), 0) : 0;
 }
 
 int monitor_files_instantiate(FsAsked *asked)

@@ -7,6 +7,7 @@
 #include "file-io.h"
 #include "replace-file.h"
 #include "rights.h"
+#include "sealed.h"
 #include "sidecars.h"
 
 #include <errno.h>
@@ -55,31 +56,16 @@ int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat)
     return fs_beneath_read(folder, name, ret_stat);
 }
 
-int fs_beside_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes)
-{
-    const int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
-    const int seals = fcntl(memfd, F_GET_SEALS);
-    struct stat st;
-
-    if (seals < 0 || (seals & needed) != needed || fstat(memfd, &st) < 0)
-        return -EINVAL;
-    if ((uint64_t)st.st_size > max_bytes)
-        return -EFBIG;
-    *ret_bytes = (uint64_t)st.st_size;
-    return 0;
-}
-
 int fs_beside_write(const FsPlace *place, FsText text, int memfd)
 {
     g_autofree char *name = NULL, *temporary = NULL, *bytes = NULL;
-    uint64_t size;
-    int result = texts[text].max_bytes ? fs_beside_check_sealed(memfd, texts[text].max_bytes, &size)
-                                       : -EPERM;
+    const int64_t size =
+        texts[text].max_bytes ? uv_sealed_size(memfd, texts[text].max_bytes) : -EPERM;
 
-    if (result < 0)
-        return result;
-    bytes = g_malloc(size + 1);
-    if (uv_pread_all(memfd, bytes, size, 0) != (ssize_t)size)
+    if (size < 0)
+        return (int)size;
+    bytes = g_malloc((size_t)size + 1);
+    if (uv_pread_all(memfd, bytes, (size_t)size, 0) != size)
         return -EIO;
     uv_autofd int folder = locate(place, text, true, &name);
     if (folder < 0)
@@ -87,6 +73,6 @@ int fs_beside_write(const FsPlace *place, FsText text, int memfd)
     /* A name of its own: whoever owns the folder may have put anything there. */
     temporary = g_strdup_printf(".%s.%x-%x", name, g_random_int(), (unsigned)getpid());
     uv_rights_scope rights = uv_rights_take_of(folder);
-    return uv_replace_file(folder, name, temporary, bytes, size, UV_REPLACE_OWNER_NONE,
+    return uv_replace_file(folder, name, temporary, bytes, (size_t)size, UV_REPLACE_OWNER_NONE,
                            text == FS_TEXT_HINT ? UV_REPLACE_LAZY : UV_REPLACE_DURABLE);
 }

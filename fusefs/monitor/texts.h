@@ -13,6 +13,3 @@ int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat);
  * old or new, whatever happens. 0 or -errno (-EINVAL: not a sealed memfd; -EFBIG).
  */
 int fs_beside_write(const FsPlace *place, FsText text, int memfd);
-/* Whether nobody can change what this memfd holds any more, and how much that is at most: 0 or
- * -errno. */
-int fs_beside_check_sealed(int memfd, uint64_t max_bytes, uint64_t *ret_bytes);

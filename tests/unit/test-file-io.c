@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "file-io.h"
 #include "replace-file.h"
 #include "scratch.h"
+#include "sealed.h"
 
 /* Larger than a pipe holds, so that one write(2) does not take it and one read(2) does not give it.
  */
@@ -189,6 +191,24 @@ static void test_error_number(void)
     }
 }
 
+static void test_sealed(void)
+{
+    uv_autofd int fd = uv_sealed_new("text", 4);
+    uv_autofd int open_to_all = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    char bytes[8];
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, bytes, sizeof(bytes), 0), ==, 4);
+    g_assert_cmpint(pwrite(fd, "x", 1, 0), ==, -1);
+    g_assert_cmpint(ftruncate(fd, 3), ==, -1);
+    g_assert_cmpint(uv_sealed_size(fd, 4), ==, 4);
+    g_assert_cmpint(uv_sealed_size(fd, 3), ==, -EFBIG);
+    g_assert_cmpint(uv_sealed_size(open_to_all, 4), ==, -EINVAL);
+    g_assert_cmpint(fcntl(open_to_all, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), ==, 0);
+    g_assert_cmpint(uv_sealed_size(open_to_all, 4), ==, -EINVAL);
+    g_assert_cmpint(uv_sealed_size(STDIN_FILENO, 4), ==, -EINVAL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -200,5 +220,6 @@ int main(int argc, char **argv)
     g_test_add_func("/file-io/error-number", test_error_number);
     g_test_add_func("/file-io/replace", test_replace);
     g_test_add_func("/file-io/replace-fails", test_replace_fails);
+    g_test_add_func("/file-io/sealed", test_sealed);
     return g_test_run();
 }

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 typedef struct {
@@ -180,17 +179,6 @@ static void test_not_believed(World *world, const void *data)
     g_assert_true(g_str_has_suffix(world->said->str, "lost "));
 }
 
-static void test_memfd(void)
-{
-    uv_autofd int fd = fs_source_memfd("text", 4);
-    char bytes[8];
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(pread(fd, bytes, sizeof(bytes), 0), ==, 4);
-    g_assert_cmpint(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE, !=, 0);
-    g_assert_cmpint(pwrite(fd, "x", 1, 0), ==, -1);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -200,6 +188,5 @@ int main(int argc, char **argv)
     ADD("/source/descriptors", test_descriptors);
     ADD("/source/end", test_end);
     ADD("/source/not-believed", test_not_believed);
-    g_test_add_func("/source/memfd", test_memfd);
     return g_test_run();
 }
