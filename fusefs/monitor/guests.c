@@ -8,6 +8,7 @@
 
 #include "monitor-private.h"
 
+#include "fd-limit.h"
 #include "fd.h"
 
 #include <errno.h>
@@ -15,14 +16,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Beside two descriptors a guest: engines, files under way. */
-#define OTHER_FDS 8192
 /* What sockets leave free of the limit, so that all else goes on. */
 #define RESERVED_FDS 64
 
@@ -63,27 +61,6 @@ void monitor_free_guest(void *data)
     g_free(guest);
 }
 
-void monitor_raise_limit(unsigned n_guests)
-{
-    const rlim_t need = 2 * (rlim_t)n_guests + OTHER_FDS;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return;
-    const struct rlimit raised = {MAX(need, limit.rlim_max), MAX(need, limit.rlim_max)};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static bool is_last_descriptor(int fd)
-{
-    struct rlimit limit;
-
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + RESERVED_FDS >= limit.rlim_cur;
-}
-
 static void on_connection(void *data, uint32_t events)
 {
     const FsGuestState *guest = data;
@@ -114,7 +91,7 @@ void monitor_listen_store(FsGuestState *guest, const char *path)
         !g_str_has_suffix(path, ".json"))
         return;
     if (fs_sockdir_listen_store(guest->monitor->sockdir, path, &guest->store_socket) == 0 &&
-        is_last_descriptor(guest->store_socket.fd))
+        uv_fd_is_last(guest->store_socket.fd, RESERVED_FDS))
         fs_sockdir_close_store(&guest->store_socket, true);
 }
 
@@ -125,7 +102,7 @@ static int make_listener(FsGuestState *guest, const FsLook *look, const char *st
 
     if (fd < 0)
         return fd;
-    if (is_last_descriptor(fd)) {
+    if (uv_fd_is_last(fd, RESERVED_FDS)) {
         fs_sockdir_unlink(sockdir, guest->name, FS_SOCKDIR_GUEST);
         return -EMFILE;
     }

@@ -8,6 +8,7 @@
 
 #include "monitor-private.h"
 
+#include "fd-limit.h"
 #include "fd.h"
 #include "file-io.h"
 #include "rights.h"
@@ -60,7 +61,7 @@ static void finish(FsListing *listing, int error)
 {
     FsMonitor *monitor = listing->monitor;
 
-    monitor_raise_limit(g_tree_nnodes(listing->rules));
+    uv_fd_limit_raise(2 * (unsigned long)g_tree_nnodes(listing->rules) + MONITOR_OTHER_FDS);
     if (error == 0)
         tell_of_none(listing);
     monitor->deferred--;

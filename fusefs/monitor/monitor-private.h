@@ -9,6 +9,9 @@
 #include "place.h"
 #include "poll-set.h"
 
+/* Beside two descriptors a guest: engines, files under way. */
+#define MONITOR_OTHER_FDS 8192
+
 /* What the system gave the monitor for one guest. Made when there is something to remember. */
 typedef struct {
     FsMonitor *monitor;
@@ -149,7 +152,6 @@ int monitor_clean(FsGuestState *guest, bool session, char **ret_ending);
 void monitor_free_guest(void *guest);
 /* At the end: those that no engine has. */
 void monitor_drop_sockets(FsMonitor *monitor);
-void monitor_raise_limit(unsigned n_guests);
 /* Engines of an earlier monitor: notes their hashes; tells of the one that this guest has. */
 void monitor_find_engines(FsMonitor *monitor);
 void monitor_tell_engine(FsMonitor *monitor, const char *guest);

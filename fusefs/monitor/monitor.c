@@ -5,6 +5,7 @@
 #include "monitor-private.h"
 
 #include "beneath.h"
+#include "fd-limit.h"
 #include "fd.h"
 #include "tidy.h"
 
@@ -76,7 +77,7 @@ static int prepare(FsMonitor *monitor)
     if (geteuid() == 0 && setgroups(0, NULL) < 0)
         return -errno;
     fs_beneath_stay(true);
-    monitor_raise_limit(0);
+    uv_fd_limit_raise(MONITOR_OTHER_FDS);
     monitor_find_engines(monitor);
     result =
         fs_watch_add(&monitor->link, monitor->poll, monitor->link_fd, EPOLLIN, on_link, monitor);

@@ -3,6 +3,7 @@
 #include "confine-front.h"
 
 #include "capabilities.h"
+#include "fd-limit.h"
 #include "fd.h"
 #include "landlock.h"
 #include "seccomp-load.h"
@@ -78,14 +79,9 @@ static int become(const FsFrontUser *user)
 static void set_limits(void)
 {
     const struct rlimit none = {0, 0};
-    struct rlimit files;
 
     setrlimit(RLIMIT_CORE, &none);
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= DESCRIPTORS)
-        return;
-    files.rlim_max = geteuid() == 0 ? MAX(files.rlim_max, DESCRIPTORS) : files.rlim_max;
-    files.rlim_cur = MIN(files.rlim_max, DESCRIPTORS);
-    setrlimit(RLIMIT_NOFILE, &files);
+    uv_fd_limit_raise(DESCRIPTORS);
 }
 
 static int allow_reading_only(const char *const *readable)
