@@ -12,9 +12,9 @@
 #include "fd.h"
 #include "file-io.h"
 #include "rights.h"
+#include "sidecars-folders.h"
 #include "sidecars.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,56 +48,10 @@ int fs_edit_make(const FsLocal *source, const char *guest)
     return result;
 }
 
-static bool is_store(const char *file, const char *store)
-{
-    return strcmp(file, store) == 0;
-}
-
 static bool belongs_to_folder(const char *file, const char *store)
 {
     return strcmp(file, store) == 0 || strcmp(file, "config.json") == 0 ||
            strcmp(file, UV_SIDECARS) == 0 || strcmp(file, UV_SIDECARS_OTHERS) == 0;
-}
-
-/* Calls `keep` for each name in the folder until it says false. No folder is an empty one. */
-static bool all_entries(int folder_fd, const char *folder,
-                        bool (*keep)(const char *file, const char *store), const char *store)
-{
-    uv_autofd int found = fs_beneath_openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    bool all = true;
-
-    if (found < 0)
-        return found == -ENOENT;
-    uv_rights_scope rights = uv_rights_take_of(found);
-    uv_autofd int fd = uv_open_dir(found, ".", 0);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
-        return false;
-    uv_fd_steal(&fd);
-    for (struct dirent *entry; all && (entry = readdir(dir));)
-        all = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-              keep(entry->d_name, store);
-    closedir(dir);
-    return all;
-}
-
-static bool only_own_sidecars(int folder_fd, const char *store)
-{
-    g_autofree char *own = g_build_filename(UV_SIDECARS_OTHERS, store, NULL);
-
-    return all_entries(folder_fd, UV_SIDECARS, uv_sidecars_is_one, store) &&
-           all_entries(folder_fd, UV_SIDECARS_OTHERS, is_store, store) &&
-           all_entries(folder_fd, own, uv_sidecars_is_one, store);
-}
-
-void fs_edit_remove_sidecar_folders(int dir_fd, const char *store)
-{
-    g_autofree char *path = uv_sidecars_path(dir_fd, store);
-    uv_rights_scope rights = uv_rights_take_of(dir_fd);
-
-    unlinkat(dir_fd, path, AT_REMOVEDIR);
-    unlinkat(dir_fd, UV_SIDECARS_OTHERS, AT_REMOVEDIR);
-    unlinkat(dir_fd, UV_SIDECARS, AT_REMOVEDIR);
 }
 
 /* Any of these may be absent: what counts is that the guest goes. */
@@ -109,13 +63,13 @@ static void remove_sidecars(const FsPlace *place)
         uv_rights_scope rights = uv_rights_take_of(fd);
         uv_sidecars_remove(fd, place->store);
     }
-    fs_edit_remove_sidecar_folders(place->folder_fd, place->store);
+    uv_sidecars_remove_folders(place->folder_fd, place->store);
 }
 
 static int remove_folder(const FsLocal *source, const FsPlace *place, const char *guest)
 {
-    if (!all_entries(place->base_fd, ".", belongs_to_folder, place->store) ||
-        !only_own_sidecars(place->base_fd, place->store))
+    if (!uv_dir_has_only(place->base_fd, ".", belongs_to_folder, place->store) ||
+        !uv_sidecars_has_only(place->base_fd, place->store))
         return -ENOTEMPTY;
     remove_sidecars(place);
     {

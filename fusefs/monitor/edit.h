@@ -7,8 +7,6 @@
 
 /* A folder with an empty config.json, SOURCE's owner's from its first moment on. */
 int fs_edit_make(const FsLocal *source, const char *guest);
-/* The folders of sidecars, as far as they are empty. */
-void fs_edit_remove_sidecar_folders(int dir_fd, const char *store);
 /* -ENOTEMPTY: something else is there that would be lost, or become this guest. */
 int fs_edit_remove(const FsLocal *source, const char *guest);
 /*

@@ -15,9 +15,9 @@
 #include "filelock.h"
 #include "replace-file.h"
 #include "rights.h"
+#include "sidecars-tidy.h"
 #include "sidecars.h"
 #include "texts.h"
-#include "tidy.h"
 #include "trusted-attributes.h"
 
 #include <errno.h>
@@ -170,7 +170,7 @@ int monitor_files_start(FsAsked *asked)
     if (result == 0)
         result = make_sidecars(asked, &place, &file);
     if (result == 0 && !options->read_only)
-        fs_tidy_expire(&place, options->keep_days);
+        uv_sidecars_expire(place.folder_fd, place.store, options->keep_days);
     if (result < 0) {
         g_strlcpy(asked->answer.text, why ? why : g_strerror(-result), sizeof(asked->answer.text));
         uv_fd_clear(&file.fd);
@@ -252,10 +252,15 @@ int monitor_files_rename(FsAsked *asked)
 
 void monitor_tidy(const FsAsked *asked)
 {
-    const FsMonitor *monitor = asked->monitor;
+    const FsLocal *source = asked->monitor->source;
+    const FsMonitorOptions *options = asked->monitor->options;
 
-    if (!monitor->options->read_only && !monitor->source->store)
-        fs_tidy_guest(monitor->source, asked->question->guest, monitor->options->keep_days);
+    if (options->read_only || source->store)
+        return;
+    for (UvGuestRule rule = UV_GUEST_FOLDER + 1; rule < UV_GUEST_RULES; rule++) {
+        g_autofree char *store = fs_local_file(source, rule, asked->question->guest);
+        uv_sidecars_tidy(source->fd, store, options->keep_days);
+    }
 }
 
 int monitor_files_set_aside(FsAsked *asked)

@@ -5,15 +5,18 @@
 #include "monitor-private.h"
 
 #include "beneath.h"
+#include "close-all-but.h"
 #include "fd-limit.h"
 #include "fd.h"
-#include "tidy.h"
+#include "sidecars-tidy.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define QUESTIONS_A_TURN 16
 
@@ -126,12 +129,29 @@ void monitor_unmount(FsMonitor *monitor)
     monitor_drop_sockets(monitor);
 }
 
+/* By a child's child: nobody has to wait for it. It may outlive the monitor, and must keep no lock
+ * then. */
+static void tidy(const FsMonitor *monitor)
+{
+    const pid_t child = fork();
+    int kept = monitor->source->fd;
+
+    if (child == 0) {
+        uv_close_all_but(&kept, 1);
+        if (fork() == 0)
+            uv_sidecars_tidy_all(kept, monitor->options->keep_days);
+        _exit(0);
+    }
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
 {
     monitor->hooks = hooks;
     publish(monitor, true);
-    if (!monitor->options->read_only)
-        fs_tidy_all(monitor->source, monitor->options->keep_days);
+    if (!monitor->options->read_only && !monitor->source->store)
+        tidy(monitor);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
     monitor_unmount(monitor);

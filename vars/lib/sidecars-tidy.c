@@ -4,11 +4,14 @@
 
 #include "fd.h"
 #include "filelock.h"
+#include "rights.h"
+#include "sidecars-folders.h"
 #include "sidecars.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -38,7 +41,8 @@ static int expire_one(int sidecars_fd, const char *name, time_t before)
     return 0;
 }
 
-int uv_sidecars_expire(int sidecars_fd, const char *store, unsigned keep_days)
+/* How many there were. */
+static int expire(int sidecars_fd, const char *store, unsigned keep_days)
 {
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
     g_autofree char *kept = uv_sidecar_name(store, BEFORE_LOAD);
@@ -68,7 +72,8 @@ static int take_lock(int sidecars_fd, const char *name, int *ret_fd)
     return 0;
 }
 
-int uv_sidecars_tidy(int dir_fd, int sidecars_fd, const char *store, unsigned keep_days)
+/* How many there were, -EBUSY (they are to stay), or another -errno. */
+static int tidy(int dir_fd, int sidecars_fd, const char *store, unsigned keep_days)
 {
     g_autofree char *lock = uv_sidecar_name(store, LOCK);
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
@@ -87,7 +92,7 @@ int uv_sidecars_tidy(int dir_fd, int sidecars_fd, const char *store, unsigned ke
         if (strcmp(*what, BEFORE_LOAD) != 0 && strcmp(*what, LOCK) != 0)
             count += unlinkat(sidecars_fd, name, 0) == 0;
     }
-    count += uv_sidecars_expire(sidecars_fd, store, keep_days);
+    count += expire(sidecars_fd, store, keep_days);
     count += unlinkat(sidecars_fd, lock, 0) == 0;
     return count;
 }
@@ -112,6 +117,7 @@ static size_t whole_bytes(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? 0 : strlen(name);
 }
 
+/* Each name once; none without a folder. */
 static GPtrArray *names_in(int folder_fd, size_t (*name_bytes)(const char *entry))
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
@@ -134,12 +140,54 @@ static GPtrArray *names_in(int folder_fd, size_t (*name_bytes)(const char *entry
     return stores;
 }
 
-GPtrArray *uv_sidecars_stores(int sidecars_fd)
+static int tidy_folder(int dir_fd, int sidecars_fd, const char *store, unsigned keep_days)
 {
-    return names_in(sidecars_fd, store_bytes);
+    uv_rights_scope rights = uv_rights_take_of(sidecars_fd);
+    const int result = tidy(dir_fd, sidecars_fd, store, keep_days);
+
+    if (result < 0)
+        expire(sidecars_fd, store, keep_days);
+    return result;
 }
 
-GPtrArray *uv_sidecars_names(int others_fd)
+/* Of its own folder, and of the common one, where it may have been before. */
+void uv_sidecars_tidy(int dir_fd, const char *store, unsigned keep_days)
 {
-    return names_in(others_fd, whole_bytes);
+    uv_autofd int own = uv_sidecars_open(dir_fd, store);
+    uv_autofd int common = uv_open_dir(dir_fd, UV_SIDECARS, O_NOFOLLOW);
+    const int in_own = own < 0 ? 0 : tidy_folder(dir_fd, own, store, keep_days);
+    const int in_common =
+        in_own < 0 || common < 0 ? 0 : tidy_folder(dir_fd, common, store, keep_days);
+
+    if (in_own > 0 || in_common > 0)
+        uv_sidecars_remove_folders(dir_fd, store);
+}
+
+void uv_sidecars_expire(int dir_fd, const char *store, unsigned keep_days)
+{
+    uv_autofd int fd = -1;
+    {
+        uv_rights_scope rights = uv_rights_take_of(dir_fd);
+        fd = uv_sidecars_open(dir_fd, store);
+    }
+    if (fd < 0)
+        return;
+    uv_rights_scope rights = uv_rights_take_of(fd);
+    expire(fd, store, keep_days);
+}
+
+static void tidy_named(int dir_fd, const char *folder, size_t (*name_bytes)(const char *entry),
+                       unsigned keep_days)
+{
+    uv_autofd int fd = openat(dir_fd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    g_autoptr(GPtrArray) stores = names_in(fd, name_bytes);
+
+    for (guint i = 0; i < stores->len; i++)
+        uv_sidecars_tidy(dir_fd, stores->pdata[i], keep_days);
+}
+
+void uv_sidecars_tidy_all(int dir_fd, unsigned keep_days)
+{
+    tidy_named(dir_fd, UV_SIDECARS, store_bytes, keep_days);
+    tidy_named(dir_fd, UV_SIDECARS_OTHERS, whole_bytes, keep_days);
 }
