@@ -40,7 +40,6 @@ enum {
     FD_FIRST_CLOSED,
 };
 
-#define COPY_CHUNK (256u * 1024)
 #define PIN_MAX (1024u * 1024)
 #define EMPTY_JSON "{\n    \"version\": 2,\n    \"variables\": []\n}\n"
 
@@ -58,21 +57,6 @@ static void options_clear(Options *options)
     g_free(options->instead_of);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
-
-/* Between any two file systems, which copy_file_range(2) is not for. */
-static int copy_range(int to, off_t at, off_t end)
-{
-    g_autofree char *bytes = g_malloc(COPY_CHUNK);
-
-    while (at < end) {
-        const ssize_t n = uv_pread_all(FD_TEMPLATE, bytes, MIN(COPY_CHUNK, (size_t)(end - at)), at);
-        const int result = n < 0 ? (int)n : n == 0 ? -EIO : uv_pwrite_all(to, bytes, n, at);
-        if (result < 0)
-            return result; /* EIO: it got shorter meanwhile */
-        at += n;
-    }
-    return 0;
-}
 
 /* Leaves holes where the template has them, so that a 64 MiB image takes what it holds. */
 static int copy_sparse(int to)
@@ -96,7 +80,7 @@ static int copy_sparse(int to)
         hole = at < 0 ? -1 : lseek(FD_TEMPLATE, at, SEEK_HOLE);
         if (hole < 0)
             return -errno;
-        result = copy_range(to, at, hole);
+        result = uv_copy_range(FD_TEMPLATE, to, (uint64_t)at, (uint64_t)hole);
         at = hole;
     }
     return result;

@@ -95,6 +95,23 @@ static void test_at_offsets(void)
     scratch_free(g_steal_pointer(&dir));
 }
 
+static void test_copy(void)
+{
+    g_autofree char *dir = scratch_new();
+    uv_autofd int from = open_in(dir, "from", O_RDWR | O_CREAT);
+    uv_autofd int to = open_in(dir, "to", O_RDWR | O_CREAT);
+    g_autofree char *bytes = g_malloc0(1 << 20), *got = g_malloc(1 << 20);
+
+    memset(bytes + 300000, 'x', 400000);
+    g_assert_cmpint(uv_write_all(from, bytes, 1 << 20), ==, 0);
+    g_assert_cmpint(uv_copy_range(from, to, 7, 1 << 20), ==, 0);
+    g_assert_cmpint(uv_pread_all(to, got, 1 << 20, 0), ==, 1 << 20);
+    g_assert_cmpmem(bytes, 1 << 20, got, 1 << 20);
+    g_assert_cmpint(uv_copy_range(from, to, 1 << 20, (1 << 20) + 1), ==, -EIO);
+    g_assert_cmpint(lseek(to, 0, SEEK_END), ==, 1 << 20);
+    scratch_free(g_steal_pointer(&dir));
+}
+
 /* The first write(2) is short, the next one fails. */
 static void test_short_write(void)
 {
@@ -215,6 +232,7 @@ int main(int argc, char **argv)
     g_test_add_func("/file-io/read-all", test_read_all);
     g_test_add_func("/file-io/read-to-end", test_read_to_end);
     g_test_add_func("/file-io/at-offsets", test_at_offsets);
+    g_test_add_func("/file-io/copy", test_copy);
     g_test_add_func("/file-io/short-write", test_short_write);
     g_test_add_func("/file-io/descriptors", test_descriptors);
     g_test_add_func("/file-io/error-number", test_error_number);

@@ -7,6 +7,7 @@
 
 /* uv_read_to_end() takes memory in such steps: no size from outside is allocated before it came. */
 #define PIECE_BYTES 4096u
+#define COPY_CHUNK (256u * 1024)
 
 ssize_t uv_read_all(int fd, void *bytes, size_t size)
 {
@@ -79,6 +80,20 @@ int uv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset)
         if (n <= 0)
             return n < 0 ? -errno : -ENOSPC;
         done += n;
+    }
+    return 0;
+}
+
+int uv_copy_range(int from_fd, int fd, uint64_t begin, uint64_t end)
+{
+    g_autofree char *bytes = g_malloc(COPY_CHUNK);
+
+    for (uint64_t at = begin; at < end;) {
+        const ssize_t n = uv_pread_all(from_fd, bytes, MIN(COPY_CHUNK, end - at), at);
+        const int result = n < 0 ? (int)n : n == 0 ? -EIO : uv_pwrite_all(fd, bytes, (size_t)n, at);
+        if (result < 0)
+            return result;
+        at += (uint64_t)n;
     }
     return 0;
 }

@@ -22,3 +22,6 @@ int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes);
 int uv_write_all(int fd, const void *bytes, size_t size);
 /* The same, from `offset` on. */
 int uv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset);
+/* Exactly these bytes of another file, in whatever file system that is: 0, or -errno (-EIO: it has
+ * not so many). */
+int uv_copy_range(int from_fd, int fd, uint64_t begin, uint64_t end);
