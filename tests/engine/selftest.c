@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -14,10 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fd-pass.h"
 #include "fd.h"
+#include "folder.h"
 #include "selftest.h"
 
 #define DESCRIPTORS_TRIED 256
+#define ASIDE_TRIED 64
+#define ASIDE_BYTES (1 << 20)
+#define GROWN_BYTES (200 << 20)
 
 /* `result` below zero: it failed, and errno says how. */
 static void report(GString *out, const char *attempt, int result)
@@ -128,10 +134,67 @@ static void try_ptrace(GString *out)
         (void)ptrace(PTRACE_DETACH, parent, NULL, NULL);
 }
 
+/* The socket to the keeper is the only one of its kind. */
+static int find_keeper(void)
+{
+    for (int fd = 0; fd < DESCRIPTORS_TRIED; fd++) {
+        int type = 0;
+        socklen_t size = sizeof(type);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET)
+            return fd;
+    }
+    return -1;
+}
+
+/* As keeper.c has them. */
+enum {
+    REQUEST_OPEN = 1,
+    REQUEST_RENAME,
+};
+
+/* The descriptor, 0, or -errno. */
+static int ask_keeper(int keeper, uint32_t kind, uint32_t role, uint32_t argument)
+{
+    const uint32_t request[] = {kind, role, argument};
+    const struct iovec sent = {(void *)request, sizeof(request)};
+    uint8_t reply[512];
+    const struct iovec received = {reply, sizeof(reply)};
+    int fd = -1;
+    int32_t result;
+
+    if (uv_pass_send(keeper, &sent, 1, NULL, 0, 0) < 0 ||
+        uv_pass_receive(keeper, &received, 1, &fd, 1, 0) < (ssize_t)sizeof(result))
+        return -EIO;
+    memcpy(&result, reply, sizeof(result));
+    return fd >= 0 ? fd : result;
+}
+
+/* Journals that are set aside without end, and grow afterwards. */
+static char *attack_keeper(void)
+{
+    const int keeper = find_keeper();
+    int fds[ASIDE_TRIED], n = 0, result = 0;
+
+    for (; n < ASIDE_TRIED && result == 0; n++) {
+        fds[n] = ask_keeper(keeper, REQUEST_OPEN, UV_FILE_JOURNAL, O_RDWR | O_CREAT);
+        if (fds[n] < 0 || pwrite(fds[n], "x", 1, ASIDE_BYTES - 1) != 1)
+            return g_strdup_printf("journal: denied: %d\n", fds[n]);
+        result = ask_keeper(keeper, REQUEST_RENAME, UV_FILE_JOURNAL, UV_FILE_CONFLICT);
+    }
+    for (int i = 0; i < n; i++)
+        if (pwrite(fds[i], "x", 1, GROWN_BYTES - 1) != 1)
+            result = -errno;
+    return g_strdup_printf("set aside: %d, then %s\n", n - 1, g_strerror(-result));
+}
+
 char *uv_selftest(const char *other_store)
 {
     GString *out = g_string_new(NULL);
 
+    if (strcmp(other_store, "keeper") == 0) {
+        g_string_free(out, TRUE);
+        return attack_keeper();
+    }
     try_open(out, "open /etc/passwd", "/etc/passwd");
     try_open(out, "open store", other_store);
     const char *slash = strrchr(other_store, '/');

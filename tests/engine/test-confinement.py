@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an engine can't do, what it needs, and how it starts and ends."""
 
+import errno
 import json
 import os
 import pathlib
@@ -98,6 +99,22 @@ class Confinement(EngineTest):
         self.assertEqual(keeper["Name"], "uv-keeper")
         self.assertEqual(keeper["Uid"].split(), [str(USER)] * 4)
         self.assertEqual(keeper["Seccomp"], "2")
+
+    @unittest.skipUnless(ROOT, "needs root to become another user")
+    def test_what_a_taken_over_engine_can_leave_behind(self):
+        """Its keeper sets no journals aside without end, and they don't grow afterwards."""
+        if uvengine.sanitized():
+            self.skipTest("built with a sanitizer")
+        os.chmod(self.folder, 0o777)
+        engine = self.engine("--sandbox=strict", spawned=True, user=f"{USER}:{USER}",
+                             executable=uvengine.selftest_program())
+        said = self.host(engine).selftest("keeper")
+        self.assertEqual(said, {"set aside": f"16, then {os.strerror(errno.EDQUOT)}"})
+        engine.kill()
+        sizes = {path.name: path.stat().st_size
+                 for path in pathlib.Path(self.folder).glob(".uefivarsfs/*conflict*")}
+        self.assertEqual(len(sizes), 16)
+        self.assertLessEqual(sum(sizes.values()), 64 << 20, sizes)
 
     def check_capabilities(self, engine, uid):
         for pid in [engine.process.pid] + children(engine.process.pid):

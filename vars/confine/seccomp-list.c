@@ -52,10 +52,10 @@ const char *const uv_seccomp_engine[] = {
 };
 
 const char *const uv_seccomp_keeper[] = {
-    "brk",     "close",      "dup",      "exit_group", "fchmod",   "fchown",    "fchownat",
-    "fcntl",   "fstat",      "fsync",    "ftruncate",  "geteuid",  "mkdirat",   "mmap",
-    "munmap",  "newfstatat", "openat",   "recvmsg",    "renameat", "renameat2", "restart_syscall",
-    "sendmsg", "syncfs",     "unlinkat", NULL,
+    "brk",       "close",           "dup",     "exit_group", "fchmod",   "fchown",  "fchownat",
+    "fcntl",     "fstat",           "fsync",   "ftruncate",  "geteuid",  "mkdirat", "mmap",
+    "munmap",    "newfstatat",      "openat",  "pread64",    "pwrite64", "recvmsg", "renameat",
+    "renameat2", "restart_syscall", "sendmsg", "syncfs",     "unlinkat", NULL,
 };
 
 const char *const uv_seccomp_front[] = {

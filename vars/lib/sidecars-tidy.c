@@ -30,7 +30,7 @@ static bool is_there(int dir_fd, const char *name)
     return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-/* Renaming it, which is how it was set aside, is in the time of change. */
+/* When it was set aside is in its times. */
 static int expire_one(int sidecars_fd, const char *name, time_t before)
 {
     struct stat st;

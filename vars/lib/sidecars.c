@@ -4,6 +4,7 @@
 
 #include "beneath.h"
 #include "fd.h"
+#include "file-io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -251,20 +252,6 @@ bool uv_sidecars_is_one(const char *file, const char *store)
            g_strv_contains(uv_sidecar_names, file + size + 1);
 }
 
-/* As renameat2() with RENAME_NOREPLACE, also where the file system does not know the flag. */
-static int rename_to_free(int dir_fd, const char *from, const char *to)
-{
-    struct stat st;
-
-    if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return -errno;
-    if (fstatat(dir_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST;
-    return renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : 0;
-}
-
 static uint64_t size_of(int dir_fd, const char *name)
 {
     struct stat st;
@@ -273,7 +260,7 @@ static uint64_t size_of(int dir_fd, const char *name)
 }
 
 /* The first one always has, whatever its size. */
-static bool has_room(int sidecars_fd, const char *journal)
+static bool has_room(int sidecars_fd, const char *journal, uint64_t size)
 {
     uint64_t others = 0;
 
@@ -281,27 +268,64 @@ static bool has_room(int sidecars_fd, const char *journal)
         g_autofree char *name = uv_sidecar_conflict_name(journal, n);
         others += size_of(sidecars_fd, name);
     }
-    return others == 0 || others + size_of(sidecars_fd, journal) <= UV_CONFLICTS_BYTES_MAX;
+    return others == 0 || others + size <= UV_CONFLICTS_BYTES_MAX;
+}
+
+/* The first name that is free. */
+static int create_conflict(int sidecars_fd, const char *journal, char **ret_name,
+                           unsigned *ret_number)
+{
+    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
+        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
+        const int fd =
+            openat(sidecars_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        if (fd < 0 && errno == EEXIST)
+            continue;
+        if (fd < 0)
+            return -errno;
+        *ret_name = g_steal_pointer(&name);
+        *ret_number = n;
+        return fd;
+    }
+    return -EDQUOT;
+}
+
+/* Copied, not renamed: whoever has the journal open writes to what nobody finds any more. */
+static int copy_aside(int sidecars_fd, const char *journal, int from, uint64_t size,
+                      unsigned *ret_number)
+{
+    g_autofree char *name = NULL;
+    uv_autofd int fd = create_conflict(sidecars_fd, journal, &name, ret_number);
+    int result = fd < 0 ? fd : uv_copy_range(from, fd, 0, size);
+
+    if (result == 0 && fsync(fd) < 0)
+        result = -errno;
+    if (result == 0)
+        result = uv_sync_names(sidecars_fd);
+    if (result < 0 && fd >= 0)
+        unlinkat(sidecars_fd, name, 0);
+    return result;
 }
 
 int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number)
 {
     g_autofree char *journal = uv_sidecar_name(store, UV_SIDECAR_JOURNAL);
+    uv_autofd int from =
+        openat(sidecars_fd, journal, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int result;
 
-    if (!has_room(sidecars_fd, journal))
+    if (from < 0 || fstat(from, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if (!has_room(sidecars_fd, journal, (uint64_t)st.st_size))
         return -EDQUOT;
-    for (unsigned n = 1; n <= UV_CONFLICTS_MAX; n++) {
-        g_autofree char *name = uv_sidecar_conflict_name(journal, n);
-        const int ret = rename_to_free(sidecars_fd, journal, name);
-
-        if (ret == 0) {
-            *ret_number = n;
-            return uv_sync_names(sidecars_fd);
-        }
-        if (ret != -EEXIST)
-            return ret;
-    }
-    return -EDQUOT;
+    result = copy_aside(sidecars_fd, journal, from, (uint64_t)st.st_size, ret_number);
+    if (result == 0 && unlinkat(sidecars_fd, journal, 0) < 0)
+        result = -errno;
+    return result < 0 ? result : uv_sync_names(sidecars_fd);
 }
 
 static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)

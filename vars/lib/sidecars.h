@@ -32,8 +32,9 @@ extern const char *const uv_sidecar_names[];
 char *uv_sidecar_name(const char *store, const char *what);
 /* What a journal, of this name or path, is called once it was set aside; allocated. */
 char *uv_sidecar_conflict_name(const char *journal, unsigned number);
-/* Renames STORE.journal to the first STORE.journal.conflict-N that is free, durably; never over an
- * older one. 0 or a negative errno. */
+/* STORE.journal becomes the first STORE.journal.conflict-N that is free, durably: a copy, which
+ * nobody has open who has the journal. Until it is durable the journal stays. 0 or a negative errno
+ * (-EDQUOT: there are too many, or too large ones). */
 int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number);
 /* That folder, below the store's; allocated. */
 char *uv_sidecars_path(int dir_fd, const char *store);
