@@ -31,7 +31,7 @@ static FsCall *find_call(const Asking *asking, FsGuest **ret_guest)
     return NULL;
 }
 
-/* Whoever is called something chose it: any bytes. */
+/* A process chooses what it is called: any bytes. */
 static void take_name(FsActor *actor, const char *text)
 {
     g_autofree char *line = g_strndup(text, strcspn(text, "\n"));

@@ -14,7 +14,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 ROOM = TOP / "fusefs" / "monitor"
 BUILD = pathlib.Path(os.environ.get("UV_BUILD", TOP / "build"))
 # Lines with code of its .c and .h files. It is to become less: 1500.
-LINES_MAX = 2971
+LINES_MAX = 2610
 PARSERS = re.compile(r"(json_|uv_json|g_scanner|g_markup|g_key_file|g_variant_parse|fuse_|gnutls_|"
                      r"uv_frame|uv_reader|uv_read_|desc_)")
 
@@ -53,9 +53,9 @@ def main():
         print("\n".join(f"{n:6} {name}" for name, n in lines.items()))
     if wrong:
         print(f"who holds authority parses nothing, but calls {', '.join(wrong)}")
-    if names and "setfsuid" not in names:
+    if names and "renameat2" not in names:
         print("nm says nothing of what the monitor is known to call")
-    sys.exit(total > LINES_MAX or bool(wrong) or bool(names and "setfsuid" not in names))
+    sys.exit(total > LINES_MAX or bool(wrong) or bool(names and "renameat2" not in names))
 
 
 main()

@@ -50,7 +50,7 @@ static unsigned let_come(int folder_fd, const char *path, gid_t gid)
     g_autoptr(GString) at = g_string_new(path);
     unsigned classes = GROUP | OTHERS;
     struct stat st, below = {0};
-    uv_rights_scope rights = uv_rights_take(geteuid(), getegid()); /* whoever's folder it is */
+    uv_rights_scope rights = uv_rights_take(geteuid(), getegid()); /* also in others' folders */
 
     for (int depth = 0; depth < DEPTH_MAX && classes; depth++) {
         if (fstatat(folder_fd, at->str, &st, AT_SYMLINK_NOFOLLOW) < 0)

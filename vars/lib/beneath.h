@@ -9,9 +9,9 @@
 #include <sys/types.h>
 
 /*
- * A process that must not wait stays on the mounts that its descriptors are of: whoever answers for
- * another one (a FUSE file system, a server far away) may never do so. What would lead there is
- * -EXDEV then, from all functions here, before anybody is asked. What it was before.
+ * A process that must not wait stays on the mounts that its descriptors are of: the server
+ * of another one (a FUSE file system, one far away) may never answer. What would lead there is
+ * -EXDEV then, from all functions here, before a server is asked. What it was before.
  */
 bool fs_beneath_stay(bool stay);
 

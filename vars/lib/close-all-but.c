@@ -14,7 +14,7 @@ void uv_close_all_but(int *fds, size_t n)
 {
     unsigned next = STDERR_FILENO + 1;
 
-    qsort(fds, n, sizeof *fds, compare_ints);
+    qsort(fds, n, sizeof(*fds), compare_ints);
     for (size_t i = 0; i < n; i++) {
         if (fds[i] < (int)next)
             continue;

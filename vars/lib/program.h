@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Programs that run as somebody, without capabilities, with exactly the descriptors they are given.
+/* Programs that run as a given user, without capabilities, with exactly the descriptors they are
+ * given.
  */
 
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Nobody's: root's group gives more than who owns the folder has. */
+/* Of no user: root's group gives more than who owns the folder has. */
 #define NO_GROUP 65534
 #define NO_USER 65534
 

@@ -291,7 +291,7 @@ static int create_conflict(int sidecars_fd, const char *journal, char **ret_name
     return -EDQUOT;
 }
 
-/* Copied, not renamed: whoever has the journal open writes to what nobody finds any more. */
+/* Copied, not renamed: an engine that has the journal open writes to a file without a name then. */
 static int copy_aside(int sidecars_fd, const char *journal, int from, uint64_t size,
                       unsigned *ret_number)
 {

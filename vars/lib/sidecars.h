@@ -32,8 +32,9 @@ extern const char *const uv_sidecar_names[];
 char *uv_sidecar_name(const char *store, const char *what);
 /* What a journal, of this name or path, is called once it was set aside; allocated. */
 char *uv_sidecar_conflict_name(const char *journal, unsigned number);
-/* STORE.journal becomes the first STORE.journal.conflict-N that is free, durably: a copy, which
- * nobody has open who has the journal. Until it is durable the journal stays. 0 or a negative errno
+/* STORE.journal becomes the first STORE.journal.conflict-N that is free, durably: a copy, which no
+ * engine has open that has the journal. Until it is durable the journal stays. 0 or a negative
+ * errno
  * (-EDQUOT: there are too many, or too large ones). */
 int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *ret_number);
 /* That folder, below the store's; allocated. */
@@ -46,7 +47,8 @@ int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 /* Whether this user needs no root for uv_sidecars_make(). */
 bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 
-/* Whether a file in the folder of the sidecars is one of this store's (a conflict is nobody's). */
+/* Whether a file in the folder of the sidecars is one of this store's (a conflict is no store's).
+ */
 bool uv_sidecars_is_one(const char *file, const char *store);
 /* All but conflicts; what can't be removed stays. */
 void uv_sidecars_remove(int sidecars_fd, const char *store);

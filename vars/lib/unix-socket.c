@@ -20,8 +20,8 @@ static int make(void)
 static int set_address(struct sockaddr_un *ret_address, const char *path)
 {
     *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    return g_strlcpy(ret_address->sun_path, path, sizeof ret_address->sun_path) <
-                   sizeof ret_address->sun_path
+    return g_strlcpy(ret_address->sun_path, path, sizeof(ret_address->sun_path)) <
+                   sizeof(ret_address->sun_path)
                ? 0
                : -ENAMETOOLONG;
 }
@@ -35,7 +35,7 @@ int uv_unix_bind(const char *path, mode_t mode)
     if (fd < 0)
         return fd;
     const mode_t before = umask(~mode & 0777);
-    if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         result = -errno;
     umask(before);
     return result < 0 ? result : uv_fd_steal(&fd);
@@ -48,7 +48,7 @@ int uv_unix_listen_unnamed(void)
 
     if (fd < 0)
         return fd;
-    /* Autobind: an abstract address that is told to nobody. */
+    /* Autobind: an abstract address that is not told. */
     if (bind(fd, (const struct sockaddr *)&address, sizeof(sa_family_t)) < 0 || listen(fd, 1) < 0)
         return -errno;
     return uv_fd_steal(&fd);
@@ -62,7 +62,7 @@ int uv_unix_connect(const char *path)
 
     if (fd < 0)
         return fd;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
     return uv_fd_steal(&fd);
 }

@@ -8,7 +8,7 @@
 /* Bound, with this mode from its first moment on; it does not listen yet. -EADDRINUSE: there is a
  * file of that name. */
 int uv_unix_bind(const char *path, mode_t mode);
-/* Listening under a name that nobody else knows. */
+/* Listening under a name that no other process knows. */
 int uv_unix_listen_unnamed(void);
-/* -ECONNREFUSED: nobody listens there. -EAGAIN: too many wait there. */
+/* -ECONNREFUSED: no process listens there. -EAGAIN: too many wait there. */
 int uv_unix_connect(const char *path);

@@ -6,10 +6,10 @@
  *
  * Forked before the confinement. It holds the descriptors of one store's folder and answers four
  * fixed questions about fixed roles (file-ops.h) over a socket pair; it is told no name, and looks
- * into nothing (a journal that is set aside it copies). It gives everything else up: all other descriptors, its name (comm and argv
- * are "uv-keeper"), its parent's death or EOF ends it. It keeps a copy of the lock file's
- * descriptor, that is the same open file description as the engine's: while it may still rename
- * something, no other engine gets the lock.
+ * into nothing (a journal that is set aside it copies). It gives everything else up: all other
+ * descriptors, its name (comm and argv are "uv-keeper"), its parent's death or EOF ends it. It
+ * keeps a copy of the lock file's descriptor, that is the same open file description as the
+ * engine's: while it may still rename something, no other engine gets the lock.
  */
 
 #include "file-ops.h"
