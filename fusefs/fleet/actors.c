@@ -87,5 +87,5 @@ void engine_send_actor(FsEngine *engine, const FsCall *call)
     uv_write_u32(&writer, actor->pid);
     uv_write_bytes(&writer, actor->name, strlen(actor->name));
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
-    engine_send(engine, UV_HOST_ACTOR, payload);
+    engine_tell(engine, UV_HOST_ACTOR, payload);
 }

@@ -47,7 +47,7 @@ static void watch_output(FsEngine *engine, bool output)
     fs_watch_modify(&engine->watch, EPOLLIN | (output ? EPOLLOUT : 0));
 }
 
-uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload)
+uint64_t engine_tell(FsEngine *engine, uint16_t type, GBytes *payload)
 {
     uint64_t cookie = ++engine->next_cookie;
     UvFrameResult result = uv_frame_io_send(engine->io, type, cookie, payload, -1);
@@ -55,7 +55,14 @@ uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload)
     if (result == UV_FRAME_CLOSED)
         return 0; /* the watch will tell */
     watch_output(engine, result != UV_FRAME_READY);
-    if (!engine->waiting_since)
+    return cookie;
+}
+
+uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload)
+{
+    const uint64_t cookie = engine_tell(engine, type, payload);
+
+    if (cookie && !engine->waiting_since)
         engine->waiting_since = g_get_monotonic_time();
     return cookie;
 }

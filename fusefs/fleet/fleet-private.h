@@ -393,6 +393,8 @@ bool engine_answered(FsEngine *engine);
 void engine_connect(FsEngine *engine);
 void engine_attach_process(FsEngine *engine, int pidfd /* taken */, pid_t pid, bool child);
 uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload);
+/* The same of what has no reply. */
+uint64_t engine_tell(FsEngine *engine, uint16_t type, GBytes *payload);
 /* After uv_frame_io_hold(): what was sent since goes; false: the connection is lost. */
 bool engine_release(FsEngine *engine);
 void engine_used(FsEngine *engine);

@@ -81,7 +81,7 @@ void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data)
 void engine_follow_record(FsEngine *engine)
 {
     if (engine->io && engine->guest->follows_record)
-        engine_send(engine, UV_HOST_FOLLOW, NULL);
+        engine_tell(engine, UV_HOST_FOLLOW, NULL);
 }
 
 void fs_guest_follow_record(FsGuest *guest)
