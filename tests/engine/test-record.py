@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The record: who changed what, each door, hostile names, and an engine that is killed."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -196,6 +197,38 @@ class Record(EngineTest):
         for line in self.lines()[1:]:
             self.assertNotEqual(line["status"], 0)
             self.assertTrue(line["reason"])
+
+    def test_refused_by_the_front(self):
+        """What came to no engine is told to it, with an errno for a status, and with its own time."""
+        self.start()
+        self.h.actor(1000, 100, 4711, b"cp")
+        self.h.refused(errno.EFBIG, "vars/A\n\"", "too \u2028large", "write", 1_000_000)
+        self.set("A", b"1")
+        line = self.lines()[0]
+        self.assertEqual(line, {
+            "time": "1970-01-01T00:00:01.000000Z", "door": "host",
+            "who": {"uid": 1000, "gid": 100, "pid": 4711, "comm": "cp"}, "path": "vars/A\n\"",
+            "operation": "write", "errno": "EFBIG", "status": None, "rule": "",
+            "reason": "too \u2028large"})
+        self.assertNotIn("who", self.lines()[1])
+        self.h.refused(errno.EPERM, "boot", "no", "mkdir", left_out=5)
+        missing, line = self.lines()[-2:]
+        self.assertEqual((missing["not-recorded"], line["operation"]), (5, "mkdir"))
+        for _ in range(1000):
+            self.h.refused(errno.EPERM, "boot", "no")
+        self.assertLess(len(self.lines()), 300)
+
+    def test_malformed_refusals(self):
+        self.start()
+        whole = (struct.pack("<QII", 1, 1, 0) + p.host_name("write") + p.host_name("a") +
+                 p.host_name("b"))
+        for payload in [whole[:n] for n in range(len(whole))] + [
+                whole + b"x", struct.pack("<QII", 1, 0, 0) + whole[16:],
+                struct.pack("<QII", 1, 1 << 31, 0) + whole[16:]]:
+            self.h.send(p.HOST_REFUSED, payload)
+        self.assertEqual(self.lines(), [])
+        self.h.send(p.HOST_REFUSED, struct.pack("<QII", 2 ** 64 - 1, 9999, 0) + whole[16:])
+        self.assertEqual(self.lines()[0]["errno"], "unknown")
 
     def test_waived(self):
         """A change that variable checks only tell of is a change, once."""

@@ -32,7 +32,7 @@ HOST_VIEW_LIST, HOST_VIEW_READ, HOST_VIEW_ACT = 0x4B, 0x4C, 0x4D
 VIEW_WRITE, VIEW_REMOVE, VIEW_MKDIR, VIEW_RMDIR = 0, 1, 2, 3
 HOST_ACTOR, HOST_TRACE, HOST_TRACED = 0x4E, 0x4F, 0x52
 TRACE_LINES, TRACE_PACKETS = 1, 2
-HOST_FOLLOW, HOST_RECORDED = 0x53, 0x54
+HOST_FOLLOW, HOST_RECORDED, HOST_REFUSED = 0x53, 0x54, 0x55
 HOST_BREAK = 0x60
 HOST_SELFTEST, HOST_CHANGED, HOST_STATE = 0x4A, 0x50, 0x51
 HOST_SET_DELETE, HOST_SET_EXCLUSIVE = 1, 2
@@ -522,6 +522,11 @@ class Host(Frames):
     def actor(self, uid, gid, pid, comm):
         """Who asks for the next change on this connection. No reply."""
         self.send(HOST_ACTOR, struct.pack("<III", uid, gid, pid) + comm)
+
+    def refused(self, error, path, text, operation="write", at_us=0, left_out=0):
+        """What a front refused itself. No reply."""
+        self.send(HOST_REFUSED, struct.pack("<QII", at_us, error, left_out) +
+                  host_name(operation) + host_name(path) + host_name(text))
 
     def view_list(self, view):
         """{path: (mode, size)}"""

@@ -178,13 +178,22 @@ void uv_record_line_found(GString *out, const UvActor *actor, const UvRecordFoun
     end_line(out);
 }
 
+static void add_errno(GString *out, const UvRecordRefusal *refusal)
+{
+    const char *name = strerrorname_np(refusal->error);
+
+    uv_json_put_text(out, "operation", refusal->operation);
+    uv_json_put_text(out, "errno", name ? name : "unknown");
+    uv_json_put_null(out, "status");
+}
+
 void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRefusal *refusal)
 {
     const UvSetRequest *request = refusal->request;
     const char *reason = refusal->reason ? refusal->reason : "";
     g_autofree char *short_reason = g_strndup(reason, REASON_BYTES_MAX);
 
-    begin_line(out, g_get_real_time(), actor);
+    begin_line(out, refusal->error ? refusal->at_us : g_get_real_time(), actor);
     if (request) {
         add_variable(out, request->name, &request->guid);
         add_before(out, refusal->before);
@@ -193,7 +202,10 @@ void uv_record_line_refusal(GString *out, const UvActor *actor, const UvRecordRe
         g_autofree char *path = g_strndup(refusal->path, UV_FILE_NAME_MAX);
         uv_json_put_text(out, "path", path);
     }
-    uv_json_put_number(out, "status", (int64_t)(refusal->status & ~EFI_ERROR_BIT));
+    if (refusal->error)
+        add_errno(out, refusal);
+    else
+        uv_json_put_number(out, "status", (int64_t)(refusal->status & ~EFI_ERROR_BIT));
     uv_json_put_text(out, "rule", refusal->rule ? refusal->rule : "");
     uv_json_put_text(out, "reason", short_reason);
     end_line(out);

@@ -336,6 +336,12 @@ static bool may_record_refusal(UvRecord *record)
     return true;
 }
 
+void uv_record_missed(UvRecord *record, unsigned lines)
+{
+    if (record)
+        record->lost += lines;
+}
+
 void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal)
 {
     if (!record || !may_record_refusal(record))

@@ -14,7 +14,8 @@
  * Lines have: time, host (on shared storage), door, who, variable, attributes and size and SHA-256
  * before and after, old (hex, where there was a value of at most 1 KiB), status; for refusals also
  * rule and reason, and path instead of what is about a variable where the request never came to
- * one. A line with not-recorded stands for that many that are missing there.
+ * one. What the front refused itself has operation and errno, and no status. A line with
+ * not-recorded stands for that many that are missing there.
  *
  * Who: for the host's and the owner's door the process that wrote to the mount, for a waiting
  * change the one that left it; for the guest's door, and for a state that its machine brought, the
@@ -73,6 +74,10 @@ typedef struct {
     const UvVariable *before;    /* what is there; NULL: nothing, or no request */
     EfiStatus status;
     const char *rule, *reason; /* NULL: none */
+    /* Refused by the front, which has errnos and no status: */
+    int error;             /* 0: by the engine */
+    const char *operation; /* a word */
+    int64_t at_us;         /* realtime */
 } UvRecordRefusal;
 
 /* What a variable was. */
@@ -96,6 +101,8 @@ typedef struct {
 void uv_record_change(UvRecord *record, const UvActor *actor, const UvChange *change);
 void uv_record_refusal(UvRecord *record, const UvActor *actor, const UvRecordRefusal *refusal);
 void uv_record_found(UvRecord *record, const UvActor *actor, const UvRecordFound *found);
+/* So many lines are missing before the next one. */
+void uv_record_missed(UvRecord *record, unsigned lines);
 /* Into the file, if there is anything. */
 void uv_record_flush(UvRecord *record);
 /* Grows with each line that came into the file; 0 without a record. */

@@ -219,6 +219,7 @@ static const struct {
     [UV_HOST_ACTOR] = {UV_HOST_REQUEST_MAX, uv_actor_said},
     [UV_HOST_TRACE] = {UV_HOST_REQUEST_MAX, uv_host_trace_frame},
     [UV_HOST_FOLLOW] = {0, handle_follow},
+    [UV_HOST_REFUSED] = {UV_HOST_REQUEST_MAX, uv_refused_said},
     [UV_HOST_BREAK] = {0, handle_break},
 };
 

@@ -242,6 +242,7 @@ void uv_host_import(UvConn *conn, const UvFrame *frame);
 /* server-record.c */
 void uv_actor_said(UvConn *conn, const UvFrame *frame);
 void uv_actor_of_frame(UvConn *conn);
+void uv_refused_said(UvConn *conn, const UvFrame *frame);
 /* What follows came this way, until uv_actor_leave() with what was returned. */
 UvRecordDoor uv_actor_enter(UvServer *server, UvRecordDoor door);
 void uv_actor_leave(UvServer *server, UvRecordDoor before);

@@ -123,10 +123,29 @@ static const char *or_dash(const char *text)
     return text ? text : "-";
 }
 
+/* Without a status. */
+static void log_front_refusal(UvServer *server, const UvActor *actor,
+                              const UvRecordRefusal *refusal)
+{
+    g_autofree char *reason = uv_log_escape(refusal->reason);
+    g_auto(Fields) fields = {0};
+
+    add(&fields, "MESSAGE_ID", MESSAGE_REFUSAL);
+    add_actor(&fields, actor);
+    fields.what = uv_log_escape(refusal->path);
+    add(&fields, "UEFIVARSFS_PATH", fields.what);
+    uv_log_event(&server->refusals, LOG_NOTICE, fields.at, fields.n, "%s: refused: %s", fields.what,
+                 reason);
+}
+
 void uv_log_refusal(UvServer *server, const UvActor *actor, const UvRecordRefusal *refusal)
 {
     g_auto(Fields) fields = {0};
 
+    if (refusal->error) {
+        log_front_refusal(server, actor, refusal);
+        return;
+    }
     begin(&fields, MESSAGE_REFUSAL, actor, refusal->status);
     if (refusal->request) {
         add_variable(&fields, refusal->request->name, &refusal->request->guid);

@@ -120,6 +120,26 @@ void uv_record_refused(const UvSetRequest *request, EfiStatus status, const UvRe
         uv_log_waived(server, actor_now(server), request, refusal);
 }
 
+void uv_refused_said(UvConn *conn, const UvFrame *frame)
+{
+    UvServer *server = conn->server;
+    UvReader reader = uv_reader_of(frame->payload);
+    UvRecordRefusal refused = {.at_us = (int64_t)uv_read_u64(&reader)};
+
+    refused.error = (int)uv_read_u32(&reader);
+    const uint32_t missed = uv_read_u32(&reader);
+    g_autofree char *operation = uv_host_read_text(&reader);
+    g_autofree char *path = operation ? uv_host_read_text(&reader) : NULL;
+    g_autofree char *reason = path ? uv_host_read_text(&reader) : NULL;
+    if (!reason || !uv_reader_done(&reader) || refused.error <= 0)
+        return;
+    refused.operation = operation;
+    refused.path = path;
+    refused.reason = reason;
+    uv_record_missed(server->record, missed);
+    note_refusal(server, &refused);
+}
+
 void uv_record_refused_path(UvServer *server, const char *path, EfiStatus status,
                             const char *reason)
 {

@@ -113,6 +113,10 @@
  * has already, or there was none on this connection */
 #define UV_HOST_FOLLOW 0x53u
 #define UV_HOST_RECORDED 0x54u /* event, cookie 0: empty */
+/* The front refused something itself, for the record; who asked tells ACTOR before it: i64
+ * microseconds since 1970, u32 errno, u32 how many before it are not told, operation, path and
+ * reason as texts. No reply. */
+#define UV_HOST_REFUSED 0x55u
 /* Shared storage: the claim of another host, which is dead, is broken. Empty; reply outcome (EBUSY:
  * the guest is here, EINVAL: not shared). */
 #define UV_HOST_BREAK 0x60u
