@@ -74,13 +74,10 @@ void call_find_actor(FsCall *call)
     fs_source_ask(fleet->source, &question, NULL, 0, on_name, asking);
 }
 
-void engine_send_actor(FsEngine *engine, const FsCall *call)
+void engine_send_actor(FsEngine *engine, const FsActor *actor)
 {
-    const FsActor *actor = &call->actor;
     g_auto(UvWriter) writer = {0};
 
-    if (!call->actor_known)
-        return;
     uv_writer_init(&writer, 12 + FS_ACTOR_NAME_MAX);
     uv_write_u32(&writer, actor->uid);
     uv_write_u32(&writer, actor->gid);

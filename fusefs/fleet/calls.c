@@ -183,7 +183,8 @@ static uint64_t send_call(FsEngine *engine, const FsCall *call)
     if (!is_change(call))
         return engine_send(engine, call->type, call->payload);
     uv_frame_io_hold(engine->io, true);
-    engine_send_actor(engine, call);
+    if (call->actor_known)
+        engine_send_actor(engine, &call->actor);
     cookie = engine_send(engine, call->type, call->payload);
     return engine_release(engine) ? cookie : 0;
 }
@@ -275,6 +276,8 @@ static void deliver_outcome(FsCall *call, FsGuest *guest)
         call->error = fs_outcome_parse(call->reply, &reason);
         if (guest && call->error && reason)
             fs_guest_refused(guest, reason);
+        if (guest)
+            guest->live->is_on_record = call->error && is_change(call);
     }
     ((FsContinue)call->go_on)(guest, call->error, call->data);
 }
@@ -287,9 +290,11 @@ void call_deliver(FsCall *call)
     else if (call->reason)
         fs_guest_refused(guest, call->reason);
     call->finish(call, guest);
-    if (guest && guest->live)
-        g_clear_pointer(&guest->live->reason,
-                        g_free); /* the request did not take it: it is no other's */
+    if (guest && guest->live) {
+        /* The request did not take it: it is no other's. */
+        g_clear_pointer(&guest->live->reason, g_free);
+        guest->live->is_on_record = false;
+    }
     call_free(call);
 }
 

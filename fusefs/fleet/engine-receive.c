@@ -9,7 +9,7 @@
  * made it), so when a call is delivered the replica has what it did.
  */
 
-#include "fleet-private.h"
+#include "fleet-record.h"
 
 #include "hash.h"
 #include "uv-limits.h"
@@ -189,6 +189,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     fs_guest_set_warning(guest, "engine", NULL);
     if (engine->state == FS_ENGINE_STARTING)
         engine->state = FS_ENGINE_READY;
+    engine_tell_refused(engine);
     return true;
 }
 

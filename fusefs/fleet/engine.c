@@ -9,7 +9,7 @@
  * read): we connect again and take a new snapshot. It is gone when its process is.
  */
 
-#include "fleet-private.h"
+#include "fleet-record.h"
 
 #include "fd.h"
 

@@ -23,6 +23,7 @@ typedef struct FsEngine FsEngine;
 typedef struct FsCall FsCall;
 typedef struct FsViewCache FsViewCache;
 typedef struct FsTrace FsTrace;
+typedef struct FsUntold FsUntold;
 
 /* One of the texts beside a store, as it was read. */
 typedef struct {
@@ -63,6 +64,9 @@ typedef struct {
     GHashTable *warnings;
     char *reason;         /* of a refusal, until who ends the operation takes it */
     FsRefusals *refusals; /* NULL: none yet */
+    bool is_on_record;    /* what is being delivered, a refusal */
+    GQueue untold;        /* FsUntold: refused here, for the next engine */
+    uint32_t left_out;    /* more of them, before the first */
     char **shadowed;
     /* Engines that could not start. */
     char *failure;
@@ -190,6 +194,7 @@ struct FsFleet {
     guint background_at;   /* sockets were asked for of the guests before */
     unsigned background_asked;
     unsigned looking; /* looks that are under way */
+    unsigned untold;  /* FsUntold of all guests */
     unsigned keeping; /* what is kept beside stores is being written of so many */
     bool no_more_sockets;
 
@@ -323,7 +328,8 @@ struct FsCall {
     FsActor actor;
     uint64_t actor_asked; /* its name is asked for, by this number; 0: it is not waited for */
     bool actor_known;
-    bool once; /* not to be sent a second time */
+    FsUntold *untold; /* refused here; its process waits until its name is known */
+    bool once;        /* not to be sent a second time */
     bool retried;
     bool lenient; /* at the deadline the replica serves as it is */
     bool brief;   /* has the shorter deadline */
@@ -350,11 +356,6 @@ void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);
 void calls_expire(FsFleet *fleet, int64_t now);
 
-/* record.c */
-void engine_follow_record(
-    FsEngine *engine); /* which has been greeted; if the guest's is followed */
-void guest_record_grew(FsGuest *guest);
-
 /* trace.c */
 /* Its readers read no more. */
 void guest_end_trace(FsGuest *guest);
@@ -369,7 +370,7 @@ void trace_engine_gone(FsGuest *guest);
 /* actors.c */
 /* Of a change that is about to be submitted; it is not sent before its actor has a name. */
 void call_find_actor(FsCall *call);
-void engine_send_actor(FsEngine *engine, const FsCall *call);
+void engine_send_actor(FsEngine *engine, const FsActor *actor);
 
 /* needs.c */
 extern const char guest_is_connected[]; /* why something is EBUSY */

@@ -289,6 +289,17 @@ void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data
 void fs_guest_refused(FsGuest *guest, const char *reason);
 /* That reason, for the caller to free; NULL: none was told. */
 char *fs_guest_take_reason(FsGuest *guest);
+/* What is refused just now its engine has refused, and recorded. */
+bool fs_guest_is_on_record(const FsGuest *guest);
+/*
+ * What was refused here is for the guest's record, which its next engine writes if it has none;
+ * none is started for it. With a `request` the process that asked is found out first: true, and
+ * `go_on` is called when it may be answered, always with 0. false: at once.
+ */
+bool fs_guest_record_refusal(FsGuest *guest, void *request /* nullable */, const FsRefusal *refusal,
+                             FsContinue go_on, void *data);
+/* An engine has yet to write some of it. */
+bool fs_guest_has_untold(const FsGuest *guest);
 /* What was refused of this guest, as status.json tells it. */
 FsRefusals *fs_guest_refusals(FsGuest *guest);
 /* Why the last engine could not start; borrowed, NULL if none failed. */

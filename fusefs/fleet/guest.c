@@ -2,7 +2,7 @@
 
 /* One guest: what the tree asks of it without an engine. */
 
-#include "fleet-private.h"
+#include "fleet-record.h"
 
 #include <json-glib/json-glib.h>
 #include <string.h>
@@ -15,6 +15,7 @@ FsLive *guest_live(FsGuest *guest)
         guest->live = g_new0(FsLive, 1);
         guest->live->replica = fs_replica_new();
         g_queue_init(&guest->live->calls);
+        g_queue_init(&guest->live->untold);
     }
     return guest->live;
 }
@@ -40,6 +41,8 @@ void guest_free(FsGuest *guest)
             guest->destroy[room](guest->data[room]);
     replica_warm(guest);
     guest_views_clear(guest);
+    if (guest->live)
+        guest_untold_clear(guest);
     g_clear_pointer(&guest->live, live_free);
     g_free(guest->file);
     g_free(guest->store_name);
@@ -167,6 +170,11 @@ void fs_guest_refused(FsGuest *guest, const char *reason)
 char *fs_guest_take_reason(FsGuest *guest)
 {
     return guest->live ? g_steal_pointer(&guest->live->reason) : NULL;
+}
+
+bool fs_guest_is_on_record(const FsGuest *guest)
+{
+    return guest->live && guest->live->is_on_record;
 }
 
 FsRefusals *fs_guest_refusals(FsGuest *guest)

@@ -196,7 +196,7 @@ void call_find_needs(FsCall *call)
         find_no_engine(call);
     if (call->needs && !(call->needs & ~REPLICA_NEEDS))
         find_replica(call);
-    else if (call->needs == 0)
+    else if (call->needs == 0 && !call->actor_asked)
         call_finish(call, 0, NULL);
 }
 

@@ -2,7 +2,7 @@
 
 /* A guest's record of changes, in two files, the older of which goes when the newer is full. */
 
-#include "fleet-private.h"
+#include "fleet-record.h"
 
 #include "fd.h"
 #include "wire.h"

@@ -10,11 +10,10 @@
 
 void fs_op_error(FsOp *op, int error)
 {
-    if (error)
-        fs_refused_tell(op, error);
-    else
+    if (!error)
         fs_refused_clear(op);
-    fuse_reply_err(op->req, error);
+    if (!error || !fs_refused_tell(op, error))
+        fuse_reply_err(op->req, error);
     fs_op_end(op);
 }
 

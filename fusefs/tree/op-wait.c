@@ -33,6 +33,7 @@ static void go_on(FsGuest *guest, int error, void *data)
 
     op->waiting = false;
     g_clear_pointer(&op->reason, g_free);
+    op->on_record = error && guest && fs_guest_is_on_record(guest);
     if (!guest && !error)
         error = ENOENT;
     if (error)

@@ -50,6 +50,7 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
     op->error = 0;
     op->reason = NULL;
     op->operation = FS_OP_READS;
+    op->on_record = false;
     op->plus = false;
     op->waiting = false;
     op->as_entry = false;

@@ -71,6 +71,7 @@ struct FsOp {
     int error;         /* why `or_else` is called: an errno */
     char *reason;      /* and in words; NULL: it was not told */
     FsOperation operation;
+    bool on_record;   /* refused by the engine, which recorded it */
     int64_t mtime_ns; /* rename: the staging file's; 0: no program set it */
     bool plus;        /* readdirplus */
     GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */

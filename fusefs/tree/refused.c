@@ -111,32 +111,60 @@ static bool is_passing(const char *path)
     return *name && fs_name_is_staging(name);
 }
 
-static void add(FsRefusals *refusals, const char *path, const char *operation, int error,
-                const char *text)
-{
-    const FsRefusal refusal = {
-        .at_us = g_get_real_time(),
-        .error = error,
-        .operation = operation,
-        .path = path,
-        .text = text,
-        .passing = is_passing(path),
-    };
+/* What a process still waits for. */
+typedef struct {
+    fuse_req_t req;
+    int error;
+} Answer;
 
-    fs_refusals_add(refusals, &refusal);
+static void answer(FsGuest *guest, int error, void *data)
+{
+    g_autofree Answer *waiting = data;
+
+    fuse_reply_err(waiting->req, waiting->error);
 }
 
-void fs_refused_tell(FsOp *op, int error)
+static void interrupted(fuse_req_t req, void *data)
+{
+    fs_fleet_interrupt(((FsTree *)data)->fleet, req);
+}
+
+/* true: the request is answered later. */
+static bool record(FsOp *op, FsGuest *guest, const FsRefusal *refusal)
+{
+    Answer *waiting;
+
+    if (!guest || op->on_record)
+        return false;
+    waiting = g_new(Answer, 1);
+    *waiting = (Answer){op->req, refusal->error};
+    if (fs_guest_record_refusal(guest, op->req, refusal, answer, waiting)) {
+        fuse_req_interrupt_func(op->req, interrupted, op->tree);
+        return true;
+    }
+    g_free(waiting);
+    return false;
+}
+
+bool fs_refused_tell(FsOp *op, int error)
 {
     FsGuest *guest = guest_of(op);
     g_autofree char *path = NULL;
 
     if (op->operation == FS_OP_READS || error == ENOENT || error == ESTALE || error == EINTR)
-        return;
+        return false;
     fs_op_reason(op);
     path = target_of(op);
-    add(refusals_of(op->tree, guest), path, operations[op->operation].name, error,
-        text_of(op, guest, error));
+    const FsRefusal refusal = {
+        .at_us = g_get_real_time(),
+        .error = error,
+        .operation = operations[op->operation].name,
+        .path = path,
+        .text = text_of(op, guest, error),
+        .passing = is_passing(path),
+    };
+    fs_refusals_add(refusals_of(op->tree, guest), &refusal);
+    return record(op, guest, &refusal);
 }
 
 void fs_refused_clear(FsOp *op)
@@ -154,8 +182,18 @@ void fs_refused_late(FsTree *tree, const FsNode *node, const char *name, const c
                      int error, const char *text)
 {
     g_autofree char *path = path_of(node, name);
+    const FsRefusal refusal = {
+        .at_us = g_get_real_time(),
+        .error = error,
+        .operation = operation,
+        .path = path,
+        .text = text,
+        .passing = is_passing(path),
+    };
 
-    add(refusals_of(tree, node->guest), path, operation, error, text);
+    fs_refusals_add(refusals_of(tree, node->guest), &refusal);
+    if (node->guest && !fs_guest_is_on_record(node->guest))
+        fs_guest_record_refusal(node->guest, NULL, &refusal, NULL, NULL);
 }
 
 static char *text_at(FsTree *tree, const FsNode *node)

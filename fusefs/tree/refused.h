@@ -6,6 +6,8 @@
  * status.json, and by FS_REFUSED_XATTR of the file, or of a folder above it. What belongs to no
  * guest (mkdir guests/G) is told by the attribute alone.
  *
+ * What no engine saw is put on the guest's record, too.
+ *
  * A refusal is any error of an operation that would change something, but that the name or the node
  * is not there, and an interrupt. The same file's next success takes it away.
  */
@@ -15,8 +17,9 @@
 /* Answered by name and never listed: an archiver would keep it, and bring it back. */
 #define FS_REFUSED_XATTR "user.uefivars.refusal"
 
-/* The op ends with that error, for op->reason or what stands for it. */
-void fs_refused_tell(FsOp *op, int error);
+/* The op ends with that error, for op->reason or what stands for it. true: the kernel is told, when
+ * who asked is known for the record. */
+bool fs_refused_tell(FsOp *op, int error);
 /* The op ends well. */
 void fs_refused_clear(FsOp *op);
 /* What was done to `node`, or to `name` in it (NULL: itself), failed when no process waited any

@@ -6,8 +6,9 @@
  * reads it; when the older part goes it is shorter, and who follows it begins again. For poll(2) it
  * is ready when there is more, or less, than was read through the same open file.
  *
- * Where the store is not as it was last known, an engine looks what is another before the file is
- * open: a user who edits the store's file and then reads finds that edit.
+ * Where the store is not as it was last known, or something was refused while there was no engine
+ * to write it down, an engine does so before the file is open: a user who edits the store's file
+ * and then reads finds that edit.
  */
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include "file-io.h"
 #include "pollers.h"
 #include "tree-parts.h"
+#include "wire.h"
 
 #define NAME "changes"
 #define PARTS 2
@@ -75,7 +77,9 @@ static void record_found(FsOp *op)
 
     for (size_t i = 0; i < PARTS; i++)
         any = any || op->record[i] >= 0;
-    if (any && fs_guest_has_store(op->node->guest))
+    if (fs_guest_has_untold(op->node->guest) && fs_guest_has_store(op->node->guest))
+        fs_op_call(op, UV_HOST_CHECK, NULL, open_ready, open_ready); /* it has written that then */
+    else if (any && fs_guest_has_store(op->node->guest))
         fs_op_need_if_possible(op, FS_NEED_NAMES, open_ready);
     else
         open_ready(op);

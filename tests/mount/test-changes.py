@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """guests/G/changes: each door with who came through it, whose its files are, and following it."""
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,15 @@ from uvskip import skip  # noqa: E402
 
 OWNER = 4242
 USERS = (OWNER, 0)
+
+
+def put(path, data):
+    """One write(2)."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 class ChangesTest(unittest.TestCase):
@@ -64,6 +74,8 @@ class ChangesTest(unittest.TestCase):
 
 
 class Doors(ChangesTest):
+    options = ("allow_other", "idle=1")
+
     def machine(self, **hello):
         guest = p.Guest(self.mount.socket("vm"))
         self.addCleanup(guest.close)
@@ -121,6 +133,77 @@ class Doors(ChangesTest):
         line = self.line("SetupMode")
         self.assertEqual(line["who"]["uid"], USERS[0])
         self.assertTrue(line["status"] and line["rule"] and line["reason"])
+
+    def refused(self, number, act, *args):
+        """What is refused has one line, also where its guest has no engine."""
+        before = len(self.lines())
+        with self.assertRaises(OSError) as caught:
+            act(*args)
+        self.assertEqual(caught.exception.errno, number)
+        wait_until(lambda: len(self.lines()) > before, "its line")
+        lines = self.lines()[before:]
+        self.assertEqual(len(lines), 1, lines)
+        return lines[0]
+
+    def test_refused_before_an_engine(self):
+        """Each kind: who, what, and why, once, on record when somebody looks."""
+        folder = self.guest / "vars"
+        python = pathlib.Path("/proc/self/comm").read_text().strip()
+        new = folder / f"New-{p.TEST}"
+        for with_engine in (False, True):
+            if with_engine:
+                self.mount.write("vm", "Known", b"x")
+            for name, number, operation, act in (
+                    ("vars/bad name", errno.EINVAL, "create", lambda: put(folder / "bad name", b"")),
+                    (f"vars/New-{p.TEST}", errno.EINVAL, "write", lambda: put(new, b"\7\0")),
+                    (f"vars/New-{p.TEST}", errno.EINVAL, "write", lambda: put(new, bytes(70000))),
+                    ("status.json", errno.EPERM, "unlink", (self.guest / "status.json").unlink),
+                    ("vars/folder", errno.EPERM, "mkdir", (folder / "folder").mkdir),
+                    ("vars/link", errno.EPERM, "symlink", lambda: (folder / "link").symlink_to("a")),
+                    ("config.json", errno.EINVAL, "write",
+                     lambda: put(self.guest / "config.json", b"nonsense")),
+                    ("vars/other-name", errno.EPERM, "rename",
+                     lambda: os.rename(folder / f"Alpha-{p.TEST}", folder / "other-name"))):
+                with self.subTest(name, engine=with_engine):
+                    if not with_engine:
+                        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+                    line = self.refused(number, act)
+                    self.assertEqual((line["door"], line["path"], line["operation"]),
+                                     ("host", name, operation))
+                    self.assertEqual((line["errno"], line["status"]),
+                                     (errno.errorcode[number], None))
+                    self.assertEqual((line["who"]["pid"], line["who"]["comm"]),
+                                     (os.getpid(), python))
+                    self.assertTrue(line["reason"])
+
+    def test_refused_by_the_engine(self):
+        """Is on record once, and as what the engine says."""
+        line = self.refused(errno.EROFS, put, self.guest / "vars" / f"SetupMode-{p.GLOBAL}",
+                            b"\6\0\0\0\0")
+        self.assertTrue(line["rule"])
+        line = self.refused(errno.EINVAL, put, self.guest / "boot/order", b"nonsense")
+        self.assertEqual(line["path"], "boot/order")
+
+    def test_refusals_that_no_engine_came_for(self):
+        """The last ones of many; the others are counted. No engine is started for them."""
+        self.mount.write("vm", "Known", b"x")
+        wait_until(lambda: not self.mount.engines(), "its engine ends", 20)
+        for i in range(100):
+            with self.assertRaises(OSError):
+                put(self.guest / "vars" / f"bad{i}", b"")
+        self.assertEqual(self.mount.engines(), [])
+        lines = self.lines()
+        self.assertEqual([line["path"] for line in lines if "path" in line],
+                         [f"vars/bad{i}" for i in range(68, 100)])
+        self.assertEqual([line["not-recorded"] for line in lines if "not-recorded" in line], [68])
+
+    def test_who_left_before_he_was_known(self):
+        """A process that ends with its error is known all the same."""
+        subprocess.run(["dd", f"of={self.guest}/vars/bad-name", "count=0"], user=OWNER, group=OWNER,
+                       extra_groups=[], stderr=subprocess.DEVNULL, check=False)
+        wait_until(self.lines, "its line")
+        line = self.lines()[-1]
+        self.assertEqual((line["who"]["uid"], line["who"]["comm"]), (OWNER, "dd"))
 
     def test_store_json(self):
         """Each variable of a whole store is a change."""
