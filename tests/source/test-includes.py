@@ -29,13 +29,14 @@ ARROWS = {
     "fusefs/fleet": ["vars/wire", "vars/model"],
     "fusefs/firmware": ["fusefs/fleet", "descriptors"],
     "fusefs/tree": ["fusefs/fleet", "fusefs/firmware"],
+    "fusefs/libvirt": ["vars/wire", "vars/model"],
     # The front confines itself.
     "fusefs/program": ["fusefs/monitor", "fusefs/fleet", "fusefs/firmware", "fusefs/tree",
                        "vars/confine"],
     "qemu-glue": ["vars/wire/wire.h"],
 }
 # Who holds authority parses nothing.
-NEVER = {"fusefs/monitor": re.compile(r"json|fuse|frame|bytes\.h")}
+NEVER = {"fusefs/monitor": re.compile(r"json|fuse|frame|bytes\.h|libvirt|xml")}
 FOLDERS = ("vars", "fusefs", "descriptors", "qemu-glue")
 
 
