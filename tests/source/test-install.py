@@ -20,6 +20,8 @@ EXAMPLES = ["edk2-mm.lua", "efitools/mount", "libvirt/README", "libvirt/apparmor
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
             "prometheus.sh", "roll-out.sh", "systemd/fstab", "undo.sh"]
 HELPERS = ["uefivars-make", "uefivars-qcow2"]
+if (uvmount.BUILD / "fusefs" / "libvirt" / "uefivars-libvirt").exists():
+    HELPERS.append("uefivars-libvirt")
 UNITS = ["uefivarsd@.service", "uefivarsfs-libvirt@.service", "uefivarsfs@.service"]
 
 
