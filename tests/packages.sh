@@ -43,6 +43,10 @@ packages_tests=(
     git
     jq
     libclang-rt-dev
+    libvirt-clients
+    libvirt-daemon
+    libvirt-daemon-driver-qemu
+    libvirt-dev
     libxml2-utils
     lld
     llvm

@@ -29,7 +29,7 @@ int fs_edit_make(const FsLocal *source, const char *guest)
     uv_autofd int folder = -1, fd = -1;
     int result;
 
-    if (source->store)
+    if (source->store || source->is_domains)
         return -EPERM;
     if (mkdirat(source->fd, aside, 0755) < 0)
         return -errno;
@@ -101,7 +101,7 @@ int fs_edit_remove(const FsLocal *source, const char *guest)
     UvGuestRule rule;
     int result;
 
-    if (source->store)
+    if (source->store || source->is_domains)
         return -EPERM;
     if (fs_local_find(source, guest, &rule, shadowed) == 0 && shadowed->len)
         return -ENOTEMPTY;
@@ -148,7 +148,7 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
     UvGuestRule rule;
     int result;
 
-    if (source->store)
+    if (source->store || source->is_domains)
         return -EPERM;
     if (!uv_guest_name_valid(source->libvirts, to))
         return -EINVAL;
@@ -165,28 +165,32 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path)
+int fs_edit_set_aside_at(const FsPlace *place, char **ret_path)
 {
-    g_auto(FsPlace) place = FS_PLACE_NONE;
-    int result = fs_place_open_lost(source, guest, file, &place);
+    uv_autofd int fd = fs_place_sidecars(place);
     unsigned number;
     struct stat st;
 
-    if (result < 0)
-        return result;
-    uv_autofd int fd = fs_place_sidecars(&place);
     if (fd < 0)
         return fd;
     uv_rights_scope rights = uv_rights_take_of(fd);
-    if (fstatat(place.folder_fd, place.store, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fstatat(place->folder_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
-    result = uv_sidecars_set_journal_aside(fd, place.store, &number);
+    const int result = uv_sidecars_set_journal_aside(fd, place->store, &number);
     if (result < 0)
         return result;
-    g_autofree char *real = fs_place_real_path(&place), *folder = g_path_get_dirname(real);
-    g_autofree char *sidecars = uv_sidecars_path(place.folder_fd, place.store);
-    g_autofree char *journal = uv_sidecar_name(place.store, "journal");
+    g_autofree char *real = fs_place_real_path(place), *folder = g_path_get_dirname(real);
+    g_autofree char *sidecars = uv_sidecars_path(place->folder_fd, place->store);
+    g_autofree char *journal = uv_sidecar_name(place->store, "journal");
     g_autofree char *name = uv_sidecar_conflict_name(journal, number);
     *ret_path = g_build_filename(folder, sidecars, name, NULL);
     return 0;
+}
+
+int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    const int result = fs_place_open_lost(source, guest, file, &place);
+
+    return result < 0 ? result : fs_edit_set_aside_at(&place, ret_path);
 }

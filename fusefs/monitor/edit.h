@@ -19,3 +19,4 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to);
  * what made it a guest. -ENOENT: there is none. `ret_path` is where it is now (allocated).
  */
 int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path);
+int fs_edit_set_aside_at(const FsPlace *place, char **ret_path);

@@ -85,6 +85,13 @@ int monitor_files_file(FsAsked *asked)
     return result;
 }
 
+/* Of its own: QEMU is given no other store by name alone. */
+static bool may_have_socket(const FsPlace *place)
+{
+    return place->format == FS_FORMAT_JSON && !place->unreached &&
+           (place->domain || g_str_has_suffix(place->store, ".json"));
+}
+
 static int listen_at(FsAsked *asked, FsPlace *ret_place)
 {
     const int result = open_place(asked, ret_place);
@@ -92,7 +99,7 @@ static int listen_at(FsAsked *asked, FsPlace *ret_place)
     if (result < 0)
         return result;
     g_autofree char *path = fs_place_real_path(ret_place);
-    if (strlen(path) < sizeof(asked->answer.text))
+    if (may_have_socket(ret_place) && strlen(path) < sizeof(asked->answer.text))
         strcpy(asked->answer.text, path);
     return fill_look(asked, ret_place, asked->question->guest);
 }
@@ -153,24 +160,39 @@ static int make_sidecars(const FsAsked *asked, const FsPlace *place, const FsSto
     return 0;
 }
 
-int monitor_files_start(FsAsked *asked)
+static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *ret_file,
+                      char **ret_why)
 {
     const FsMonitorOptions *options = asked->monitor->options;
-    g_auto(FsPlace) place = FS_PLACE_NONE;
-    g_autofree char *why = NULL;
-    FsStoreFile file = {.fd = -1};
     /* The engine only looks which file it is, and on shared storage another one may be writing. */
     const bool read_only =
         options->read_only || options->shared || asked->question->start.stateless;
+    const int result = fs_place_open_store(place, read_only, options->engine_uid,
+                                           options->engine_gid, ret_file, ret_why);
+
+    if (result != -ENOENT || !place->domain || !(asked->question->flags & FS_START_NO_LISTENER))
+        return result;
+    /* A domain that libvirt has not made a store for is looked at as one without variables, by
+     * somebody who owns nothing. */
+    g_clear_pointer(ret_why, g_free);
+    *ret_file = (FsStoreFile){.fd = -1, .uid = options->front_uid, .gid = options->front_gid};
+    return 0;
+}
+
+int monitor_files_start(FsAsked *asked)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    g_autofree char *why = NULL;
+    FsStoreFile file = {.fd = -1};
     int result = listen_at(asked, &place);
 
     if (result == 0)
-        result = fs_place_open_store(&place, read_only, options->engine_uid, options->engine_gid,
-                                     &file, &why);
-    if (result == 0)
+        result = open_store(asked, &place, &file, &why);
+    const bool empty = place.domain && file.fd < 0;
+    if (result == 0 && !empty)
         result = make_sidecars(asked, &place, &file);
-    if (result == 0 && !options->read_only)
-        uv_sidecars_expire(place.folder_fd, place.store, options->keep_days);
+    if (result == 0 && !empty && !asked->monitor->options->read_only)
+        uv_sidecars_expire(place.folder_fd, place.store, asked->monitor->options->keep_days);
     if (result < 0) {
         g_strlcpy(asked->answer.text, why ? why : g_strerror(-result), sizeof(asked->answer.text));
         uv_fd_clear(&file.fd);
@@ -181,7 +203,8 @@ int monitor_files_start(FsAsked *asked)
         asked->answer.look.flags |= FS_LOOK_LABELLED;
     /* For the engine's keeper: readable if its user may. */
     uv_rights_scope rights = uv_rights_take(file.uid, file.gid);
-    asked->answer_fds[0] = uv_open_dir(place.folder_fd, ".", 0);
+    g_strlcpy(asked->answer.look.store_name, place.store, sizeof(asked->answer.look.store_name));
+    asked->answer_fds[0] = uv_open_dir(empty ? place.base_fd : place.folder_fd, ".", 0);
     asked->answer_fds[1] = file.fd;
     asked->answer.number = monitor_number_of(file.uid, file.gid);
     return MIN(asked->answer_fds[0], 0);

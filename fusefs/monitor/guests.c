@@ -57,6 +57,7 @@ void monitor_free_guest(void *data)
     uv_fd_clear(&guest->pidfd);
     g_free(guest->ending);
     g_free(guest->start);
+    g_free(guest->gone_store);
     g_free(guest->name);
     g_free(guest);
 }
@@ -87,9 +88,9 @@ void monitor_watch(FsGuestState *guest, bool watch)
 
 void monitor_listen_store(FsGuestState *guest, const char *path)
 {
-    if (guest->store_socket.fd >= 0 || guest->store_lent || !path ||
-        !g_str_has_suffix(path, ".json"))
+    if (guest->store_socket.fd >= 0 || guest->store_lent || !path || !*path)
         return;
+    monitor_domains_serve(guest->monitor, path);
     if (fs_sockdir_listen_store(guest->monitor->sockdir, path, &guest->store_socket) == 0 &&
         uv_fd_is_last(guest->store_socket.fd, RESERVED_FDS))
         fs_sockdir_close_store(&guest->store_socket, true);
@@ -290,6 +291,9 @@ int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
     fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_HOST);
     if (session || fs_sockdir_session_is_empty(monitor->sockdir, guest->name))
         fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_SESSION);
+    if (guest->gone_store)
+        monitor_domain_clear(monitor, guest->name, guest->gone_store);
+    g_clear_pointer(&guest->gone_store, g_free);
     start_next(guest);
     /* What another file system holds may be one. */
     if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &rule, NULL) != -ENOENT)

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define NAMES_A_TURN 1024
+#define DOMAINS_US 5000
 
 struct FsListing {
     FsMonitor *monitor;
@@ -50,7 +51,7 @@ static void tell_of_none(const FsListing *listing)
 {
     FsMonitor *monitor = listing->monitor;
 
-    if (!monitor->told && g_tree_nnodes(listing->rules) == 0)
+    if (!monitor->told && !monitor->source->is_domains && g_tree_nnodes(listing->rules) == 0)
         g_message("%s: no guests; looked for NAME/ with config.json, vars.json or vars.fd in it, "
                   "NAME.json, NAME_VARS.json, NAME.fd, NAME_VARS.fd and NAME_VARS.qcow2",
                   monitor->source->path);
@@ -157,7 +158,9 @@ static gboolean on_turn(void *data)
     FsListing *listing = data;
     int result = 0;
 
-    if (listing->dir) {
+    if (listing->dir && monitor_domains_are_awaited(listing->monitor)) {
+        g_source_set_ready_time(listing->turns, g_get_monotonic_time() + DOMAINS_US);
+    } else if (listing->dir) {
         if (!read_names(listing)) {
             closedir(g_steal_pointer(&listing->dir));
             listing->at = g_tree_node_first(listing->rules);

@@ -16,10 +16,12 @@
 #include <sys/stat.h>
 
 typedef struct {
-    char *path;    /* absolute, links resolved */
-    int fd;        /* O_PATH: the folder, or the folder of the store */
-    char *store;   /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
-    bool libvirts; /* libvirt's folder for stores of <varstore>: NAME.json is the domain NAME's */
+    char *path;      /* absolute, links resolved */
+    int fd;          /* O_PATH: the folder, or the folder of the store */
+    char *store;     /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
+    bool libvirts;   /* libvirt's folder for stores of <varstore>: NAME.json is the domain NAME's */
+    char *id;        /* NULL: by device and inode */
+    bool is_domains; /* the folder is the monitor's, of a libvirt's domains (domain-folders.h) */
     struct stat st;
 } FsLocal;
 

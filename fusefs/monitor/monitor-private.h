@@ -31,10 +31,13 @@ typedef struct {
     FsWatch bridge_end;
     char *ending;      /* how the last one ended, if it was not asked to; NULL: as it should */
     bool killed;       /* it was asked to */
+    bool empty;        /* it was started for a domain that had no store */
+    char *gone_store;  /* of a domain that is gone: cleared away after its engine; NULL: none */
     FsQuestion *start; /* waits for its end; NULL: none does */
 } FsGuestState;
 
 typedef struct FsListing FsListing;
+typedef struct FsDomains FsDomains;
 
 struct FsMonitor {
     const FsMonitorOptions *options;
@@ -50,6 +53,7 @@ struct FsMonitor {
     GHashTable *guests;  /* FsGuestState.name -> FsGuestState */
     FsListing *listing;  /* NULL: none under way */
     bool told;           /* what looks like a guest and is none was logged */
+    FsDomains *domains;  /* NULL: SOURCE is no libvirt */
     GHashTable *engines; /* of an earlier monitor: hashes of names, until the first list */
     int inotify_fd;      /* -1: not followed */
     GHashTable *watched; /* folder -> its watch's number */
@@ -93,12 +97,13 @@ int monitor_files_look(FsAsked *asked);
 /* Whether what the guest has lies, or may lie, in another file system than SOURCE. */
 bool monitor_files_are_far(FsAsked *asked);
 int monitor_files_file(FsAsked *asked);
-/* The answer's text is the store's path. */
+/* The answer's text is the store's path, if it may have a socket of its own. */
 int monitor_files_listen(FsAsked *asked);
 /* Also without a guest: there is no path then. */
 int monitor_files_watch(FsAsked *asked);
-/* As for listening. Descriptors: the folder, and the store if there is one; the number is the
- * engine's user and group (monitor_number_of()). */
+/* As for listening; the look has the store's own name. Descriptors: the folder, and the store if
+ * there is one (monitor_opened_nothing()); the number is the engine's user and group
+ * (monitor_number_of()). */
 int monitor_files_start(FsAsked *asked);
 int monitor_files_read(FsAsked *asked);
 int monitor_files_write(FsAsked *asked);
@@ -113,13 +118,20 @@ int monitor_files_holder(FsAsked *asked);
 /* make-store.c: becomes uefivars-make; returns only an -errno. */
 int monitor_files_instantiate(FsAsked *asked);
 
+/* Of monitor_files_start(): a domain that libvirt has made no store for. */
+static inline bool monitor_opened_nothing(const FsAsked *asked)
+{
+    return asked->monitor->source->is_domains && asked->answer_fds[1] < 0;
+}
+
 static inline int64_t monitor_number_of(uid_t uid, gid_t gid)
 {
     return (int64_t)((uint64_t)uid << 32 | gid);
 }
 
 /* work.c */
-/* Does this in a child, and concludes when it is done or its time is over. Takes the descriptors.
+/* Does this in a child, and concludes when it is done or its time is over (of a question without an
+ * id, which is none of the front's, nobody is told). Takes the descriptors.
  * `slow`: it takes long, as syncs do; `far`: in another file system. 0, -EBUSY, or -ETIMEDOUT (one
  * was not answered there, and still is not). */
 int monitor_work(FsAsked *asked, FsFilesWork work, bool slow, bool far);
@@ -159,6 +171,17 @@ void monitor_tell_engine(FsMonitor *monitor, const char *guest);
 /* spawn.c */
 /* Starts the guest's engine with what monitor_files_start() has opened. 0 or -errno. */
 int monitor_spawn(FsGuestState *guest, const FsAsked *opened);
+
+/* domains.c: SOURCE as a libvirt tells of it; does nothing where it is none */
+void monitor_domains_start(FsMonitor *monitor);
+void monitor_domains_stop(FsMonitor *monitor);
+/* That stores in this one's folder have a socket, whether their domains have one already or not. */
+void monitor_domains_serve(FsMonitor *monitor, const char *store);
+/* What lies beside the store of a domain that is gone: what its engine had not put into it is kept,
+ * as for other guests, the rest goes. By a child, and nobody waits for it. */
+void monitor_domain_clear(FsMonitor *monitor, const char *guest, const char *store);
+/* What domains there are is not known yet, and soon will be. */
+bool monitor_domains_are_awaited(const FsMonitor *monitor);
 
 /* list.c */
 void monitor_list(FsMonitor *monitor, uint64_t id);

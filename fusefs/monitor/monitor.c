@@ -152,11 +152,13 @@ void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
     publish(monitor, true);
     if (!monitor->options->read_only && !monitor->source->store)
         tidy(monitor);
+    monitor_domains_start(monitor);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
     monitor_unmount(monitor);
     monitor_drop_sockets(monitor);
     monitor_end_works(monitor);
+    monitor_domains_stop(monitor);
 }
 
 void fs_monitor_free(FsMonitor *monitor)

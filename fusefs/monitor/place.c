@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "beneath.h"
+#include "domain-folders.h"
 #include "fd.h"
 #include "rights.h"
 #include "sidecars.h"
@@ -31,7 +32,8 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
         return place->base_fd;
     uv_rights_scope rights = uv_rights_take_of(place->base_fd);
     if (place->rule == UV_GUEST_FOLDER) {
-        place->config = g_strdup("config.json");
+        /* What a domain wants is in its XML. */
+        place->config = source->is_domains ? NULL : g_strdup("config.json");
         place->store = g_strdup(fs_local_folder_store(place->base_fd));
     } else {
         place->config = place->rule == UV_GUEST_SOURCE
@@ -59,14 +61,25 @@ static int follow(FsPlace *place)
     return result;
 }
 
+static FsFormat format_of(const char *store)
+{
+    if (g_str_has_suffix(store, ".qcow2"))
+        return FS_FORMAT_QCOW2;
+    return g_str_has_suffix(store, ".fd") ? FS_FORMAT_FLASH : FS_FORMAT_JSON;
+}
+
 static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *guest,
                         FsPlace *ret_place)
 {
     FsPlace place = {.rule = rule};
     int result = set_names(source, guest, &place);
 
-    if (result == 0)
+    if (result == 0 && source->is_domains) {
+        result = fs_domain_follow(&place);
+    } else if (result == 0) {
         result = follow(&place);
+        place.format = format_of(place.store);
+    }
     if (result < 0)
         fs_place_clear(&place);
     else
@@ -106,13 +119,6 @@ void fs_identity_of(const struct stat *st, FsIdentity *ret_identity)
     *ret_identity =
         (FsIdentity){{st->st_dev, st->st_ino, (uint64_t)st->st_size,
                       (uint64_t)nanoseconds(&st->st_mtim), (uint64_t)nanoseconds(&st->st_ctim)}};
-}
-
-static FsFormat format_of(const char *store)
-{
-    if (g_str_has_suffix(store, ".qcow2"))
-        return FS_FORMAT_QCOW2;
-    return g_str_has_suffix(store, ".fd") ? FS_FORMAT_FLASH : FS_FORMAT_JSON;
 }
 
 static void describe(FsLook *look, const struct stat *st)
@@ -177,14 +183,13 @@ int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest
                   FsLook *ret_look)
 {
     g_autofree char *file = fs_local_file(source, place->rule, guest);
-    FsLook look = {.format = format_of(place->store),
-                   .access = NO_STORE,
-                   .reach = uv_access_of_folder(source->fd)};
+    FsLook look = {
+        .format = place->format, .access = NO_STORE, .reach = uv_access_of_folder(source->fd)};
     struct stat st;
     int result;
 
     g_strlcpy(look.file, file, sizeof(look.file));
-    g_strlcpy(look.store_name, place->store, sizeof(look.store_name));
+    g_strlcpy(look.store_name, place->link ? place->link : place->store, sizeof(look.store_name));
     look.flags = place->rule == UV_GUEST_FOLDER   ? FS_LOOK_FOLDER
                  : place->rule == UV_GUEST_SOURCE ? FS_LOOK_SOURCE
                                                   : 0;

@@ -15,11 +15,15 @@
 
 typedef struct {
     UvGuestRule rule;
-    int base_fd;   /* of SOURCE or of the guest's own folder */
-    char *config;  /* config.json's name there; NULL: a store as SOURCE has none */
-    int folder_fd; /* of the store: the same folder, or the one that root's link leads to */
-    char *store;   /* its name there, be there a store or not */
-    bool linked;   /* root's link leads to it */
+    int base_fd;      /* of SOURCE or of the guest's own folder */
+    char *config;     /* config.json's name there; NULL: a store as SOURCE has none */
+    int folder_fd;    /* of the store: the same folder, or the one that root's link leads to */
+    char *store;      /* its name there, be there a store or not */
+    bool linked;      /* root's link leads to it */
+    FsFormat format;  /* by its name, or as a domain has it */
+    bool domain;      /* of a libvirt, which makes its store and nobody else */
+    const char *link; /* a domain's: what leads to the store; NULL: it is none */
+    int unreached;    /* a domain's: why the folder of its store can't be (-errno); 0: it can */
 } FsPlace;
 
 /* To be cleared. 0, -ENOENT (nothing makes this a guest), or another -errno. */
@@ -47,6 +51,9 @@ int fs_place_sidecars(const FsPlace *place);
 int fs_place_make_sidecars(const FsPlace *place);
 /* The store's path as the kernel knows it: for people, and for /proc. */
 char *fs_place_real_path(const FsPlace *place);
+
+/* Why there is nothing to open or to write to. */
+#define FS_PLACE_NOT_STARTED "the domain has no store yet: libvirt makes it when it first starts"
 
 /* A store that was opened, once. */
 typedef struct {

@@ -56,9 +56,19 @@ static int then_look(FsAsked *asked)
 {
     FsGuestState *guest = monitor_find_guest(asked->monitor, asked->answer.guest);
 
+    if (guest && guest->empty && asked->answer.look.flags & FS_LOOK_STORE)
+        monitor_kill(guest); /* libvirt has made the store that it does not have */
     if (guest && guest->listener_fd >= 0)
         (void)monitor_listen(guest, &asked->answer.look, NULL);
     return 0;
+}
+
+static int first_instantiate(FsAsked *asked)
+{
+    if (!asked->monitor->source->is_domains)
+        return GO_ON;
+    g_strlcpy(asked->answer.text, FS_PLACE_NOT_STARTED, sizeof(asked->answer.text));
+    return -EROFS;
 }
 
 static int then_make(FsAsked *asked)
@@ -133,6 +143,7 @@ static int start(FsAsked *asked, FsGuestState *guest, const char *path)
             g_strdup_printf("%s: %s", asked->monitor->options->engine, g_strerror(-result));
         return refuse_start(asked, result, why);
     }
+    guest->empty = monitor_opened_nothing(asked);
     if (own_listener)
         monitor_watch(guest, false);
     return 0;
@@ -280,7 +291,8 @@ static const struct {
     [FS_ASK_REMOVE] = {NULL, monitor_files_remove, NULL, WRITES | SLOW},
     [FS_ASK_RENAME] = {NULL, monitor_files_rename, NULL, WRITES | SLOW},
     [FS_ASK_SET_ASIDE] = {NULL, monitor_files_set_aside, NULL, WRITES | SLOW},
-    [FS_ASK_INSTANTIATE] = {NULL, monitor_files_instantiate, NULL, WRITES | SLOW, 0, 2},
+    [FS_ASK_INSTANTIATE] = {first_instantiate, monitor_files_instantiate, NULL, WRITES | SLOW, 0,
+                            2},
     [FS_ASK_IMAGE] = {NULL, monitor_files_image},
     [FS_ASK_HOLDER] = {NULL, monitor_files_holder, NULL, SLOW},
     [FS_ASK_START] = {first_start, monitor_files_start, then_start},
@@ -344,6 +356,10 @@ void monitor_conclude(FsAsked *asked, int result)
 {
     const FsAsk kind = asked->question->kind;
 
+    if (asked->question->id == 0) {
+        fs_packet_close(asked->answer_fds);
+        return;
+    }
     answer(asked, result == 0 && table[kind].then ? table[kind].then(asked) : result);
 }
 

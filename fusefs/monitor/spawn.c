@@ -39,6 +39,7 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
     const FsMonitorOptions *options = guest->monitor->options;
     const FsEngineWish *wish = &opened->question->start;
     const char *store = opened->answer.look.store_name;
+    const uint32_t format = opened->answer.look.format;
     const bool is_source = opened->answer.look.flags & FS_LOOK_SOURCE;
     GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *socket_path =
@@ -58,16 +59,16 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
         add(arguments, "--force-secure-boot", "");
     if (wish->disable_custom_mode)
         add(arguments, "--disable-custom-mode", "");
-    if (wish->stateless)
+    if (wish->stateless || monitor_opened_nothing(opened))
         add(arguments, "--stateless", "");
     if (wish->traced)
         add(arguments, "--traced", "");
     if (opened->answer.look.flags & FS_LOOK_LABELLED)
         add(arguments, "--in-place", "");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
-    if (g_str_has_suffix(store, ".json") && !is_source)
+    if (format == FS_FORMAT_JSON && g_str_has_suffix(store, ".json") && !is_source)
         add(arguments, "--format=json", "");
-    else if (g_str_has_suffix(store, ".qcow2"))
+    else if (format == FS_FORMAT_QCOW2)
         add(arguments, "--format=qcow2", "");
     add(arguments, "--store=", store);
     g_ptr_array_add(arguments, NULL);
@@ -122,7 +123,7 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
     pid_t pid;
     int pidfd;
 
-    if (store_fd >= 0 && g_str_has_suffix(opened->answer.look.store_name, ".qcow2"))
+    if (store_fd >= 0 && opened->answer.look.format == FS_FORMAT_QCOW2)
         program.fds[program.n_fds++] = start_bridge(guest, store_fd, program.uid, program.gid);
     else if (own_listener && guest->store_socket.fd >= 0) { /* of a JSON store */
         program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);

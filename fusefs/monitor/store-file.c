@@ -81,12 +81,19 @@ int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, 
     uv_autofd int found = -1;
     int result;
 
+    if (place->unreached && place->unreached != -ENOENT)
+        return refuse(ret_why, place->unreached,
+                      place->unreached == -ELOOP ? "the way to the store is a link that root does "
+                                                   "not own"
+                                                 : g_strerror(-place->unreached));
     {
         uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
         found = fs_beneath_find(place->folder_fd, place->store);
     }
     if (found < 0 && found != -ENOENT)
         return refuse(ret_why, found, g_strerror(-found));
+    if (found < 0 && place->domain)
+        return refuse(ret_why, -ENOENT, FS_PLACE_NOT_STARTED);
     result = decide_user(place, found, engine_uid, engine_gid, &file, ret_why);
     if (result == 0 && found >= 0)
         result = check_type(place, &file.st, ret_why);

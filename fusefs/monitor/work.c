@@ -110,7 +110,7 @@ static void conclude(FsWork *work, const siginfo_t *ended)
     };
     const int result = receive(work, ended, &asked);
 
-    work->monitor->deferred--;
+    work->monitor->deferred -= work->question.id != 0;
     asked.answer.kind = FS_TELL_ANSWER;
     asked.answer.id = work->question.id;
     monitor_conclude(&asked, result);
@@ -240,7 +240,7 @@ int monitor_work(FsAsked *asked, FsFilesWork function, bool slow, bool far)
     }
     for (int i = 0; i < FS_QUESTION_FDS; i++)
         work->fds[i] = uv_fd_steal(&asked->fds[i]);
-    monitor->deferred++;
+    monitor->deferred += work->question.id != 0;
     g_queue_push_tail(&monitor->works, work);
     start_next(monitor);
     return 0;

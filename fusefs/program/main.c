@@ -16,6 +16,7 @@
 #include "confine-front.h"
 #include "daemon.h"
 #include "fuse-session.h"
+#include "libvirt-uri.h"
 #include "open-source.h"
 #include "split.h"
 
@@ -200,11 +201,21 @@ static uint32_t reader(bool become, uint32_t user, uint32_t own)
     return become ? user : own == 0 ? NOBODY : own;
 }
 
+/* `ret_uri`: of a libvirt, allocated; else NULL. */
+static FsLocal *open_source(const FsOptions *options, char **ret_uri, GError **error)
+{
+    if (!fs_libvirt_is(options->source))
+        return fs_local_open(options->source, error);
+    *ret_uri = fs_libvirt_uri(options->source, error);
+    return *ret_uri ? fs_libvirt_open(options->source, options->read_only, error) : NULL;
+}
+
 /* Whatever became of it, nothing is left behind. */
 static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_args)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(FsLocal) local = fs_local_open(options->source, &error);
+    g_autofree char *uri = NULL;
+    g_autoptr(FsLocal) local = open_source(options, &uri, &error);
     g_autoptr(FsSockdir) sockdir = NULL;
     UvHost host = {0};
     Front front = {
@@ -231,6 +242,7 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     front.session = fs_session_new(front.tree, fuse_args, options->mountpoint, &error);
     if (front.session) {
         fs_mount_note(split.mount);
+        split.uri = uri;
         split.local = local;
         split.sockdir = sockdir;
         split.fuse_fd = fs_session_fd(front.session);
@@ -244,6 +256,7 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     fs_mount_free(split.mount);
     g_free(split.engine);
     g_free(split.maker);
+    g_free(split.libvirt);
 }
 
 int main(int argc, char **argv)

@@ -51,6 +51,8 @@ static char *name_source(const FsLocal *source)
 {
     struct stat st;
 
+    if (source->id)
+        return g_strdup(source->id);
     if (!source->store)
         return g_strdup_printf("%lx-%lx", (unsigned long)source->st.st_dev,
                                (unsigned long)source->st.st_ino);
@@ -62,8 +64,7 @@ static char *name_source(const FsLocal *source)
                            digest);
 }
 
-/* /run/uefivarsfs, or $XDG_RUNTIME_DIR/uefivarsfs for an ordinary user. */
-static char *run_folder(GError **error)
+char *fs_run_folder(GError **error)
 {
     if (geteuid() == 0)
         return g_strdup("/run/" RUN_FOLDER);
@@ -76,8 +77,7 @@ static char *run_folder(GError **error)
     return g_build_filename(runtime, RUN_FOLDER, NULL);
 }
 
-/* Ours, and no other user can put anything there. */
-static int open_private_folder(const char *path, mode_t mode, GError **error)
+int fs_open_private_folder(const char *path, mode_t mode, GError **error)
 {
     struct stat st;
 
@@ -204,7 +204,7 @@ static char *open_by_store(const char *run)
 {
     g_autofree char *path = g_build_filename(run, "by-store", NULL);
     g_autoptr(GError) error = NULL;
-    uv_autofd int fd = open_private_folder(path, 0711, &error);
+    uv_autofd int fd = fs_open_private_folder(path, 0711, &error);
 
     return fd < 0 ? NULL : g_steal_pointer(&path);
 }
@@ -220,11 +220,11 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
         return NULL;
 
     bool own = !options->sockdir;
-    g_autofree char *run = run_folder(own || source->store ? error : NULL);
+    g_autofree char *run = fs_run_folder(own || source->store ? error : NULL);
     if (!run && (own || source->store))
         return NULL;
     if (run && (own || source->store)) {
-        uv_autofd int fd = open_private_folder(run, 0, error);
+        uv_autofd int fd = fs_open_private_folder(run, 0, error);
         if (fd < 0)
             return NULL;
     }
@@ -251,7 +251,7 @@ FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GErr
                     sockdir->path);
         return NULL;
     }
-    sockdir->fd = open_private_folder(sockdir->path, own ? 0711 : 0, error);
+    sockdir->fd = fs_open_private_folder(sockdir->path, own ? 0711 : 0, error);
     if (sockdir->fd < 0)
         return NULL;
     g_autofree char *lock = g_strdup_printf("%s/" LOCK, sockdir->path);

@@ -21,6 +21,7 @@ void fs_local_free(FsLocal *source)
     uv_fd_clear(&source->fd);
     g_free(source->store);
     g_free(source->path);
+    g_free(source->id);
     g_free(source);
 }
 

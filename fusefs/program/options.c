@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libvirt-uri.h"
 #include "uv-limits.h"
 
 static const char *const for_fuse[] = {"allow_other", "allow_root", "auto_unmount", "max_read",
@@ -121,7 +122,8 @@ static bool take_path(FsOptions *options, const char *path, GError **error)
     if (!*path)
         return fs_options_fail(error, "an empty path is no %s",
                                options->source ? "MOUNTPOINT" : "SOURCE");
-    *place = g_canonicalize_filename(path, NULL);
+    *place = place == &options->source && fs_libvirt_is(path) ? g_strdup(path)
+                                                              : g_canonicalize_filename(path, NULL);
     return true;
 }
 
@@ -238,8 +240,8 @@ void fs_options_free(FsOptions *options)
 void fs_options_help(void)
 {
     printf("usage: uefivarsfs SOURCE MOUNTPOINT [-f] [-d] [-o OPTION,...]\n\n"
-           "Mounts the UEFI variables of virtual machines: SOURCE is a variable store, or a\n"
-           "directory of them.\n\n"
+           "Mounts the UEFI variables of virtual machines: SOURCE is a variable store, a\n"
+           "directory of them, or libvirt:///system or libvirt:///session.\n\n"
            "    -f                         stay in the foreground\n"
            "    -d                         tell every request (and stay in the foreground)\n"
            "    --help, --version\n\n"

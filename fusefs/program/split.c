@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "fd.h"
 #include "find-program.h"
+#include "libvirt-uri.h"
 #include "mount-table.h"
 #include "open-source.h"
 #include "process-name.h"
@@ -79,13 +80,18 @@ bool fs_split_find_programs(FsSplit *split, GError **error)
     const char *const makers[] = {"../libexec/uefivarsfs/uefivars-make", "uefivars-make", NULL};
     const char *const bridges[] = {"../libexec/uefivarsfs/uefivars-qcow2", "../vars/uefivars-qcow2",
                                    NULL};
+    const char *const libvirts[] = {"../libexec/uefivarsfs/uefivars-libvirt",
+                                    "libvirt/uefivars-libvirt", NULL};
 
     split->engine = split->options->engine_path ? g_strdup(split->options->engine_path)
                                                 : uv_find_program(engines, UV_BINDIR "/uefivarsd");
     split->maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
     /* Who has no such image needs it not. */
     split->bridge = uv_find_program(bridges, UV_LIBEXECDIR "/uefivars-qcow2");
-    return check_program(split->engine, error) && check_program(split->maker, error);
+    if (fs_libvirt_is(split->options->source))
+        split->libvirt = uv_find_program(libvirts, UV_LIBEXECDIR "/uefivars-libvirt");
+    return check_program(split->engine, error) && check_program(split->maker, error) &&
+           (!split->libvirt || check_program(split->libvirt, error));
 }
 
 static void add(GPtrArray *arguments, const char *option, const char *value)
@@ -112,10 +118,23 @@ static char **engine_arguments(const FsOptions *options)
     return (char **)g_ptr_array_free(arguments, FALSE);
 }
 
+static char **libvirt_arguments(const FsSplit *split)
+{
+    GPtrArray *arguments = g_ptr_array_new();
+
+    add(arguments, "uefivars-libvirt", "");
+    add(arguments, "", split->uri);
+    add(arguments, "--sandbox=strict", split->options->sandbox_strict ? "" : NULL);
+    g_ptr_array_add(arguments, NULL);
+    return (char **)g_ptr_array_free(arguments, FALSE);
+}
+
 static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
 {
     const FsOptions *options = split->options;
     g_auto(GStrv) arguments = engine_arguments(options);
+    g_auto(GStrv) for_libvirt = libvirt_arguments(split);
+    const bool anybody = split->uri && fs_libvirt_is_systems(options->source);
     const FsMonitorOptions monitor_options = {
         .read_only = options->read_only,
         .shared = options->shared,
@@ -128,6 +147,11 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .engine = split->engine,
         .maker = split->maker,
         .bridge = split->bridge,
+        .libvirt = split->libvirt,
+        .libvirt_arguments = for_libvirt,
+        .uri = split->uri,
+        .libvirt_uid = anybody ? split->front_uid : geteuid(),
+        .libvirt_gid = anybody ? split->front_gid : getegid(),
     };
     const FsMonitorHooks hooks = {.ready = on_ready, .unmount = on_unmount, .data = split->mount};
     g_autoptr(GError) error = NULL;

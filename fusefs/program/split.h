@@ -22,6 +22,8 @@ typedef struct {
     uid_t engine_uid; /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
     char *engine, *maker, *bridge; /* programs */
+    char *libvirt;                 /* likewise, where SOURCE is one; else NULL */
+    char *uri;                     /* of the libvirt that SOURCE is; NULL: it is none */
 } FsSplit;
 
 /* Theirs. false with an error: one is missing. */

@@ -114,7 +114,7 @@ class Mount:
     (uvhosts.Host): in its namespaces."""
 
     def __init__(self, scratch, source, *options, name="mnt", wrapper=(), sockdir=True, host=None):
-        self.source = pathlib.Path(source)
+        self.source = source if str(source).startswith("libvirt") else pathlib.Path(source)
         self.place = scratch.path / name
         self.place.mkdir(exist_ok=True)
         self.path = pathlib.Path(host.path(self.place)) if host else self.place

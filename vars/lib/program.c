@@ -35,7 +35,8 @@ static void become(uid_t uid, gid_t gid)
 static G_GNUC_NORETURN void execute(const UvProgram *program)
 {
     static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
-    char *const environment[] = {path, locale, NULL};
+    char *const usual[] = {path, locale, NULL};
+    char *const *environment = program->environment ? program->environment : usual;
     const int null = open("/dev/null", O_RDWR);
     sigset_t none;
 

@@ -18,6 +18,7 @@ typedef struct {
     /* They become 3 and up; 0 and 1 are /dev/null, 2 is ours. One that is -errno is the result. */
     int fds[UV_PROGRAM_FDS];
     size_t n_fds;
+    char *const *environment; /* NULL: a PATH and a locale */
 } UvProgram;
 
 /* This process becomes it. Returns an -errno. */

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "domain-folders.h"
+
+#include "beneath.h"
+#include "fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JSON_LINK "vars.json"
+#define FLASH_LINK "vars.fd"
+#define NO_PATH "config.json"
+#define NEW_FOLDER ".new"
+#define NEW_LINK ".new"
+/* What is in no domain's folder. */
+#define NO_STORE "none"
+
+static const char *const links[] = {JSON_LINK, FLASH_LINK};
+static const char *const names[] = {JSON_LINK, FLASH_LINK, NO_PATH, NEW_LINK};
+
+static bool leads_to(int folder_fd, const char *name, const char *path)
+{
+    char target[FS_QUESTION_TEXT];
+    const ssize_t size = readlinkat(folder_fd, name, target, sizeof(target));
+
+    return size == (ssize_t)strlen(path) && memcmp(target, path, (size_t)size) == 0;
+}
+
+static int put_link(int folder_fd, const char *name, const char *path)
+{
+    if (leads_to(folder_fd, name, path))
+        return 0;
+    unlinkat(folder_fd, NEW_LINK, 0);
+    if (symlinkat(path, folder_fd, NEW_LINK) < 0 ||
+        renameat(folder_fd, NEW_LINK, folder_fd, name) < 0)
+        return -errno;
+    return 0;
+}
+
+static int put_file(int folder_fd, const char *name)
+{
+    uv_autofd int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -errno : 0;
+}
+
+/* What is right comes before what is wrong goes: it is a guest all the time. */
+static int fill(int folder_fd, const FsDomain *domain)
+{
+    const char *name = domain->text[0] == '\0'            ? NO_PATH
+                       : domain->format == FS_FORMAT_JSON ? JSON_LINK
+                                                          : FLASH_LINK;
+    const int result = domain->text[0] == '\0' ? put_file(folder_fd, name)
+                                               : put_link(folder_fd, name, domain->text);
+
+    for (size_t i = 0; result == 0 && i < G_N_ELEMENTS(names); i++)
+        if (strcmp(names[i], name) != 0)
+            unlinkat(folder_fd, names[i], 0);
+    return result;
+}
+
+static int open_folder(const FsLocal *source, const char *name)
+{
+    const int fd = openat(source->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static void remove_folder(const FsLocal *source, const char *name)
+{
+    uv_autofd int fd = open_folder(source, name);
+
+    for (size_t i = 0; fd >= 0 && i < G_N_ELEMENTS(names); i++)
+        unlinkat(fd, names[i], 0);
+    unlinkat(source->fd, name, AT_REMOVEDIR);
+}
+
+/* Made aside, so that it is a guest when it has its name. */
+static int make_folder(const FsLocal *source, const FsDomain *domain)
+{
+    remove_folder(source, NEW_FOLDER);
+    /* The engine of a domain without a store works there, and is nobody. */
+    if (mkdirat(source->fd, NEW_FOLDER, 0700) < 0 || fchmodat(source->fd, NEW_FOLDER, 0711, 0) < 0)
+        return -errno;
+    uv_autofd int fd = open_folder(source, NEW_FOLDER);
+    const int result = fd < 0 ? fd : fill(fd, domain);
+    if (result < 0)
+        return result;
+    return renameat(source->fd, NEW_FOLDER, source->fd, domain->guest) < 0 ? -errno : 0;
+}
+
+/* A store, and not this one. */
+static bool leads_elsewhere(int folder_fd, const FsDomain *domain)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
+        if (fstatat(folder_fd, links[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            return !leads_to(folder_fd, links[i], domain->text);
+    return false;
+}
+
+int fs_domain_put(const FsLocal *source, const FsDomain *domain, bool *ret_moved)
+{
+    *ret_moved = false;
+    if (!uv_guest_name_valid(source->libvirts, domain->guest))
+        return -EINVAL;
+    uv_autofd int fd = open_folder(source, domain->guest);
+    if (fd < 0)
+        return make_folder(source, domain);
+    *ret_moved = leads_elsewhere(fd, domain);
+    return fill(fd, domain);
+}
+
+void fs_domain_drop(const FsLocal *source, const char *guest)
+{
+    if (uv_guest_name_valid(source->libvirts, guest))
+        remove_folder(source, guest);
+}
+
+void fs_domain_sweep(const FsLocal *source, GHashTable *kept)
+{
+    const int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        if (!kept || !g_hash_table_contains(kept, entry->d_name))
+            fs_domain_drop(source, entry->d_name);
+    closedir(dir);
+}
+
+/* Where this link leads, which we made ourselves; allocated. NULL: there is none. */
+static char *read_target(int folder_fd, const char *name)
+{
+    char target[FS_QUESTION_TEXT];
+    const ssize_t size = readlinkat(folder_fd, name, target, sizeof(target) - 1);
+
+    if (size < 0)
+        return NULL;
+    target[size] = '\0';
+    return fs_domain_path_valid(target) ? g_strdup(target) : NULL;
+}
+
+char *fs_domain_store(const FsLocal *source, const char *guest)
+{
+    uv_autofd int fd =
+        uv_guest_name_valid(source->libvirts, guest) ? open_folder(source, guest) : -1;
+    char *target = NULL;
+
+    for (size_t i = 0; fd >= 0 && !target && i < G_N_ELEMENTS(links); i++)
+        target = read_target(fd, links[i]);
+    return target;
+}
+
+/* The folder of the store; its name may be a link of root's, as those in /dev are. */
+static int reach(const char *path, char **name)
+{
+    g_autofree char *folder = g_path_get_dirname(path + 1);
+    uv_autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = root < 0 ? -errno : fs_beneath_open(root, folder, O_PATH | O_DIRECTORY, 0);
+
+    if (fd < 0)
+        return fd;
+    *name = g_path_get_basename(path);
+    const int result = fs_beneath_resolve(&fd, name);
+    /* A link that root does not own is no store: that is said when it is opened. */
+    return result < 0 && result != -ELOOP ? result : uv_fd_steal(&fd);
+}
+
+int fs_domain_reach(const char *store, FsPlace *ret_place)
+{
+    g_autofree char *name = NULL;
+    const int fd = reach(store, &name);
+
+    if (fd < 0)
+        return fd;
+    *ret_place = (FsPlace){.base_fd = fd,
+                           .folder_fd = fd,
+                           .store = g_steal_pointer(&name),
+                           .linked = true,
+                           .domain = true};
+    return 0;
+}
+
+int fs_domain_follow(FsPlace *place)
+{
+    g_autofree char *target = read_target(place->base_fd, place->store), *name = NULL;
+
+    place->domain = true;
+    const bool is_json = strcmp(place->store, JSON_LINK) == 0;
+
+    place->link = is_json ? JSON_LINK : FLASH_LINK;
+    place->format = is_json ? FS_FORMAT_JSON : FS_FORMAT_FLASH;
+    const int fd = target ? reach(target, &name) : -ENOENT;
+    if (fd == -EXDEV)
+        return fd;
+    if (fd < 0) {
+        place->unreached = fd;
+        g_free(place->store);
+        place->store = g_strdup(NO_STORE);
+        return 0;
+    }
+    if (place->format == FS_FORMAT_FLASH && g_str_has_suffix(name, ".qcow2"))
+        place->format = FS_FORMAT_QCOW2;
+    place->linked = true;
+    place->folder_fd = fd;
+    g_free(place->store);
+    place->store = g_steal_pointer(&name);
+    return 0;
+}

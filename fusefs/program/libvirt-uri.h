@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a libvirt is called as SOURCE. */
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* SOURCE is a libvirt: it begins like a URI of one. */
+bool fs_libvirt_is(const char *source);
+/* As libvirt has it: qemu:///system of libvirt:///system, SCHEME:///PATH of libvirt+SCHEME:///PATH.
+ * Of this host only: NULL with an error for any other. */
+char *fs_libvirt_uri(const char *source, GError **error);
+/* Only the daemon of the system can be asked by anybody; others by whom they belong to. */
+bool fs_libvirt_is_systems(const char *source);

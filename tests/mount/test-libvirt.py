@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A libvirt as SOURCE: its domains are guests, wherever their stores are, and as it changes so does the
+mount."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvlibvirt  # noqa: E402
+import uvmount  # noqa: E402
+from uvlibvirt import USER, flash  # noqa: E402
+from uvmount import wait_until  # noqa: E402
+
+PROGRAM = uvmount.BUILD / "fusefs" / "libvirt" / "uefivars-libvirt"
+CODE, VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+NAME = "Greeting-6d6f7265-2d74-6573-7473-2d6865726521"
+HELLO = b"\x07\x00\x00\x00hello"
+
+
+def run_folder():
+    return pathlib.Path("/run/uefivarsfs")
+
+
+def left_behind():
+    """Folders of libvirts in /run that no mount has."""
+    return [path.name for path in run_folder().glob("libvirt-*")]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.before = left_behind()
+
+    def mount(self, source, *options):
+        self.mounted = self.scratch.mount(source, *options)
+        return self.mounted
+
+    def guests(self):
+        return sorted(os.listdir(self.mounted.path / "guests"))
+
+    def variables(self, name):
+        """[] also while what failed a moment ago is not tried again."""
+        try:
+            return os.listdir(self.mounted.vars(name))
+        except OSError:
+            return []
+
+    def wait_for_guests(self, *names):
+        wait_until(lambda: self.guests() == sorted(names), f"guests {names}", 20)
+
+
+class TestDriver(Case):
+    """libvirt's own driver for tests, which needs no daemon and takes any domain."""
+
+    def node(self, *domains):
+        files = []
+        for number, text in enumerate(domains):
+            path = self.scratch.path / f"d{number}.xml"
+            path.write_text(text)
+            files.append(f"<domain file='{path.name}'/>")
+        (self.scratch.path / "node.xml").write_text(f"<node>{''.join(files)}</node>")
+        return f"libvirt+test://{self.scratch.path}/node.xml"
+
+    def store(self, name="a_VARS.fd"):
+        path = self.scratch.path / name
+        shutil.copy(VARS, path)
+        os.chmod(path, 0o600)
+        return path
+
+    def domain(self, name, store="", number=1, **more):
+        return uvlibvirt.domain(name, store, kind="test",
+                                uuid=f"11111111-1111-1111-1111-{number:012x}", **more)
+
+    def test_names(self):
+        names = ["plain", "two words", "it's \"quoted\"", "gäst-日本", "-dash", "100%", "x_VARS", "a.config"]
+        odd = {".dot": "%2Edot", "a.config.json": "a%2Econfig.json", "tab\there": "tab%09here",
+               "%2Edot": "%252Edot"}
+        long = "n" * 230
+        mount = self.mount(self.node(*[self.domain(name, number=number + 1)
+                                       for number, name in enumerate([*names, *odd, long])]))
+        shown = self.guests()
+        self.assertEqual(sorted([*names, *odd.values()]),
+                         [name for name in shown if not name.startswith("nnn")])
+        (cut,) = [name for name in shown if name.startswith("nnn")]
+        self.assertEqual(len(cut), 200)
+        self.assertIn("%~", cut)
+        for name in shown:
+            self.assertEqual(os.listdir(mount.vars(name)), [])
+
+    def test_store_is_where_the_xml_says(self):
+        store = self.store()
+        mount = self.mount(self.node(self.domain("web", f"<nvram>{store}</nvram>")))
+        variable = mount.vars("web") / NAME
+        variable.write_bytes(HELLO)
+        self.assertEqual(variable.read_bytes(), HELLO)
+        self.assertEqual(os.path.realpath(mount.status("web")["store"]["path"]), str(store))
+        self.assertEqual(mount.stop(), 0)
+        self.assertIn("hello", store.read_bytes().decode("latin1"))
+        self.assertEqual(self.before, left_behind())
+
+    def test_json_store(self):
+        store = self.scratch.path / "odd name"
+        store.write_text(uvmount.store_text())
+        os.chmod(store, 0o600)
+        mount = self.mount(self.node(self.domain("web", f"<varstore path='{store}'/>")))
+        if os.path.realpath(mount.status("web")["store"]["path"]) != str(store):
+            self.skipTest("this libvirt has no <varstore>")
+        (mount.vars("web") / NAME).write_bytes(HELLO)
+        self.assertEqual(mount.stop(), 0)
+        self.assertIn("Greeting", store.read_text())
+
+    def test_never_started(self):
+        path = self.scratch.path / "later_VARS.fd"
+        mount = self.mount(self.node(self.domain("new"), self.domain("later", f"<nvram>{path}</nvram>", 2),
+                                     self.domain("far", "<nvram>/nowhere/at/all</nvram>", 3),
+                                     self.domain("bios", number=4, firmware="")))
+        self.assertEqual(self.guests(), ["far", "later", "new"])
+        for name in self.guests():
+            self.assertEqual(os.listdir(mount.vars(name)), [])
+            with self.assertRaises(OSError):
+                (mount.vars(name) / NAME).write_bytes(HELLO)
+            self.assertIn("libvirt makes it when it first starts", mount.status(name)["last-refusal"]["text"])
+        self.assertFalse(path.exists())
+        self.store(path.name)
+        wait_until(lambda: self.variables("later"), "the store that came is seen", 10)
+
+    def test_paths_that_are_no_stores(self):
+        here = self.scratch.path
+        os.mkfifo(here / "fifo")
+        (here / "secret").write_text("not a store")
+        os.chmod(here / "secret", 0o600)
+        os.symlink(here / "secret", here / "link")
+        os.lchown(here / "link", USER, USER)
+        os.symlink(here, here / "way")
+        os.lchown(here / "way", USER, USER)
+        self.store("other_VARS.fd")
+        os.chown(here / "other_VARS.fd", 1234, 1234)
+        os.mkdir(here / "theirs")
+        os.chown(here / "theirs", USER, USER)
+        shutil.copy(VARS, here / "theirs" / "root_VARS.fd")
+        bad = {"fifo": here / "fifo", "link": here / "link", "way": here / "way" / "secret",
+               "folder": here, "device": "/dev/zero", "secret": here / "secret", "proc": "/proc/1/mem",
+               "root": here / "theirs" / "root_VARS.fd"}
+        mount = self.mount(self.node(*[self.domain(name, f"<nvram>{path}</nvram>", number + 1)
+                                       for number, (name, path) in enumerate(bad.items())]))
+        self.assertEqual(self.guests(), sorted(bad))
+        for name in bad:
+            with self.assertRaises(OSError, msg=name):
+                (mount.vars(name) / NAME).write_bytes(HELLO)
+        self.assertEqual((here / "secret").read_text(), "not a store")
+        self.assertEqual((here / "theirs" / "root_VARS.fd").read_bytes(), pathlib.Path(VARS).read_bytes())
+
+    def test_only_libvirt_makes_domains(self):
+        mount = self.mount(self.node(self.domain("web", f"<nvram>{self.store()}</nvram>")))
+        for act in (lambda: mount.guest("new").mkdir(), lambda: mount.guest("web").rmdir(),
+                    lambda: mount.guest("web").rename(mount.guest("other")),
+                    lambda: (mount.guest("web") / "config.json").write_text("{}")):
+            with self.assertRaises(PermissionError):
+                act()
+        self.assertEqual(self.guests(), ["web"])
+
+    def test_a_thousand(self):
+        start = time.monotonic()
+        self.mount(self.node(*[self.domain(f"vm{number}", f"<nvram>/none/{number}.fd</nvram>", number + 1)
+                               for number in range(1000)]))
+        self.assertEqual(len(self.guests()), 1000)
+        print(f"1000 domains: {time.monotonic() - start:.2f} s from the start to the list")
+
+    def test_what_is_no_libvirt_of_this_host(self):
+        (self.scratch.path / "m").mkdir()
+        for source in ("libvirt://host/system", "libvirt:system", "libvirt+qemu+ssh:///system",
+                       "libvirt+qemu://host/system", "libvirt+:///x", "libvirt+ext:x"):
+            done = subprocess.run([uvmount.UEFIVARSFS, source, self.scratch.path / "m"], capture_output=True,
+                                  text=True, timeout=20, check=False)
+            self.assertEqual(done.returncode, 1, source)
+            self.assertIn("a libvirt of this host is expected", done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_mounted_once(self):
+        node = self.node(self.domain("web", f"<nvram>{self.store()}</nvram>"))
+        self.mount(node)
+        (self.scratch.path / "m").mkdir()
+        done = subprocess.run([uvmount.UEFIVARSFS, node, self.scratch.path / "m"], capture_output=True, text=True,
+                              timeout=20, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mounted already", done.stderr)
+        reader = self.scratch.mount(node, "ro", name="ro")
+        self.assertEqual(os.listdir(reader.path / "guests"), ["web"])
+
+    def test_libvirt_is_not_there(self):
+        mount = self.mount("libvirt+test:///nowhere/node.xml")
+        self.assertEqual(self.guests(), [])
+        wait_until(lambda: "read-only" in mount.log.read_text(), "it says so", 10)
+
+
+class Session(Case):
+    """A libvirtd, its events and its end."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = uvmount.Scratch()
+        cls.addClassCleanup(folder.__exit__)
+        cls.daemon = uvlibvirt.Daemon(folder.path / "libvirt")
+        cls.addClassCleanup(cls.daemon.close)
+        cls.daemon.start()
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.daemon.clear)
+
+    def store(self, name):
+        path = self.daemon.nvram / f"{name}_VARS.fd"
+        shutil.copy(VARS, path)
+        os.chown(path, USER, USER)
+        return path
+
+    def define(self, name):
+        self.assertIsNone(self.daemon.define(name, flash(CODE, self.store(name)), firmware=""))
+
+    def write(self, name):
+        (self.mounted.vars(name) / NAME).write_bytes(HELLO)
+
+    def test_follows(self):
+        self.define("a")
+        mount = self.mount(self.daemon.uri)
+        self.wait_for_guests("a")
+        self.write("a")
+        self.define("b")
+        self.wait_for_guests("a", "b")
+        self.daemon.virsh("domrename", "a", "new name")
+        self.wait_for_guests("b", "new name")
+        self.assertEqual((mount.vars("new name") / NAME).read_bytes(), HELLO)
+        self.daemon.virsh("undefine", "b", "--nvram")
+        self.wait_for_guests("new name")
+        self.assertEqual(self.daemon.define("new name", flash(CODE, self.store("moved")), firmware="",
+                                            uuid=self.daemon.virsh("domuuid", "new name")[1].strip()), None)
+        wait_until(lambda: self.variables("new name") and NAME not in self.variables("new name"),
+                   "the other store is seen", 20)
+        self.daemon.virsh("undefine", "new name", "--keep-nvram")
+        self.wait_for_guests()
+
+    def test_started_and_saved(self):
+        self.daemon.define("web", firmware=" firmware='efi'")
+        mount = self.mount(self.daemon.uri)
+        self.wait_for_guests("web")
+        self.assertEqual(os.listdir(mount.vars("web")), [])
+        status, output = self.daemon.virsh("start", "web", check=False)
+        if status:
+            self.skipTest(f"no domain starts here: {output}")
+        wait_until(lambda: self.variables("web"), "the store that libvirt made is seen", 20)
+        self.daemon.virsh("destroy", "web")
+        self.write("web")
+
+    def test_daemon_goes_and_comes(self):
+        self.define("a")
+        mount = self.mount(self.daemon.uri)
+        self.wait_for_guests("a")
+        self.write("a")
+        self.daemon.stop()
+        wait_until(lambda: "read-only" in mount.log.read_text(), "it says so", 20)
+        self.assertEqual(self.guests(), ["a"])
+        self.assertEqual((mount.vars("a") / NAME).read_bytes(), HELLO)
+        self.daemon.start()
+        self.define("b")
+        self.wait_for_guests("a", "b")
+        self.write("b")
+
+    def test_helper_is_killed(self):
+        self.define("a")
+        mount = self.mount(self.daemon.uri)
+        self.wait_for_guests("a")
+        (helper,) = children(mount.process.pid, "uefivars-libvir")
+        os.kill(helper, signal.SIGKILL)
+        self.define("b")
+        self.wait_for_guests("a", "b")
+
+    def test_helper_is_confined(self):
+        self.define("a")
+        mount = self.mount(self.daemon.uri)
+        self.wait_for_guests("a")
+        (helper,) = children(mount.process.pid, "uefivars-libvir")
+        status = pathlib.Path(f"/proc/{helper}/status").read_text()
+        self.assertIn("CapEff:\t0000000000000000", status)
+        self.assertIn("CapBnd:\t0000000000000000", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+
+
+def children(pid, name):
+    found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(word) for word in found if pathlib.Path(f"/proc/{word}/comm").read_text().strip() == name]
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        uvmount.skip("not root")
+    uvmount.need_mount()
+    uvlibvirt.need_libvirt(PROGRAM)
+    unittest.main()
