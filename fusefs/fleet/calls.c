@@ -332,6 +332,11 @@ void call_submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter 
         go_on(guest, EINVAL, data);
         return;
     }
+    if (guest->fleet->detached) {
+        fs_guest_refused(guest, guest->fleet->detached);
+        go_on(guest, EROFS, data);
+        return;
+    }
     FsCall *call = call_new(guest, request, type, payload);
     call->for_engine = true;
     call->once = once;

@@ -171,7 +171,7 @@ struct FsFleet {
     GHashTable *by_name; /* FsGuest.name -> FsGuest */
     GHashTable *by_file; /* FsGuest.file -> FsGuest */
     uint64_t last_sequence, last_actor;
-    bool started, stopping, lost;
+    bool started, stopping, lost, no_more_sockets;
 
     GQueue engines; /* FsEngine.in_fleet */
     GQueue lru;     /* FsEngine.in_lru: ready and without a guest, least recently used first */
@@ -196,9 +196,9 @@ struct FsFleet {
     unsigned looking; /* looks that are under way */
     unsigned untold;  /* FsUntold of all guests */
     unsigned keeping; /* what is kept beside stores is being written of so many */
-    bool no_more_sockets;
 
     /* Changes of SOURCE. */
+    char *detached; /* FS_TELL_DETACHED's; NULL: SOURCE is as it is said to be */
     int inotify_fd;
     FsWatch inotify;
     GHashTable *folders; /* watch -> name of the guest, "" for SOURCE */

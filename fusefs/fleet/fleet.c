@@ -31,6 +31,10 @@ static void on_told(const FsAnswer *tell, int fds[FS_QUESTION_FDS], void *data)
     case FS_TELL_FOUND:
         fleet_adopt(fleet, tell, fds);
         break;
+    case FS_TELL_DETACHED:
+        g_free(fleet->detached);
+        fleet->detached = *tell->text ? g_utf8_make_valid(tell->text, -1) : NULL;
+        break;
     case FS_TELL_STOP:
         if (fleet->events.stopped)
             fleet->events.stopped(fleet->events_data);
@@ -206,6 +210,7 @@ void fs_fleet_free(FsFleet *fleet)
     g_hash_table_unref(fleet->by_file);
     g_hash_table_unref(fleet->folders);
     g_hash_table_unref(fleet->files);
+    g_free(fleet->detached);
     free_source(&fleet->dispatcher);
     free_source(&fleet->timer);
     if (fleet->poll)

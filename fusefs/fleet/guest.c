@@ -249,13 +249,15 @@ static void add_front(JsonBuilder *builder, const FsFleetOptions *options)
     json_builder_end_object(builder);
 }
 
-static void add_warnings(JsonBuilder *builder, const FsLive *live)
+static void add_warnings(JsonBuilder *builder, const FsFleet *fleet, const FsLive *live)
 {
     GHashTableIter iter;
     void *text;
 
     json_builder_set_member_name(builder, "warnings");
     json_builder_begin_array(builder);
+    if (fleet->detached)
+        json_builder_add_string_value(builder, fleet->detached);
     if (live->warnings) {
         g_hash_table_iter_init(&iter, live->warnings);
         while (g_hash_table_iter_next(&iter, NULL, &text))
@@ -319,7 +321,7 @@ char *fs_guest_status_object(FsGuest *guest)
     add_engine(builder, live->engine);
     add_front(builder, guest->fleet->options);
     add_shadowed(builder, live);
-    add_warnings(builder, live);
+    add_warnings(builder, guest->fleet, live);
     add_last_refusal(builder, fs_refusals_last(live->refusals, ""));
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);

@@ -70,6 +70,17 @@ static void run_later(FsDomains *domains, guint milliseconds)
     domains->timer = g_timeout_add(milliseconds, start_again, domains);
 }
 
+/* The front hears what "read-only" means here. */
+static void tell(const FsDomains *domains)
+{
+    FsAnswer detached = {.kind = FS_TELL_DETACHED};
+
+    if (domains->lost)
+        g_snprintf(detached.text, sizeof(detached.text), "%s: %s", domains->monitor->options->uri,
+                   domains->lost);
+    monitor_tell(domains->monitor, &detached, NULL, 0);
+}
+
 static void end(const FsDomains *domains)
 {
     if (domains->pidfd >= 0)
@@ -79,11 +90,14 @@ static void end(const FsDomains *domains)
 /* It has ended, or has to. Another one is tried soon. */
 static void lose(FsDomains *domains, const char *why)
 {
-    if (!domains->lost)
+    const bool is_news = !domains->lost;
+    if (is_news)
         g_warning("%s: %s: what it said last stands, and is read-only",
                   domains->monitor->options->uri, why);
     g_free(domains->lost);
     domains->lost = g_strdup(why);
+    if (is_news)
+        tell(domains);
     domains->settled = true;
     domains->all = false;
     fs_watch_remove(&domains->link);
@@ -180,9 +194,11 @@ static void take_all(FsDomains *domains)
     fs_domain_sweep(domains->monitor->source, domains->told);
     domains->settled = domains->all = true;
     g_clear_handle_id(&domains->timer, g_source_remove);
-    if (domains->lost)
-        g_message("%s: is there again", domains->monitor->options->uri);
+    if (!domains->lost)
+        return;
+    g_message("%s: is there again", domains->monitor->options->uri);
     g_clear_pointer(&domains->lost, g_free);
+    tell(domains);
 }
 
 static void take(FsDomains *domains, const FsDomain *domain)

@@ -3,6 +3,7 @@
 """A libvirt as SOURCE: its domains are guests, wherever their stores are, and as it changes so does the
 mount."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -265,13 +266,22 @@ class Session(Case):
         self.wait_for_guests("a")
         self.write("a")
         self.daemon.stop()
-        wait_until(lambda: "read-only" in mount.log.read_text(), "it says so", 20)
+        wait_until(lambda: mount.status("a")["warnings"], "it says so", 20)
+        self.assertIn("qemu:///session", mount.status("a")["warnings"][0])
         self.assertEqual(self.guests(), ["a"])
         self.assertEqual((mount.vars("a") / NAME).read_bytes(), HELLO)
+        for change in (lambda: self.write("a"), lambda: (mount.vars("a") / NAME).unlink(),
+                       lambda: (mount.guest("a") / "boot" / "timeout").write_text("3\n")):
+            with self.assertRaises(OSError) as caught:
+                change()
+            self.assertEqual(caught.exception.errno, errno.EROFS)
+        self.assertIn("qemu:///session", mount.status("a")["last-refusal"]["text"])
         self.daemon.start()
         self.define("b")
         self.wait_for_guests("a", "b")
         self.write("b")
+        self.write("a")
+        self.assertEqual(mount.status("a")["warnings"], [])
 
     def test_helper_is_killed(self):
         self.define("a")
