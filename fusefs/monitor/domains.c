@@ -39,6 +39,7 @@ struct FsDomains {
     bool all;           /* this one has told of all */
     char *lost;         /* why there is none; NULL: there is one, or it is not known yet */
     GHashTable *told;   /* names that this one told of and did not take back */
+    GHashTable *saved;  /* names of those with a saved state, as far as is known */
     GHashTable *served; /* folders of JSON stores, which QEMU's module looks for */
 };
 
@@ -49,6 +50,11 @@ bool monitor_domains_are_awaited(const FsMonitor *monitor)
     const FsDomains *domains = monitor->domains;
 
     return domains && !domains->settled && g_get_monotonic_time() < domains->started_at + AWAIT_US;
+}
+
+bool monitor_domain_is_saved(const FsMonitor *monitor, const char *guest)
+{
+    return monitor->domains && g_hash_table_contains(monitor->domains->saved, guest);
 }
 
 /* False: it lives. */
@@ -145,6 +151,14 @@ void monitor_domain_clear(FsMonitor *monitor, const char *guest, const char *sto
         g_message("domain %s: what lies beside %s stays there", guest, store);
 }
 
+/* Notes it; true: it was not so. */
+static bool take_saved(FsDomains *domains, const FsDomain *domain)
+{
+    if (domain->flags & FS_DOMAIN_SAVED)
+        return g_hash_table_add(domains->saved, g_strdup(domain->guest));
+    return g_hash_table_remove(domains->saved, domain->guest);
+}
+
 static void put(FsDomains *domains, const FsDomain *domain)
 {
     const bool known = g_hash_table_contains(domains->told, domain->guest);
@@ -157,9 +171,11 @@ static void put(FsDomains *domains, const FsDomain *domain)
         g_message("domain %s: %s", domain->guest, g_strerror(-result));
         return;
     }
+    /* An engine that gave the state out itself knows; of flash images QEMU saves them alone. */
+    const bool is_news = take_saved(domains, domain) && domain->format != FS_FORMAT_JSON;
     FsGuestState *guest = monitor_find_guest(domains->monitor, domain->guest);
-    if (guest && (moved || guest->empty))
-        monitor_kill(guest); /* its engine has the other store; what it acknowledged is there */
+    if (guest && (moved || is_news || guest->empty))
+        monitor_kill(guest); /* the next one has it right; what it acknowledged is in the store */
     g_hash_table_add(domains->told, g_strdup(domain->guest));
     if (domain->text[0] && domain->format == FS_FORMAT_JSON)
         monitor_domains_serve(domains->monitor, domain->text);
@@ -186,6 +202,7 @@ static void drop(FsDomains *domains, const char *guest)
     if (!g_hash_table_remove(domains->told, guest))
         return;
     clear_away(domains, guest);
+    g_hash_table_remove(domains->saved, guest);
     fs_domain_drop(domains->monitor->source, guest);
 }
 
@@ -326,6 +343,7 @@ void monitor_domains_start(FsMonitor *monitor)
     domains->link_fd = domains->pidfd = -1;
     domains->started_at = g_get_monotonic_time();
     domains->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    domains->saved = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     domains->served = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     monitor->domains = domains;
     start_again(domains);
@@ -357,6 +375,7 @@ void monitor_domains_stop(FsMonitor *monitor)
     if (rmdir(monitor->source->path) < 0)
         g_debug("%s: %s", monitor->source->path, g_strerror(errno));
     g_hash_table_unref(domains->told);
+    g_hash_table_unref(domains->saved);
     g_hash_table_unref(domains->served);
     g_free(domains->lost);
     g_free(domains);

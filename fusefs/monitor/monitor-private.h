@@ -180,6 +180,8 @@ void monitor_domains_serve(FsMonitor *monitor, const char *store);
 /* What lies beside the store of a domain that is gone: what its engine had not put into it is kept,
  * as for other guests, the rest goes. By a child, and nobody waits for it. */
 void monitor_domain_clear(FsMonitor *monitor, const char *guest, const char *store);
+/* libvirt keeps a saved state of it. */
+bool monitor_domain_is_saved(const FsMonitor *monitor, const char *guest);
 /* What domains there are is not known yet, and soon will be. */
 bool monitor_domains_are_awaited(const FsMonitor *monitor);
 

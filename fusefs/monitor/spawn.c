@@ -63,6 +63,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
         add(arguments, "--stateless", "");
     if (wish->traced)
         add(arguments, "--traced", "");
+    if (monitor_domain_is_saved(guest->monitor, guest->name))
+        add(arguments, "--saved-state", "");
     if (opened->answer.look.flags & FS_LOOK_LABELLED)
         add(arguments, "--in-place", "");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */

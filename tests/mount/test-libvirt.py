@@ -229,6 +229,22 @@ class Session(Case):
     def write(self, name):
         (self.mounted.vars(name) / NAME).write_bytes(HELLO)
 
+    def saved_state(self, name):
+        """As its engine has it, which is started for that."""
+        self.variables(name)
+        try:
+            (self.mounted.guest(name) / "boot" / "summary").read_text()
+        except OSError:
+            return None
+        return self.mounted.status(name)["store"].get("saved-state")
+
+    def writes(self, name):
+        try:
+            self.write(name)
+        except OSError:
+            return False
+        return True
+
     def test_follows(self):
         self.define("a")
         mount = self.mount(self.daemon.uri)
@@ -250,15 +266,20 @@ class Session(Case):
 
     def test_started_and_saved(self):
         self.daemon.define("web", firmware=" firmware='efi'")
-        mount = self.mount(self.daemon.uri)
+        mount = self.mount(self.daemon.uri, "saved=refuse", "idle=1")
         self.wait_for_guests("web")
         self.assertEqual(os.listdir(mount.vars("web")), [])
         status, output = self.daemon.virsh("start", "web", check=False)
         if status:
             self.skipTest(f"no domain starts here: {output}")
         wait_until(lambda: self.variables("web"), "the store that libvirt made is seen", 20)
-        self.daemon.virsh("destroy", "web")
-        self.write("web")
+        self.daemon.virsh("managedsave", "web")
+        wait_until(lambda: self.saved_state("web"), "the saved state is known", 20)
+        with self.assertRaises(OSError):
+            self.write("web")
+        self.assertIn("saved state", mount.status("web")["last-refusal"]["text"])
+        self.daemon.virsh("managedsave-remove", "web")
+        wait_until(lambda: self.writes("web"), "it is known to be gone", 30)
 
     def test_daemon_goes_and_comes(self):
         self.define("a")

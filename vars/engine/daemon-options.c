@@ -15,7 +15,7 @@ typedef struct {
     char *user;
     gint64 size, record;
     gboolean force, no_custom, in_place, shared, daemonize, version;
-    gboolean spawned, traced, read_only, stateless, syscalls;
+    gboolean spawned, traced, read_only, stateless, saved_state, syscalls;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -149,6 +149,7 @@ static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options
         {"user", 0, hidden, G_OPTION_ARG_STRING, &raw->user, NULL, "UID:GID"},
         {"read-only", 0, hidden, G_OPTION_ARG_NONE, &raw->read_only, NULL, NULL},
         {"stateless", 0, hidden, G_OPTION_ARG_NONE, &raw->stateless, NULL, NULL},
+        {"saved-state", 0, hidden, G_OPTION_ARG_NONE, &raw->saved_state, NULL, NULL},
         {"print-syscalls", 0, hidden, G_OPTION_ARG_NONE, &raw->syscalls, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -165,6 +166,7 @@ static void take_flags(UvDaemonOptions *options, const Raw *raw)
     options->spawned = raw->spawned;
     options->traced = raw->traced;
     options->read_only = raw->read_only || raw->stateless;
+    options->is_saved = raw->saved_state;
     options->in_place = raw->in_place;
     options->shared = raw->shared;
     options->show_version = raw->version;

@@ -35,6 +35,7 @@ typedef struct {
     bool traced; /* a host will ask for a trace, from the guest's first request on */
     bool read_only;
     bool refuse_when_saved; /* the host's changes while a saved state exists */
+    bool is_saved;          /* who starts the engine knows of one */
     bool in_place;          /* the store's file is written over, never replaced */
     bool shared;            /* other hosts have the store's folder, too */
     bool become;            /* uid and gid are given */

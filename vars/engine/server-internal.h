@@ -190,6 +190,7 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame);
 void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 
 /* server-saved.c */
+void uv_saved_set_up(UvServer *server, const UvServerSetup *setup);
 void uv_saved_begin(UvServer *server);
 void uv_saved_end(UvServer *server);
 /* Also of one that another host saved since this engine read the store. */

@@ -53,6 +53,13 @@ static bool write_file(UvServer *server, GError **error)
                             writer.size, 0, error);
 }
 
+/* Of a state that passed no engine, when it was saved is not known. */
+void uv_saved_set_up(UvServer *server, const UvServerSetup *setup)
+{
+    server->refuse_when_saved = setup->refuse_when_saved;
+    server->saved_ns = setup->is_saved ? g_get_real_time() * 1000 : 0;
+}
+
 void uv_saved_begin(UvServer *server)
 {
     g_autoptr(GError) error = NULL;

@@ -249,7 +249,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->spawned = setup->spawned;
     if (setup->traced)
         server->trace_awaited_to_us = g_get_monotonic_time() + TRACE_AWAITED_US;
-    server->refuse_when_saved = setup->refuse_when_saved;
+    uv_saved_set_up(server, setup);
     server->guest_listener = setup->guest_listener;
     server->host_listener = setup->host_listener;
     server->store_listener = setup->store_listener;

@@ -28,6 +28,7 @@ typedef struct {
     size_t record_bytes;    /* of the record; 0: none */
     uid_t owner;            /* the user that may use the host socket beside root */
     bool refuse_when_saved; /* no change by the host while a saved state exists */
+    bool is_saved;          /* one does, whether an engine has given it out or not */
     bool spawned;           /* ends by itself without a guest and a host */
     bool traced; /* no guest is let in before a host has asked for a trace, or a second */
 } UvServerSetup;

@@ -272,6 +272,7 @@ static UvServer *make_server(Daemon *daemon)
         .spawned = daemon->options->spawned,
         .traced = daemon->options->traced,
         .refuse_when_saved = daemon->options->refuse_when_saved,
+        .is_saved = daemon->options->is_saved,
     };
 
     return uv_server_new(&setup);
