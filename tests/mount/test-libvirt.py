@@ -4,10 +4,12 @@
 mount."""
 
 import errno
+import hashlib
 import os
 import pathlib
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -200,6 +202,115 @@ class TestDriver(Case):
         mount = self.mount("libvirt+test:///nowhere/node.xml")
         self.assertEqual(self.guests(), [])
         wait_until(lambda: "read-only" in mount.log.read_text(), "it says so", 10)
+
+
+# What stands in for uefivars-libvirt: each run of it sends the packets of the next file, the last one stays.
+STANDS_IN = """#!{python}
+import pathlib, socket, sys, time
+folder = pathlib.Path({folder!r})
+link = socket.socket(fileno=3)
+runs = len(list(folder.glob("ran-*")))
+(folder / f"ran-{{runs}}").touch()
+for line in (folder / f"run-{{runs}}").read_text().split():
+    data, _, n = line.partition("*")
+    fds = [0] * int(n or 0)
+    socket.send_fds(link, [bytes.fromhex(data)], fds) if fds else link.send(bytes.fromhex(data))
+sent = 0
+while True:
+    more = folder / f"more-{{sent}}"
+    if more.exists():
+        for line in more.read_text().split():
+            link.send(bytes.fromhex(line))
+        sent += 1
+    time.sleep(0.02)
+"""
+IS, GONE, ALL, LOST = 1, 2, 3, 4
+JSON, FLASH = 0, 1
+
+
+def packet(kind, guest="", text="", form=FLASH, flags=0):
+    data = struct.pack("<III256s512s", kind, flags, form, os.fsencode(guest), os.fsencode(text))
+    return (data.rstrip(b"\0") or b"\0").hex()
+
+
+class StandIn(Case):
+    """What tells of the domains was taken over, or tells of what this host's libvirt does not have."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.scratch.path / "fake"
+        programs, helpers = self.scratch.path / "bin", self.scratch.path / "libexec" / "uefivarsfs"
+        for folder in (self.folder, programs, helpers):
+            folder.mkdir(parents=True)
+        shutil.copy(uvmount.UEFIVARSFS, programs)
+        (programs / "uefivarsd").symlink_to(uvmount.UEFIVARSD)
+        (helpers / "uefivars-make").symlink_to(uvmount.BUILD / "fusefs" / "uefivars-make")
+        script = helpers / "uefivars-libvirt"
+        script.write_text(STANDS_IN.format(python=sys.executable, folder=str(self.folder)))
+        script.chmod(0o755)
+        self.addCleanup(setattr, uvmount, "UEFIVARSFS", uvmount.UEFIVARSFS)
+        uvmount.UEFIVARSFS = programs / "uefivarsfs"
+
+    def runs(self, *runs):
+        for number, packets in enumerate(runs):
+            (self.folder / f"run-{number}").write_text("\n".join(packets))
+        return self.mount("libvirt+test:///default")
+
+    def more(self, number, *packets):
+        (self.folder / "more").write_text("\n".join(packets))
+        (self.folder / "more").rename(self.folder / f"more-{number}")
+
+    def test_varstore(self):
+        store = self.scratch.path / "varstore" / "web.json"
+        store.parent.mkdir()
+        store.write_text(uvmount.store_text())
+        os.chmod(store, 0o600)
+        mount = self.runs([packet(IS, "web", str(store), JSON), packet(ALL)])
+        self.wait_for_guests("web")
+        (mount.vars("web") / NAME).write_bytes(HELLO)
+        by_store = run_folder() / "by-store"
+        hashes = {what: hashlib.sha256(os.fsencode(what)).hexdigest()[:16] for what in (store, store.parent)}
+        self.assertTrue((by_store / f"{hashes[store]}.sock").is_socket())
+        self.assertEqual(os.readlink(by_store / f"{hashes[store.parent]}.folder"), str(store.parent))
+        self.more(0, packet(IS, "new", str(store), JSON), packet(GONE, "web"))
+        self.wait_for_guests("new")
+        wait_until(lambda: NAME in self.variables("new"), "the same store", 10)
+        self.assertEqual(mount.stop(), 0)
+        self.assertIn("Greeting", store.read_text())
+        self.assertFalse((by_store / f"{hashes[store.parent]}.folder").is_symlink())
+        self.assertEqual(self.before, left_behind())
+
+    def test_what_is_not_believed(self):
+        good = [packet(IS, "web", str(self.scratch.path / "none.fd")), packet(ALL)]
+        bad = [packet(9, "x"), "00", packet(IS, "", "/v/x"), packet(IS, "x", "v/x"), packet(IS, "x", "/v/../x"),
+               packet(IS, "x", "/v//x"), packet(IS, "x", "/v/x\n"), packet(IS, "x", "/v", 7),
+               packet(IS, "x", "/v", flags=2), packet(IS, "n" * 256, "/v"), packet(IS, "x", "/" + "v" * 511),
+               packet(IS, "a\x1bb", "/v"), "11" * 781, packet(IS, "x", "/v") + "*4"]
+        mount = self.runs(*[[one] for one in bad], good)
+        wait_until(lambda: self.guests() == ["web"], "the one that is believed", 60)
+        self.assertEqual(len(list(self.folder.glob("ran-*"))), len(bad) + 1)
+        self.assertEqual(mount.log.read_text().count("what it said last stands"), 1)
+
+    def test_names_that_are_no_guests(self):
+        names = [".", "..", ".new", "../x", "a/b", "x.config.json", "n" * 201, "n" * 255]
+        self.runs([*[packet(IS, name, "/v/x") for name in names], *[packet(GONE, name) for name in names],
+                   packet(IS, "web", "/v/x"), packet(IS, "fds", "/v/x") + "*2", packet(ALL)])
+        self.wait_for_guests("fds", "web")
+        digest = hashlib.sha256(b"libvirt+test:///default").hexdigest()[:8]
+        folder = run_folder() / f"libvirt-{digest}.domains"
+        self.assertEqual(sorted(os.listdir(folder)), ["fds", "web"])
+
+    def test_what_it_knew_goes_when_it_is_not_told_again(self):
+        self.runs([packet(IS, name, "/v/x") for name in ("a", "b")] + [packet(ALL), packet(LOST, "", "bye")],
+                  [packet(IS, "b", "/v/x"), packet(ALL)])
+        self.wait_for_guests("a", "b")
+        self.wait_for_guests("b")
+
+    def test_one_that_says_nothing(self):
+        started = time.monotonic()
+        self.runs([])
+        self.assertEqual(self.guests(), [])
+        self.assertLess(time.monotonic() - started, 20)
 
 
 class Session(Case):
