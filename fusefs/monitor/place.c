@@ -239,10 +239,13 @@ int fs_place_make_sidecars(const FsPlace *place)
 {
     uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
     struct stat st;
+    int result = fs_beneath_stat(place->folder_fd, place->store, &st);
 
-    if (fs_beneath_stat(place->folder_fd, place->store, &st) < 0 &&
-        fstat(place->folder_fd, &st) < 0)
-        return -errno;
+    /* Nothing is kept of a domain that libvirt has made no store for. */
+    if (result < 0 && !place->domain)
+        result = fstat(place->folder_fd, &st) < 0 ? -errno : 0;
+    if (result < 0)
+        return result;
     return uv_sidecars_make(place->folder_fd, place->store, st.st_uid, st.st_gid);
 }
 
