@@ -15,6 +15,8 @@
 
 #define JSON_LINK "vars.json"
 #define FLASH_LINK "vars.fd"
+/* Beside FLASH_LINK: it leads to a qcow2 image. */
+#define QCOW2_MARK "qcow2"
 #define NO_PATH "config.json"
 #define NEW_FOLDER ".new"
 #define NEW_LINK ".new"
@@ -22,7 +24,7 @@
 #define NO_STORE "none"
 
 static const char *const links[] = {JSON_LINK, FLASH_LINK};
-static const char *const names[] = {JSON_LINK, FLASH_LINK, NO_PATH, NEW_LINK};
+static const char *const names[] = {JSON_LINK, FLASH_LINK, QCOW2_MARK, NO_PATH, NEW_LINK};
 
 static bool leads_to(int folder_fd, const char *name, const char *path)
 {
@@ -56,11 +58,14 @@ static int fill(int folder_fd, const FsDomain *domain)
     const char *name = domain->text[0] == '\0'            ? NO_PATH
                        : domain->format == FS_FORMAT_JSON ? JSON_LINK
                                                           : FLASH_LINK;
-    const int result = domain->text[0] == '\0' ? put_file(folder_fd, name)
-                                               : put_link(folder_fd, name, domain->text);
+    const bool qcow2 = domain->text[0] && domain->format == FS_FORMAT_QCOW2;
+    int result = qcow2 ? put_file(folder_fd, QCOW2_MARK) : 0;
 
+    if (result == 0)
+        result = domain->text[0] == '\0' ? put_file(folder_fd, name)
+                                         : put_link(folder_fd, name, domain->text);
     for (size_t i = 0; result == 0 && i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], name) != 0)
+        if (strcmp(names[i], name) != 0 && !(qcow2 && strcmp(names[i], QCOW2_MARK) == 0))
             unlinkat(folder_fd, names[i], 0);
     return result;
 }
@@ -95,14 +100,27 @@ static int make_folder(const FsLocal *source, const FsDomain *domain)
     return renameat(source->fd, NEW_FOLDER, source->fd, domain->guest) < 0 ? -errno : 0;
 }
 
-/* A store, and not this one. */
-static bool leads_elsewhere(int folder_fd, const FsDomain *domain)
+static bool is_there(int folder_fd, const char *name)
 {
     struct stat st;
 
+    return fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static FsFormat format_in(int folder_fd)
+{
+    if (is_there(folder_fd, JSON_LINK))
+        return FS_FORMAT_JSON;
+    return is_there(folder_fd, QCOW2_MARK) ? FS_FORMAT_QCOW2 : FS_FORMAT_FLASH;
+}
+
+/* To a store, and not to this one. */
+static bool leads_elsewhere(int folder_fd, const FsDomain *domain)
+{
     for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
-        if (fstatat(folder_fd, links[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
-            return !leads_to(folder_fd, links[i], domain->text);
+        if (is_there(folder_fd, links[i]))
+            return !leads_to(folder_fd, links[i], domain->text) ||
+                   format_in(folder_fd) != domain->format;
     return false;
 }
 
@@ -198,10 +216,8 @@ int fs_domain_follow(FsPlace *place)
     g_autofree char *target = read_target(place->base_fd, place->store), *name = NULL;
 
     place->domain = true;
-    const bool is_json = strcmp(place->store, JSON_LINK) == 0;
-
-    place->link = is_json ? JSON_LINK : FLASH_LINK;
-    place->format = is_json ? FS_FORMAT_JSON : FS_FORMAT_FLASH;
+    place->format = format_in(place->base_fd);
+    place->link = place->format == FS_FORMAT_JSON ? JSON_LINK : FLASH_LINK;
     const int fd = target ? reach(target, &name) : -ENOENT;
     if (fd == -EXDEV)
         return fd;
@@ -211,8 +227,6 @@ int fs_domain_follow(FsPlace *place)
         place->store = g_strdup(NO_STORE);
         return 0;
     }
-    if (place->format == FS_FORMAT_FLASH && g_str_has_suffix(name, ".qcow2"))
-        place->format = FS_FORMAT_QCOW2;
     place->linked = true;
     place->folder_fd = fd;
     g_free(place->store);
