@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A libvirtd of an ordinary user's session, with folders of its own; nothing of the system's libvirt."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
+import threading
 from xml.sax.saxutils import escape
 
 from uvmount import wait_until
@@ -105,3 +108,44 @@ class Daemon:
         path.write_text(domain(name, store, **more))
         status, output = self.virsh("define", path, check=False)
         return output if status else None
+
+
+class MadeUp:
+    """The other end of fake-libvirt.c: a daemon of any version, that has what have() says."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.text = b"\n"
+        self.lock = threading.Lock()
+        self.connections = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        os.chmod(self.path, 0o777)
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.accept)
+        self.thread.start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                with self.lock:
+                    self.connections.append(connection)
+                    connection.sendall(self.text)
+
+    def have(self, *domains):
+        """These are all there are now: (number, name, XML[, has a managed save])."""
+        lines = [f"11111111-1111-1111-1111-{number:012x} {name.encode().hex()} {xml.encode().hex()} "
+                 f"{int(bool(saved))}\n" for number, name, xml, *saved in domains]
+        with self.lock:
+            self.text = "".join([*lines, "\n"]).encode()
+            for connection in self.connections:
+                with contextlib.suppress(OSError):
+                    connection.sendall(self.text)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()

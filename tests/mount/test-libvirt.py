@@ -22,6 +22,7 @@ from uvlibvirt import USER, flash  # noqa: E402
 from uvmount import wait_until  # noqa: E402
 
 PROGRAM = uvmount.BUILD / "fusefs" / "libvirt" / "uefivars-libvirt"
+FAKE = uvmount.BUILD / "tests" / "mount" / "fake-libvirt.so"
 CODE, VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 NAME = "Greeting-6d6f7265-2d74-6573-7473-2d6865726521"
 HELLO = b"\x07\x00\x00\x00hello"
@@ -235,23 +236,31 @@ def packet(kind, guest="", text="", form=FLASH, flags=0):
     return (data.rstrip(b"\0") or b"\0").hex()
 
 
-class StandIn(Case):
+class WithAnother(Case):
+    """Another program tells of the domains."""
+
+    def install(self, script):
+        programs, helpers = self.scratch.path / "bin", self.scratch.path / "libexec" / "uefivarsfs"
+        for folder in (programs, helpers):
+            folder.mkdir(parents=True)
+        shutil.copy(uvmount.UEFIVARSFS, programs)
+        (programs / "uefivarsd").symlink_to(uvmount.UEFIVARSD)
+        (helpers / "uefivars-make").symlink_to(uvmount.BUILD / "fusefs" / "uefivars-make")
+        (helpers / "uefivars-qcow2").symlink_to(uvmount.BUILD / "vars" / "uefivars-qcow2")
+        (helpers / "uefivars-libvirt").write_text(script)
+        (helpers / "uefivars-libvirt").chmod(0o755)
+        self.addCleanup(setattr, uvmount, "UEFIVARSFS", uvmount.UEFIVARSFS)
+        uvmount.UEFIVARSFS = programs / "uefivarsfs"
+
+
+class StandIn(WithAnother):
     """What tells of the domains was taken over, or tells of what this host's libvirt does not have."""
 
     def setUp(self):
         super().setUp()
         self.folder = self.scratch.path / "fake"
-        programs, helpers = self.scratch.path / "bin", self.scratch.path / "libexec" / "uefivarsfs"
-        for folder in (self.folder, programs, helpers):
-            folder.mkdir(parents=True)
-        shutil.copy(uvmount.UEFIVARSFS, programs)
-        (programs / "uefivarsd").symlink_to(uvmount.UEFIVARSD)
-        (helpers / "uefivars-make").symlink_to(uvmount.BUILD / "fusefs" / "uefivars-make")
-        script = helpers / "uefivars-libvirt"
-        script.write_text(STANDS_IN.format(python=sys.executable, folder=str(self.folder)))
-        script.chmod(0o755)
-        self.addCleanup(setattr, uvmount, "UEFIVARSFS", uvmount.UEFIVARSFS)
-        uvmount.UEFIVARSFS = programs / "uefivarsfs"
+        self.folder.mkdir()
+        self.install(STANDS_IN.format(python=sys.executable, folder=str(self.folder)))
 
     def runs(self, *runs):
         for number, packets in enumerate(runs):
@@ -310,6 +319,146 @@ class StandIn(Case):
         self.runs([])
         self.assertEqual(self.guests(), [])
         self.assertLess(time.monotonic() - started, 20)
+
+
+class AnyVersion(WithAnother):
+    """What newer libvirts say, and what no test of this host's may have."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = uvlibvirt.MadeUp(self.scratch.path / "daemon")
+        self.addCleanup(self.daemon.close)
+        # With a sanitizer its library comes first, if it is asked.
+        self.install("#!/bin/sh\n"
+                     f"exec env LD_PRELOAD={FAKE} UV_MADE_UP_LIBVIRT={self.daemon.path} "
+                     f'ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 {PROGRAM} "$@"\n')
+
+    def has(self, *domains):
+        self.daemon.have(*[(number + 1, name, uvlibvirt.domain(name, store), *more)
+                           for number, (name, store, *more) in enumerate(domains)])
+
+    def start(self, *domains):
+        self.has(*domains)
+        return self.mount("libvirt+test:///made-up")
+
+    def folder(self, name="stores"):
+        path = self.scratch.path / name
+        path.mkdir()
+        return path
+
+    def path_of(self, name):
+        return os.path.realpath(self.mounted.status(name)["store"]["path"])
+
+    def wait_for_file(self, store):
+        journal = store.parent / ".uefivarsfs" / f"{store.name}.journal"
+        wait_until(lambda: "Greeting" in store.read_text() and not journal.exists(), "the file has it", 20)
+
+    def json_store(self, path):
+        path.write_text(uvmount.store_text())
+        os.chmod(path, 0o600)
+        return path
+
+    def test_varstore(self):
+        """As libvirt 12 has it, from the definition by virt-install to undefine --nvram."""
+        store = self.folder() / "web.json"
+        mount = self.start(("web", "<varstore template='/usr/share/edk2/vars.json'/>"))
+        self.wait_for_guests("web")
+        self.assertEqual(os.listdir(mount.vars("web")), [])
+        self.json_store(store)
+        self.has(("web", f"<varstore template='/usr/share/edk2/vars.json' path='{store}'/>"))
+        wait_until(lambda: self.path_of("web") == str(store), "its store is known", 20)
+        (mount.vars("web") / NAME).write_bytes(HELLO)
+        self.assertIn("json", mount.status("web")["store"]["format"])
+        self.has(("new name", f"<varstore path='{store}'/>"))
+        self.wait_for_guests("new name")
+        wait_until(lambda: NAME in self.variables("new name"), "it has its variables", 20)
+        self.wait_for_file(store)
+        store.unlink()
+        self.has()
+        self.wait_for_guests()
+        wait_until(lambda: os.listdir(store.parent) == [], "nothing is left of it", 20)
+
+    def test_what_was_not_in_a_removed_store_is_kept(self):
+        store = self.json_store(self.folder() / "web.json")
+        mount = self.start(("web", f"<varstore path='{store}'/>"))
+        self.wait_for_guests("web")
+        (mount.vars("web") / NAME).write_bytes(HELLO)
+        engine = mount.engine_pid("web")
+        os.kill(engine, signal.SIGKILL)
+        store.unlink()
+        self.has()
+        self.wait_for_guests()
+        kept = store.parent / ".uefivarsfs" / "web.json.journal.conflict-1"
+        wait_until(kept.exists, "it is kept", 20)
+        wait_until(lambda: os.listdir(kept.parent) == [kept.name], "and nothing else", 20)
+
+    def test_qcow2(self):
+        """By its format; nothing in its name says so."""
+        uvmount.need("qemu-img", "qemu-storage-daemon")
+        image = self.folder() / "box.img"
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", VARS, image], check=True)
+        os.chmod(image, 0o600)
+        mount = self.start(("box", f"<nvram type='file' format='qcow2'><source file='{image}'/></nvram>"))
+        self.wait_for_guests("box")
+        (mount.vars("box") / NAME).write_bytes(HELLO)
+        self.assertEqual(mount.status("box")["store"]["format"], "qcow2")
+        self.assertEqual(mount.stop(), 0)
+        raw = self.scratch.path / "raw"
+        subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, raw], check=True)
+        self.assertIn(b"hello", raw.read_bytes())
+
+    def test_format_is_another_one_now(self):
+        image = self.folder() / "box.img"
+        shutil.copy(VARS, image)
+        os.chmod(image, 0o600)
+        nvram = f"<nvram type='file' format='{{}}'><source file='{image}'/></nvram>"
+        mount = self.start(("box", nvram.format("qcow2")))
+        self.wait_for_guests("box")
+        self.assertEqual(self.variables("box"), [])
+        self.has(("box", nvram.format("raw")))
+        wait_until(lambda: self.variables("box"), "it is read as what it is", 20)
+        (mount.vars("box") / NAME).write_bytes(HELLO)
+
+    def test_block_device(self):
+        """By its path, and by a link of root's as there are in /dev/disk."""
+        uvmount.need("losetup")
+        backing = self.scratch.path / "backing"
+        shutil.copy(VARS, backing)
+        made = subprocess.run(["losetup", "-f", "--show", backing], check=False, text=True, capture_output=True)
+        if made.returncode:
+            self.skipTest(f"no loop device: {made.stderr}")
+        device = made.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "-d", device], check=True)
+        links = self.folder("disk")
+        (links / "by-name").symlink_to(device)
+        mount = self.start(("disk", f"<nvram type='block'><source dev='{device}'/></nvram>"))
+        self.wait_for_guests("disk")
+        (mount.vars("disk") / NAME).write_bytes(HELLO)
+        self.assertEqual(self.path_of("disk"), device)
+        self.has(("disk", f"<nvram type='block'><source dev='{links}/by-name'/></nvram>"))
+        wait_until(lambda: NAME in self.variables("disk"), "the same by its other name", 20)
+        (mount.vars("disk") / NAME).write_bytes(HELLO[:4] + b"again")
+        self.assertEqual(mount.stop(), 0)
+        self.assertIn(b"again", backing.read_bytes())
+
+    def test_in_another_file_system(self):
+        """What lies in one that does not answer keeps nobody else waiting."""
+        far = self.folder("far")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", far], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", far], check=True)
+        stores = {"far": self.json_store(far / "web.json"), "near": self.json_store(self.folder() / "web.json")}
+        mount = self.start(*[(name, f"<varstore path='{store}'/>") for name, store in stores.items()])
+        self.wait_for_guests(*stores)
+        for name, store in stores.items():
+            (mount.vars(name) / NAME).write_bytes(HELLO)
+            self.assertEqual(self.path_of(name), str(store))
+            self.wait_for_file(store)
+        for store in stores.values():
+            store.unlink()
+        self.has()
+        self.wait_for_guests()
+        for store in stores.values():
+            wait_until(lambda folder=store.parent: os.listdir(folder) == [], f"nothing is left of it", 20)
 
 
 class Session(Case):
