@@ -15,7 +15,7 @@
 
 #include "domain-xml.h"
 
-#include "domains.h"
+#include "domain-name.h"
 
 #include <string.h>
 
@@ -180,5 +180,20 @@ bool fs_domain_xml_read(const char *xml, FsDomainStore *ret_store, GError **erro
         return false;
     *ret_store = store;
     store.path = NULL;
+    return true;
+}
+
+bool fs_domain_describe(const char *name, const char *xml, bool saved, FsDomain *ret_domain,
+                        GError **error)
+{
+    g_autofree char *guest = fs_domain_guest(name);
+    g_auto(FsDomainStore) store = {0};
+
+    if (!guest || !fs_domain_xml_read(xml, &store, error) || !store.is_guest)
+        return false;
+    *ret_domain = (FsDomain){.kind = FS_DOMAIN_IS, .format = store.format};
+    g_strlcpy(ret_domain->guest, guest, sizeof(ret_domain->guest));
+    g_strlcpy(ret_domain->text, store.path ? store.path : "", sizeof(ret_domain->text));
+    ret_domain->flags = saved ? FS_DOMAIN_SAVED : 0;
     return true;
 }

@@ -8,7 +8,6 @@
 
 #include "domains-now.h"
 
-#include "domain-name.h"
 #include "domain-xml.h"
 #include "domains.h"
 #include "packet.h"
@@ -88,25 +87,16 @@ static void take(FsDomainsNow *domains, const char *uuid, const FsDomain *now)
 /* false: it is no guest. What is wrong with one that might be is said. */
 static bool describe(virDomainPtr domain, FsDomain *ret_now)
 {
-    g_autofree char *guest = fs_domain_guest(virDomainGetName(domain));
-    g_auto(FsDomainStore) store = {0};
+    const bool saved = virDomainHasManagedSaveImage(domain, 0) > 0;
     g_autoptr(GError) error = NULL;
-    char *xml = guest ? virDomainGetXMLDesc(domain, 0) : NULL;
+    char *xml = virDomainGetXMLDesc(domain, 0);
+    const bool is_guest =
+        xml && fs_domain_describe(virDomainGetName(domain), xml, saved, ret_now, &error);
 
-    if (!xml)
-        return false;
-    const bool readable = fs_domain_xml_read(xml, &store, &error);
     free(xml);
-    if (!readable)
-        g_message("domain %s: no guest: %s", guest, error->message);
-    if (!readable || !store.is_guest)
-        return false;
-    *ret_now = (FsDomain){.kind = FS_DOMAIN_IS, .format = store.format};
-    g_strlcpy(ret_now->guest, guest, sizeof(ret_now->guest));
-    g_strlcpy(ret_now->text, store.path ? store.path : "", sizeof(ret_now->text));
-    if (virDomainHasManagedSaveImage(domain, 0) > 0)
-        ret_now->flags |= FS_DOMAIN_SAVED;
-    return true;
+    if (error)
+        g_message("domain %s: no guest: %s", virDomainGetName(domain), error->message);
+    return is_guest;
 }
 
 /* Older libvirts say where the store is of a domain that runs, and not of one that ran. */
