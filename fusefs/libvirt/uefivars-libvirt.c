@@ -6,8 +6,8 @@
  *
  * It is one connection, for reading only, and ends with it; the monitor starts another. It holds
  * the socket to the monitor (descriptor 3) and no right that its user has not. When it is
- * connected, and before it reads what domains' owners wrote, it gives up the file system and its
- * capabilities: what is left to it is its two sockets.
+ * connected, and before it reads what domains' owners wrote, it gives up the file system, its
+ * capabilities and most system calls: what is left to it is its two sockets.
  */
 
 #include <errno.h>
@@ -28,6 +28,7 @@
 #include "domains.h"
 #include "landlock.h"
 #include "packet.h"
+#include "seccomp-load.h"
 
 #define LINK_FD 3
 /* So long a daemon may take to greet; a stopped one never does. */
@@ -72,8 +73,12 @@ static bool confine_noting(UvConfinement *confinement, bool strict, GError **err
                              failed ? g_strerror(failed) : NULL, error))
         return false;
     failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : uv_landlock_confine(NULL, 0);
-    return uv_confinement_note(confinement, strict, "landlock", failed ? g_strerror(failed) : NULL,
-                               error);
+    if (!uv_confinement_note(confinement, strict, "landlock", failed ? g_strerror(failed) : NULL,
+                             error))
+        return false;
+    failed = UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_libvirt_program);
+    return uv_confinement_note(confinement, strict && !UV_UNDER_SANITIZER, "seccomp",
+                               failed ? g_strerror(failed) : NULL, error);
 }
 
 static bool confine(bool strict, GError **error)

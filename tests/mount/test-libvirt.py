@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -16,6 +17,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvengine  # noqa: E402
 import uvlibvirt  # noqa: E402
 import uvmount  # noqa: E402
 from uvlibvirt import USER, flash  # noqa: E402
@@ -461,7 +463,7 @@ class AnyVersion(WithAnother):
             wait_until(lambda folder=store.parent: os.listdir(folder) == [], f"nothing is left of it", 20)
 
 
-class Session(Case):
+class Session(WithAnother):
     """A libvirtd, its events and its end."""
 
     @classmethod
@@ -581,6 +583,36 @@ class Session(Case):
         self.assertIn("CapEff:\t0000000000000000", status)
         self.assertIn("CapBnd:\t0000000000000000", status)
         self.assertIn("NoNewPrivs:\t1", status)
+        if not uvengine.sanitized():
+            self.assertIn("Seccomp:\t2", status)
+
+    def test_system_calls_in_operation(self):
+        """What it calls is on its list, from the connection to its end."""
+        if uvengine.sanitized() or not shutil.which("strace"):
+            self.skipTest("needs strace and a plain build")
+        trace = self.scratch.path / "trace"
+        trace.mkdir(mode=0o777)
+        self.install(f'#!/bin/sh\nexec strace -ff -o {trace}/of {PROGRAM} "$@"\n')
+        self.define("a")
+        mount = self.mount(self.daemon.uri, "sandbox=strict")
+        self.wait_for_guests("a")
+        self.define("b")
+        self.wait_for_guests("a", "b")
+        self.daemon.virsh("domrename", "b", "c")
+        self.wait_for_guests("a", "c")
+        self.daemon.stop()
+        wait_until(lambda: mount.status("a")["warnings"], "it has ended", 20)
+        self.daemon.start()
+        wait_until(lambda: not mount.status("a")["warnings"], "another one is there", 20)
+        self.assertEqual(mount.stop(), 0)
+        texts = [path.read_text(errors="replace") for path in trace.iterdir()]
+        parts = [re.split(r"seccomp\(SECCOMP_SET_MODE_FILTER, 0, .*\) = 0\n", text) for text in texts]
+        confined = [part[1] for part in parts if len(part) == 2]
+        self.assertGreaterEqual(len(confined), 2)
+        # Catalogs of messages are looked for, and not missed.
+        refused = [line for text in confined for line in text.split("\n")
+                   if "EPERM" in line and not line.startswith("openat(")]
+        self.assertEqual(refused, [])
 
 
 def children(pid, name):

@@ -151,6 +151,8 @@ int main(int argc, char **argv)
     write_program(out, "keeper", make_allowing(architecture, uv_seccomp_keeper, uv_seccomp_fcntl));
     write_program(out, "front",
                   make_allowing(architecture, uv_seccomp_front, uv_seccomp_fcntl_front));
+    write_program(out, "libvirt",
+                  make_allowing(architecture, uv_seccomp_libvirt, uv_seccomp_fcntl));
     write_program(out, "qcow2", make_denying(architecture, uv_seccomp_qcow2_denied));
     return fclose(out) == 0 ? 0 : 1;
 }

@@ -17,6 +17,9 @@ extern const char *const uv_seccomp_keeper[];
 /* Of the front of a mount (uefivarsfs), which has threads and no files but those it may read. */
 extern const char *const uv_seccomp_front[];
 
+/* Of uefivars-libvirt, which has two sockets, and starts no thread. */
+extern const char *const uv_seccomp_libvirt[];
+
 /* What qemu-storage-daemon may not call; NULL-terminated, sorted. It is others' and large: a list
  * of what it may would break with its next version. */
 extern const char *const uv_seccomp_qcow2_denied[];
