@@ -565,6 +565,32 @@ class Session(WithAnother):
         self.write("a")
         self.assertEqual(mount.status("a")["warnings"], [])
 
+    def test_session(self):
+        """An ordinary user's own libvirt, mounted by that user."""
+        self.define("web")
+        folder = self.daemon.folder / "mnt"
+        folder.mkdir()
+        os.chown(folder, USER, USER)
+        variable, log = folder / "guests" / "web" / "vars" / NAME, self.scratch.path / "log"
+        script = f"""until mountpoint -q {folder}; do sleep 0.1; done
+            until ls {folder}/guests/web; do sleep 0.1; done
+            printf '\\7\\0\\0\\0hello' >{variable}
+            cat {variable}
+            ls {self.daemon.folder}/run/uefivarsfs
+            fusermount3 -u {folder}"""
+        with open(log, "wb") as file:
+            mount = self.daemon.run(uvmount.UEFIVARSFS, "libvirt:///session", folder, "-f", stdout=file, stderr=file)
+        self.addCleanup(mount.wait)
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=False, stderr=subprocess.DEVNULL)
+        user = self.daemon.run("timeout", "30", "sh", "-ec", script, stdout=subprocess.PIPE)
+        said = user.communicate()[0]
+        self.assertEqual(user.returncode, 0, log.read_text())
+        self.assertIn(HELLO, said)
+        self.assertRegex(said, rb"libvirt-[0-9a-f]{8}\.domains\n")
+        self.assertEqual(mount.wait(20), 0)
+        self.assertIn(b"hello", (self.daemon.nvram / "web_VARS.fd").read_bytes())
+        self.assertEqual(list((self.daemon.folder / "run" / "uefivarsfs").glob("libvirt-*")), [])
+
     def test_helper_is_killed(self):
         self.define("a")
         mount = self.mount(self.daemon.uri)
