@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What a domain's XML says of its UEFI variables. It is whoever's who defined the domain. */
+/* What a domain's XML says of its UEFI variables, as the user wrote it who defined the domain. */
 
 #include "domains.h"
 

@@ -62,7 +62,7 @@ static void forget(FsDomainsNow *domains, const char *uuid)
     g_hash_table_remove(domains->known, uuid);
 }
 
-/* The new name first: whoever has the store open finds that it is somebody's still. */
+/* The new name first: an engine that has the store open finds that it still is a guest's. */
 static void take(FsDomainsNow *domains, const char *uuid, const FsDomain *now)
 {
     const FsDomain *known = g_hash_table_lookup(domains->known, uuid);
@@ -116,7 +116,7 @@ static void ask(FsDomainsNow *domains, const char *uuid)
     FsDomain now;
 
     if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-        return; /* what is known serves; of a connection that is lost somebody else tells */
+        return; /* what is known serves; of a connection that is lost on_close() tells */
     if (domain && describe(domain, &now)) {
         remember_store(domains, uuid, &now);
         take(domains, uuid, &now);

@@ -16,7 +16,7 @@ typedef struct FsDomainsNow FsDomainsNow;
  * every domain there is is due. NULL with an error. */
 FsDomainsNow *fs_domains_now_new(virConnectPtr connection, int link_fd, GError **error);
 void fs_domains_now_free(FsDomainsNow *domains);
-/* Tells of what is due. false: nobody listens any more. */
+/* Tells of what is due. false: the monitor is gone. */
 bool fs_domains_turn(FsDomainsNow *domains);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsDomainsNow, fs_domains_now_free)

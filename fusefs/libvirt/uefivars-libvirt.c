@@ -38,7 +38,7 @@
 
 typedef struct {
     bool closed;       /* libvirt has closed the connection */
-    bool monitor_gone; /* nobody listens */
+    bool monitor_gone; /* it does not listen any more */
 } State;
 
 static void on_close(virConnectPtr connection, int reason, void *data)

@@ -19,8 +19,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsLocal, fs_local_free)
 FsLocal *fs_libvirt_open(const char *source, bool read_only, GError **error);
 /* /run/uefivarsfs, or $XDG_RUNTIME_DIR/uefivarsfs for an ordinary user. */
 char *fs_run_folder(GError **error);
-/* Made if need be, and opened (O_PATH): ours, and nobody else can put anything there. `mode` 0: as
- * it is. -1 with an error. */
+/* Made if need be, and opened (O_PATH): ours, and no other user can put anything there. `mode` 0:
+ * as it is. -1 with an error. */
 int fs_open_private_folder(const char *path, mode_t mode, GError **error);
 
 /* `mountpoint` must not be SOURCE or below it. */

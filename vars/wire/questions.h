@@ -184,7 +184,7 @@ typedef enum {
     FS_TELL_WATCH,  /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
     FS_TELL_FOUND,  /* an engine that outlived an earlier front: descriptor 0 is its host socket */
     FS_TELL_STOP,   /* the monitor was told to end: finish */
-    /* `text`: why nobody says any more what SOURCE is, which is read-only until it is "". */
+    /* `text`: why it is not known any more what SOURCE is, which is read-only until it is "". */
     FS_TELL_DETACHED,
     FS_TELLS,
 } FsTell;
