@@ -45,14 +45,14 @@ stock=
 (cd "$work/uefivarsfs" && UEFIVARS_QEMU_SOURCE=$headers nice dpkg-buildpackage -b -us -uc \
     ${stock:+-Ppkg.uefivarsfs.qemu}) >"$work/log" 2>&1 ||
     { tail -n 40 "$work/log"; failed "the packages were not built"; }
-packages=("$work"/uefivarsfs_*.deb)
+packages=("$work"/uefivarsfs_*.deb "$work"/uefivarsfs-libvirt_*.deb)
 [ -z "$stock" ] || packages+=("$work"/uefivars-qemu_*.deb)
 lintian --fail-on error "${packages[@]}" || failed "lintian has errors"
 
 root=$work/root
 mmdebstrap --quiet --variant=minbase "$release" "$root" "$mirror" \
     --include="$(for package in "${packages[@]}"; do dpkg-deb -f "$package" Depends; done | tr ',' '\n' |
-        sed 's/[|(].*//; s/ //g' | grep -v '^qemu-\|^uefi' | sort -u | paste -sd, -)" >"$work/log" 2>&1 ||
+        sed 's/[|(].*//; s/ //g' | grep -v '^qemu-\|^uefi' | sort -u | paste -sd, -),binutils" >"$work/log" 2>&1 ||
     { tail "$work/log"; cannot "mmdebstrap failed"; }
 
 # stand_in VERSION MODULE: QEMU's package, as far as this one knows it.
@@ -66,6 +66,32 @@ stand_in()
         'Maintainer: nobody <nobody@localhost>' 'Description: stand-in' >"$work/qemu/DEBIAN/control"
     dpkg-deb -b "$work/qemu" "$root/tmp/qemu.deb" >/dev/null
     chroot "$root" dpkg -i /tmp/qemu.deb
+}
+
+# stamp_of FILE: which QEMU it was built for.
+stamp_of()
+{
+    grep -ao 'qemu_stamp_[0-9a-f]*' "$1" | head -n 1
+}
+
+# is_built_for MODULE: both of ours are for the same QEMU as that.
+is_built_for()
+{
+    local name
+    for name in hw-uefi-vars.so hw-uefi-vars-engine.so; do
+        [ "$(stamp_of "$root$modules/$name")" = "$(stamp_of "$1")" ] || failed "$name is not built for $1"
+    done
+}
+
+# upgrade VERSION DIGITS: QEMU to a build whose stamp begins so; what is said is in $work/log, and the module
+# that ours were built for until now is $work/before.so.
+upgrade()
+{
+    cp "$root$modules/hw-uefi-vars-engine.so" "$work/before.so"
+    sed "s/\(qemu_stamp_\)......../\1$2/" "$stock" >"$work/next.so"
+    stand_in "$1" "$work/next.so" >"$work/log" 2>&1 || { cat "$work/log"; failed "QEMU $1 was not installed"; }
+    cat "$work/log"
+    same "$work/next.so" hw-uefi-vars-qemu.so
 }
 
 same()
@@ -86,18 +112,25 @@ done
 
 if [ -n "$stock" ]; then
     same "$stock" hw-uefi-vars-qemu.so
-    [ -f "$root$modules/hw-uefi-vars-engine.so" ] || failed "the device is not there"
-    # An upgrade brings another build; ours stays, and says so.
-    sed 's/\(qemu_stamp_\)......../\101234567/' "$stock" >"$work/next.so"
-    stand_in 1:10.1 "$work/next.so" 2>&1 | tee "$work/log"
-    grep -q 'built for another QEMU' "$work/log" || failed "nothing was said of QEMU's upgrade"
-    same "$work/next.so" hw-uefi-vars-qemu.so
+    is_built_for "$stock"
+    # An upgrade brings another build; ours is built again for it.
+    upgrade 1:10.0.99 01234567
+    is_built_for "$work/next.so"
+    # Without ld it can't be, and of another branch it must not be: QEMU's own serves, and it is said why.
+    mv "$root/usr/bin/ld" "$root/usr/bin/no-ld"
+    upgrade 1:10.0.100 12345678
+    grep -q 'there is no ld' "$work/log" || failed "nothing was said of what is missing"
+    is_built_for "$work/before.so"
+    mv "$root/usr/bin/no-ld" "$root/usr/bin/ld"
+    upgrade 1:10.1 89abcdef
+    grep -q 'compiled with headers of QEMU 10.0' "$work/log" || failed "nothing was said of QEMU's upgrade"
+    is_built_for "$work/before.so"
     chroot "$root" dpkg -r uefivars-qemu
     same "$work/next.so" hw-uefi-vars.so
     [ ! -e "$root$modules/hw-uefi-vars-qemu.so" ] || failed "the diversion is still there"
     chroot "$root" dpkg -P uefivars-qemu
 fi
-chroot "$root" dpkg -P uefivarsfs
+chroot "$root" dpkg -P uefivarsfs-libvirt uefivarsfs
 rm -f "$root"/tmp/*.deb
 left=$(find "$root" -xdev -path "$root/proc" -prune -o \( -name '*uefivars*' -o -name 'hw-uefi-vars-*' \) -print)
 [ -z "$left" ] || failed "left behind: $left"
