@@ -288,9 +288,7 @@ static int execute(FsDomains *domains, int *link_fd)
     };
     pid_t pid;
 
-    const int result = uv_program_start(&program, &pid, &domains->pidfd);
-    uv_program_close(&program);
-    return result;
+    return uv_program_start(&program, &pid, &domains->pidfd);
 }
 
 static int start(FsDomains *domains)

@@ -8,6 +8,7 @@
 #include "close-all-but.h"
 #include "fd-limit.h"
 #include "fd.h"
+#include "program.h"
 #include "sidecars-tidy.h"
 
 #include <errno.h>
@@ -80,6 +81,7 @@ static int prepare(FsMonitor *monitor)
     if (geteuid() == 0 && setgroups(0, NULL) < 0)
         return -errno;
     fs_beneath_stay(true);
+    uv_program_reserve();
     uv_fd_limit_raise(MONITOR_OTHER_FDS);
     monitor_find_engines(monitor);
     result =

@@ -97,7 +97,6 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
         .n_fds = 2,
     };
     const int result = uv_program_start(&program, &pid, &pidfd);
-    uv_program_close(&program);
     if (result < 0)
         return result;
     monitor_bridge_started(guest, pidfd);
@@ -132,7 +131,6 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
         program.fds[program.n_fds++] = copy(guest->store_socket.fd);
     }
     const int result = uv_program_start(&program, &pid, &pidfd);
-    uv_program_close(&program);
     if (result == 0)
         monitor_engine_started(guest, pid, pidfd);
     return result;

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+/*
+ * A process with tens of thousands of descriptors would pay for each of them at each start: they
+ * are copied for the child, which closes them. So the child shares them until it has parted with
+ * all but the lowest in one call, which copies no others; what the program is given has to be among
+ * those, at numbers that were reserved while they were to be had.
+ */
+
 #include "program.h"
 
 #include "fd.h"
@@ -7,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -15,13 +24,21 @@
 /* Above all targets, so that none is overwritten before it was copied. */
 #define SOURCE_FD_MIN 16
 #define FIRST_FD 3
+/* One more than the largest program is given, with which the others are filled. */
+#define SLOTS (UV_PROGRAM_FDS + 1)
+#define STACK_BYTES (64 * 1024)
+
+static int first_slot; /* of this process; 0: none are reserved */
+
+/* A child that has our memory, but no stack that a sanitizer knows. */
+#define ON_OTHER_STACK __attribute__((no_sanitize("address")))
 
 /*
  * In the child, which has the parent's memory until it executes: system calls only, and the raw
  * ones, for those of the library tell all threads. Root without a bounding set is a user like
  * others, whose files are root's.
  */
-static void become(uid_t uid, gid_t gid)
+ON_OTHER_STACK static void become(uid_t uid, gid_t gid)
 {
     if (geteuid() != 0)
         return;
@@ -32,7 +49,7 @@ static void become(uid_t uid, gid_t gid)
         _exit(126);
 }
 
-static G_GNUC_NORETURN void execute(const UvProgram *program)
+ON_OTHER_STACK static G_GNUC_NORETURN void execute(const UvProgram *program)
 {
     static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
     char *const usual[] = {path, locale, NULL};
@@ -55,13 +72,33 @@ static G_GNUC_NORETURN void execute(const UvProgram *program)
     _exit(127);
 }
 
-/* Moves the descriptors out of the way of their targets. */
-static int prepare(UvProgram *program)
+bool uv_program_reserve(void)
+{
+    uv_autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int first = null < 0 ? -1 : fcntl(null, F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
+
+    for (int slot = first + 1; first >= 0 && slot < first + SLOTS; slot++) {
+        int fd = fcntl(null, F_DUPFD_CLOEXEC, slot);
+        if (fd == slot)
+            continue;
+        uv_fd_clear(&fd); /* it is taken */
+        close_range((unsigned)first, (unsigned)slot - 1, 0);
+        return false;
+    }
+    first_slot = MAX(first, 0);
+    return first_slot > 0;
+}
+
+/* Moves the descriptors out of the way of their targets, with `slot` (not 0) to those from there
+ * on. */
+static int prepare(UvProgram *program, int slot)
 {
     for (size_t i = 0; i < program->n_fds; i++) {
-        if (program->fds[i] < 0)
-            return program->fds[i];
-        const int lifted = fcntl(program->fds[i], F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
+        const int fd = program->fds[i];
+        if (fd < 0)
+            return fd;
+        const int lifted =
+            slot ? dup3(fd, slot + (int)i, O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, SOURCE_FD_MIN);
         if (lifted < 0)
             return -errno;
         uv_fd_clear(&program->fds[i]);
@@ -70,30 +107,66 @@ static int prepare(UvProgram *program)
     return access(program->path, X_OK) < 0 ? -errno : 0;
 }
 
+/* Of a child, which may have closed the slots, and have others there. */
 int uv_program_become(UvProgram *program)
 {
-    const int result = prepare(program);
+    const int result = prepare(program, 0);
 
     if (result == 0)
         execute(program);
     return result;
 }
 
-int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd)
+ON_OTHER_STACK static int part_and_execute(void *data)
 {
-    int result = prepare(program);
+    const UvProgram *program = data;
 
-    if (result < 0)
-        return result;
-    *ret_pid = vfork();
-    if (*ret_pid == 0)
-        execute(program);
-    *ret_pidfd = *ret_pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *ret_pid, 0);
-    return *ret_pidfd < 0 ? -errno : 0;
+    if (close_range((unsigned)(first_slot + SLOTS), ~0u, CLOSE_RANGE_UNSHARE) < 0 &&
+        unshare(CLONE_FILES) < 0)
+        _exit(126);
+    execute(program);
 }
 
-void uv_program_close(UvProgram *program)
+/* We stand still until it executes. */
+static pid_t fork_sharing(UvProgram *program)
 {
-    for (size_t i = 0; i < program->n_fds; i++)
-        uv_fd_clear(&program->fds[i]);
+    static _Alignas(16) char stack[STACK_BYTES];
+
+    return clone(part_and_execute, stack + STACK_BYTES,
+                 CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, program);
+}
+
+static pid_t fork_copying(UvProgram *program)
+{
+    const pid_t pid = vfork();
+
+    if (pid == 0)
+        execute(program);
+    return pid;
+}
+
+/* A slot is filled again with what was there. */
+static void close_all(UvProgram *program)
+{
+    for (size_t i = 0; i < program->n_fds; i++) {
+        const int slot = first_slot + (int)i;
+
+        if (first_slot && program->fds[i] == slot)
+            (void)dup3(first_slot + SLOTS - 1, slot, O_CLOEXEC);
+        else
+            uv_fd_clear(&program->fds[i]);
+    }
+}
+
+int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd)
+{
+    int result = prepare(program, first_slot);
+
+    if (result == 0) {
+        *ret_pid = first_slot ? fork_sharing(program) : fork_copying(program);
+        *ret_pidfd = *ret_pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *ret_pid, 0);
+        result = *ret_pidfd < 0 ? -errno : 0;
+    }
+    close_all(program);
+    return result;
 }

@@ -5,6 +5,7 @@
  * given.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,8 +22,10 @@ typedef struct {
     char *const *environment; /* NULL: a PATH and a locale */
 } UvProgram;
 
+/* Before the process has many descriptors: numbers for those of its programs, so that what a start
+ * costs does not grow with them. false: they can't be had, and programs start without. */
+bool uv_program_reserve(void);
 /* This process becomes it. Returns an -errno. */
 int uv_program_become(UvProgram *program);
-/* In a session of its own, as our child. 0 or -errno. */
+/* In a session of its own, as our child; closes the descriptors. 0 or -errno. */
 int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd);
-void uv_program_close(UvProgram *program);
