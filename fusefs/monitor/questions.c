@@ -183,8 +183,8 @@ static int first_clean(FsAsked *asked)
                                      asked->question->flags & FS_CLEAN_SESSION, &ending);
     if (ending)
         g_strlcpy(asked->answer.text, ending, sizeof(asked->answer.text));
-    if (result == 0)
-        monitor_tidy(asked); /* its engine had the lock until now */
+    if (result == 0 && !known_guest(asked)) /* its engine had the lock until now */
+        monitor_tidy(asked);
     return result;
 }
 
