@@ -173,7 +173,7 @@ class Stopped(MountTest):
             self.store(f"g{i:05}")
         mount = self.mount(f"engines={2 * hung}", "idle=60")
         pids = []
-        for i in range(hung):
+        for i in reversed(range(hung)):  # in their order the next ones' would be started, too
             mount.read(f"g{i:05}", "A")
         pids = mount.engines()
         self.assertEqual(len(pids), hung)
