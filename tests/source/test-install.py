@@ -40,6 +40,10 @@ def files_below(folder):
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
 
+# What the modules are linked from again, when QEMU is upgraded.
+PARTS = ("hw-uefi-vars.a", "hw-uefi-vars-engine.a", "branch", "build-again.sh")
+
+
 def check_unit(path, bindir, root):
     """Every program of ours that the unit starts is where it says."""
     text = path.read_text()
@@ -65,6 +69,7 @@ def check_installed(root, chosen):
         wanted.append(prefix / chosen["systemdunitdir"] / "uefivarsfs-libvirt@.path")
     if chosen["qemu_source"]:
         wanted += [module_dir / "hw-uefi-vars.so", module_dir / "hw-uefi-vars-engine.so"]
+        wanted += [module_dir / "parts" / name for name in PARTS]
     below = {root / str(path).lstrip("/") for path in wanted}
     found = files_below(root)
     assert found == below, f"missing: {below - found}, not expected: {found - below}"
@@ -73,7 +78,7 @@ def check_installed(root, chosen):
             check_unit(path, bindir, root)
         if path.name in ("start-guest.sh", "uefi-vars-device.xml"):
             assert str(module_dir) in path.read_text(), path
-        if path.suffix != ".so" and path.name not in HELPERS and \
+        if path.suffix not in (".so", ".a") and path.name not in HELPERS and \
                 path.parent != root / str(bindir).lstrip("/"):
             left = re.findall(r"@[a-z]+@", path.read_text())
             assert not left, f"{path}: {left} was not filled in"
