@@ -18,6 +18,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
+import uvflash  # noqa: E402
 import uvmount  # noqa: E402
 import uvproto as p  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
@@ -324,6 +325,16 @@ class Starting(EngineTest):
             done = self.run_engine("--store", self.path(store), "--socket", self.path(sock))
             self.assertEqual(done.returncode, 1)
             self.assertIn(self.folder, done.stderr)
+
+    def test_signals_that_end_no_engine(self):
+        """SIGIO comes when another program opens a store that the engine has a lease on for a moment."""
+        for name, make in (("vars.json", lambda path: None), ("vars.fd", uvflash.small_image)):
+            make(self.path(name))
+            engine = self.engine(store=name)
+            ignored = int(status_of(engine.process.pid)["SigIgn"], 16)
+            for number in (signal.SIGIO, signal.SIGPIPE, signal.SIGXFSZ):
+                self.assertTrue(ignored >> (number - 1) & 1, (name, number))
+            engine.stop()
 
     def test_a_socket_in_use(self):
         engine = self.engine()

@@ -47,7 +47,7 @@ bool uv_filelock_is_taken(int fd)
 /*
  * The kernel grants a write lease only to the sole opener, and a read lease while it is open for
  * writing nowhere. A process that opens the file between the two calls waits for the second one,
- * and the kernel sends this process a SIGIO, which store-json.c ignores.
+ * and the kernel sends this process a SIGIO, which store.c ignores.
  */
 UvFilelockSharing uv_filelock_sharing(int fd)
 {

@@ -5,6 +5,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "filelock.h"
 #include "times.h"
@@ -17,6 +18,10 @@ void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder,
     uv_store_lock_init(&store->lock, folder, options->host);
     store->capacity_bytes = SIZE_MAX;
     store->warnings = g_ptr_array_new_with_free_func(g_free);
+    /* The kernel sends it when another program opens a file that we have a lease on, if only for
+     * the moment that it takes to find out whether we are alone with it; it would end the engine.
+     * Who keeps a lease looks often enough. */
+    signal(SIGIO, SIG_IGN);
 }
 
 void uv_store_new_generation(UvStore *store, int64_t time_ns)

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 static bool json_load(UvStore *store, GPtrArray **ret_variables, GError **error)
@@ -229,9 +228,6 @@ UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GEr
     JsonStore *json = g_new0(JsonStore, 1);
 
     uv_store_init(&json->store, &json_ops, folder, options);
-    /* When another program opens a leased file the kernel sends a signal, which would end the
-     * engine. Nothing waits for it: tick looks often enough. */
-    signal(SIGIO, SIG_IGN);
     json->fd = -1;
     json->never_write = options->read_only;
     /* Of another host's programs the kernel knows nothing. */
