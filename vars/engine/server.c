@@ -217,12 +217,16 @@ static gboolean on_keeper_gone(gint fd, GIOCondition condition, gpointer data)
 static int signal_fd_new(void)
 {
     sigset_t set;
+    int fd;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    /* Without it they end the engine at once, as they would any program; its journal stays. */
+    if (fd >= 0)
+        sigprocmask(SIG_BLOCK, &set, NULL);
+    return fd;
 }
 
 static void watch(UvServer *server, int fd, GUnixFDSourceFunc callback)
