@@ -111,7 +111,6 @@ static void test_sizes(void)
 static void test_behind_another_volume(void)
 {
     g_autoptr(UvImage) image = flash_volume_new(0x10000);
-    g_autoptr(UvImage) plain = flash_volume_new(0);
     g_auto(UvFlashLayout) layout = {0}, inner = {0}, first = {0};
     const uint8_t *bytes = memory_image_bytes(image);
 
