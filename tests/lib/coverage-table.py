@@ -40,7 +40,7 @@ def counted(build):
     if not counts:
         sys.exit(f"{build}: nothing was counted; build it with -Dcounting=true, and run tests")
     merged = str(build / "counts.profdata")
-    output("llvm-profdata", "merge", "-sparse", "-o", merged, *counts)
+    output("llvm-profdata", "merge", "-sparse", "-failure-mode=all", "-o", merged, *counts)
     first, *others = programs(build)
     return [first, *(f"-object={name}" for name in others), f"-instr-profile={merged}"]
 
@@ -57,8 +57,23 @@ def measured(build):
 
 
 def show(build, names):
-    wanted = [f"-sources={TOP / name}" for name in names]
-    print(output("llvm-cov", "show", "-show-branches=count", *counted(build), *wanted))
+    """Each file's lines, with "-" before one that was not run, and how many of its branches were not."""
+    wanted = {os.path.normpath(TOP / name): name for name in names}
+    name, lines, missed = None, {}, collections.Counter()
+    for record in output("llvm-cov", "export", "-format=lcov", *counted(build)).splitlines():
+        kind, _, value = record.partition(":")
+        if kind == "SF":
+            name = wanted.get(os.path.normpath(build / value))
+            lines.clear(), missed.clear()
+        elif kind == "DA":
+            line, count = value.split(",")
+            lines[int(line)] = count
+        elif kind == "BRDA":
+            line, _, _, count = value.split(",")
+            missed[int(line)] += count in ("-", "0")
+        elif kind == "end_of_record" and name:
+            for at, text in enumerate((TOP / name).read_text().splitlines(), 1):
+                print(f"{name}:{at:<4} {'-' if lines.get(at) == '0' else ' '} {missed[at] or '':>2} {text}")
 
 
 class Row:
