@@ -109,6 +109,9 @@ static bool read_fields(Certificate *certificate)
 /* The certificate as GnuTLS reads it. */
 static bool import_whole(Certificate *certificate)
 {
+    if (certificate->issuer.size > UV_X509_NAME_BYTES_MAX ||
+        certificate->subject.size > UV_X509_NAME_BYTES_MAX)
+        return false;
     if (gnutls_x509_crt_init(&certificate->crt) < 0) {
         certificate->crt = NULL;
         return false;

@@ -8,10 +8,28 @@
 
 #include "der.h"
 #include "pkcs7.h"
+#include "uv-limits.h"
 
 #define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
 #define PEM_END "-----END CERTIFICATE-----"
 #define COMMON_NAME_MAX 256
+
+/* Whether it begins like a certificate (RFC 5280, 4.1) with names that GnuTLS can be given: nothing
+ * else is worth its time. */
+static bool is_affordable(const uint8_t *bytes, size_t size)
+{
+    DerElement issuer, subject;
+    UvReader at, skipped;
+
+    uv_reader_init(&at, bytes, size);
+    if (!der_next(&at, DER_SEQUENCE, &at) || !der_next(&at, DER_SEQUENCE, &at))
+        return false;
+    (void)der_next(&at, DER_CONTEXT_0, &skipped); /* the version, if it is told */
+    return der_next(&at, DER_INTEGER, &skipped) && der_next(&at, DER_SEQUENCE, &skipped) &&
+           der_next_whole(&at, DER_SEQUENCE, &issuer) && der_next(&at, DER_SEQUENCE, &skipped) &&
+           der_next_whole(&at, DER_SEQUENCE, &subject) && issuer.size <= UV_X509_NAME_BYTES_MAX &&
+           subject.size <= UV_X509_NAME_BYTES_MAX;
+}
 
 static char *common_name(gnutls_x509_crt_t crt)
 {
@@ -31,7 +49,7 @@ void uv_x509_describe(const uint8_t *bytes, size_t size, UvX509Text *ret_text)
     *ret_text = (UvX509Text){.valid_until = -1};
     g_autofree char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes, size);
     g_strlcpy(ret_text->sha256, sha256, sizeof(ret_text->sha256));
-    if (gnutls_x509_crt_init(&crt) < 0)
+    if (!is_affordable(bytes, size) || gnutls_x509_crt_init(&crt) < 0)
         return;
     if (gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER) >= 0) {
         ret_text->common_name = common_name(crt);

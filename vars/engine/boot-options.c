@@ -108,22 +108,34 @@ bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret
     return variable && uv_load_option_read(variable->data, ret_option);
 }
 
-static char *hex_of(const uint8_t *bytes, size_t size)
+/* `max` bytes of it. */
+static char *hex_of(const uint8_t *bytes, size_t size, size_t max)
 {
     GString *hex = g_string_new("hex:");
 
-    for (size_t i = 0; i < size; i++)
-        g_string_append_printf(hex, "%02x", bytes[i]);
+    uv_view_append_hex(hex, bytes, MIN(size, max));
+    if (size > max)
+        g_string_append(hex, "...");
     return g_string_free(hex, FALSE);
 }
 
-char *uv_boot_path_text(GBytes *path)
+static char *path_text(GBytes *path, size_t max)
 {
     gsize size;
     const uint8_t *bytes = g_bytes_get_data(path, &size);
     char *text = uv_device_path_format(bytes, size);
 
-    return text ? text : hex_of(bytes, size);
+    return text ? text : hex_of(bytes, size, max);
+}
+
+char *uv_boot_path_text(GBytes *path)
+{
+    return path_text(path, SIZE_MAX);
+}
+
+char *uv_boot_path_brief(GBytes *path)
+{
+    return path_text(path, BROKEN_SHOWN);
 }
 
 char *uv_boot_broken_text(const UvService *service, unsigned number)
@@ -132,7 +144,6 @@ char *uv_boot_broken_text(const UvService *service, unsigned number)
     const UvVariable *variable = lookup(service, name);
     gsize size = 0;
     const uint8_t *bytes = variable ? g_bytes_get_data(variable->data, &size) : NULL;
-    g_autofree char *hex = hex_of(bytes, MIN(size, BROKEN_SHOWN));
 
-    return g_strconcat(hex, size > BROKEN_SHOWN ? "..." : "", NULL);
+    return hex_of(bytes, size, BROKEN_SHOWN);
 }

@@ -2,7 +2,7 @@
 
 /*
  * boot/summary: `next`, `current` and `timeout`, then a line an option, in boot order and then the
- * others: number, '*' where active, description, device path, file; tabs between.
+ * others: number, '*' where active, description, device path, file; tabs between. Each option once.
  */
 
 #include "device-path.h"
@@ -25,10 +25,7 @@ static void add_broken(GString *text, const UvService *service, unsigned number)
 {
     g_autofree char *hex = uv_boot_broken_text(service, number);
 
-    if (uv_boot_has(service, number))
-        g_string_append_printf(text, "-\t(not a load option)\t%s\t\n", hex);
-    else
-        g_string_append(text, "-\t(not there)\t\t\n");
+    g_string_append_printf(text, "-\t(not a load option)\t%s\t\n", hex);
 }
 
 static void add_option(GString *text, const UvService *service, unsigned number)
@@ -42,7 +39,7 @@ static void add_option(GString *text, const UvService *service, unsigned number)
         return;
     }
     g_autofree char *description = uv_load_option_description(&option);
-    g_autofree char *path = uv_boot_path_text(option.path);
+    g_autofree char *path = uv_boot_path_brief(option.path);
     const uint8_t *bytes = g_bytes_get_data(option.path, &size);
     g_autofree char *file = uv_device_path_file(bytes, size);
     g_string_append_printf(text, "%s\t%s\t%s\t%s\n",
@@ -50,13 +47,21 @@ static void add_option(GString *text, const UvService *service, unsigned number)
                            file ? file : "");
 }
 
-static bool contains(const GArray *numbers, uint16_t number)
+/* Of each number: BootOrder may name one again and again. */
+typedef enum {
+    NOT_THERE,
+    THERE,
+    TOLD,
+} State;
+
+static void add_number_once(GString *text, const UvService *service, unsigned number,
+                            uint8_t *states)
 {
-    for (guint i = 0; i < numbers->len; i++) {
-        if (g_array_index(numbers, uint16_t, i) == number)
-            return true;
-    }
-    return false;
+    if (states[number] == NOT_THERE)
+        g_string_append_printf(text, "%04X\t-\t(not there)\t\t\n", number);
+    else if (states[number] == THERE)
+        add_option(text, service, number);
+    states[number] = TOLD;
 }
 
 GBytes *uv_boot_summary(const UvService *service)
@@ -64,15 +69,16 @@ GBytes *uv_boot_summary(const UvService *service)
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GArray) order = uv_boot_order(service);
     g_autoptr(GArray) numbers = uv_boot_numbers(service);
+    g_autofree uint8_t *states = g_malloc0(UINT16_MAX + 1);
 
+    for (guint i = 0; i < numbers->len; i++)
+        states[g_array_index(numbers, uint16_t, i)] = THERE;
     add_number(text, service, "next", "BootNext", "%04X");
     add_number(text, service, "current", "BootCurrent", "%04X");
     add_number(text, service, "timeout", "Timeout", "%u");
     for (guint i = 0; i < order->len; i++)
-        add_option(text, service, g_array_index(order, uint16_t, i));
-    for (guint i = 0; i < numbers->len; i++) {
-        if (!contains(order, g_array_index(numbers, uint16_t, i)))
-            add_option(text, service, g_array_index(numbers, uint16_t, i));
-    }
+        add_number_once(text, service, g_array_index(order, uint16_t, i), states);
+    for (guint i = 0; i < numbers->len; i++)
+        add_number_once(text, service, g_array_index(numbers, uint16_t, i), states);
     return g_string_free_to_bytes(g_steal_pointer(&text));
 }

@@ -14,6 +14,8 @@
  */
 #define PADDING_BYTES 512u
 #define NODE_TEXT_MAX (256u * 1024)
+/* Firmware's have a dozen. More would cost an engine what a guest likes. */
+#define NODES_MAX 64
 
 /* The next node, header included. false: not well formed. */
 static bool next_node(UvReader *reader, const uint8_t **ret_node, size_t *ret_size)
@@ -141,8 +143,8 @@ char *uv_device_path_format(const uint8_t *bytes, size_t size)
     UvReader reader;
 
     uv_reader_init(&reader, bytes, size);
-    for (;;) {
-        if (!next_node(&reader, &node, &node_size))
+    for (int n = 0;; n++) {
+        if (n > NODES_MAX || !next_node(&reader, &node, &node_size))
             return NULL;
         if (is_end_entire(node))
             return g_string_free(g_steal_pointer(&text), FALSE);
@@ -186,7 +188,8 @@ static bool copy_old_node(GBytes *old, const char *text, UvWriter *writer)
         return false;
     const void *bytes = g_bytes_get_data(old, &size);
     uv_reader_init(&reader, bytes, size);
-    while (next_node(&reader, &node, &node_size) && !is_end_entire(node)) {
+    for (int n = 0; n < NODES_MAX && next_node(&reader, &node, &node_size) && !is_end_entire(node);
+         n++) {
         g_autofree char *known = is_end(node) ? NULL : format_node(node, node_size);
 
         if (g_strcmp0(known, text) == 0) {

@@ -16,8 +16,8 @@
 #include <glib.h>
 #include <stdint.h>
 
-/* `bytes` is a whole path, up to and with its end node; NULL if it is not well formed. Instances
- * are separated by commas. */
+/* `bytes` is a whole path, up to and with its end node; NULL if it is not well formed, or has more
+ * than 64 nodes. Instances are separated by commas. */
 char *uv_device_path_format(const uint8_t *bytes, size_t size);
 /* The text of the last file path node, as people know the loader by; NULL: there is none. */
 char *uv_device_path_file(const uint8_t *bytes, size_t size);

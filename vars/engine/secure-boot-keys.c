@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "hash.h"
 #include "secure-boot.h"
 
 #define OWNER_BYTES 16u
@@ -93,41 +94,39 @@ static void certificate_clear(void *data)
     uv_x509_text_clear(&certificate->text);
 }
 
-static const UvKeyCertificate *find(const GArray *certificates, const char *name,
-                                    const char *sha256)
+/* Describes it into `ret_certificate`; false: it was there before. Both sets' keys are borrowed. */
+static bool describe(const UvKeyWalk *walk, GHashTable *names_seen, GHashTable *digests,
+                     UvKeyCertificate *ret_certificate)
 {
-    for (guint i = 0; i < certificates->len; i++) {
-        const UvKeyCertificate *c = &g_array_index(certificates, UvKeyCertificate, i);
+    UvKeyCertificate certificate = {.der = walk->data, .der_bytes = walk->data_bytes};
+    g_autofree char *digest =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, walk->data, walk->data_bytes);
 
-        if ((name && strcmp(c->name, name) == 0) || (sha256 && strcmp(c->text.sha256, sha256) == 0))
-            return c;
+    if (!g_hash_table_add(digests, g_steal_pointer(&digest)))
+        return false;
+    uv_x509_describe(walk->data, walk->data_bytes, &certificate.text);
+    certificate.name = file_name(&certificate.text, SHORT_HEX);
+    if (g_hash_table_contains(names_seen, certificate.name)) {
+        g_free(certificate.name);
+        certificate.name = file_name(&certificate.text, UV_X509_SHA256_HEX);
     }
-    return NULL;
+    g_hash_table_add(names_seen, certificate.name);
+    *ret_certificate = certificate;
+    return true;
 }
 
 GArray *uv_key_certificates(GBytes *lists)
 {
     GArray *certificates = g_array_new(FALSE, FALSE, sizeof(UvKeyCertificate));
+    g_autoptr(GHashTable) names_seen = g_hash_table_new(uv_hash_text, g_str_equal);
+    g_autoptr(GHashTable) digests = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
+    UvKeyCertificate certificate;
     UvKeyWalk walk;
 
     g_array_set_clear_func(certificates, certificate_clear);
     uv_key_walk_init(&walk, lists);
-    while (uv_key_walk_next(&walk)) {
-        UvKeyCertificate certificate = {.der = walk.data, .der_bytes = walk.data_bytes};
-
-        if (!uv_siglist_is_x509(&walk.list))
-            continue;
-        uv_x509_describe(walk.data, walk.data_bytes, &certificate.text);
-        if (find(certificates, NULL, certificate.text.sha256)) {
-            uv_x509_text_clear(&certificate.text);
-            continue;
-        }
-        certificate.name = file_name(&certificate.text, SHORT_HEX);
-        if (find(certificates, certificate.name, NULL)) {
-            g_free(certificate.name);
-            certificate.name = file_name(&certificate.text, UV_X509_SHA256_HEX);
-        }
-        g_array_append_val(certificates, certificate);
-    }
+    while (certificates->len < UV_KEY_CERTIFICATES_MAX && uv_key_walk_next(&walk))
+        if (uv_siglist_is_x509(&walk.list) && describe(&walk, names_seen, digests, &certificate))
+            g_array_append_val(certificates, certificate);
     return certificates;
 }

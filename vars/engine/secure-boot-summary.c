@@ -83,6 +83,8 @@ static void add_key(GString *text, const UvService *service, UvKey key)
 
     for (guint i = 0; i < certificates->len; i++)
         add_certificate(text, key, &g_array_index(certificates, UvKeyCertificate, i));
+    if (certificates->len == UV_KEY_CERTIFICATES_MAX)
+        g_string_append_printf(text, "%s: others are in list.esl alone\n", uv_key_name(key));
     if (key == UV_KEY_KEK || key == UV_KEY_DB)
         add_microsoft(text, key, certificates);
     if (key == UV_KEY_DBX)

@@ -45,7 +45,9 @@ bool uv_key_walk_next(UvKeyWalk *walk);
 /*
  * The certificates of a variable and their file names, CN.XXXXXXXX.crt (eight hex digits of the
  * SHA-256 fingerprint; all 64 where two would have one name). The same certificate is there once.
+ * Those beyond the first 512 are in list.esl alone: no firmware's store has so many.
  */
+#define UV_KEY_CERTIFICATES_MAX 512u
 typedef struct {
     char *name;
     UvX509Text text;

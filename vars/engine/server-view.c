@@ -22,7 +22,7 @@ struct UvViewList {
 
 static const UvView *const views[] = {&uv_view_boot, &uv_view_secure_boot, &uv_view_next_boot};
 
-void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size)
+bool uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size)
 {
     const size_t path_bytes = MIN(strlen(path), UV_FILE_NAME_MAX);
 
@@ -31,6 +31,19 @@ void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t 
     uv_write_u16(&list->writer, (uint16_t)path_bytes);
     uv_write_bytes(&list->writer, path, path_bytes);
     list->count++;
+    return !list->writer.failed;
+}
+
+void uv_view_append_hex(GString *text, const uint8_t *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const size_t at = text->len;
+
+    g_string_set_size(text, at + 2 * size);
+    for (size_t i = 0; i < size; i++) {
+        text->str[at + 2 * i] = digits[bytes[i] >> 4];
+        text->str[at + 2 * i + 1] = digits[bytes[i] & 0xf];
+    }
 }
 
 void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)

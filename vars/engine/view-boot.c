@@ -126,26 +126,28 @@ static GBytes *boot_read(UvServer *server, const char *path)
     return NULL;
 }
 
-static void list_file(UvServer *server, UvViewList *list, const char *path, uint32_t mode)
+static bool list_file(UvServer *server, UvViewList *list, const char *path, uint32_t mode)
 {
     g_autoptr(GBytes) text = boot_read(server, path);
 
-    uv_view_list_add(list, path, mode, text ? g_bytes_get_size(text) : 0);
+    return uv_view_list_add(list, path, mode, text ? g_bytes_get_size(text) : 0);
 }
 
-static void list_option(UvServer *server, UvViewList *list, unsigned number)
+/* false: no more can be listed. */
+static bool list_option(UvServer *server, UvViewList *list, unsigned number)
 {
     static const char *const files[] = {"description", "path", "data", "active", "hidden"};
     g_autofree char *folder = g_strdup_printf("%04X", number);
     g_auto(UvLoadOption) option = {0};
 
-    uv_view_list_add(list, folder, FOLDER, 0);
+    bool room = uv_view_list_add(list, folder, FOLDER, 0);
     if (!uv_boot_option(uv_view_service(server), number, &option))
-        return; /* there is nothing that it could say */
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        return room; /* there is nothing that it could say */
+    for (size_t i = 0; room && i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_strconcat(folder, "/", files[i], NULL);
-        list_file(server, list, path, READ_WRITE);
+        room = list_file(server, list, path, READ_WRITE);
     }
+    return room;
 }
 
 static void boot_list(UvServer *server, UvViewList *list)
@@ -159,7 +161,8 @@ static void boot_list(UvServer *server, UvViewList *list)
     list_file(server, list, "timeout", READ_WRITE);
     list_file(server, list, "firmware-setup", READ_WRITE);
     for (guint i = 0; i < numbers->len; i++)
-        list_option(server, list, g_array_index(numbers, uint16_t, i));
+        if (!list_option(server, list, g_array_index(numbers, uint16_t, i)))
+            return;
 }
 
 /* ---- writing ---- */

@@ -23,6 +23,8 @@ bool uv_boot_has(const UvService *service, unsigned number); /* a load option or
 bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret_option);
 /* Never NULL: what is no device path is shown as hexadecimal. */
 char *uv_boot_path_text(GBytes *path);
+/* The same of the begin, where it is hexadecimal. */
+char *uv_boot_path_brief(GBytes *path);
 /* The begin of a Boot#### that is no load option, as hexadecimal. */
 char *uv_boot_broken_text(const UvService *service, unsigned number);
 GBytes *uv_boot_summary(const UvService *service);

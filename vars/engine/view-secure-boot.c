@@ -49,8 +49,7 @@ static GBytes *read_hashes(GBytes *lists)
             continue;
         uv_guid_format(&walk.list.type, guid);
         g_string_append_printf(text, "%s ", name ? name : guid);
-        for (size_t i = 0; i < walk.data_bytes; i++)
-            g_string_append_printf(text, "%02x", walk.data[i]);
+        uv_view_append_hex(text, walk.data, walk.data_bytes);
         g_string_append_c(text, '\n');
     }
     return g_string_free_to_bytes(g_steal_pointer(&text));

@@ -26,8 +26,9 @@ typedef struct {
 
 /* All files and folders of a view, folders before what is in them. */
 typedef struct UvViewList UvViewList;
-/* `size` is that of the text now; 0 for what is only written to. `mode`: type and permissions. */
-void uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size);
+/* `size` is that of the text now; 0 for what is only written to. `mode`: type and permissions.
+ * false: there is no room for more, and what is there will not be told either. */
+bool uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size);
 
 typedef enum {
     UV_VIEW_WRITE,  /* `content` is the whole new text */
@@ -60,6 +61,7 @@ void uv_view_refuse_path(UvViewOutcome *outcome);
 char *uv_view_text(GBytes *content, size_t max_bytes, UvViewOutcome *outcome);
 /* A text and a newline. */
 GBytes *uv_view_line(const char *text);
+void uv_view_append_hex(GString *text, const uint8_t *bytes, size_t size);
 /* The service behind a server. */
 UvService *uv_view_service(const UvServer *server);
 /* As SetVariable of the host's door. Size 0 and attributes 0 delete. */

@@ -48,6 +48,9 @@
 #define UV_PKCS7_SIGNERS_MAX 8u
 #define UV_PKCS7_OPERATIONS_MAX 64u /* public key operations to find chains */
 #define UV_PKCS7_CHAIN_MAX 16u
+/* A certificate's issuer, and its subject: GnuTLS reads them in a time that grows with the square
+ * of what they have. Of one with longer names the key alone is read. */
+#define UV_X509_NAME_BYTES_MAX 4096u
 /* As OpenSSL, and so edk2: a large exponent only with a modulus that bears it. */
 #define UV_PKCS7_RSA_BITS_MAX 16384u
 #define UV_PKCS7_RSA_BITS_SMALL 3072u
