@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "fd.h"
 #include "find-program.h"
+#include "leave-engines.h"
 #include "libvirt-uri.h"
 #include "mount-table.h"
 #include "open-source.h"
@@ -170,7 +171,9 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
     g_clear_pointer(&monitor, fs_monitor_free);
     fs_sockdir_free(split->sockdir); /* with its locks: who mounts again waits for them */
     fs_local_free(split->local);
-    exit(wait_for(front));
+    const int status = wait_for(front);
+    fs_leave_engines();
+    exit(status);
 }
 
 /* The monitor acts on signals to both. */
