@@ -161,6 +161,8 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
         return -EINVAL;
     if (place.rule != UV_GUEST_FOLDER)
         return rename_file(source, &place, guest, to);
+    if (uv_guest_store_is_of_others(place.store, guest))
+        return -EPERM; /* the machine is called so */
     uv_rights_scope rights = uv_rights_take_of(source->fd);
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }

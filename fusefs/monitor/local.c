@@ -15,6 +15,10 @@
 static const char *const folder_files[] = {"vars.json", "vars.fd", "config.json"};
 #define FOLDER_STORES 2
 #define BOTH_STORES 3
+#define OTHERS_STORE (1 << G_N_ELEMENTS(folder_files))
+
+/* A qcow2 file of a store is hardly larger, another disk's hardly smaller. */
+#define OTHERS_BYTES_MAX (128 * 1024 * 1024)
 
 char *fs_local_file(const FsLocal *source, UvGuestRule rule, const char *guest)
 {
@@ -34,6 +38,24 @@ static int stat_beneath(const FsLocal *source, const char *path, struct stat *re
     return fstat(fd, ret_stat) < 0 ? -errno : 0;
 }
 
+/* The store that others made in it, allocated; NULL: none. -EXDEV likewise, in `ret_result`. */
+static char *others_store(int folder_fd, const char *folder, int *ret_result)
+{
+    struct stat st;
+    char *name;
+
+    for (unsigned i = 0; (name = uv_guest_others_store(i, folder)); i++) {
+        const int result = fs_beneath_stat(folder_fd, name, &st);
+        if (result == 0 &&
+            (S_ISLNK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size <= OTHERS_BYTES_MAX)))
+            return name;
+        if (result == -EXDEV)
+            *ret_result = result;
+        g_free(name);
+    }
+    return NULL;
+}
+
 /* Which of folder_files are in guest's folder, as bits; -errno if there is no such folder. */
 static int folder_contents(const FsLocal *source, const char *folder)
 {
@@ -51,6 +73,11 @@ static int folder_contents(const FsLocal *source, const char *folder)
         if (result == 0 && (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
             contents |= 1 << i;
     }
+    if (contents == 0 && source->any_layout) {
+        g_autofree char *others = others_store(fd, folder, &contents);
+        if (others)
+            contents = OTHERS_STORE;
+    }
     return contents;
 }
 
@@ -67,7 +94,9 @@ static int rule_holds(const FsLocal *source, UvGuestRule rule, const char *guest
         rule == UV_GUEST_FOLDER ? folder_contents(source, guest) : stat_beneath(source, file, &st);
     if (result < 0)
         return result == -EXDEV ? result : 0;
-    return rule == UV_GUEST_FOLDER ? result > 0 : S_ISREG(st.st_mode);
+    if (rule == UV_GUEST_FOLDER)
+        return result > 0;
+    return S_ISREG(st.st_mode) || (S_ISBLK(st.st_mode) && source->any_layout);
 }
 
 static void add_shadowed(GString *shadowed, char *file)
@@ -127,6 +156,8 @@ static unsigned char entry_type(const FsLocal *source, const struct dirent *entr
         return DT_UNKNOWN;
     if ((entry->d_type == DT_LNK ? stat_link : stat_beneath)(source, entry->d_name, &st) < 0)
         return DT_UNKNOWN;
+    if (entry->d_type == DT_LNK && S_ISBLK(st.st_mode) && source->any_layout)
+        return DT_REG;
     return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
@@ -138,7 +169,7 @@ static const char *why_not_link(const FsLocal *source, const char *name)
     if (result == -ENOENT)
         return "the link leads nowhere";
     if (result == 0 && S_ISBLK(st.st_mode))
-        return "the link leads to a block device, which can only be mounted by itself, as SOURCE";
+        return "the link leads to a block device (see layout=auto)";
     return result == 0 ? "the link leads to no regular file" : "root does not own the link";
 }
 
@@ -169,14 +200,18 @@ int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_
     return contents > 0 || contents == -EXDEV ? 0 : -ENOENT;
 }
 
-const char *fs_local_folder_store(int folder_fd)
+char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder_fd)
 {
+    char *others = NULL;
     struct stat st;
+    int ignored;
 
     for (int i = 0; i < FOLDER_STORES; i++) {
         const int result = fs_beneath_stat(folder_fd, folder_files[i], &st);
         if (result == 0 || result == -EXDEV)
-            return folder_files[i];
+            return g_strdup(folder_files[i]);
     }
-    return folder_files[0];
+    if (source->any_layout)
+        others = others_store(folder_fd, guest, &ignored);
+    return others ? others : g_strdup(folder_files[0]);
 }

@@ -20,6 +20,7 @@ typedef struct {
     int fd;          /* O_PATH: the folder, or the folder of the store */
     char *store;     /* a store as SOURCE: its name in that folder; NULL: a folder of guests */
     bool libvirts;   /* libvirt's folder for stores of <varstore>: NAME.json is the domain NAME's */
+    bool any_layout; /* as others keep stores, too (layout=auto) */
     char *id;        /* NULL: by device and inode */
     bool is_domains; /* the folder is the monitor's, of a libvirt's domains (domain-folders.h) */
     struct stat st;
@@ -27,8 +28,9 @@ typedef struct {
 
 /* The file or folder in SOURCE by which `rule` makes the guest; allocated. */
 char *fs_local_file(const FsLocal *source, UvGuestRule rule, const char *guest);
-/* The store in a guest's folder: the one that is there, or the one that would be made. */
-const char *fs_local_folder_store(int folder_fd);
+/* The store in a guest's folder: the one that is there, or the one that would be made; allocated.
+ */
+char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder_fd);
 
 /*
  * Which guest the entry may make (`ret_guest` has UV_GUEST_NAME_MAX + 1 bytes): 0; -ENOENT: none,

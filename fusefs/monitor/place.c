@@ -24,6 +24,23 @@ void fs_place_clear(FsPlace *place)
     g_clear_pointer(&place->store, g_free);
 }
 
+static FsFormat format_of(const char *store)
+{
+    static const char *const flash[] = {".fd", ".nvram", ".raw"};
+
+    if (g_str_has_suffix(store, ".qcow2"))
+        return FS_FORMAT_QCOW2;
+    for (size_t i = 0; i < G_N_ELEMENTS(flash); i++)
+        if (g_str_has_suffix(store, flash[i]))
+            return FS_FORMAT_FLASH;
+    return FS_FORMAT_JSON;
+}
+
+static bool says_format(const char *store)
+{
+    return g_str_has_suffix(store, ".json") || format_of(store) != FS_FORMAT_JSON;
+}
+
 static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
 {
     place->base_fd = place->folder_fd = fs_beneath_open(
@@ -34,13 +51,14 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
     if (place->rule == UV_GUEST_FOLDER) {
         /* What a domain wants is in its XML. */
         place->config = source->is_domains ? NULL : g_strdup("config.json");
-        place->store = g_strdup(fs_local_folder_store(place->base_fd));
+        place->store = fs_local_folder_store(source, guest, place->base_fd);
     } else {
         place->config = place->rule == UV_GUEST_SOURCE
                             ? NULL
                             : uv_guest_config(source->libvirts, place->rule, guest);
         place->store = fs_local_file(source, place->rule, guest);
     }
+    place->format = format_of(place->store);
     return 0;
 }
 
@@ -61,13 +79,6 @@ static int follow(FsPlace *place)
     return result;
 }
 
-static FsFormat format_of(const char *store)
-{
-    if (g_str_has_suffix(store, ".qcow2"))
-        return FS_FORMAT_QCOW2;
-    return g_str_has_suffix(store, ".fd") ? FS_FORMAT_FLASH : FS_FORMAT_JSON;
-}
-
 static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *guest,
                         FsPlace *ret_place)
 {
@@ -78,7 +89,8 @@ static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *gue
         result = fs_domain_follow(&place);
     } else if (result == 0) {
         result = follow(&place);
-        place.format = format_of(place.store);
+        if (!place.linked || says_format(place.store)) /* a device is called by its link */
+            place.format = format_of(place.store);
     }
     if (result < 0)
         fs_place_clear(&place);

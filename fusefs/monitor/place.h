@@ -20,7 +20,7 @@ typedef struct {
     int folder_fd;    /* of the store: the same folder, or the one that root's link leads to */
     char *store;      /* its name there, be there a store or not */
     bool linked;      /* root's link leads to it */
-    FsFormat format;  /* by its name, or as a domain has it */
+    FsFormat format;  /* by that name, or its link's, or as a domain has it */
     bool domain;      /* of a libvirt, which makes its store and nobody else */
     const char *link; /* a domain's: what leads to the store; NULL: it is none */
     int unreached;    /* a domain's: why the folder of its store can't be (-errno); 0: it can */

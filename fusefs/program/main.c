@@ -230,6 +230,8 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
         g_prefix_error(&error, "shared: ");
         fail(error);
     }
+    if (local)
+        local->any_layout = options->any_layout;
     if (!local || !fs_local_check_mountpoint(local, options->mountpoint, &error) ||
         !fs_split_find_engine_user(&split, &error) || !fs_split_find_programs(&split, &error) ||
         !fs_front_user_find(options, &front.user, &error))

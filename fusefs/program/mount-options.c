@@ -237,6 +237,17 @@ static bool set_look(FsOptions *options, const char *name, const char *value, GE
     return set_count(name, value, 0, 3600, &options->look_s, error);
 }
 
+static bool set_layout(FsOptions *options, const char *name, const char *value, GError **error)
+{
+    static const char *const layouts[] = {"own", "auto", NULL};
+    size_t layout;
+
+    if (!set_choice(name, value, layouts, &layout, error))
+        return false;
+    options->any_layout = layout == 1;
+    return true;
+}
+
 static bool set_shared(FsOptions *options, const char *name, const char *value, GError **error)
 {
     options->shared = true;
@@ -271,6 +282,7 @@ static const struct {
     {"record", set_record, "BYTES", "who changed what, of each guest (1048576; 0: none)"},
     {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
     {"keep", set_keep, "DAYS", "how long what was set aside stays beside a store (30)"},
+    {"layout", set_layout, "own|auto", "auto: find others' stores in SOURCE, too (own)"},
     {"shared", set_shared, "", "other hosts have SOURCE, too: one has a guest"},
     {"look", set_look, "SECONDS", "how late another host's changes show, if shared (1)"},
     {"engine", set_engine, NULL, NULL},

@@ -35,6 +35,7 @@ typedef struct {
     bool sandbox_strict;
     unsigned keep_days; /* what was set aside: 30 */
     bool shared;        /* other hosts have SOURCE, too */
+    bool any_layout;    /* stores are found as others keep them, too */
     unsigned look_s;    /* 1 */
     uid_t uid;          /* (uid_t)-1: the store's owner */
     gid_t gid;

@@ -87,6 +87,19 @@ static void test_domains(void)
     g_assert_cmpstr(config, ==, "a.json.config");
 }
 
+static void test_others(void)
+{
+    g_autofree char *incus = uv_guest_others_store(0, "100");
+    g_autofree char *proxmox = uv_guest_others_store(1, "100");
+
+    g_assert_cmpstr(incus, ==, "qemu.nvram");
+    g_assert_cmpstr(proxmox, ==, "vm-100-disk-0.qcow2");
+    g_assert_null(uv_guest_others_store(3, "100"));
+    g_assert_true(uv_guest_store_is_of_others("vm-100-disk-0.raw", "100"));
+    g_assert_false(uv_guest_store_is_of_others("vm-100-disk-0.raw", "101"));
+    g_assert_false(uv_guest_store_is_of_others("vars.json", "100"));
+}
+
 static void test_configs(void)
 {
     g_autofree char *folder = uv_guest_config(false, UV_GUEST_FOLDER, "a");
@@ -103,6 +116,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-name/rules", test_rules);
     g_test_add_func("/guest-name/names", test_names);
     g_test_add_func("/guest-name/configs", test_configs);
+    g_test_add_func("/guest-name/others", test_others);
     g_test_add_func("/guest-name/domains", test_domains);
     return g_test_run();
 }

@@ -106,6 +106,31 @@ bool uv_guest_fits(bool libvirts, UvGuestRule rule, const char *guest)
            meant == rule;
 }
 
+char *uv_guest_others_store(unsigned i, const char *folder)
+{
+    /* Of Incus and LXD, and of Proxmox, whose folders have the machines' other disks, too. */
+    static const struct {
+        const char *before, *after; /* the folder's name; NULL: that is all */
+    } names[] = {{"qemu.nvram", NULL}, {"vm-", "-disk-0.qcow2"}, {"vm-", "-disk-0.raw"}};
+
+    if (i >= G_N_ELEMENTS(names))
+        return NULL;
+    return names[i].after ? g_strconcat(names[i].before, folder, names[i].after, NULL)
+                          : g_strdup(names[i].before);
+}
+
+bool uv_guest_store_is_of_others(const char *store, const char *folder)
+{
+    char *name;
+    bool is = false;
+
+    for (unsigned i = 0; !is && (name = uv_guest_others_store(i, folder)); i++) {
+        is = strcmp(name, store) == 0;
+        g_free(name);
+    }
+    return is;
+}
+
 char *uv_guest_config(bool libvirts, UvGuestRule rule, const char *guest)
 {
     const char *beside = libvirts ? DOMAIN_CONFIG : CONFIG;

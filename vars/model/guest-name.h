@@ -40,5 +40,9 @@ char *uv_guest_of_file(bool libvirts, const char *file);
 char *uv_guest_file(UvGuestRule rule, const char *guest);
 /* Whether that file is this guest's and no other's. */
 bool uv_guest_fits(bool libvirts, UvGuestRule rule, const char *guest);
+/* The `i`th name that other programs give the store in a machine's folder; NULL: there are no more.
+ * Allocated. */
+char *uv_guest_others_store(unsigned i, const char *folder);
+bool uv_guest_store_is_of_others(const char *store, const char *folder);
 /* G/config.json, G.config.json or, where that may be a domain's store, G.json.config; allocated. */
 char *uv_guest_config(bool libvirts, UvGuestRule rule, const char *guest);

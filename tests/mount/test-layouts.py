@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""layout=auto: stores as Incus, LXD and Proxmox keep them, and on block devices."""
+
+import errno
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto as p  # noqa: E402
+from uvmount import wait_until  # noqa: E402
+from uvskip import skip  # noqa: E402
+
+TEMPLATE = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+VARIABLE = f"Here-{p.TEST}"
+
+
+class Layouts(unittest.TestCase):
+    options = ("layout=auto", "idle=1")
+
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        incus = self.source / "web"
+        incus.mkdir()
+        shutil.copy(TEMPLATE, incus / "OVMF_VARS.4MB.ms.fd")
+        (incus / "qemu.nvram").symlink_to("OVMF_VARS.4MB.ms.fd")
+        (incus / "backup.yaml").write_text("")
+        lxd = self.source / "db"
+        lxd.mkdir()
+        shutil.copy(TEMPLATE, lxd / "qemu.nvram")
+        for number, suffix in ((100, "qcow2"), (101, "raw")):
+            folder = self.source / str(number)
+            folder.mkdir()
+            subprocess.run(["qemu-img", "convert", "-O", suffix, TEMPLATE,
+                            folder / f"vm-{number}-disk-0.{suffix}"], check=True)
+            with open(folder / f"vm-{number}-disk-1.{suffix}", "wb") as disk:
+                disk.truncate(1 << 30)
+        large = self.source / "102"
+        large.mkdir()
+        with open(large / "vm-102-disk-0.raw", "wb") as disk:
+            disk.truncate(1 << 30)
+        other = self.source / "103"
+        other.mkdir()
+        shutil.copy(TEMPLATE, other / "vm-100-disk-0.raw")
+        self.mount = self.scratch.mount(self.source, *self.options)
+
+    def guests(self):
+        return sorted(os.listdir(self.mount.path / "guests"))
+
+    def check(self, guest):
+        """Read, written, and read again by another engine."""
+        self.assertTrue((self.mount.vars(guest) / f"PK-{p.GLOBAL}").exists(), guest)
+        self.mount.write(guest, "Here", b"1")
+        self.mount.kill_engine(guest)
+        self.assertEqual(self.mount.read(guest, "Here"), (7, b"1"))
+
+
+class Auto(Layouts):
+    def test_folders(self):
+        self.assertEqual(self.guests(), ["100", "101", "db", "web"])
+        for guest in self.guests():
+            self.check(guest)
+
+    def test_what_others_read(self):
+        for guest, file in (("web", "OVMF_VARS.4MB.ms.fd"), ("101", "vm-101-disk-0.raw")):
+            self.mount.write(guest, "Here", b"1")
+            text = subprocess.run(["virt-fw-vars", "-i", self.source / guest / file, "--print"],
+                                  capture_output=True, check=True).stdout
+            self.assertIn(b"Here", text)
+        self.assertTrue((self.source / "web/qemu.nvram").is_symlink())
+
+    def test_not_renamed(self):
+        with self.assertRaises(OSError) as caught:
+            os.rename(self.mount.guest("100"), self.mount.guest("200"))
+        self.assertEqual(caught.exception.errno, errno.EPERM)
+        self.assertIn("100", self.guests())
+
+    def test_an_own_store_counts_first(self):
+        (self.source / "db/vars.json").write_text(uvmount.store_text(uvmount.variable("Own", b"1")))
+        self.assertEqual(self.mount.read("db", "Own"), (7, b"1"))
+
+    def test_one_that_comes(self):
+        folder = self.source / "new"
+        folder.mkdir()
+        shutil.copy(TEMPLATE, folder / "qemu.nvram")
+        wait_until(lambda: "new" in self.guests(), "the new guest")
+        self.check("new")
+
+    def test_a_block_device(self):
+        image = self.scratch.path / "image"
+        shutil.copy(TEMPLATE, image)
+        made = subprocess.run(["losetup", "-f", "--show", image], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if made.returncode != 0:
+            self.skipTest("no loop devices here")
+        device = made.stdout.strip()
+        self.addCleanup(self.forget, device)
+        (self.source / "volume.fd").symlink_to(device)
+        wait_until(lambda: "volume" in self.guests(), "the device's guest")
+        self.check("volume")
+
+    def forget(self, device):
+        self.mount.stop()
+        subprocess.run(["losetup", "-d", device], check=True)
+        for path in pathlib.Path("/dev/.uefivarsfs").glob(os.path.basename(device) + ".*"):
+            path.unlink()
+        if not os.listdir("/dev/.uefivarsfs"):
+            os.rmdir("/dev/.uefivarsfs")
+
+
+class Own(Layouts):
+    options = ()
+
+    def test_none(self):
+        self.assertEqual(self.guests(), [])
+
+
+class Option(unittest.TestCase):
+    def test_unknown(self):
+        done = subprocess.run([uvmount.UEFIVARSFS, "/tmp", "/tmp", "-o", "layout=other"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("layout=other: not one of own, auto", done.stderr)
+
+
+del Layouts
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    uvmount.need("qemu-img", "virt-fw-vars")
+    if os.getuid() != 0 or not TEMPLATE.exists():
+        skip("root's links, and a template of OVMF's")
+    unittest.main()
