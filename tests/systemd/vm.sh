@@ -30,7 +30,7 @@ make_root()
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
     packages=systemd,systemd-sysv,dbus,kmod,mount,procps,initramfs-tools,fuse3,python3
-    packages+=,libglib2.0-0,libgnutls30,libjson-glib-1.0-0
+    packages+=,libglib2.0-0,libgnutls30,libjson-glib-1.0-0,libefivar1
     rm -rf root.new
     debootstrap --variant=minbase --include=$packages "$codename" root.new "$mirror"
     chroot root.new env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends linux-image-amd64
