@@ -187,6 +187,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     g_clear_pointer(&guest->live->failure, g_free);
     g_clear_pointer(&engine->failure, g_free);
     fs_guest_set_warning(guest, "engine", NULL);
+    engine->served = true;
     if (engine->state == FS_ENGINE_STARTING)
         engine->state = FS_ENGINE_READY;
     engine_tell_refused(engine);

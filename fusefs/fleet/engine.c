@@ -390,7 +390,7 @@ void engine_gone(FsEngine *engine)
     FsFleet *fleet = engine->fleet;
     FsGuest *guest = engine->guest;
     bool ended = engine->ended, child = engine->child;
-    bool started = engine->state != FS_ENGINE_STARTING;
+    bool started = engine->served || engine->state != FS_ENGINE_STARTING;
     g_autofree char *failure = g_steal_pointer(&engine->failure), *name = g_strdup(engine->name);
 
     drop_connection(engine);

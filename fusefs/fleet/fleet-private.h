@@ -145,6 +145,7 @@ struct FsEngine {
     bool wants_listener;
     bool has_listener; /* the guest's listening socket, not a dummy */
     bool ended;        /* END was granted: the replica stays good */
+    bool served;       /* it has been READY: it did start */
     uint64_t next_cookie;
     int64_t connected_at, last_used, asked_to_end_at;
     int64_t waiting_since; /* of the oldest unanswered frame; 0: none */
