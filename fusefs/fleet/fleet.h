@@ -138,8 +138,11 @@ typedef void (*FsContinue)(FsGuest *guest, int error, void *data);
 
 /* The guest of that name (NULL, ENOENT), its look current and its socket there. */
 void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue go_on, void *data);
-/* Until fs_fleet_next() tells what is in SOURCE; the guest is always NULL. */
-void fs_fleet_need_list(FsFleet *fleet, void *request, FsContinue go_on, void *data);
+/* Whether a list of all guests takes longer than a process should wait that wants names only. */
+bool fs_fleet_has_many(const FsFleet *fleet);
+/* Until fs_fleet_next() tells what is in SOURCE, with `looks` also what each guest looks like; the
+ * guest is always NULL. */
+void fs_fleet_need_list(FsFleet *fleet, bool looks, void *request, FsContinue go_on, void *data);
 /* mkdir guests/NAME: EEXIST, EINVAL, ENAMETOOLONG, EPERM, EROFS, ... */
 void fs_fleet_make_guest(FsFleet *fleet, const char *name, FsContinue go_on, void *data);
 

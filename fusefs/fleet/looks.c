@@ -126,7 +126,6 @@ void guest_ask_look(FsGuest *guest)
 
 /* Who goes through the guests in the order of their list asks for the next ones soon. */
 #define AHEAD 16
-#define MANY 256
 
 void guest_look_ahead(const FsGuest *guest)
 {
@@ -137,7 +136,7 @@ void guest_look_ahead(const FsGuest *guest)
     int64_t now = g_get_monotonic_time();
 
     fleet->ahead_sequence = guest->sequence;
-    if (walks && fleet->guests->len >= MANY && now - fleet->listed_at >= SHOWN_US)
+    if (walks && fs_fleet_has_many(fleet) && now - fleet->listed_at >= SHOWN_US)
         fleet_ask_list(fleet); /* costs less than a look at each of those that come */
     for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
         FsGuest *next = fleet->guests->pdata[i];

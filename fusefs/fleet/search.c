@@ -22,6 +22,9 @@
 #define FILES_MAX 1024
 /* After an answer the same name is not asked about sooner, unless a search waits for it. */
 #define AGAIN_US (50 * 1000)
+/* What inotify does not tell of the names in SOURCE shows that late where there are many. */
+#define NAMES_US (10 * G_USEC_PER_SEC)
+#define MANY 256
 /* Where the kernel lost events again and again, SOURCE is listed that often. */
 #define LIST_AGAIN_US G_USEC_PER_SEC
 
@@ -35,7 +38,8 @@ typedef struct {
 
 struct FsSearch {
     FsFleet *fleet;
-    char *name; /* NULL: all */
+    char *name;    /* NULL: all */
+    bool any_list; /* ... also while they are listed again */
     void *request;
     FsContinue go_on;
     void *data;
@@ -231,9 +235,11 @@ static bool files_answered(const FsFleet *fleet, const char *name, uint64_t last
     return true;
 }
 
-static bool source_known(const FsFleet *fleet, const char *name)
+static bool source_known(const FsSearch *search)
 {
-    return fleet->listed && (name || !fleet->listing);
+    const FsFleet *fleet = search->fleet;
+
+    return fleet->listed && (search->name || search->any_list || !fleet->listing);
 }
 
 static void on_looked_up(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
@@ -278,8 +284,7 @@ static bool search_go_on(FsSearch *search)
     FsFleet *fleet = search->fleet;
     FsGuest *guest;
 
-    if (!source_known(fleet, search->name) ||
-        !files_answered(fleet, search->name, search->last_file))
+    if (!source_known(search) || !files_answered(fleet, search->name, search->last_file))
         return false;
     if (!search->name)
         return list_go_on(search);
@@ -316,8 +321,8 @@ static void list_again(FsFleet *fleet, int64_t now)
         fleet_due(fleet, fleet->listed_at + LIST_AGAIN_US);
 }
 
-static void search_begin(FsFleet *fleet, const char *name, void *request, FsContinue go_on,
-                         void *data)
+static void search_begin(FsFleet *fleet, const char *name, bool any_list, void *request,
+                         FsContinue go_on, void *data)
 {
     FsSearch *search;
 
@@ -327,11 +332,14 @@ static void search_begin(FsFleet *fleet, const char *name, void *request, FsCont
     }
     if (g_hash_table_size(fleet->files) > fleet->files_asked.length)
         ask_files_again(fleet, name);
-    if (!name && fleet->list_stale)
+    if (!name && fleet->list_stale) {
         list_again(fleet, g_get_monotonic_time());
+        any_list = false;
+    }
     search = g_new0(FsSearch, 1);
     search->fleet = fleet;
     search->name = g_strdup(name);
+    search->any_list = any_list;
     search->request = request;
     search->go_on = go_on;
     search->data = data;
@@ -348,14 +356,22 @@ void fs_fleet_find(FsFleet *fleet, const char *name, void *request, FsContinue g
     if (strlen(name) > UV_GUEST_NAME_MAX || (name[0] == '.' && !fleet->source->facts.any_name))
         go_on(NULL, ENOENT, data);
     else
-        search_begin(fleet, name, request, go_on, data);
+        search_begin(fleet, name, true, request, go_on, data);
 }
 
-void fs_fleet_need_list(FsFleet *fleet, void *request, FsContinue go_on, void *data)
+bool fs_fleet_has_many(const FsFleet *fleet)
 {
-    if (fleet->listed && g_get_monotonic_time() - fleet->listed_at >= SHOWN_US / 2)
+    return fleet->guests->len >= MANY && !fs_fleet_is_shared(fleet);
+}
+
+void fs_fleet_need_list(FsFleet *fleet, bool looks, void *request, FsContinue go_on, void *data)
+{
+    const int64_t age_us = g_get_monotonic_time() - fleet->listed_at;
+    const bool any = !looks && fs_fleet_has_many(fleet);
+
+    if (fleet->listed && age_us >= (any ? NAMES_US : looks ? SHOWN_US : SHOWN_US / 2))
         fleet_ask_list(fleet);
-    search_begin(fleet, NULL, request, go_on, data);
+    search_begin(fleet, NULL, any, request, go_on, data);
 }
 
 void searches_tick(FsFleet *fleet, int64_t now)

@@ -106,10 +106,10 @@ static void found(FsGuest *guest, int error, void *data)
         op->step(op);
 }
 
-void fs_op_need_list(FsOp *op, FsStep step)
+void fs_op_need_list(FsOp *op, bool looks, FsStep step)
 {
     uint64_t serial = wait_with(op, step, NULL);
-    fs_fleet_need_list(op->tree->fleet, op->req, found, op);
+    fs_fleet_need_list(op->tree->fleet, looks, op->req, found, op);
     park(op, serial);
 }
 

@@ -132,7 +132,7 @@ void fs_op_need(FsOp *op, unsigned needs, FsStep step);
 void fs_op_try(FsOp *op, unsigned needs, FsStep step, FsStep or_else);
 /* The same, and an error of it hinders nothing. */
 void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step);
-void fs_op_need_list(FsOp *op, FsStep step); /* of the guests */
+void fs_op_need_list(FsOp *op, bool looks, FsStep step); /* of the guests */
 /* The guest op->name. */
 void fs_op_find_guest(FsOp *op, FsStep step);
 void fs_op_make_guest(FsOp *op, FsStep step);

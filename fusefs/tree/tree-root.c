@@ -125,12 +125,16 @@ static void readdir_ready(FsOp *op)
     fs_op_reply_directory(op);
 }
 
+/* The kernel asks for attributes with the first names (`plus`), and with others only where a
+ * process has asked for those: who wants names only does not wait for looks at many. */
 static void guests_readdir(FsOp *op)
 {
-    if (op->offset > 0)
+    const bool looks = op->offset > 0 && op->plus && fs_fleet_has_many(op->tree->fleet);
+
+    if (op->offset > 0 && !looks)
         readdir_ready(op);
     else
-        fs_op_need_list(op, readdir_ready);
+        fs_op_need_list(op, looks, readdir_ready);
 }
 
 static void made_guest(FsOp *op)

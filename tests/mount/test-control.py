@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -47,6 +48,36 @@ class Guests(ControlTest):
         self.assertIn("guests", os.listdir(self.mount.path))
         self.fails(errno.EPERM, os.mkdir, self.mount.path / "x")
         self.fails(errno.EPERM, (self.mount.path / "x").write_text, "")
+
+    def looks_at_files(self, *command):
+        """How often the monitor looks at one meanwhile."""
+        trace = self.scratch.path / "trace"
+        with subprocess.Popen(["strace", "-e", "trace=%file,getdents64", "-o", trace, "-p",
+                               str(self.mount.process.pid)], stderr=subprocess.PIPE) as strace:
+            strace.stderr.readline()  # it is attached
+            listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            strace.send_signal(signal.SIGINT)
+        return listed, len(trace.read_text().splitlines())
+
+    def test_names_of_many(self):
+        """Who wants names only waits for no look at each guest, and sees what came and went."""
+        uvmount.need("strace")
+        guests = self.mount.path / "guests"
+        for i in range(300):
+            (self.source / f"other{i:03}.json").write_text("")
+        wait_until(lambda: len(os.listdir(guests)) == 301, "301 guests")
+        time.sleep(2)
+        (self.source / "new.json").write_text("")
+        (self.source / "other007.json").unlink()
+        listed, looks = self.looks_at_files("ls", guests)
+        self.assertIn("new", listed.split())
+        self.assertNotIn("other007", listed.split())
+        self.assertEqual(len(listed.split()), 301)
+        self.assertLess(looks, 60)
+        os.chmod(self.source / "other299.json", 0o640)
+        listed, looks = self.looks_at_files("ls", "-l", guests)
+        self.assertEqual(len(listed.splitlines()), 302)
+        self.assertGreater(looks, 200)
 
     def test_looking_starts_no_engine(self):
         for i in range(20):

@@ -147,7 +147,7 @@ void fleet_fixture_list(FleetFixture *f)
     Result result = {0};
 
     take_what_came(f);
-    fs_fleet_need_list(f->fleet, NULL, on_done, &result);
+    fs_fleet_need_list(f->fleet, false, NULL, on_done, &result);
     fleet_fixture_run_until(f, &result.done);
 }
 
