@@ -171,9 +171,15 @@ static bool publish(const Options *options, const char *temporary, GError **erro
         return true;
     if (errno != EEXIST || !options->replace)
         return uv_file_error(error, errno, "%s: can't make the store", options->store);
-    if (renameat2(FD_SIDECARS, temporary, FD_FOLDER, options->store, RENAME_EXCHANGE) < 0 ||
-        renameat(FD_SIDECARS, temporary, FD_SIDECARS, kept) < 0)
+    if (renameat2(FD_SIDECARS, temporary, FD_FOLDER, options->store, RENAME_EXCHANGE) < 0)
         return uv_file_error(error, errno, "%s: can't replace the store", options->store);
+    if (renameat(FD_SIDECARS, temporary, FD_SIDECARS, kept) < 0) {
+        const int code = errno;
+
+        /* Back: what has the temporary name goes. */
+        renameat2(FD_SIDECARS, temporary, FD_FOLDER, options->store, RENAME_EXCHANGE);
+        return uv_file_error(error, code, "%s: can't keep the store before", options->store);
+    }
     unlinkat(FD_SIDECARS, left, 0);
     return true;
 }
