@@ -112,5 +112,40 @@ class FlashFaults(Faults):
         uvflash.small_image(path)
 
 
+class Spawned(EngineTest):
+    """As the monitor starts it: it becomes another user, and confines itself."""
+
+    def test_each(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user")
+        os.chmod(self.folder, 0o777)
+        for call, error in uvfail.CALLS:
+            if call not in ("prctl", "setgroups", "setresgid", "setresuid", "syscall", "getrlimit", "setrlimit",
+                            "fork", "socketpair"):
+                continue
+            for number, fault in enumerate(uvfail.faults(self.folder, call, error, 40)):
+                with self.subTest(fault=str(fault)):
+                    self.one(f"e{call}{error}-{number}", fault)
+
+    def one(self, name, fault):
+        program = os.path.join(self.folder, "program")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\nexec {' '.join(fault.wrapper())} {uvengine.program()} \"$@\"\n")
+        os.chmod(program, 0o755)
+        engine = self.engine(spawned=True, user="65534:65534", name=name, store=name + ".json", start=False,
+                             executable=program)
+        engine.start(wait=False)
+        try:
+            engine.wait_ready(3)
+            with engine.guest(3) as guest:
+                guest.hello()
+                guest.set("A", p.TEST, p.NV_BS_RT, b"a")
+                guest.bye()
+        except LOST:
+            pass
+        self.assertIn(engine.stop(), (0, 1, -signal.SIGTERM), f"{fault}: killed, or it does not end")
+        engine.close_listeners()
+
+
 if __name__ == "__main__":
     unittest.main()
