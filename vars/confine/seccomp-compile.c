@@ -38,12 +38,12 @@ static int allow_fcntl(scmp_filter_ctx filter, int number, const UvFcntlCommand 
     return result;
 }
 
-/* A name that the architecture does not have is skipped. A process is no thread: its clone fails;
- * clone3's arguments can't be seen, so it is not there, and the library uses clone. */
-static int allow(scmp_filter_ctx filter, uint32_t architecture, const char *name,
-                 const UvFcntlCommand *commands)
+/* libseccomp takes this machine's numbers, for filters of other machines, too; what one does not
+ * have is skipped. A process is no thread: its clone fails; clone3's arguments can't be seen, so it
+ * is not there, and the library uses clone. */
+static int allow(scmp_filter_ctx filter, const char *name, const UvFcntlCommand *commands)
 {
-    const int number = seccomp_syscall_resolve_name_arch(architecture, name);
+    const int number = seccomp_syscall_resolve_name(name);
 
     if (number == __NR_SCMP_ERROR)
         return 0;
@@ -82,7 +82,7 @@ static scmp_filter_ctx make_allowing(uint32_t architecture, const char *const *a
     scmp_filter_ctx filter = new_filter(architecture, SCMP_ACT_ERRNO(EPERM));
 
     for (size_t i = 0; allowed[i]; i++) {
-        if (allow(filter, architecture, allowed[i], commands) != 0)
+        if (allow(filter, allowed[i], commands) != 0)
             die(allowed[i]);
     }
     return filter;
@@ -94,14 +94,13 @@ static scmp_filter_ctx make_denying(uint32_t architecture, const char *const *de
     scmp_filter_ctx filter = new_filter(architecture, SCMP_ACT_ALLOW);
 
     for (size_t i = 0; denied[i]; i++) {
-        const int number = seccomp_syscall_resolve_name_arch(architecture, denied[i]);
+        const int number = seccomp_syscall_resolve_name(denied[i]);
         if (number != __NR_SCMP_ERROR &&
             seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0) != 0)
             die(denied[i]);
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-        if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM),
-                             seccomp_syscall_resolve_name_arch(architecture, "fcntl"), 1,
+        if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
                              SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i])) != 0)
             die("fcntl");
     }
