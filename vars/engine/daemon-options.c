@@ -102,9 +102,11 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
 static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *raw)
 {
     const GOptionEntry entries[] = {
+        /* All words are taken as they are: to make them UTF-8, GLib opens the library's tables of
+         * character sets, at each start. */
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
          "The variable store (any supported format; made if absent)", "FILE"},
-        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format,
+        {"format", 0, 0, G_OPTION_ARG_FILENAME, &options->format,
          "Serve the store as json, flash or qcow2 only (default: as it looks)", "FORMAT"},
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &options->socket,
          "Listen for the guest's device here", "PATH"},
@@ -119,15 +121,15 @@ static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *
          "Secure Boot can't be turned off by the guest", NULL},
         {"disable-custom-mode", 0, 0, G_OPTION_ARG_NONE, &raw->no_custom,
          "Nothing waives a signature", NULL},
-        {"varcheck", 0, 0, G_OPTION_ARG_STRING, &raw->varcheck,
+        {"varcheck", 0, 0, G_OPTION_ARG_FILENAME, &raw->varcheck,
          "Checks of known variables for the host: strict (default), edk2, off", "MODE"},
-        {"saved", 0, 0, G_OPTION_ARG_STRING, &raw->saved,
+        {"saved", 0, 0, G_OPTION_ARG_FILENAME, &raw->saved,
          "Changes by the host while a saved state exists: warn (default), refuse", "MODE"},
         {"in-place", 0, 0, G_OPTION_ARG_NONE, &raw->in_place,
          "Write the store's file over, never replace it: others own and label it", NULL},
         {"shared", 0, 0, G_OPTION_ARG_NONE, &raw->shared,
          "Other hosts have the store's folder, too: its lock file says which one writes", NULL},
-        {"sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
+        {"sandbox", 0, 0, G_OPTION_ARG_FILENAME, &raw->sandbox,
          "Confinement: auto (what the kernel has; default), strict, off", "MODE"},
         {"daemon", 0, 0, G_OPTION_ARG_NONE, &raw->daemonize, "Go to the background when ready",
          NULL},
@@ -146,7 +148,7 @@ static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options
         {"spawned", 0, hidden, G_OPTION_ARG_NONE, &raw->spawned, NULL, NULL},
         {"traced", 0, hidden, G_OPTION_ARG_NONE, &raw->traced, NULL, NULL},
         {"name", 0, hidden, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
-        {"user", 0, hidden, G_OPTION_ARG_STRING, &raw->user, NULL, "UID:GID"},
+        {"user", 0, hidden, G_OPTION_ARG_FILENAME, &raw->user, NULL, "UID:GID"},
         {"read-only", 0, hidden, G_OPTION_ARG_NONE, &raw->read_only, NULL, NULL},
         {"stateless", 0, hidden, G_OPTION_ARG_NONE, &raw->stateless, NULL, NULL},
         {"saved-state", 0, hidden, G_OPTION_ARG_NONE, &raw->saved_state, NULL, NULL},
