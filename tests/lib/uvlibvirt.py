@@ -10,6 +10,7 @@ import subprocess
 import threading
 from xml.sax.saxutils import escape
 
+import uvengine
 from uvmount import wait_until
 from uvskip import skip
 
@@ -60,7 +61,7 @@ class Daemon:
                  "XDG_CACHE_HOME": "cache"}
         environment = {name: str(self.folder / folder) for name, folder in names.items()}
         return subprocess.Popen(list(map(str, words)), user=USER, group=USER, extra_groups=[],
-                                env=dict(os.environ, LC_ALL="C.UTF-8", **environment),
+                                env=dict(uvengine.environment(), LC_ALL="C.UTF-8", **environment),
                                 stdin=subprocess.DEVNULL, **kwargs)
 
     def start(self):

@@ -179,7 +179,7 @@ class TestDriver(Case):
         start = time.monotonic()
         self.mount(self.node(*[self.domain(f"vm{number}", f"<nvram>/none/{number}.fd</nvram>", number + 1)
                                for number in range(1000)]))
-        self.assertEqual(len(self.guests()), 1000)
+        wait_until(lambda: len(self.guests()) == 1000, "all are listed", 60)
         print(f"1000 domains: {time.monotonic() - start:.2f} s from the start to the list")
 
     def test_what_is_no_libvirt_of_this_host(self):
@@ -587,7 +587,7 @@ class Session(WithAnother):
         self.assertEqual(user.returncode, 0, log.read_text())
         self.assertIn(HELLO, said)
         self.assertRegex(said, rb"libvirt-[0-9a-f]{8}\.domains\n")
-        self.assertEqual(mount.wait(20), 0)
+        self.assertEqual(mount.wait(20), 0, log.read_text())
         self.assertIn(b"hello", (self.daemon.nvram / "web_VARS.fd").read_bytes())
         self.assertEqual(list((self.daemon.folder / "run" / "uefivarsfs").glob("libvirt-*")), [])
 
