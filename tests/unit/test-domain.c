@@ -59,8 +59,8 @@ static void test_no_guests(void)
     static const char *const texts[] = {
         "<domain><os><type>hvm</type></os></domain>",
         "<domain><os firmware='bios'/></domain>",
-        "<domain><os firmware='efi'><loader type='pflash' "
-        "stateless='yes'>/c</loader></os></domain>",
+        ("<domain><os firmware='efi'><loader type='pflash' "
+         "stateless='yes'>/c</loader></os></domain>"),
         "<domain/>",
     };
 
