@@ -237,7 +237,7 @@ void guest_pump(FsGuest *guest)
         return;
     else if (is_of_another(engine))
         engine_end(engine); /* the next one is its owner's, and may read and write it */
-    else if (!engine->has_listener && why != FS_START_READ)
+    else if (!engine->has_listener && !engine->no_socket && why != FS_START_READ)
         engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
     else
         send_calls(engine, live);

@@ -74,7 +74,9 @@ static void ask_start(FsEngine *engine)
     FsGuest *guest = engine->guest;
     FsQuestion question = fs_question(FS_ASK_START, guest->name);
 
-    engine->wants_listener = engine->why != FS_START_READ || fs_guest_has_store(guest);
+    engine->no_socket = guest->listener == FS_LISTENER_NONE && guest->fleet->no_more_sockets;
+    engine->wants_listener =
+        !engine->no_socket && (engine->why != FS_START_READ || fs_guest_has_store(guest));
     question.start = engine->wish;
     question.start.traced = guest->live->trace != NULL;
     engine->uid = guest->look.uid;

@@ -143,6 +143,7 @@ struct FsEngine {
     int64_t start_at; /* it is asked for again then; 0: not */
     unsigned start_tries;
     bool wants_listener;
+    bool no_socket;    /* the guest has none: there are no descriptors for it */
     bool has_listener; /* the guest's listening socket, not a dummy */
     bool ended;        /* END was granted: the replica stays good */
     bool served;       /* it has been READY: it did start */

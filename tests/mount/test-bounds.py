@@ -118,6 +118,27 @@ class Bounds(unittest.TestCase):
             self.assertLess(time.monotonic() - begun, 1, "it is the only thread")
             self.assertTrue(why)
 
+    def test_few_descriptors(self):
+        """Sockets of 600 guests take not the last of 400: what has none yet is served all the same."""
+        uvmount.need("capsh")
+        for i in range(600):
+            (self.source / f"g{i:03}.json").write_text(uvmount.store_text(variable("A", b"%d" % i)))
+        limited = ["capsh", "--drop=cap_sys_resource", "--", "-c",
+                   'ulimit -n 400 && exec "$0" "$@"'] if os.geteuid() == 0 else [
+                       "sh", "-c", 'ulimit -n 400 && exec "$0" "$@"']
+        mount = self.scratch.mount(self.source, "idle=1", wrapper=limited)
+        names = os.listdir(mount.path / "guests")
+        self.assertEqual(len(names), 602)
+        for name in names:
+            os.stat(mount.guest(name))
+        sockets = [path for path in mount.sockdir.iterdir() if path.suffix == ".sock"]
+        self.assertLess(len(sockets), 400)
+        self.assertGreater(len(sockets), 100)
+        for i in (0, 300, 599):
+            self.assertIn('"A"', (mount.guest(f"g{i:03}") / "store.json").read_text())
+            self.assertEqual((mount.guest(f"g{i:03}") / "config.json").read_text(), "")
+            self.assertEqual(mount.read(f"g{i:03}", "A")[1], b"%d" % i)
+
     def test_flood_of_frames(self):
         """An engine that was taken over sends changes of 32 MiB as fast as they go."""
         (self.source / "flood.json").write_text(uvmount.store_text(variable("A", b"x")))
