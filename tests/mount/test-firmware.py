@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -133,6 +134,35 @@ class Firmware(unittest.TestCase):
         with self.assertRaises(OSError) as caught:
             instantiate.write_text("1\n")
         self.assertEqual(caught.exception.errno, errno.EEXIST)
+
+    def test_many_at_once(self):
+        """Each of many writes of 1 at a time would make the store: one does, and it is whole."""
+        template = self.write_flash_descriptors()
+        mount = self.mount()
+        results = []
+
+        def write(path):
+            try:
+                path.write_text("1\n")
+                results.append(0)
+            except OSError as error:
+                results.append(error.errno)
+
+        for i in range(5):
+            self.make_guest(mount, f"g{i}", {"machine": "q35"})
+            results.clear()
+            threads = [threading.Thread(target=write, args=(
+                mount.guest(f"g{i}") / "firmware" / "instantiate",)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(results.count(0), 1, results)
+            self.assertEqual(set(results), {0, errno.EEXIST}, results)
+            self.assertEqual((self.source / f"g{i}" / "vars.fd").read_bytes(),
+                             template.read_bytes())
+            self.assertEqual(sorted(os.listdir(self.source / f"g{i}" / ".uefivarsfs")),
+                             ["vars.fd.pin"])
 
     def test_a_connection_makes_the_store(self):
         self.write_flash_descriptors()
