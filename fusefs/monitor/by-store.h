@@ -19,6 +19,6 @@ typedef struct {
 
 /* Listening and non-blocking. 0 or -errno (-ENOENT: a read-only mount, or no such folder). */
 int fs_sockdir_listen_store(const FsSockdir *sockdir, const char *store, FsStoreSocket *ret_socket);
-/* `remove`: nobody listens there any more. */
+/* `remove`: no engine listens there any more. */
 void fs_sockdir_close_store(FsStoreSocket *store_socket, bool remove);
 void fs_sockdir_publish_folder(const FsSockdir *sockdir, const char *folder, bool published);

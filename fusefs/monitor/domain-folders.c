@@ -90,7 +90,7 @@ static void remove_folder(const FsLocal *source, const char *name)
 static int make_folder(const FsLocal *source, const FsDomain *domain)
 {
     remove_folder(source, NEW_FOLDER);
-    /* The engine of a domain without a store works there, and is nobody. */
+    /* The engine of a domain without a store works there, and owns nothing. */
     if (mkdirat(source->fd, NEW_FOLDER, 0700) < 0 || fchmodat(source->fd, NEW_FOLDER, 0711, 0) < 0)
         return -errno;
     uv_autofd int fd = open_folder(source, NEW_FOLDER);
@@ -144,14 +144,12 @@ void fs_domain_drop(const FsLocal *source, const char *guest)
 
 void fs_domain_sweep(const FsLocal *source, GHashTable *kept)
 {
-    const int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uv_autofd int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
+    if (!dir)
         return;
-    }
+    (void)uv_fd_steal(&fd); /* closed with it */
     for (const struct dirent *entry; (entry = readdir(dir));)
         if (!kept || !g_hash_table_contains(kept, entry->d_name))
             fs_domain_drop(source, entry->d_name);

@@ -8,7 +8,7 @@
  * leads to is opened by the rules for any store (place.h). A domain without a store's path has an
  * empty config.json instead.
  *
- * Nobody else can put anything there. That a link's text is plain was checked before it was made;
+ * No other user can put anything there. That a link's text is plain was checked before it was made;
  * its folders are walked without following links but root's.
  */
 

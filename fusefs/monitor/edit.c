@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Made aside, under a name that is no guest's, so that nobody meets half of it. */
+/* Made aside, under a name that is no guest's, so that no user meets half of it. */
 int fs_edit_make(const FsLocal *source, const char *guest)
 {
     static const char empty[] = "{}\n";
@@ -112,7 +112,7 @@ int fs_edit_remove(const FsLocal *source, const char *guest)
                                    : remove_file(source, &place, guest);
 }
 
-/* The store's sidecars to its new name; first, for without its store nobody looks for them. */
+/* The store's sidecars to its new name; first, for without its store no engine looks for them. */
 static int rename_sidecars(const FsPlace *place, const char *store)
 {
     uv_autofd int fd = fs_place_sidecars(place);

@@ -3,7 +3,7 @@
 /*
  * What questions want of files. In the monitor itself these stay on SOURCE's own mount (-EXDEV:
  * another one); in a child they go on, and may wait (work.c). The texts beside a store are carried
- * as descriptors: nobody here looks into them.
+ * as descriptors: the monitor does not look into them.
  */
 
 #include "monitor-private.h"
@@ -173,7 +173,7 @@ static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *r
     if (result != -ENOENT || !place->domain || !(asked->question->flags & FS_START_NO_LISTENER))
         return result;
     /* A domain that libvirt has not made a store for is looked at as one without variables, by
-     * somebody who owns nothing. */
+     * a user who owns nothing. */
     g_clear_pointer(ret_why, g_free);
     *ret_file = (FsStoreFile){.fd = -1, .uid = options->front_uid, .gid = options->front_gid};
     return 0;

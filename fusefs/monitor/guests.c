@@ -2,8 +2,8 @@
 
 /*
  * The guests' sockets and engines. A guest's listening socket is made once and kept by the monitor,
- * whoever accepts from it: while an engine lives the monitor just does not watch it, and what
- * connects in between, or while an engine is being replaced, waits in the backlog.
+ * whichever process accepts from it: while an engine lives the monitor just does not watch it, and
+ * what connects in between, or while an engine is being replaced, waits in the backlog.
  */
 
 #include "monitor-private.h"
@@ -311,7 +311,7 @@ static void note_engine(uint64_t hash, const char *name, void *data)
         g_hash_table_add(monitor->engines, g_memdup2(&hash, sizeof(hash)));
 }
 
-/* Sockets that nobody can have. */
+/* Sockets that no guest can have. */
 static void drop_stale(uint64_t hash, const char *name, void *data)
 {
     const FsMonitor *monitor = data;
@@ -339,7 +339,7 @@ void monitor_tell_engine(FsMonitor *monitor, const char *name)
     if (!g_hash_table_remove(monitor->engines, &hash))
         return;
     fd = fs_sockdir_connect_host(monitor->sockdir, name);
-    if (fd < 0) { /* nobody there: an ordinary start when it is wanted */
+    if (fd < 0) { /* no engine there: an ordinary start when it is wanted */
         fs_sockdir_unlink(monitor->sockdir, name, FS_SOCKDIR_HOST);
         return;
     }

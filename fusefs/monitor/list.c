@@ -2,8 +2,8 @@
 
 /*
  * All guests, a few each turn: first the names are read, so that each guest comes once and by the
- * rule that counts, then each is told, in the order of names, in which whoever lists them goes on
- * to look at them. It waits while the front does not read.
+ * rule that counts, then each is told, in the order of names, in which a program that lists them
+ * goes on to look at them. It waits while the front does not read.
  */
 
 #include "monitor-private.h"

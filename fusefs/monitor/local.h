@@ -5,7 +5,7 @@
  * SOURCE: a store, or a folder of guests (guest-name.h).
  *
  * Everything below SOURCE is reached from its descriptor, without following links, except links
- * that root owns (whoever may write into SOURCE can't point us elsewhere). -EXDEV, here and in
+ * that root owns (who may write into SOURCE can't point us elsewhere). -EXDEV, here and in
  * place.h: another file system is mounted there, and only a child may wait for it (work.c).
  */
 
@@ -34,7 +34,7 @@ char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder
 
 /*
  * Which guest the entry may make (`ret_guest` has UV_GUEST_NAME_MAX + 1 bytes): 0; -ENOENT: none,
- * but its folder may become one; another -errno: it never is one, and where somebody will miss it
+ * but its folder may become one; another -errno: it never is one, and where a user will miss it
  * `ret_why` says why, else it is NULL. Of what another file system holds only the name is known.
  */
 int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_guest,

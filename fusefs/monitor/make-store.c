@@ -26,7 +26,7 @@ static const char *store_name(const FsPlace *place, FsFormat format)
     return format == FS_FORMAT_JSON ? "vars.json" : "vars.fd";
 }
 
-/* Nothing is made in the place of somebody else's store. `ret_there`: there is a store. */
+/* Nothing is made in the place of another user's store. `ret_there`: there is a store. */
 static int check_owner(const FsPlace *place, struct stat *ret_folder, bool *ret_there)
 {
     uv_rights_scope rights = uv_rights_take_of(place->folder_fd);

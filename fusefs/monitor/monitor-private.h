@@ -131,7 +131,7 @@ static inline int64_t monitor_number_of(uid_t uid, gid_t gid)
 
 /* work.c */
 /* Does this in a child, and concludes when it is done or its time is over (of a question without an
- * id, which is none of the front's, nobody is told). Takes the descriptors.
+ * id, which is none of the front's, none is told). Takes the descriptors.
  * `slow`: it takes long, as syncs do; `far`: in another file system. 0, -EBUSY, or -ETIMEDOUT (one
  * was not answered there, and still is not). */
 int monitor_work(FsAsked *asked, FsFilesWork work, bool slow, bool far);
@@ -178,7 +178,7 @@ void monitor_domains_stop(FsMonitor *monitor);
 /* That stores in this one's folder have a socket, whether their domains have one already or not. */
 void monitor_domains_serve(FsMonitor *monitor, const char *store);
 /* What lies beside the store of a domain that is gone: what its engine had not put into it is kept,
- * as for other guests, the rest goes. By a child, and nobody waits for it. */
+ * as for other guests, the rest goes. By a child, and no question waits for it. */
 void monitor_domain_clear(FsMonitor *monitor, const char *guest, const char *store);
 /* libvirt keeps a saved state of it. */
 bool monitor_domain_is_saved(const FsMonitor *monitor, const char *guest);

@@ -131,8 +131,8 @@ void monitor_unmount(FsMonitor *monitor)
     monitor_drop_sockets(monitor);
 }
 
-/* By a child's child: nobody has to wait for it. It may outlive the monitor, and must keep no lock
- * then. */
+/* By a child's child: the monitor need not wait for it. It may outlive the monitor, and must keep
+ * no lock then. */
 static void tidy(const FsMonitor *monitor)
 {
     const pid_t child = fork();

@@ -21,7 +21,7 @@ typedef struct {
     char *store;      /* its name there, be there a store or not */
     bool linked;      /* root's link leads to it */
     FsFormat format;  /* by that name, or its link's, or as a domain has it */
-    bool domain;      /* of a libvirt, which makes its store and nobody else */
+    bool domain;      /* of a libvirt, and only that makes its store */
     const char *link; /* a domain's: what leads to the store; NULL: it is none */
     int unreached;    /* a domain's: why the folder of its store can't be (-errno); 0: it can */
 } FsPlace;
@@ -66,8 +66,8 @@ typedef struct {
 /*
  * Opens the store for its engine: for reading and writing, or for reading where that is all that
  * its owner may do, or all that is asked for. `engine_uid` (uid_t)-1: the engine is the store's
- * owner, who must be the folder's or have his store in a folder of root's; root himself only where
- * the folder is his and nobody else may put anything there. 0, or -errno with `ret_why` for people
+ * owner, who must be the folder's or have the store in a folder of root's; root only where the
+ * folder is root's and no other user may put anything there. 0, or -errno with `ret_why` for people
  * (allocated).
  */
 int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,

@@ -37,7 +37,7 @@ char *fs_sockdir_path(const FsSockdir *sockdir, const char *guest, const char *s
     return g_build_filename(sockdir->path, name, NULL);
 }
 
-/* Until it listens nobody can connect. */
+/* Until it listens no guest can connect. */
 static int replace(const char *path, mode_t mode)
 {
     const int fd = uv_unix_bind(path, mode);
@@ -90,7 +90,7 @@ uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, const char *guest)
     return look(sockdir, guest, FS_SOCKDIR_GUEST, &st) < 0 ? (uid_t)-1 : st.st_uid;
 }
 
-/* An ordinary user can't give it away, and needs not: the guests are his own. */
+/* An ordinary user can't give it away, and needs not: all guests are that user's own. */
 int fs_sockdir_give_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid)
 {
     g_autofree char *name = fs_sockdir_name(guest, FS_SOCKDIR_GUEST);

@@ -45,7 +45,8 @@ bool fs_sockdir_is_guest(const FsSockdir *sockdir, const char *guest, int fd);
 uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, const char *guest);
 /* The guest's socket gets another owner. 0 or -errno. */
 int fs_sockdir_give_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid);
-/* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: nobody is there any more). */
+/* Connects to an engine's host socket: fd, or -errno (-ECONNREFUSED: no engine is there any more).
+ */
 int fs_sockdir_connect_host(const FsSockdir *sockdir, const char *guest);
 int fs_sockdir_open_session(const FsSockdir *sockdir, const char *guest);
 /* No session is kept in the session file, or there is none. */

@@ -7,8 +7,8 @@
  * uefivars-qcow2, which is started here too; of a JSON store 8 nothing and 9 the store's socket, if
  * there is one. It is its user before its first instruction.
  *
- * For a guest that is only looked at, 4 is a socket that nobody knows: when the guest itself comes,
- * the store is made first (perhaps from a template) and a new engine started.
+ * For a guest that is only looked at, 4 is a socket that no guest knows: when the guest itself
+ * comes, the store is made first (perhaps from a template) and a new engine started.
  */
 
 #include "monitor-private.h"

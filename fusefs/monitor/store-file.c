@@ -21,7 +21,7 @@ static int refuse(char **ret_why, int result, const char *why)
     return result;
 }
 
-/* Nobody but root puts a file there. */
+/* No user but root puts a file there. */
 static bool is_roots_alone(const struct stat *folder)
 {
     return folder->st_uid == 0 && !(folder->st_mode & 022);

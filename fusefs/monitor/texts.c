@@ -70,7 +70,7 @@ int fs_beside_write(const FsPlace *place, FsText text, int memfd)
     uv_autofd int folder = locate(place, text, true, &name);
     if (folder < 0)
         return folder;
-    /* A name of its own: whoever owns the folder may have put anything there. */
+    /* A name of its own: the folder's owner may have put anything there. */
     temporary = g_strdup_printf(".%s.%x-%x", name, g_random_int(), (unsigned)getpid());
     uv_rights_scope rights = uv_rights_take_of(folder);
     return uv_replace_file(folder, name, temporary, bytes, (size_t)size, UV_REPLACE_OWNER_NONE,

@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNNING_MAX 8 /* of those that wait for nobody else's file system */
+#define RUNNING_MAX 8 /* of those that wait for no other file system */
 #define FAR_MAX 24
 #define OF_GUEST_MAX 6
 #define SLOW_S 120
@@ -154,7 +154,7 @@ static int start(FsWork *work)
     const pid_t pid = fork();
     if (pid == 0)
         be_child(work, ends[1]);
-    close(ends[1]);
+    uv_fd_clear(&ends[1]);
     work->output_fd = ends[0];
     work->pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
     if (work->pidfd < 0)
