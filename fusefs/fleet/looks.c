@@ -126,6 +126,8 @@ void guest_ask_look(FsGuest *guest)
 
 /* Who goes through the guests in the order of their list asks for the next ones soon. */
 #define AHEAD 16
+/* A list costs less than looks at this part of all guests. */
+#define LIST_PART 16
 
 void guest_look_ahead(const FsGuest *guest)
 {
@@ -136,8 +138,12 @@ void guest_look_ahead(const FsGuest *guest)
     int64_t now = g_get_monotonic_time();
 
     fleet->ahead_sequence = guest->sequence;
-    if (walks && fs_fleet_has_many(fleet) && now - fleet->listed_at >= SHOWN_US)
-        fleet_ask_list(fleet); /* costs less than a look at each of those that come */
+    fleet->walked += walks;
+    if (walks && fs_fleet_has_many(fleet) && now - fleet->listed_at >= SHOWN_US &&
+        fleet->walked >= fleet->guests->len / LIST_PART) {
+        fleet->walked = 0;
+        fleet_ask_list(fleet);
+    }
     for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
         FsGuest *next = fleet->guests->pdata[i];
         bool untold =
