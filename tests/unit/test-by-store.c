@@ -57,6 +57,7 @@ static void test_found(Fixture *f, const void *unused)
     g_autofree char *link = scratch_path(f->folder, "link.json"), *by_link = NULL;
     uv_autofd int fd = listen_at(path, 8);
 
+    g_assert_cmpint(fd, >=, 0);
     found = glue_by_store_find(f->store);
     g_assert_cmpstr(found, ==, path);
     scratch_write(f->folder, "guest.json", "");
@@ -70,9 +71,10 @@ static void test_found(Fixture *f, const void *unused)
 /* An engine that can't take another connection now is there all the same. */
 static void test_busy(Fixture *f, const void *unused)
 {
-    g_autofree char *path = entry_of(f, f->store, ".sock"), *found = NULL;
+    g_autofree char *path = entry_of(f, f->store, ".sock");
     uv_autofd int fd = listen_at(path, 0);
 
+    g_assert_cmpint(fd, >=, 0);
     for (int i = 0; i < 3; i++) {
         g_autofree char *each = glue_by_store_find(f->store);
 
@@ -89,6 +91,7 @@ static void test_none(Fixture *f, const void *unused)
     g_assert_null(glue_by_store_find(far));
     {
         uv_autofd int fd = listen_at(path, 8);
+        g_assert_cmpint(fd, >=, 0);
     }
     g_assert_null(glue_by_store_find(f->store)); /* its name is there, but no engine */
     g_setenv("UEFIVARS_BY_STORE", very_long, TRUE);
@@ -122,6 +125,7 @@ static void test_comes(Fixture *f, const void *unused)
     found = glue_by_store_find(f->store);
     g_assert_cmpstr(found, ==, path);
     uv_autofd int fd = GPOINTER_TO_INT(g_thread_join(thread));
+    g_assert_cmpint(fd, >=, 0);
 }
 
 static void test_does_not_come(Fixture *f, const void *unused)
