@@ -42,7 +42,7 @@ void guest_start_failed(FsGuest *guest, const char *text)
     live->failed_at = g_get_monotonic_time();
     live->failed_store = guest->look.store;
     live->failure_pause_us = again ? MIN(live->failure_pause_us * 2, FAILURE_MAX_US) : FAILURE_US;
-    live->failures = 0;
+    live->failures = live->outdated = 0;
     live->why = FS_START_READ;
     fs_guest_set_warning(guest, "engine", text);
     guest_fail_engine_calls(guest, EIO);

@@ -28,6 +28,8 @@
 #define REPLICA_MAX UV_WIRE_BLOB_MAX
 #define BUILD_MAX 256
 #define ERROR_TEXT_MAX 1024
+/* Engines in a row whose store was replaced while they started. */
+#define OUTDATED_MAX 8
 
 uint32_t host_frame_cap(uint16_t type, void *data)
 {
@@ -183,7 +185,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
         guest_views_changed(guest); /* the engine has not told what changed */
     guest->live->named = guest->live->filled = true;
     guest->live->stale = false;
-    guest->live->failures = 0;
+    guest->live->failures = guest->live->outdated = 0;
     g_clear_pointer(&guest->live->failure, g_free);
     g_clear_pointer(&engine->failure, g_free);
     fs_guest_set_warning(guest, "engine", NULL);
@@ -280,13 +282,16 @@ static bool take_error(FsEngine *engine, const UvFrame *frame, UvReader *reader)
     if (reader->failed)
         return false;
     g_autofree char *valid = g_utf8_make_valid(text, (gssize)size);
+    FsLive *live = engine->guest->live;
     FsCall *call = guest_find_call(engine->guest, frame->cookie);
     if (frame->cookie && call) {
         call->reason = g_steal_pointer(&valid);
         call_finish(call, code == UV_WIRE_E_STATE ? EBUSY : EIO, NULL);
-    } else if (engine->state == FS_ENGINE_STARTING &&
-               /* Replaced while its engine started: the next one gets the store that is there. */
-               (code != UV_WIRE_E_CHANGED || engine->guest->live->failures + 1 >= STARTS_MAX)) {
+    } else if (engine->state == FS_ENGINE_STARTING && code == UV_WIRE_E_CHANGED &&
+               live->outdated < OUTDATED_MAX) {
+        live->outdated++; /* the next one gets the store that is there */
+        live->failures--; /* until its end, which is counted */
+    } else if (engine->state == FS_ENGINE_STARTING) {
         g_free(engine->failure);
         engine->failure = g_steal_pointer(&valid);
     }

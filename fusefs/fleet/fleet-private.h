@@ -73,8 +73,8 @@ typedef struct {
     FsIdentity failed_store; /* what it could not start on */
     int64_t failed_at, failure_pause_us;
     int64_t death_told_at;
-    bool tell_death; /* of the last engine: the front did not ask for it */
-    unsigned failures;
+    bool tell_death;             /* of the last engine: the front did not ask for it */
+    unsigned failures, outdated; /* outdated: its store was replaced while it started */
     /* Connections that are refused. */
     bool refusing;
     unsigned refused;  /* since the socket was watched last */
