@@ -3,12 +3,16 @@
 /* Listing a folder of a view: its entries in an order that does not depend on which others there
  * are, so that a listing goes on where it was when some of them come and go. */
 
+#include <string.h>
 #include <sys/stat.h>
 
+#include "digest.h"
 #include "view-away.h"
 #include "view-node.h"
 
 #define FIRST_OFFSET 3
+/* Positive, with the first one on top, for every program. */
+#define OFFSET_BYTES 7
 
 /* A place in a listing: where an entry is must not depend on the others. */
 typedef struct {
@@ -20,6 +24,18 @@ typedef struct {
 static void listed_clear(void *data)
 {
     g_free(((Listed *)data)->name);
+}
+
+/* Never the same of two names, also where a guest chose them. */
+static uint64_t offset_of(const char *name)
+{
+    uint64_t offset = 0;
+    UvDigest digest;
+
+    uv_digest_of(name, strlen(name), &digest);
+    for (size_t i = 0; i < OFFSET_BYTES; i++)
+        offset = offset << 8 | digest.bytes[i];
+    return FIRST_OFFSET + offset;
 }
 
 static int compare_listed(const void *a, const void *b)
@@ -41,7 +57,7 @@ static GArray *children(const FsOp *op, const char *folder)
         listed.name = fs_view_entry_name_in(&listed.entry, folder);
         if (!listed.name)
             continue;
-        listed.offset = FIRST_OFFSET + (uint64_t)g_str_hash(listed.name);
+        listed.offset = offset_of(listed.name);
         g_array_append_val(all, listed);
     }
     g_array_sort(all, compare_listed);

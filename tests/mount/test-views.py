@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """boot/, secure-boot/ and next-boot/ of a mount, used as people use files."""
 
+import ctypes
 import errno
+import itertools
 import json
 import os
 import pathlib
@@ -320,6 +322,31 @@ class Boot(ViewTest):
         (self.source / "vm.json").write_text(text.replace("6f006e006500", "6f006e003100"))
         time.sleep(0.3)
         self.assertIn("\ton1\t", (self.boot / "summary").read_text())
+
+
+class Listing(ViewTest):
+    def test_names_of_one_short_hash(self):
+        """More than a reply holds, and a program chose them: each is listed, once."""
+        names = {f"{''.join(pairs)}-{p.TEST}" for pairs in itertools.product(("Ez", "FY"), repeat=7)}
+        for name in names:
+            (self.next / "vars" / name).write_bytes(b"\7\0\0\0x")
+        found = list(self.listed(self.next / "vars"))
+        self.assertEqual(sorted(found), sorted(names))
+
+    def listed(self, folder):
+        """A few at a time."""
+        getdents64, buffer = ctypes.CDLL(None).getdents64, ctypes.create_string_buffer(400)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, fd)
+        while (size := getdents64(fd, buffer, len(buffer))) > 0:
+            entries = buffer.raw[:size]
+            while entries:
+                _, _, length, _ = struct.unpack_from("<QqHB", entries)
+                name = entries[19:length].split(b"\0", 1)[0].decode()
+                entries = entries[length:]
+                if name not in (".", ".."):
+                    yield name
+        self.assertEqual(size, 0)
 
 
 class Off(ViewTest):
