@@ -215,7 +215,7 @@ struct FsFleet {
     bool list_stale;                    /* events were lost since it was asked for */
     int64_t listed_at;                  /* when it was asked for */
     uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */
-    unsigned walked;                    /* by who goes on to the next one, since the last list */
+    unsigned walked; /* looks for who goes on to the next one, since the last list */
 };
 
 static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)

@@ -151,6 +151,7 @@ void guest_look_ahead(const FsGuest *guest)
         if (untold || guest_look_current(next, FS_NEED_LOOK))
             continue; /* it would be asked about again all the same */
         guest_ask_look(next);
+        fleet->walked++;
         fleet->ahead_sequence = next->sequence;
     }
 }
