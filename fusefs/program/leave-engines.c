@@ -57,7 +57,7 @@ static bool move(const GPtrArray *pids)
                                 "/org/freedesktop/systemd1",
                                 "org.freedesktop.systemd1.Manager",
                                 "StartTransientUnit",
-                                "ssa(sv)a(sa(sss))",
+                                "ssa(sv)a(sa(sv))",
                                 scope,
                                 "fail",
                                 "2",
