@@ -64,6 +64,7 @@ apt_options=(
     -o Dir::Cache::srcpkgcache="$work/srcpkgcache.bin"
     -o Dir::Cache::pkgcache="$work/pkgcache.bin"
     -o Acquire::Languages=none
+    -o Acquire::Check-Valid-Until=false # of a mirror that stands still
     -o APT::Sandbox::User=root
     -o Acquire::Retries=2
 )
