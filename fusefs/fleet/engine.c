@@ -94,12 +94,7 @@ void engine_connected(FsEngine *engine, int fd)
 
     engine->connected_at = g_get_monotonic_time();
     engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
-    if (fs_watch_add(&engine->watch, engine->fleet->poll, fd, EPOLLIN, on_engine_ready, engine) <
-        0) {
-        g_clear_pointer(&engine->io, uv_frame_io_free);
-        fleet_due(engine->fleet, engine->connected_at + RECONNECT_US);
-        return;
-    }
+    fs_watch_add(&engine->watch, engine->fleet->poll, fd, EPOLLIN, on_engine_ready, engine);
     engine->watching_output = false;
     engine->state = FS_ENGINE_STARTING;
     engine->waiting_since = 0;

@@ -65,7 +65,8 @@ static int monitor_start(FsSource *source, FsPoll *poll)
 {
     Monitor *monitor = (Monitor *)source;
 
-    return fs_watch_add(&monitor->watch, poll, monitor->fd, EPOLLIN, on_ready, monitor);
+    fs_watch_add(&monitor->watch, poll, monitor->fd, EPOLLIN, on_ready, monitor);
+    return 0;
 }
 
 static void monitor_free(FsSource *source)

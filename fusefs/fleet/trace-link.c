@@ -125,10 +125,7 @@ static void connected(FsTrace *trace, int fd)
     trace->io = uv_frame_io_new(fd, frame_cap, NULL);
     trace->watched = EPOLLIN;
     trace->sent = trace->answered = 0;
-    if (fs_watch_add(&trace->watch, trace->guest->fleet->poll, fd, EPOLLIN, on_ready, trace) < 0) {
-        lose(trace);
-        return;
-    }
+    fs_watch_add(&trace->watch, trace->guest->fleet->poll, fd, EPOLLIN, on_ready, trace);
     send_hello(trace);
     send_wanted(trace);
 }

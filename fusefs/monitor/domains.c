@@ -299,10 +299,8 @@ static int start(FsDomains *domains)
         return -errno;
     domains->link_fd = ends[0];
     g_hash_table_remove_all(domains->told);
-    int result =
-        fs_watch_add(&domains->link, domains->monitor->poll, ends[0], EPOLLIN, on_link, domains);
-    if (result == 0)
-        result = execute(domains, &ends[1]);
+    fs_watch_add(&domains->link, domains->monitor->poll, ends[0], EPOLLIN, on_link, domains);
+    const int result = execute(domains, &ends[1]);
     uv_fd_clear(&ends[1]);
     return result;
 }

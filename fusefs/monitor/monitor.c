@@ -70,23 +70,20 @@ static int watch_signals(FsMonitor *monitor)
     monitor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (monitor->signal_fd < 0)
         return -errno;
-    return fs_watch_add(&monitor->signals, monitor->poll, monitor->signal_fd, EPOLLIN, on_signal,
-                        monitor);
+    fs_watch_add(&monitor->signals, monitor->poll, monitor->signal_fd, EPOLLIN, on_signal, monitor);
+    return 0;
 }
 
 static int prepare(FsMonitor *monitor)
 {
-    int result;
-
     if (geteuid() == 0 && setgroups(0, NULL) < 0)
         return -errno;
     fs_beneath_stay(true);
     uv_program_reserve();
     uv_fd_limit_raise(MONITOR_OTHER_FDS);
     monitor_find_engines(monitor);
-    result =
-        fs_watch_add(&monitor->link, monitor->poll, monitor->link_fd, EPOLLIN, on_link, monitor);
-    return result < 0 ? result : watch_signals(monitor);
+    fs_watch_add(&monitor->link, monitor->poll, monitor->link_fd, EPOLLIN, on_link, monitor);
+    return watch_signals(monitor);
 }
 
 FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsLocal *source,

@@ -5,6 +5,7 @@
 #include "fd.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -75,22 +76,51 @@ void fs_poll_free(FsPoll *poll)
     g_free(poll);
 }
 
-int fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady ready, void *data)
+static gboolean on_aside(int fd, GIOCondition condition, void *data)
+{
+    const FsWatch *watch = data;
+
+    watch->ready(watch->data, condition);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Poll's bits are epoll's. */
+static void watch_aside(FsWatch *watch, uint32_t events)
+{
+    GSource *source = g_unix_fd_source_new(watch->fd, (GIOCondition)events);
+
+    g_source_set_callback(source, G_SOURCE_FUNC(on_aside), watch, NULL);
+    g_source_attach(source, g_source_get_context(watch->poll->source));
+    watch->aside = source;
+}
+
+static void drop_aside(FsWatch *watch)
+{
+    g_source_destroy(watch->aside);
+    g_clear_pointer(&watch->aside, g_source_unref);
+}
+
+void fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady ready, void *data)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
     g_assert(!watch->poll);
-    if (epoll_ctl(poll->fd, EPOLL_CTL_ADD, fd, &event) < 0)
-        return -errno;
     *watch = (FsWatch){.poll = poll, .ready = ready, .data = data, .fd = fd};
+    if (epoll_ctl(poll->fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        watch_aside(watch, events);
     poll->watches++;
-    return 0;
 }
 
-int fs_watch_modify(FsWatch *watch, uint32_t events)
+void fs_watch_modify(FsWatch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
-    return epoll_ctl(watch->poll->fd, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? -errno : 0;
+
+    if (!watch->aside) {
+        epoll_ctl(watch->poll->fd, EPOLL_CTL_MOD, watch->fd, &event);
+        return;
+    }
+    drop_aside(watch);
+    watch_aside(watch, events);
 }
 
 void fs_watch_remove(FsWatch *watch)
@@ -101,7 +131,10 @@ void fs_watch_remove(FsWatch *watch)
     for (int i = poll->at; i < poll->count; i++)
         if (poll->batch[i].data.ptr == watch)
             poll->batch[i].data.ptr = NULL;
-    epoll_ctl(poll->fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    if (watch->aside)
+        drop_aside(watch);
+    else
+        epoll_ctl(poll->fd, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->poll = NULL;
     poll->watches--;
 }

@@ -23,12 +23,14 @@ typedef struct {
     FsPoll *poll; /* NULL: not watched */
     FsReady ready;
     void *data;
-    int fd; /* not owned */
+    int fd;         /* not owned */
+    GSource *aside; /* NULL: in the set */
 } FsWatch;
 
 FsPoll *fs_poll_new(GMainContext *context, GError **error);
 void fs_poll_free(FsPoll *poll);
-/* Level triggered. 0 or -errno. */
-int fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady ready, void *data);
-int fs_watch_modify(FsWatch *watch, uint32_t events);
+/* Level triggered. What the set does not take (the kernel bounds what all of a user's sets hold)
+ * the main context polls beside it. */
+void fs_watch_add(FsWatch *watch, FsPoll *poll, int fd, uint32_t events, FsReady ready, void *data);
+void fs_watch_modify(FsWatch *watch, uint32_t events);
 void fs_watch_remove(FsWatch *watch);
