@@ -105,12 +105,26 @@ static void config_open(FsOp *op)
     }
 }
 
+static void config_counts(FsOp *op)
+{
+    op->error = 0; /* with a guest it counts from the next start on */
+    op->done(op);
+}
+
+/* An engine that no guest has was started with what config.json said before, and a guest would find
+ * it: it ends. */
+static void config_written(FsOp *op)
+{
+    fs_op_try(op, FS_NEED_NO_ENGINE, op->done, config_counts);
+}
+
 static void config_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed)
 {
     g_autoptr(GError) error = NULL;
 
     if (fs_firmware_check_config(text, &error)) {
-        fs_op_write_text(op, FS_TEXT_CONFIG, text, done, failed);
+        op->done = done;
+        fs_op_write_text(op, FS_TEXT_CONFIG, text, config_written, failed);
         return;
     }
     fs_guest_refused(op->node->guest, error->message);

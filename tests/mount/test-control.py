@@ -298,6 +298,22 @@ class Texts(ControlTest):
                                                       for byte in wrong.encode()])
                 self.assertEqual(config.read_text(), "")
 
+    def test_config_counts_for_the_next_guest(self):
+        """An engine that somebody's look has started ends: it knows what config.json said before."""
+        os.listdir(self.guest / "vars")
+        (self.guest / "vars" / f"X-{uvproto.TEST}").write_bytes(b"\7\0\0\0x")
+        before = self.mount.engine_pid("vm")
+        self.assertNotEqual(before, 0)
+        (self.guest / "config.json").write_text('{"disable-custom-mode": true}')
+        self.assertFalse(uvmount.alive(before))
+        with uvproto.Guest(self.mount.socket("vm")) as guest:
+            guest.hello()
+            status = guest.set("CustomMode", "c076ec0c-7028-4399-a072-71ee5c448b9f", uvproto.NV_BS, b"\1")
+            self.assertEqual(uvproto.status_name(status), "SECURITY_VIOLATION")
+            running = self.mount.engine_pid("vm")
+            (self.guest / "config.json").write_text("{}")  # from its next start on
+            self.assertEqual(self.mount.engine_pid("vm"), running)
+
     def test_config(self):
         config = self.guest / "config.json"
         self.assertEqual(config.read_text(), "")
