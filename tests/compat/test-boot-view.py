@@ -121,6 +121,11 @@ def option(r, number):
         path
 
 
+def plain(text):
+    """As efivar 39 and later show a file's path: alone."""
+    return re.sub(r"File\(([^)]*)\)", r"\1", text)
+
+
 class BootView(unittest.TestCase):
     maxDiff = None
 
@@ -157,7 +162,7 @@ class BootView(unittest.TestCase):
         for number, (active, text) in ours.items():
             self.assertEqual(active, theirs[number][0], number)
             # Behind the path efibootmgr shows optional data.
-            self.assertTrue(theirs[number][1].startswith(text), (text, theirs[number][1]))
+            self.assertTrue(plain(theirs[number][1]).startswith(plain(text)), (text, theirs[number][1]))
         return len(ours)
 
     def test_images(self):
@@ -224,7 +229,7 @@ class BootView(unittest.TestCase):
         said = self.efibootmgr("vm", "-v")
         for line in ("BootOrder: 0000,0002", "BootNext: 0000", "Timeout: 9 seconds"):
             self.assertIn(line, said)
-        self.assertIn("Boot0005* by hand\tFile(\\EFI\\debian\\shimx64.efi)", said)
+        self.assertIn("Boot0005* by hand\t\\EFI\\debian\\shimx64.efi", plain(said))
         self.agree("vm")
 
 
