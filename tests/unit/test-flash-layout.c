@@ -131,6 +131,7 @@ static void test_behind_another_volume(void)
     for (const uint64_t *length = (const uint64_t[]){0x200, 0x10001, UINT64_MAX - 0x3ff, 0};
          *length; length++) {
         flash_put(image, 32, *length, 8);
+        uv_flash_layout_clear(&first);
         g_assert_true(uv_flash_layout_find(image, &first, NULL));
         g_assert_cmpuint(first.volume_offset, ==, 0x400);
     }

@@ -20,6 +20,11 @@ static void *load(void)
 /* This program's constants have some, as QEMU's have one; the bare beginning is none. */
 static void test_wanted(void)
 {
+#ifdef __SANITIZE_ADDRESS__
+    /* It keeps poisoned bytes between a program's constants; QEMU is not built with it. */
+    g_test_skip("AddressSanitizer");
+    return;
+#endif
     const char *found = glue_stamp_wanted();
 
     g_assert_nonnull(found);
