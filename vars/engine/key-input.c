@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "auth-header.h"
+#include "hex.h"
 #include "siglist.h"
 #include "uv-limits.h"
 #include "x509-text.h"
@@ -71,15 +72,7 @@ static GBytes *hash_of_hex(const char *hex, size_t bytes)
 
     if (strlen(hex) != 2 * bytes)
         return NULL;
-    for (size_t i = 0; i < bytes; i++) {
-        const int high = g_ascii_xdigit_value(hex[2 * i]);
-        const int low = g_ascii_xdigit_value(hex[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return NULL;
-        hash[i] = (uint8_t)(high << 4 | low);
-    }
-    return g_bytes_new(hash, bytes);
+    return uv_hex_read(hex, bytes, hash) ? g_bytes_new(hash, bytes) : NULL;
 }
 
 /* "HEX" or "TYPE HEX"; NULL: neither. */

@@ -7,6 +7,7 @@
 
 #include "fd.h"
 #include "file-io.h"
+#include "hex.h"
 #include "json-gate.h"
 #include "json-put.h"
 #include "json-reader.h"
@@ -53,12 +54,8 @@ static bool read_digest(const UvJsonReader *value, UvDigest *ret_digest)
 {
     g_autofree char *text = value->text ? uv_json_string(value) : g_strdup("");
 
-    if (strlen(text) != DIGEST_DIGITS || strspn(text, "0123456789abcdef") != DIGEST_DIGITS)
-        return false;
-    for (size_t i = 0; i < UV_DIGEST_BYTES; i++)
-        ret_digest->bytes[i] = (uint8_t)(g_ascii_xdigit_value(text[2 * i]) << 4 |
-                                         g_ascii_xdigit_value(text[2 * i + 1]));
-    return true;
+    return strlen(text) == DIGEST_DIGITS && strspn(text, "0123456789abcdef") == DIGEST_DIGITS &&
+           uv_hex_read(text, UV_DIGEST_BYTES, ret_digest->bytes);
 }
 
 static void read_line(UvRecordPart *part, const char *line, size_t size, UvRecordVisit visit,

@@ -10,6 +10,7 @@
 #include "json.h"
 
 #include "efi-abi.h"
+#include "hex.h"
 #include "json-gate.h"
 #include "json-put.h"
 #include "json-reader.h"
@@ -115,19 +116,6 @@ static bool read_number(Loader *loader, const char *key, int64_t *ret_value)
     return true;
 }
 
-static bool decode_hex(const char *text, size_t n_bytes, uint8_t *ret_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++) {
-        int high = g_ascii_xdigit_value(text[2 * i]);
-        int low = g_ascii_xdigit_value(text[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        ret_bytes[i] = high << 4 | low;
-    }
-    return true;
-}
-
 static bool read_hex(Loader *loader, const char *key, GBytes **ret_bytes)
 {
     g_autofree uint8_t *bytes = NULL;
@@ -140,7 +128,7 @@ static bool read_hex(Loader *loader, const char *key, GBytes **ret_bytes)
     if (n % 2 != 0)
         return fail_member(loader, key, "an even number of hex digits");
     bytes = g_malloc(MAX(n / 2, 1));
-    if (!decode_hex(text, n / 2, bytes))
+    if (!uv_hex_read(text, n / 2, bytes))
         return fail_member(loader, key, "hex digits only");
     *ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), n / 2);
     return true;
@@ -159,7 +147,7 @@ static bool read_time(Loader *loader, uint8_t ret_time[EFI_TIME_BYTES])
         return fail_member(loader, "timestamp", "only one of 'time' and 'timestamp'");
     if (!read_string(loader, key, &text))
         return false;
-    if (strlen(text) != 2 * EFI_TIME_BYTES || !decode_hex(text, EFI_TIME_BYTES, ret_time))
+    if (strlen(text) != 2 * EFI_TIME_BYTES || !uv_hex_read(text, EFI_TIME_BYTES, ret_time))
         return fail_member(loader, key, "32 hex digits (an EFI_TIME)");
     return true;
 }
