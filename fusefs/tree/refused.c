@@ -111,6 +111,19 @@ static bool is_passing(const char *path)
     return *name && fs_name_is_staging(name);
 }
 
+/* Of now; the texts are borrowed. */
+static FsRefusal refusal_of(const char *path, const char *operation, int error, const char *text)
+{
+    return (FsRefusal){
+        .at_us = g_get_real_time(),
+        .error = error,
+        .operation = operation,
+        .path = path,
+        .text = text,
+        .passing = is_passing(path),
+    };
+}
+
 /* What a process still waits for. */
 typedef struct {
     fuse_req_t req;
@@ -155,14 +168,8 @@ bool fs_refused_tell(FsOp *op, int error)
         return false;
     fs_op_reason(op);
     path = target_of(op);
-    const FsRefusal refusal = {
-        .at_us = g_get_real_time(),
-        .error = error,
-        .operation = operations[op->operation].name,
-        .path = path,
-        .text = text_of(op, guest, error),
-        .passing = is_passing(path),
-    };
+    const FsRefusal refusal =
+        refusal_of(path, operations[op->operation].name, error, text_of(op, guest, error));
     fs_refusals_add(refusals_of(op->tree, guest), &refusal);
     return record(op, guest, &refusal);
 }
@@ -182,14 +189,7 @@ void fs_refused_late(FsTree *tree, const FsNode *node, const char *name, const c
                      int error, const char *text)
 {
     g_autofree char *path = path_of(node, name);
-    const FsRefusal refusal = {
-        .at_us = g_get_real_time(),
-        .error = error,
-        .operation = operation,
-        .path = path,
-        .text = text,
-        .passing = is_passing(path),
-    };
+    const FsRefusal refusal = refusal_of(path, operation, error, text);
 
     fs_refusals_add(refusals_of(tree, node->guest), &refusal);
     if (node->guest && !fs_guest_is_on_record(node->guest))
