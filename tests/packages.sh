@@ -13,6 +13,7 @@ packages_build=(
     libjson-glib-dev
     libseccomp-dev
     meson
+    nettle-dev
     ninja-build
     pkg-config
 )
