@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Certificates for people: what is in one, and PEM. Nothing here decides about a signature. */
+/* Certificates for people: what is in one, and PEM. Nothing here decides about a signature, and
+ * nothing needs GnuTLS, but uv_x509_from_bytes() by what it asks. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -15,7 +16,7 @@ typedef struct {
     char sha256[UV_X509_SHA256_HEX + 1]; /* of the whole certificate */
 } UvX509Text;
 
-/* Always gives a fingerprint; the rest as far as GnuTLS reads the certificate. */
+/* Always gives a fingerprint; the rest as far as the certificate can be read. */
 void uv_x509_describe(const uint8_t *bytes, size_t size, UvX509Text *ret_text);
 void uv_x509_text_clear(UvX509Text *text);
 /* A PEM text, whatever the bytes are. */
