@@ -169,6 +169,16 @@ void engine_want(FsGuest *guest, FsStart why)
     engines_make_room(fleet);
 }
 
+void engine_check_config(FsGuest *guest)
+{
+    FsEngine *engine = guest->live ? guest->live->engine : NULL;
+
+    if (engine && engine->child && engine->state == FS_ENGINE_READY && engine->io &&
+        !guest_connected(guest) && !(guest->look.flags & FS_LOOK_BRIEF) &&
+        !fs_identity_equal(&engine->config, &guest->look.config))
+        engine_end(engine);
+}
+
 static void end_idle(FsFleet *fleet, int64_t now)
 {
     int64_t idle_us = fleet->options->idle_s * G_USEC_PER_SEC;

@@ -193,6 +193,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
     if (engine->state == FS_ENGINE_STARTING)
         engine->state = FS_ENGINE_READY;
     engine_tell_refused(engine);
+    engine_check_config(guest);
     return true;
 }
 

@@ -122,6 +122,7 @@ static void on_known(FsGuest *guest, int error, void *data)
                                            &failure)) {
         engine->wish = wish;
         engine->why = guest->live->why;
+        engine->config = guest->live->texts[FS_TEXT_CONFIG].identity;
         ask_start(engine);
         guest->live->why = FS_START_READ;
         return;

@@ -13,6 +13,7 @@
  */
 
 #include "engine-ahead.h"
+#include "guest-sockets.h"
 #include "known.h"
 
 #include "frame.h"
@@ -125,9 +126,10 @@ typedef enum {
 
 struct FsEngine {
     FsFleet *fleet;
-    FsGuest *guest; /* NULL: it is gone, the engine is on its way out */
-    char *name;     /* the guest's */
-    uint32_t uid;   /* of the store, when it was started */
+    FsGuest *guest;    /* NULL: it is gone, the engine is on its way out */
+    char *name;        /* the guest's */
+    uint32_t uid;      /* of the store, when it was started */
+    FsIdentity config; /* of config.json, as it was started with */
     FsEngineState state;
     UvFrameIo *io; /* NULL: the connection is lost, the process may be alive */
     FsWatch watch;
@@ -407,6 +409,9 @@ bool engine_is_foreign(const FsEngine *engine);
 /* Moves it in or out of the idle ones, by its state. */
 void engine_relist(FsEngine *engine);
 void engine_end(FsEngine *engine);
+/* If config.json is another than what it was started with it ends, unless its guest is there: the
+ * next guest would find the old one in force. */
+void engine_check_config(FsGuest *guest);
 void engine_kill(FsEngine *engine);
 /* What it was sent and has not begun it drops with the connection; the next one is made at once. */
 void engine_cut(FsEngine *engine);
@@ -430,18 +435,6 @@ void guest_start_engine(FsGuest *guest);
 /* Those whose store another process still had. */
 void engines_start_again(FsFleet *fleet, int64_t now);
 void fleet_adopt(FsFleet *fleet, const FsAnswer *tell, int fds[FS_QUESTION_FDS]);
-
-/* listen.c */
-void guest_listen(FsGuest *guest);
-void guest_watch_listener(FsGuest *guest);
-/* A connection came: the socket is not watched any more. */
-void guest_knocked(FsGuest *guest);
-/* The engine had the socket, and has given it back (taken). */
-void guest_take_listener(FsGuest *guest, int fd);
-/* Tells who waits on the socket why there is no engine. */
-void guest_refuse_connections(FsGuest *guest);
-void listeners_tick(FsFleet *fleet, int64_t now);
-void listen_in_background(FsFleet *fleet);
 
 /* source-watch.c */
 void follow_start(FsFleet *fleet);

@@ -216,6 +216,7 @@ FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLo
         fs_guest_set_warning(guest, "store", NULL);
     if (strcmp(guest->file, look->file) == 0) {
         set_look(guest, look);
+        engine_check_config(guest);
         return guest;
     }
     /* Another file is its store now. */

@@ -34,13 +34,19 @@ static void file_changed(FsFleet *fleet, const char *file, bool content)
         fleet_ask_file(fleet, file);
 }
 
-static void folder_changed(FsFleet *fleet, const char *name, bool content)
+/* Its engine may have been started with what config.json said before. */
+static bool concerns_engine(const FsGuest *guest, const char *file)
+{
+    return guest->live && guest->live->engine && g_str_has_suffix(file, "config.json");
+}
+
+static void folder_changed(FsFleet *fleet, const char *name, const char *file, bool content)
 {
     FsGuest *guest = fleet_guest(fleet, name);
 
     if (!guest)
         fleet_ask_file(fleet, name); /* a folder that may have become one */
-    else if (content)
+    else if (content && !concerns_engine(guest, file))
         guest->look_stale = true;
     else
         guest_look_again(guest);
@@ -59,7 +65,7 @@ static void handle_event(FsFleet *fleet, const struct inotify_event *event)
     if (!name)
         return; /* its watch is not told yet: who tells it looks after that */
     if (*name)
-        folder_changed(fleet, name, content);
+        folder_changed(fleet, name, event->len > 0 ? event->name : "", content);
     else if (event->len > 0)
         file_changed(fleet, event->name, content);
     else if (event->mask & IN_ATTRIB)

@@ -330,7 +330,7 @@ static void rename_empty(FsOp *op, const FsControl *control)
     g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
 
     if (control->rules == &uv_json_config)
-        fs_op_write_text(op, FS_TEXT_CONFIG, nothing, rename_committed, rename_refused);
+        control->commit(op, nothing, rename_committed, rename_refused);
     else if (!fs_guest_has_store(op->node->guest))
         rename_committed(op);
     else

@@ -25,13 +25,15 @@ GUID = uvproto.TEST
 
 
 class ControlTest(unittest.TestCase):
+    options = ()
+
     def setUp(self):
         self.scratch = uvmount.Scratch()
         self.addCleanup(self.scratch.__exit__)
         self.source = self.scratch.path / "source"
         self.source.mkdir()
         (self.source / "vm.json").write_text(uvmount.store_text(variable("Alpha", b"alpha")))
-        self.mount = self.scratch.mount(self.source)
+        self.mount = self.scratch.mount(self.source, *self.options)
         self.guest = self.mount.guest("vm")
 
     def fails(self, number, function, *arguments, **kwargs):
@@ -298,22 +300,6 @@ class Texts(ControlTest):
                                                       for byte in wrong.encode()])
                 self.assertEqual(config.read_text(), "")
 
-    def test_config_counts_for_the_next_guest(self):
-        """An engine that somebody's look has started ends: it knows what config.json said before."""
-        os.listdir(self.guest / "vars")
-        (self.guest / "vars" / f"X-{uvproto.TEST}").write_bytes(b"\7\0\0\0x")
-        before = self.mount.engine_pid("vm")
-        self.assertNotEqual(before, 0)
-        (self.guest / "config.json").write_text('{"disable-custom-mode": true}')
-        self.assertFalse(uvmount.alive(before))
-        with uvproto.Guest(self.mount.socket("vm")) as guest:
-            guest.hello()
-            status = guest.set("CustomMode", "c076ec0c-7028-4399-a072-71ee5c448b9f", uvproto.NV_BS, b"\1")
-            self.assertEqual(uvproto.status_name(status), "SECURITY_VIOLATION")
-            running = self.mount.engine_pid("vm")
-            (self.guest / "config.json").write_text("{}")  # from its next start on
-            self.assertEqual(self.mount.engine_pid("vm"), running)
-
     def test_config(self):
         config = self.guest / "config.json"
         self.assertEqual(config.read_text(), "")
@@ -545,6 +531,56 @@ class Programs(unittest.TestCase):
         with self.assertRaises(OSError) as caught:
             path.write_bytes(b"\7\0\0\0b")
         self.assertEqual(caught.exception.errno, errno.EROFS)
+
+
+class ConfigCounts(ControlTest):
+    """An engine that no guest has knows what config.json said before: it ends when that changes."""
+
+    options = ("idle=600",)
+
+    def engine_for_a_look(self, name):
+        (self.mount.guest(name) / "vars" / f"X-{GUID}").write_bytes(b"\7\0\0\0x")
+        engine = self.mount.engine_pid(name)
+        self.assertNotEqual(engine, 0)
+        return engine
+
+    def test_config_beside_the_mount(self):
+        """Written, made, renamed or removed there, it ends an engine that no guest has all the same."""
+        (self.source / "folder").mkdir()
+        (self.source / "folder" / "vars.json").write_text("")
+        wait_until(lambda: "folder" in os.listdir(self.mount.path / "guests"), "the guest")
+        for name, path in ("vm", "vm.config.json"), ("folder", "folder/config.json"):
+            path = self.source / path
+            aside = self.source / "aside"
+            for what, change in (("made", lambda: path.write_text("{}")),
+                                 ("written", lambda: path.write_text('{"size": 65536}')),
+                                 ("renamed", lambda: (aside.write_text("{}"), aside.rename(path))),
+                                 ("removed", path.unlink)):
+                with self.subTest(name, change=what):
+                    engine = self.engine_for_a_look(name)
+                    change()
+                    wait_until(lambda: not uvmount.alive(engine), "its end")
+
+    def test_empty_config_renamed_onto_it(self):
+        (self.guest / "config.json").write_text('{"disable-custom-mode": true}')
+        engine = self.engine_for_a_look("vm")
+        (self.guest / ".config.json.new").write_text("")
+        (self.guest / ".config.json.new").rename(self.guest / "config.json")
+        self.assertFalse(uvmount.alive(engine))
+        self.assertEqual((self.source / "vm.config.json").read_text(), "")
+
+    def test_config_counts_for_the_next_guest(self):
+        """An engine that somebody's look has started ends: it knows what config.json said before."""
+        before = self.engine_for_a_look("vm")
+        (self.guest / "config.json").write_text('{"disable-custom-mode": true}')
+        self.assertFalse(uvmount.alive(before))
+        with uvproto.Guest(self.mount.socket("vm")) as guest:
+            guest.hello()
+            status = guest.set("CustomMode", "c076ec0c-7028-4399-a072-71ee5c448b9f", uvproto.NV_BS, b"\1")
+            self.assertEqual(uvproto.status_name(status), "SECURITY_VIOLATION")
+            running = self.mount.engine_pid("vm")
+            (self.guest / "config.json").write_text("{}")  # from its next start on
+            self.assertEqual(self.mount.engine_pid("vm"), running)
 
 
 if __name__ == "__main__":
