@@ -120,7 +120,8 @@ def cycle_with_cat(tools, guest):
 
     good = tools.sign("KEK", "db", tools.list("db"), 10)
     changed = tools.folder / "changed.auth"
-    changed.write_bytes(good.read_bytes()[:-1] + b"x")
+    content = good.read_bytes()
+    changed.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     guest.refuses(errno.EACCES, cat, tools.sign("stranger", "db", tools.list("db"), 10),
                   guest.path("db"))
     guest.refuses(errno.EACCES, cat, tools.sign("db", "KEK", tools.list("db"), 10),
