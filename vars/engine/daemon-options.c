@@ -48,7 +48,7 @@ static bool parse_varcheck(const char *text, UvVarcheckMode *ret_mode)
 
 static bool is_format(const char *text)
 {
-    static const char *const formats[] = {"json", "flash", "qcow2", NULL};
+    static const char *const formats[] = {"json", "flash", "qcow2", "uboot", NULL};
 
     return g_strv_contains(formats, text);
 }
@@ -82,7 +82,7 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
     if (raw->varcheck && !parse_varcheck(raw->varcheck, &options->service.varcheck))
         return refuse(error, "--varcheck", "strict, edk2 or off");
     if (options->format && !is_format(options->format))
-        return refuse(error, "--format", "json, flash or qcow2");
+        return refuse(error, "--format", "json, flash, qcow2 or uboot");
     if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))
         return refuse(error, "--sandbox", "auto, strict or off");
     if (raw->saved && strcmp(raw->saved, "warn") != 0 && strcmp(raw->saved, "refuse") != 0)
@@ -107,7 +107,7 @@ static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *
         {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store,
          "The variable store (any supported format; made if absent)", "FILE"},
         {"format", 0, 0, G_OPTION_ARG_FILENAME, &options->format,
-         "Serve the store as json, flash or qcow2 only (default: as it looks)", "FORMAT"},
+         "Serve the store as json, flash, qcow2 or uboot only (default: as it looks)", "FORMAT"},
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &options->socket,
          "Listen for the guest's device here", "PATH"},
         {"host-socket", 0, 0, G_OPTION_ARG_FILENAME, &options->host_socket,

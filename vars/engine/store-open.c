@@ -10,6 +10,7 @@
 
 #include "fd.h"
 #include "file-io.h"
+#include "uboot-file.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -23,10 +24,11 @@ typedef enum {
     FORMAT_JSON,
     FORMAT_FLASH,
     FORMAT_QCOW2,
+    FORMAT_UBOOT,
     FORMAT_NONE,
 } Format;
 
-static const char *const format_names[] = {"json", "flash", "qcow2"};
+static const char *const format_names[] = {"json", "flash", "qcow2", "uboot"};
 
 static bool has_bytes(const uint8_t *bytes, size_t size, size_t offset, const char *wanted)
 {
@@ -50,6 +52,8 @@ static Format format_of(const uint8_t *bytes, size_t size)
         return FORMAT_QCOW2;
     if (has_bytes(bytes, size, FV_SIGNATURE_OFFSET, "_FVH"))
         return FORMAT_FLASH;
+    if (has_bytes(bytes, size, UV_UBOOT_MAGIC_AT, UV_UBOOT_MAGIC))
+        return FORMAT_UBOOT;
     /* Blank or code first: an image whose variables are elsewhere in it. */
     if (size == PROBE_BYTES && (bytes[0] == 0xff || bytes[0] == 0))
         return FORMAT_FLASH;
@@ -99,7 +103,7 @@ static bool find_format(UvFolder *folder, const UvStoreOptions *options, int fd,
     else if (*ret_format == FORMAT_NONE)
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
                     "%s: offset 0x0: neither a JSON store nor an edk2 flash image, nor a qcow2 "
-                    "file of one",
+                    "file of one, nor U-Boot's ubootefi.var",
                     name);
     else if (found == FORMAT_QCOW2 && *ret_format != found) /* an image may well be found inside */
         g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
@@ -134,6 +138,8 @@ UvStore *uv_store_open(UvFolder *folder, const UvStoreOptions *options, GError *
         return uv_store_json_open(g_steal_pointer(&owned), options, error);
     if (format == FORMAT_FLASH)
         return uv_store_flash_open(g_steal_pointer(&owned), options, error);
+    if (format == FORMAT_UBOOT)
+        return uv_store_uboot_open(g_steal_pointer(&owned), options, error);
     if (!blockd)
         blockd = start_blockd(options, fd, error);
     if (!blockd)

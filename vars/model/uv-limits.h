@@ -42,6 +42,8 @@
  * images. */
 #define UV_JSON_FILE_MAX (64u * 1024 * 1024)
 #define UV_FLASH_FILE_MAX (256u * 1024 * 1024)
+/* U-Boot's buffer for it is some 16 to 128 KiB. */
+#define UV_UBOOT_FILE_MAX UV_STORAGE_MAX
 
 /* One message's PKCS#7: no real update has more signatures, and a guest must not buy hours of
  * arithmetic. */

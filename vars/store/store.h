@@ -39,7 +39,7 @@ typedef struct UvMeta UvMeta; /* times.h */
 void uv_meta_free(UvMeta *meta);
 
 typedef struct {
-    const char *format; /* "json", "flash", "qcow2" */
+    const char *format; /* "json", "flash", "qcow2", "uboot" */
     /* All variables (UvVariable) in enumeration order. Takes no lock that keeps others away. */
     bool (*load)(UvStore *store, GPtrArray **ret_variables, GError **error);
     /* Makes the non-volatile items of `change` durable. On failure the old state is intact. */
@@ -91,8 +91,7 @@ typedef struct {
      * due. */
     bool guard;
     bool create; /* an absent file is an empty JSON store (made on the first write) */
-    /* "json", "flash" or "qcow2": what it is served as, or not at all; NULL: as its content looks
-     */
+    /* "json", "flash", "qcow2" or "uboot": as that or not at all; NULL: as its content looks */
     const char *format;
     /* For a qcow2 image: who has it (taken); NULL: started now */
     UvBlockd *blockd;
@@ -136,6 +135,7 @@ void uv_store_unwarn(UvStore *store, const char *prefix);
 /* The formats. */
 UvStore *uv_store_json_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
 UvStore *uv_store_flash_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
+UvStore *uv_store_uboot_open(UvFolder *folder, const UvStoreOptions *options, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvStore, uv_store_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvMeta, uv_meta_free)
