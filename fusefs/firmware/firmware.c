@@ -257,6 +257,9 @@ void fs_firmware_instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, Fs
 
     if (!fs_guest_has_store(guest)) {
         instantiate(firmware, guest, false, go_on, data);
+    } else if (fs_guest_look(guest)->format == FS_FORMAT_UBOOT) {
+        fs_guest_refused(guest, FS_STORE_IS_UBOOTS);
+        go_on(guest, EROFS, data);
     } else if (!anew) {
         fs_guest_refused(guest, "the guest has a store: \"factory\" makes it anew");
         go_on(guest, EEXIST, data);

@@ -152,6 +152,8 @@ uint64_t fs_guest_sequence(const FsGuest *guest);
 /* Inside a continuation of a need that included it; older elsewhere. */
 const FsGuestLook *fs_guest_look(const FsGuest *guest);
 bool fs_guest_has_store(const FsGuest *guest);
+/* Why one of FS_FORMAT_UBOOT is neither made anew nor replaced. */
+#define FS_STORE_IS_UBOOTS "the store is a file of U-Boot's, which is only read"
 /* As people would type it; where it will be if absent. */
 char *fs_guest_store_path(const FsGuest *guest);
 char *fs_guest_socket_path(const FsGuest *guest);

@@ -87,12 +87,16 @@ static void on_look(FsGuest *guest, int error, void *data)
 {
     Removal *removal = data;
 
-    if (error)
+    if (error) {
         removal_done(removal, guest, error);
-    else if (!fs_guest_has_store(guest) && !(guest->live && guest->live->engine))
+    } else if (fs_guest_has_store(guest) && fs_guest_look(guest)->format == FS_FORMAT_UBOOT) {
+        fs_guest_refused(guest, FS_STORE_IS_UBOOTS);
+        removal_done(removal, guest, EROFS);
+    } else if (!fs_guest_has_store(guest) && !(guest->live && guest->live->engine)) {
         remove_files(guest, removal);
-    else
+    } else {
         fs_guest_need_replica(guest, removal->request, on_replica, removal);
+    }
 }
 
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data)

@@ -148,7 +148,8 @@ static bool has_sidecars(const FsPlace *place, const FsStoreFile *file)
  * in a folder that is not its user's to write. */
 static int make_sidecars(const FsAsked *asked, const FsPlace *place, const FsStoreFile *file)
 {
-    if (geteuid() != 0 || asked->monitor->options->read_only || has_sidecars(place, file))
+    if (geteuid() != 0 || asked->monitor->options->read_only || place->format == FS_FORMAT_UBOOT ||
+        has_sidecars(place, file))
         return 0;
     if (!asked->far)
         return -EXDEV; /* it takes more than a look */
@@ -165,8 +166,8 @@ static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *r
 {
     const FsMonitorOptions *options = asked->monitor->options;
     /* The engine only looks which file it is, and on shared storage another one may be writing. */
-    const bool read_only =
-        options->read_only || options->shared || asked->question->start.stateless;
+    const bool read_only = options->read_only || options->shared ||
+                           asked->question->start.stateless || place->format == FS_FORMAT_UBOOT;
     const int result = fs_place_open_store(place, read_only, options->engine_uid,
                                            options->engine_gid, ret_file, ret_why);
 

@@ -52,9 +52,8 @@ static void tell_of_none(const FsListing *listing)
     FsMonitor *monitor = listing->monitor;
 
     if (!monitor->told && !monitor->source->is_domains && g_tree_nnodes(listing->rules) == 0)
-        g_message("%s: no guests; looked for NAME/ with config.json, vars.json or vars.fd in it, "
-                  "NAME.json, NAME_VARS.json, NAME.fd, NAME_VARS.fd and NAME_VARS.qcow2",
-                  monitor->source->path);
+        g_message("%s: no guests; looked for %s", monitor->source->path,
+                  uv_guest_names(monitor->source->libvirts, monitor->source->any_layout));
     monitor->told = true;
 }
 

@@ -30,6 +30,8 @@ static FsFormat format_of(const char *store)
 
     if (g_str_has_suffix(store, ".qcow2"))
         return FS_FORMAT_QCOW2;
+    if (strcmp(store, "ubootefi.var") == 0)
+        return FS_FORMAT_UBOOT;
     for (size_t i = 0; i < G_N_ELEMENTS(flash); i++)
         if (g_str_has_suffix(store, flash[i]))
             return FS_FORMAT_FLASH;

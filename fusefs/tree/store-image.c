@@ -98,7 +98,9 @@ static void looked(FsOp *op)
     const FsGuestLook *look = fs_guest_look(guest);
     FsFormat format;
 
-    if (!format_of(op->image, &format))
+    if (look->format == FS_FORMAT_UBOOT)
+        fail(op, EROFS, FS_STORE_IS_UBOOTS);
+    else if (!format_of(op->image, &format))
         fail(op, EINVAL, "neither a flash image nor a qcow2 image");
     else if (!(look->flags & FS_LOOK_FOLDER) && look->format != format)
         fail(op, EINVAL, "the guest is a file, whose name says that its store is of another kind");

@@ -3,6 +3,7 @@
 """layout=auto: stores as Incus, LXD and Proxmox keep them, and on block devices."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
 import uvproto as p  # noqa: E402
+import uvuboot  # noqa: E402
 from uvmount import wait_until  # noqa: E402
 from uvskip import skip  # noqa: E402
 
@@ -116,6 +118,83 @@ class Auto(Layouts):
             os.rmdir("/dev/.uefivarsfs")
 
 
+class UBoot(unittest.TestCase):
+    """Read, and never written."""
+
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.file = self.source / "board/ubootefi.var"
+        self.file.parent.mkdir(parents=True)
+        self.write(uvuboot.entry("Here", p.TEST, b"1"),
+                   uvuboot.entry("Empty", p.TEST, b""),
+                   uvuboot.entry("Boot0001", p.GLOBAL, b"no option", 7))
+        self.mount = self.scratch.mount(self.source, "layout=auto", "idle=1")
+
+    def write(self, *entries):
+        self.file.write_bytes(uvuboot.file(*entries))
+
+    def refused(self, text, action, *arguments):
+        before = self.file.read_bytes()
+        with self.assertRaises(OSError) as caught:
+            action(*arguments)
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+        if text:
+            self.assertIn(text, self.mount.status("board")["last-refusal"]["text"])
+        self.assertEqual(self.file.read_bytes(), before)
+
+    def test_read(self):
+        listed = os.listdir(self.mount.vars("board"))
+        self.assertIn(f"Boot0001-{p.GLOBAL}", listed)
+        self.assertNotIn(f"Empty-{p.TEST}", listed)
+        self.assertEqual(self.mount.read("board", "Here"), (7, b"1"))
+        store = self.mount.status("board")["store"]
+        self.assertEqual(store["format"], "uboot")
+        self.assertIs(store["read-only"], True)
+        exported = (self.mount.guest("board") / "store.json").read_text()
+        self.assertEqual([v["name"] for v in json.loads(exported)["variables"]],
+                         ["Here", "Boot0001"])
+        self.assertEqual((self.mount.guest("board") / "store.img").read_bytes(),
+                         self.file.read_bytes())
+
+    def test_never_written(self):
+        folder = self.mount.guest("board")
+        whole = json.dumps({"version": 2, "variables": []})
+        why = "a file of U-Boot's, which is only read"
+        self.refused(why, self.mount.write, "board", "Here", b"2")
+        self.refused(why, self.mount.write, "board", "New", b"2")
+        self.refused(why, os.unlink, self.mount.vars("board") / VARIABLE)
+        self.refused(why, (folder / "store.json").write_text, whole)
+        self.refused(why, (folder / "store.img").write_bytes, TEMPLATE.read_bytes())
+        self.refused(why, (folder / "firmware/instantiate").write_text, "factory")
+        self.assertEqual(sorted(os.listdir(self.file.parent)), ["ubootefi.var"])
+
+    def test_one_without_variables_stays(self):
+        self.write()
+        wait_until(lambda: VARIABLE not in os.listdir(self.mount.vars("board")), "no variables")
+        self.refused("a file of U-Boot's", os.rmdir, self.mount.guest("board"))
+
+    def test_what_uboot_writes_shows(self):
+        self.assertEqual(self.mount.read("board", "Here"), (7, b"1"))
+        self.write(uvuboot.entry("Here", p.TEST, b"two"))
+        wait_until(lambda: self.mount.read("board", "Here") == (7, b"two"), "the new content")
+
+    def test_hostile(self):
+        self.file.write_bytes(self.file.read_bytes()[:-8])
+        with self.assertRaises(OSError):
+            self.mount.read("board", "Here")
+        wait_until(lambda: "ubootefi.var: offset 0x10: expected" in
+                   json.dumps(self.mount.status("board")), "the reason in status.json")
+
+    def test_as_source(self):
+        mount = self.scratch.mount(self.file, name="file")
+        self.assertIn(VARIABLE, os.listdir(mount.path))
+        with self.assertRaises(OSError) as caught:
+            os.unlink(mount.path / VARIABLE)
+        self.assertEqual(caught.exception.errno, errno.EROFS)
+
+
 class Own(Layouts):
     options = ()
 
@@ -124,6 +203,17 @@ class Own(Layouts):
 
 
 class Option(unittest.TestCase):
+    def test_nothing_there(self):
+        """Who finds guests/ empty is told what was looked for."""
+        with uvmount.Scratch() as scratch:
+            source = scratch.path / "source"
+            source.mkdir()
+            mount = scratch.mount(source, "layout=auto")
+            self.assertEqual(os.listdir(mount.path / "guests"), [])
+            wait_until(lambda: "no guests; looked for" in mount.log.read_text(), "the line")
+            for name in ("qemu.nvram", "vm-NAME-disk-0.raw", "ubootefi.var"):
+                self.assertIn(name, mount.log.read_text())
+
     def test_unknown(self):
         done = subprocess.run([uvmount.UEFIVARSFS, "/tmp", "/tmp", "-o", "layout=other"],
                               capture_output=True, text=True, check=False)

@@ -94,7 +94,7 @@ static void test_others(void)
 
     g_assert_cmpstr(incus, ==, "qemu.nvram");
     g_assert_cmpstr(proxmox, ==, "vm-100-disk-0.qcow2");
-    g_assert_null(uv_guest_others_store(3, "100"));
+    g_assert_null(uv_guest_others_store(4, "100"));
     g_assert_true(uv_guest_store_is_of_others("vm-100-disk-0.raw", "100"));
     g_assert_false(uv_guest_store_is_of_others("vm-100-disk-0.raw", "101"));
     g_assert_false(uv_guest_store_is_of_others("vars.json", "100"));

@@ -15,6 +15,18 @@ static const char *const suffixes[UV_GUEST_RULES] = {
     [UV_GUEST_FD] = ".fd",  [UV_GUEST_VARS_FD] = "_VARS.fd", [UV_GUEST_VARS_QCOW2] = "_VARS.qcow2",
 };
 
+#define OWN_FOLDER "NAME/ with config.json, vars.json or vars.fd in it"
+#define OTHERS_FOLDER                                                                              \
+    ", or qemu.nvram, vm-NAME-disk-0.qcow2, vm-NAME-disk-0.raw or ubootefi.var (layout=auto)"
+#define OWN_FILES ", NAME.json, NAME_VARS.json, NAME.fd, NAME_VARS.fd and NAME_VARS.qcow2"
+
+const char *uv_guest_names(bool libvirts, bool any)
+{
+    if (libvirts)
+        return "NAME.json, libvirt's stores of <varstore>";
+    return any ? OWN_FOLDER OTHERS_FOLDER OWN_FILES : OWN_FOLDER OWN_FILES;
+}
+
 static bool valid_name(const char *name, size_t size)
 {
     return size > 0 && size <= UV_GUEST_NAME_MAX && name[0] != '.' && !memchr(name, '/', size) &&
@@ -108,10 +120,14 @@ bool uv_guest_fits(bool libvirts, UvGuestRule rule, const char *guest)
 
 char *uv_guest_others_store(unsigned i, const char *folder)
 {
-    /* Of Incus and LXD, and of Proxmox, whose folders have the machines' other disks, too. */
+    /* Of Incus and LXD, of Proxmox, whose folders have the machines' other disks, too, and of
+     * U-Boot. */
     static const struct {
         const char *before, *after; /* the folder's name; NULL: that is all */
-    } names[] = {{"qemu.nvram", NULL}, {"vm-", "-disk-0.qcow2"}, {"vm-", "-disk-0.raw"}};
+    } names[] = {{"qemu.nvram", NULL},
+                 {"vm-", "-disk-0.qcow2"},
+                 {"vm-", "-disk-0.raw"},
+                 {"ubootefi.var", NULL}};
 
     if (i >= G_N_ELEMENTS(names))
         return NULL;

@@ -30,6 +30,8 @@ typedef enum {
  * NAME.json is the domain NAME's, whatever libvirt lets that be, and nothing else is a guest.
  */
 bool uv_guest_name_valid(bool libvirts, const char *name);
+/* What means guests, for people; `any`: as other programs keep stores, too. */
+const char *uv_guest_names(bool libvirts, bool any);
 /* The guest that a file name (or a folder's, `folder`) means: false if none. `ret_name_bytes` is
  * how much of `file` is the guest's name. */
 bool uv_guest_classify(bool libvirts, const char *file, bool folder, UvGuestRule *ret_rule,

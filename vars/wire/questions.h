@@ -119,6 +119,7 @@ typedef enum {
     FS_FORMAT_JSON,
     FS_FORMAT_FLASH, /* raw */
     FS_FORMAT_QCOW2,
+    FS_FORMAT_UBOOT, /* only read */
     FS_FORMATS,
 } FsFormat;
 
