@@ -22,6 +22,7 @@ import struct
 import sys
 
 HEADER = struct.Struct("<IHHQ")
+NO_REPLY = (0x4E, 0x53, 0x55)  # ACTOR, FOLLOW, REFUSED
 
 
 class Engine:
@@ -109,7 +110,7 @@ class Engine:
         if self.name.startswith("replaced") and self.replaced():
             self.send(conn, 0x80FF, cookie, struct.pack("<I", 8) + b"another file")
             sys.exit(1)
-        if self.name.startswith("mute") and type_ not in (0x40, 0x41):
+        if self.name.startswith("mute") and type_ not in (0x40, 0x41) or type_ in NO_REPLY:
             return
         if type_ == 0x40:
             other = self.name.startswith("other") and os.path.exists(

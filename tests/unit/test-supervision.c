@@ -16,6 +16,9 @@
     "{\"version\":2,\"variables\":[{\"name\":\"A\",\"guid\":\"" GUID                               \
     "\",\"attr\":7,\"data\":\"0102\"}]}"
 
+/* For so long an engine may owe an answer. */
+#define SILENT_US (2 * G_USEC_PER_SEC)
+
 static void on_changed(FsGuest *guest, const char *name, FsEntryEvent event, void *data)
 {
     static const char signs[] = {
@@ -134,6 +137,29 @@ static void test_idle(FleetFixture *f, const void *data)
     g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 1);
     g_assert_cmpstr(f->told->str, ==, "+B -B ");
+}
+
+/* It owes no answer to what it is told, and is not taken for silent over it. */
+static void test_told(FleetFixture *f, const void *data)
+{
+    const FsRefusal refusal = {
+        .at_us = 1, .error = EACCES, .operation = "write", .path = "vars/A", .text = "no"};
+
+    fleet_fixture_put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fleet_fixture_find(f, "a");
+    g_assert_cmpint(set_variable(f, guest, "B", "data", 0), ==, 0);
+    fs_guest_follow_record(guest);
+    g_assert_false(fs_guest_record_refusal(guest, NULL, &refusal, NULL, NULL));
+    const int64_t end = g_get_monotonic_time() + SILENT_US + G_USEC_PER_SEC / 2;
+    while (g_get_monotonic_time() < end) {
+        while (g_main_context_iteration(f->context, FALSE))
+            ;
+        g_usleep(20 * 1000);
+    }
+    g_autofree char *status = fs_guest_status_object(guest);
+    g_assert_null(strstr(status, "\"silent\""));
+    g_assert_cmpint(engine_pid(guest), >, 0);
 }
 
 static void test_changed_under_engine(FleetFixture *f, const void *data)
@@ -433,6 +459,7 @@ int main(int argc, char **argv)
     g_test_add(name, FleetFixture, NULL, set_up, function, fleet_fixture_tear_down)
     ADD("/supervision/read-and-write", test_read_and_write);
     ADD("/supervision/idle", test_idle);
+    ADD("/supervision/told", test_told);
     ADD("/supervision/changed-under-engine", test_changed_under_engine);
     ADD("/supervision/fails", test_fails);
     ADD("/supervision/replaced", test_replaced);
