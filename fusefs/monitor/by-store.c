@@ -3,6 +3,7 @@
 #include "by-store.h"
 
 #include "fd.h"
+#include "unix-socket.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -22,7 +23,8 @@ int fs_sockdir_listen_store(const FsSockdir *sockdir, const char *store, FsStore
     if (!sockdir->by_store || sockdir->read_only)
         return -ENOENT;
     g_autofree char *path = by_store_file(sockdir, store, ".sock");
-    const int fd = fs_socket_listen(path, 0666);
+    g_autofree char *aside = g_strdup_printf("%s/.new-%d", sockdir->by_store, getpid());
+    const int fd = uv_unix_publish(aside, path, 0666, (uid_t)-1, (gid_t)-1);
     if (fd < 0)
         return fd;
     ret_socket->fd = fd;

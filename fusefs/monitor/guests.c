@@ -131,7 +131,7 @@ static int follow_owner(FsGuestState *guest, const FsLook *look, const char *sto
     }
     const bool watched = guest->listener.poll != NULL;
     monitor_watch(guest, false);
-    uv_fd_clear(&guest->listener_fd);
+    uv_autofd int before = uv_fd_steal(&guest->listener_fd);
     const int result = make_listener(guest, look, store_path);
     monitor_watch(guest, watched);
     return result;
@@ -316,7 +316,8 @@ static void drop_stale(uint64_t hash, const char *name, void *data)
 {
     const FsMonitor *monitor = data;
 
-    if (g_str_has_suffix(name, FS_SOCKDIR_GUEST) && !g_hash_table_contains(monitor->engines, &hash))
+    if (g_str_has_suffix(name, FS_SOCKDIR_NEW) || (g_str_has_suffix(name, FS_SOCKDIR_GUEST) &&
+                                                   !g_hash_table_contains(monitor->engines, &hash)))
         unlinkat(monitor->sockdir->fd, name, 0);
 }
 

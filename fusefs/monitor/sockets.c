@@ -37,42 +37,31 @@ char *fs_sockdir_path(const FsSockdir *sockdir, const char *guest, const char *s
     return g_build_filename(sockdir->path, name, NULL);
 }
 
-/* Until it listens no guest can connect. */
-static int replace(const char *path, mode_t mode)
+static gid_t group_of(const FsSockdir *sockdir, gid_t owners)
 {
-    const int fd = uv_unix_bind(path, mode);
-
-    return fd == -EADDRINUSE && unlink(path) == 0 ? uv_unix_bind(path, mode) : fd;
-}
-
-int fs_socket_listen(const char *path, mode_t mode)
-{
-    uv_autofd int fd = replace(path, mode);
-
-    if (fd < 0)
-        return fd;
-    return listen(fd, SOMAXCONN) < 0 ? -errno : uv_fd_steal(&fd);
+    return sockdir->group == (gid_t)-1 ? owners : sockdir->group;
 }
 
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid)
 {
     g_autofree char *path = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_GUEST);
-    uv_autofd int fd = replace(path, sockdir->mode);
-    int result = fd < 0 ? fd : fs_sockdir_give_guest(sockdir, guest, uid, gid);
+    g_autofree char *aside = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_NEW);
 
-    if (result == 0 && listen(fd, SOMAXCONN) < 0)
-        result = -errno;
-    return result < 0 ? result : uv_fd_steal(&fd);
+    return uv_unix_publish(aside, path, sockdir->mode, uid, group_of(sockdir, gid));
 }
 
+/* The kernel tells the name that a socket was bound to; what an engine has had since 0.1 was bound
+ * to its own. */
 bool fs_sockdir_is_guest(const FsSockdir *sockdir, const char *guest, int fd)
 {
-    g_autofree char *wanted = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_GUEST);
+    g_autofree char *aside = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_NEW);
+    g_autofree char *before = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_GUEST);
     struct sockaddr_un bound = {.sun_family = AF_UNSPEC};
     socklen_t size = sizeof(bound);
 
     return getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && bound.sun_family == AF_UNIX &&
-           strncmp(bound.sun_path, wanted, sizeof(bound.sun_path)) == 0;
+           (strncmp(bound.sun_path, aside, sizeof(bound.sun_path)) == 0 ||
+            strncmp(bound.sun_path, before, sizeof(bound.sun_path)) == 0);
 }
 
 static int look(const FsSockdir *sockdir, const char *guest, const char *suffix,
@@ -90,16 +79,11 @@ uid_t fs_sockdir_guest_owner(const FsSockdir *sockdir, const char *guest)
     return look(sockdir, guest, FS_SOCKDIR_GUEST, &st) < 0 ? (uid_t)-1 : st.st_uid;
 }
 
-/* An ordinary user can't give it away, and needs not: all guests are that user's own. */
 int fs_sockdir_give_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid)
 {
-    g_autofree char *name = fs_sockdir_name(guest, FS_SOCKDIR_GUEST);
+    g_autofree char *path = fs_sockdir_path(sockdir, guest, FS_SOCKDIR_GUEST);
 
-    if (sockdir->group != (gid_t)-1)
-        gid = sockdir->group;
-    if (fchownat(sockdir->fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) == 0 || geteuid() != 0)
-        return 0;
-    return -errno;
+    return uv_unix_give(path, uid, group_of(sockdir, gid));
 }
 
 int fs_sockdir_connect_host(const FsSockdir *sockdir, const char *guest)

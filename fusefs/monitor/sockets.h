@@ -6,8 +6,8 @@
  *
  * In it, by the first 16 hex digits of the SHA-256 of a guest's name (socket paths are short):
  * HEX.sock, the guest's, owned by the store's owner; HEX.host, the engine's for the front, 0600;
- * HEX.session, what a guest's session leaves behind. The folder can be entered by everybody and
- * listed by its owner only.
+ * HEX.session, what a guest's session leaves behind; HEX.new, a guest's that does not listen yet.
+ * The folder can be entered by everybody and listed by its owner only.
  */
 
 #include <glib.h>
@@ -30,14 +30,13 @@ typedef struct {
 #define FS_SOCKDIR_GUEST ".sock"
 #define FS_SOCKDIR_HOST ".host"
 #define FS_SOCKDIR_SESSION ".session"
+#define FS_SOCKDIR_NEW ".new" /* no longer than any of them: paths are short */
 
 uint64_t fs_sockdir_hash(const char *name);
 /* HEX.SUFFIX of a guest, or its path; allocated. */
 char *fs_sockdir_name(const char *guest, const char *suffix);
 char *fs_sockdir_path(const FsSockdir *sockdir, const char *guest, const char *suffix);
-/* Listening; whatever had the name is replaced. A descriptor or -errno. */
-int fs_socket_listen(const char *path, mode_t mode);
-/* The same, of a guest, who owns it. */
+/* A guest's, who owns it, as uv_unix_publish() makes it. A descriptor or -errno. */
 int fs_sockdir_listen_guest(const FsSockdir *sockdir, const char *guest, uid_t uid, gid_t gid);
 /* Whether `fd` is bound to this guest's path. */
 bool fs_sockdir_is_guest(const FsSockdir *sockdir, const char *guest, int fd);

@@ -117,7 +117,7 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
         .gid = (gid_t)opened->answer.number,
         .fds = {copy(opened->answer_fds[0]),
                 own_listener ? copy(guest->listener_fd) : uv_unix_listen_unnamed(),
-                fs_socket_listen(host, 0600), fs_sockdir_open_session(sockdir, guest->name),
+                uv_unix_listen(host, 0600), fs_sockdir_open_session(sockdir, guest->name),
                 store_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : copy(store_fd)},
         .n_fds = 5,
     };

@@ -171,11 +171,13 @@ static void test_stale_sockets(FleetFixture *f, const void *data)
     g_autofree char *guest = bind_and_leave(f, "3e23e8160039594a.sock");
     g_autofree char *host = bind_and_leave(f, "3e23e8160039594a.host");
     g_autofree char *unknown = bind_and_leave(f, "0123456789abcdef.sock");
+    g_autofree char *made = bind_and_leave(f, "3e23e8160039594a.new");
     fleet_fixture_start(f, NULL);
     g_assert_nonnull(fleet_fixture_find(f, "b"));
     g_assert_true(g_file_test(guest, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(host, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(unknown, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(made, G_FILE_TEST_EXISTS));
 
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static int make(void)
 {
@@ -39,6 +41,40 @@ int uv_unix_bind(const char *path, mode_t mode)
         result = -errno;
     umask(before);
     return result < 0 ? result : uv_fd_steal(&fd);
+}
+
+static int replace(const char *path, mode_t mode)
+{
+    const int fd = uv_unix_bind(path, mode);
+
+    return fd == -EADDRINUSE && unlink(path) == 0 ? uv_unix_bind(path, mode) : fd;
+}
+
+int uv_unix_listen(const char *path, mode_t mode)
+{
+    uv_autofd int fd = replace(path, mode);
+
+    if (fd < 0)
+        return fd;
+    return listen(fd, SOMAXCONN) < 0 ? -errno : uv_fd_steal(&fd);
+}
+
+int uv_unix_give(const char *path, uid_t uid, gid_t gid)
+{
+    return lchown(path, uid, gid) == 0 || geteuid() != 0 ? 0 : -errno;
+}
+
+int uv_unix_publish(const char *aside, const char *path, mode_t mode, uid_t uid, gid_t gid)
+{
+    uv_autofd int fd = replace(aside, mode);
+    int result = fd < 0 ? fd : uv_unix_give(aside, uid, gid);
+
+    if (result == 0 && (listen(fd, SOMAXCONN) < 0 || rename(aside, path) < 0))
+        result = -errno;
+    if (result == 0)
+        return uv_fd_steal(&fd);
+    unlink(aside);
+    return result;
 }
 
 int uv_unix_listen_unnamed(void)

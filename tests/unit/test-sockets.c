@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Who finds a guest's socket is not refused: it has its name from when it listens on. */
+
+#include "by-store.h"
+#include "fd.h"
+#include "scratch.h"
+#include "sockets.h"
+#include "unix-socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GUEST "web"
+#define STORE "/var/lib/web.json"
+
+int __real_listen(int fd, int backlog);
+int __wrap_listen(int fd, int backlog);
+
+/* What happens when the next socket begins to listen. */
+static struct {
+    const char *path; /* who connects there ... */
+    int connected;    /* ... gets this: 0 or -errno */
+    int error;        /* 0: it listens */
+} turn;
+
+static int connect_to(const char *path)
+{
+    uv_autofd int fd = uv_unix_connect(path);
+
+    return MIN(fd, 0);
+}
+
+int __wrap_listen(int fd, int backlog)
+{
+    if (turn.path)
+        turn.connected = connect_to(turn.path);
+    if (!turn.error)
+        return __real_listen(fd, backlog);
+    errno = turn.error;
+    return -1;
+}
+
+typedef struct {
+    char *top;
+    FsSockdir sockdir;
+    char *guest, *store; /* paths of the sockets */
+} Fixture;
+
+static char *path_of_store(const Fixture *f)
+{
+    g_autofree char *name = fs_sockdir_name(STORE, ".sock");
+
+    return g_build_filename(f->sockdir.by_store, name, NULL);
+}
+
+static void set_up(Fixture *f, const void *unused)
+{
+    f->top = scratch_new();
+    f->sockdir = (FsSockdir){.path = g_strdup(f->top),
+                             .by_store = scratch_path(f->top, "by-store"),
+                             .fd = open(f->top, O_PATH | O_DIRECTORY | O_CLOEXEC),
+                             .group = (gid_t)-1,
+                             .mode = 0660};
+    g_assert_cmpint(mkdir(f->sockdir.by_store, 0700), ==, 0);
+    f->guest = fs_sockdir_path(&f->sockdir, GUEST, FS_SOCKDIR_GUEST);
+    f->store = path_of_store(f);
+    turn = (typeof(turn)){.path = NULL};
+}
+
+static void tear_down(Fixture *f, const void *unused)
+{
+    close(f->sockdir.fd);
+    g_free(f->sockdir.path);
+    g_free(f->sockdir.by_store);
+    g_free(f->guest);
+    g_free(f->store);
+    scratch_free(f->top);
+}
+
+static int listen_guest(const Fixture *f)
+{
+    return fs_sockdir_listen_guest(&f->sockdir, GUEST, getuid(), getgid());
+}
+
+static guint entries_of(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    guint n = 0;
+
+    while (g_dir_read_name(dir))
+        n++;
+    return n;
+}
+
+static void test_guest(Fixture *f, const void *unused)
+{
+    turn.path = f->guest;
+    uv_autofd int first = listen_guest(f);
+    g_assert_cmpint(first, >=, 0);
+    g_assert_cmpint(turn.connected, ==, -ENOENT);
+    g_assert_cmpint(connect_to(f->guest), ==, 0);
+    g_assert_true(fs_sockdir_is_guest(&f->sockdir, GUEST, first));
+    g_assert_false(fs_sockdir_is_guest(&f->sockdir, "other", first));
+
+    struct stat st;
+    g_assert_cmpint(stat(f->guest, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0660);
+    g_assert_cmpint(st.st_uid, ==, getuid());
+
+    /* One in its place: the old one is there until then. */
+    uv_autofd int second = listen_guest(f);
+    g_assert_cmpint(turn.connected, ==, 0);
+    uv_fd_clear(&first);
+    g_assert_cmpint(connect_to(f->guest), ==, 0);
+    uv_autofd int accepted = accept(second, NULL, NULL);
+    g_assert_cmpint(accepted, >=, 0);
+    g_assert_cmpuint(entries_of(f->top), ==, 2); /* by-store and the socket */
+}
+
+/* What a monitor that was killed left, and what one of 0.1 did, is no obstacle. */
+static void test_left_over(Fixture *f, const void *unused)
+{
+    g_autofree char *aside = fs_sockdir_path(&f->sockdir, GUEST, FS_SOCKDIR_NEW);
+    uv_autofd int left = uv_unix_bind(aside, 0600), old = uv_unix_bind(f->guest, 0600);
+
+    g_assert_cmpint(left, >=, 0);
+    g_assert_cmpint(old, >=, 0);
+    g_assert_true(fs_sockdir_is_guest(&f->sockdir, GUEST, old));
+    uv_autofd int fd = listen_guest(f);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(connect_to(f->guest), ==, 0);
+    g_assert_false(g_file_test(aside, G_FILE_TEST_EXISTS));
+}
+
+/* The host socket of an engine, which it holds too, is not taken for the guest's. */
+static void test_not_the_guests(Fixture *f, const void *unused)
+{
+    g_autofree char *host = fs_sockdir_path(&f->sockdir, GUEST, FS_SOCKDIR_HOST);
+    uv_autofd int fd = uv_unix_listen(host, 0600), unnamed = uv_unix_listen_unnamed();
+    int ends[2];
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_false(fs_sockdir_is_guest(&f->sockdir, GUEST, fd));
+    g_assert_false(fs_sockdir_is_guest(&f->sockdir, GUEST, unnamed));
+    g_assert_cmpint(pipe(ends), ==, 0);
+    g_assert_false(fs_sockdir_is_guest(&f->sockdir, GUEST, ends[0]));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void test_fails(Fixture *f, const void *unused)
+{
+    FsStoreSocket store = {.fd = -1};
+    uv_autofd int before = listen_guest(f);
+
+    turn.error = EOPNOTSUPP;
+    g_assert_cmpint(listen_guest(f), ==, -EOPNOTSUPP);
+    g_assert_cmpint(connect_to(f->guest), ==, 0);
+    g_assert_cmpuint(entries_of(f->top), ==, 2);
+    g_assert_cmpint(fs_sockdir_listen_store(&f->sockdir, STORE, &store), ==, -EOPNOTSUPP);
+    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 0);
+    /* A folder has the name. */
+    turn.error = 0;
+    g_assert_cmpint(unlink(f->guest), ==, 0);
+    g_assert_cmpint(mkdir(f->guest, 0700), ==, 0);
+    g_assert_cmpint(listen_guest(f), ==, -EISDIR);
+    g_assert_cmpuint(entries_of(f->top), ==, 2);
+}
+
+static void test_store(Fixture *f, const void *unused)
+{
+    FsStoreSocket first = {.fd = -1}, second = {.fd = -1};
+
+    turn.path = f->store;
+    g_assert_cmpint(fs_sockdir_listen_store(&f->sockdir, STORE, &first), ==, 0);
+    g_assert_cmpint(turn.connected, ==, -ENOENT);
+    g_assert_cmpint(connect_to(f->store), ==, 0);
+    /* Another front serves the same store by now: the first leaves it what it has. */
+    g_assert_cmpint(fs_sockdir_listen_store(&f->sockdir, STORE, &second), ==, 0);
+    g_assert_cmpint(turn.connected, ==, 0);
+    fs_sockdir_close_store(&first, true);
+    g_assert_cmpint(connect_to(f->store), ==, 0);
+    fs_sockdir_close_store(&second, true);
+    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*test)(Fixture *f, const void *unused);
+    } tests[] = {
+        {"/sockets/guest", test_guest},
+        {"/sockets/left-over", test_left_over},
+        {"/sockets/not-the-guests", test_not_the_guests},
+        {"/sockets/fails", test_fails},
+        {"/sockets/store", test_store},
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
+        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].test, tear_down);
+    return g_test_run();
+}
