@@ -33,6 +33,7 @@ packages_tests=(
     clang
     clang-format
     cpio
+    dbus-daemon
     dosfstools
     e2fsprogs
     ed
@@ -60,6 +61,7 @@ packages_tests=(
     rsync
     sbsigntool
     strace
+    systemd
     tshark
     util-linux
     vim

@@ -22,18 +22,34 @@ static bool is_service(void)
     return g_getenv("INVOCATION_ID") && pid && strtol(pid, NULL, 10) == getpid();
 }
 
+/* Where the numbers of our control group's processes are; NULL: nowhere. Beside the older kind of
+ * groups, the unified ones have a folder of their own. */
+static char *find_group(void)
+{
+    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/self/cgroup", &text, NULL, NULL))
+        return NULL;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        for (size_t i = 0; g_str_has_prefix(*line, "0::/") && i < G_N_ELEMENTS(roots); i++) {
+            g_autofree char *path =
+                g_build_filename(roots[i], *line + strlen("0::"), "cgroup.procs", NULL);
+            if (access(path, R_OK) == 0)
+                return g_steal_pointer(&path);
+        }
+    }
+    return NULL;
+}
+
 /* The numbers of the others, as texts; NULL: they can't be found out. */
 static GPtrArray *others(void)
 {
-    g_autofree char *self = NULL, *path = NULL, *text = NULL;
+    g_autofree char *path = find_group(), *text = NULL;
     g_autoptr(GPtrArray) pids = g_ptr_array_new_with_free_func(g_free);
 
-    if (!g_file_get_contents("/proc/self/cgroup", &self, NULL, NULL) ||
-        !g_str_has_prefix(self, "0::/"))
-        return NULL;
-    path =
-        g_build_filename("/sys/fs/cgroup", g_strchomp(self) + strlen("0::"), "cgroup.procs", NULL);
-    if (!g_file_get_contents(path, &text, NULL, NULL))
+    if (!path || !g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     g_auto(GStrv) lines = g_strsplit(g_strchomp(text), "\n", -1);
     for (char **line = lines; *line; line++)
@@ -104,8 +120,9 @@ void fs_leave_engines(void)
         g_autoptr(GPtrArray) pids = others();
         if (!pids || pids->len == 0)
             return;
-        if (move(pids))
-            break;
+        if (move(pids)) {
+            wait_until_moved();
+            return;
+        }
     }
-    wait_until_moved();
 }
