@@ -31,12 +31,7 @@ void fs_folder_changed(FsTree *tree, FsGuest *guest)
 
     guest_tree->changed_ns = g_get_real_time() * 1000;
     memset(guest_tree->times_taken, 0, sizeof(guest_tree->times_taken));
-    if (!guest_tree->told)
-        return;
-    guest_tree->told = false;
-    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
-        if (node->told && node->class != &fs_variable_class) /* whose own changes are told */
-            fs_tree_invalidate(tree, node);
+    fs_tree_guest_changed(tree, guest);
 }
 
 void fs_folder_take_times(FsOp *op, FsFolder folder)

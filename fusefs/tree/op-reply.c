@@ -38,6 +38,9 @@ const char *fs_op_reason(FsOp *op)
 
 #define LONG_S 3600.0
 #define SHORT_S 1.0
+/* A name that is looked up each time, once it was listed: who lists a folder asks for what is in it
+ * right away. */
+#define LISTED_S 0.1
 
 /* How long the kernel may go by a name, by the attributes that come with it, and by those that were
  * asked for: who asks for them has the file open, and may do so again when it has changed. */
@@ -240,9 +243,15 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
     if (op->plus) {
         if (child)
             entry = entry_of(op, child, attr, keep);
+        if (child && keep == FS_KEEP_LOOKED_UP)
+            entry.entry_timeout = kept_s(op->tree, LISTED_S);
         needed = fuse_add_direntry_plus(op->req, place, room, name, &entry, next_offset);
     } else {
         needed = fuse_add_direntry(op->req, place, room, name, attr, next_offset);
+    }
+    if (needed > room && child) { /* it was not told what the node says it was */
+        fs_tree_invalidate(op->tree, child);
+        fs_nodes_discard(op->tree->nodes, child);
     }
     if (needed > room)
         return false;
@@ -250,6 +259,13 @@ bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t nex
     if (op->plus && child)
         child->lookups++;
     return true;
+}
+
+bool fs_op_tells_all(const FsOp *op)
+{
+    FsGuest *guest = op->node->guest;
+
+    return op->plus && !(guest && fs_tree_guest(op->tree, guest)->restore);
 }
 
 bool fs_op_add_dots(FsOp *op)

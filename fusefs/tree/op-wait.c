@@ -48,6 +48,16 @@ static void go_on(FsGuest *guest, int error, void *data)
     }
 }
 
+/* What is made of what was written shows at once. */
+static void go_on_changed(FsGuest *guest, int error, void *data)
+{
+    FsOp *op = data;
+
+    if (guest)
+        fs_tree_guest_changed(op->tree, guest);
+    go_on(guest, error, data);
+}
+
 static uint64_t wait_with(FsOp *op, FsStep step, FsStep or_else)
 {
     op->step = step;
@@ -129,7 +139,7 @@ void fs_op_make_guest(FsOp *op, FsStep step)
 void fs_op_write_text(FsOp *op, FsText text, GBytes *bytes, FsStep step, FsStep or_else)
 {
     wait_with(op, step, or_else);
-    fs_guest_write_text(op->node->guest, text, bytes, go_on, op);
+    fs_guest_write_text(op->node->guest, text, bytes, go_on_changed, op);
 }
 
 void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
@@ -183,7 +193,7 @@ void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, F
     const char *text = g_bytes_get_data(op->content, &size);
 
     wait_with(op, step, NULL);
-    virtual->write(virtual->data, op->node->guest, path, text, size, go_on, op);
+    virtual->write(virtual->data, op->node->guest, path, text, size, go_on_changed, op);
 }
 
 static void forgotten(void *data)
@@ -255,7 +265,7 @@ static void store_made(FsGuest *guest, const GError *error, void *data)
         fs_guest_refused(guest, error->message);
     else if (guest)
         fs_guest_store_changed(guest);
-    go_on(guest, error ? uv_file_error_number(error) : 0, data);
+    go_on_changed(guest, error ? uv_file_error_number(error) : 0, data);
 }
 
 void fs_op_make_store(FsOp *op, FsFormat format, FsStep step, FsStep or_else)
@@ -321,7 +331,7 @@ void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, 
                     FsStep step, FsStep or_else)
 {
     uint64_t serial = wait_with(op, step, or_else);
-    fs_guest_view_act(op->node->guest, op->req, view, act, path, content, go_on, op);
+    fs_guest_view_act(op->node->guest, op->req, view, act, path, content, go_on_changed, op);
     park(op, serial);
 }
 

@@ -203,11 +203,14 @@ void fs_op_refuse_flags(FsOp *op); /* of what has none, and can have none */
 /*
  * A directory's reply: fs_op_add() until it says false, then fs_op_reply_directory(). `next_offset`
  * is where to go on after the entry. With readdirplus `child` and `attr` are told too, NULL: name
- * only.
+ * only; a `child` that there is no room for is discarded.
  */
 void fs_op_begin_directory(FsOp *op);
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
                FsNode *child, FsKeep keep);
+/* Whether what is looked up each time is to be told: not where who restores the guest is to find
+ * what it has made alone. */
+bool fs_op_tells_all(const FsOp *op);
 /* "." and ".." where they are still to come; their offsets are 1 and 2. */
 bool fs_op_add_dots(FsOp *op);
 void fs_op_reply_directory(FsOp *op);

@@ -116,11 +116,8 @@ static void readdir_ready(FsOp *op)
         }
         added = fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child,
                           FS_KEEP_FOLDER);
-        if (!added) {
-            if (child)
-                fs_nodes_discard(tree->nodes, child);
+        if (!added)
             break;
-        }
     }
     fs_op_reply_directory(op);
 }

@@ -141,13 +141,8 @@ static bool list_entry(FsOp *op, const FsEntry *entry)
         child = fs_variable_node(op->tree, op->node, entry->name);
         fs_variable_fill(op->tree, child, entry, &attr);
     }
-    if (fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child, FS_KEEP_ALL))
-        return true;
-    if (child) {
-        child->told = false;
-        fs_nodes_discard(op->tree->nodes, child);
-    }
-    return false;
+    return fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child,
+                     FS_KEEP_ALL);
 }
 
 static void readdir_ready(FsOp *op)

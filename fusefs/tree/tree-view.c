@@ -5,8 +5,8 @@
  * variables, as files (views.h). Nothing of it is kept here. The folders themselves are always
  * there and cost no engine; what is in them is listed by one, once for each state of the store.
  *
- * The kernel keeps no names of files in them, and attributes for who looked them up only: a write
- * to one file changes others. Besides there are staging files of editors, not listed.
+ * The kernel keeps no names of files in them but for a moment after a listing, nor attributes for
+ * longer: a write to one file changes others. Besides there are staging files, not listed.
  */
 
 #include <errno.h>

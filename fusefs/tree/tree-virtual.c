@@ -78,6 +78,18 @@ static void not_there(FsOp *op, FsStep step)
     fs_op_need_virtual(op, virtual_of(op->node), step);
 }
 
+/* Of the node whose path and mode those are. */
+static void fill(const FsOp *op, const FsNode *node, const char *path, mode_t mode,
+                 struct stat *attr)
+{
+    fs_tree_fill(op->tree, node, mode, attr);
+    if (!S_ISDIR(mode)) {
+        g_autofree char *text = read_text(node, path);
+        attr->st_size = strlen(text);
+    }
+    fs_stat_set_mtime(attr, mtime_ns(op, path));
+}
+
 static void getattr_ready(FsOp *op)
 {
     g_autofree char *path = path_of(op->node);
@@ -88,18 +100,18 @@ static void getattr_ready(FsOp *op)
         not_there(op, getattr_ready);
         return;
     }
-    fs_tree_fill(op->tree, op->node, mode, &attr);
-    if (!S_ISDIR(mode)) {
-        g_autofree char *text = read_text(op->node, path);
-        attr.st_size = strlen(text);
-    }
-    fs_stat_set_mtime(&attr, mtime_ns(op, path));
+    fill(op, op->node, path, mode, &attr);
     /* What is computed from files may be something else the next time. */
     fs_op_reply_attr(op, &attr, *path ? FS_KEEP_LOOKED_UP : FS_KEEP_FOLDER);
 }
 
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
                             const FsVirtual *virtual, uint64_t inode);
+
+static uint64_t inode_of(const FsNode *folder, const char *path)
+{
+    return fs_inode(folder->guest, FS_SLOT_VIRTUAL + (g_str_hash(path) >> 1));
+}
 
 /* What a restore made where nothing is generated, until something is. */
 static FsNode *made_child(const FsOp *op)
@@ -118,8 +130,8 @@ static void lookup_there(FsOp *op)
         fs_tree_node_gone(op->tree, child, false);
         fs_staging_remove(op->tree, child);
     }
-    child = virtual_node(op->tree, op->node, op->name, virtual_of(op->node),
-                         fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(path) >> 1)));
+    child =
+        virtual_node(op->tree, op->node, op->name, virtual_of(op->node), inode_of(op->node, path));
     fs_op_reply_lookup_of(op, child);
 }
 
@@ -136,6 +148,22 @@ static void lookup_ready(FsOp *op)
         fs_restore_lookup(op, lookup_there);
 }
 
+/* false: there is no room for it. */
+static bool list_entry(FsOp *op, const char *name, uint64_t next_offset)
+{
+    g_autofree char *path = child_path(op->node, name);
+    struct stat attr = {.st_mode = look(op->node, path), .st_ino = inode_of(op->node, path)};
+    FsNode *child = NULL;
+
+    if (attr.st_mode && fs_op_tells_all(op))
+        child = virtual_node(op->tree, op->node, name, virtual_of(op->node), attr.st_ino);
+    if (child && fs_node_is_staging(child))
+        child = NULL;
+    if (child)
+        fill(op, child, path, attr.st_mode, &attr);
+    return fs_op_add(op, name, &attr, next_offset, child, FS_KEEP_LOOKED_UP);
+}
+
 static void readdir_ready(FsOp *op)
 {
     const FsVirtual *virtual = virtual_of(op->node);
@@ -146,13 +174,8 @@ static void readdir_ready(FsOp *op)
     fs_op_begin_directory(op);
     if (fs_op_add_dots(op)) {
         size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
-        for (; index < n_names; index++) {
-            g_autofree char *child = child_path(op->node, names[index]);
-            struct stat attr = {.st_mode = look(op->node, child)};
-            attr.st_ino = fs_inode(op->node->guest, FS_SLOT_VIRTUAL + (g_str_hash(child) >> 1));
-            if (!fs_op_add(op, names[index], &attr, FIRST_OFFSET + index, NULL, FS_KEEP_NOTHING))
-                break;
-        }
+        while (index < n_names && list_entry(op, names[index], FIRST_OFFSET + index))
+            index++;
     }
     fs_op_reply_directory(op);
 }

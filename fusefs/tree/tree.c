@@ -120,6 +120,18 @@ void fs_tree_invalidate(FsTree *tree, FsNode *node)
         fuse_lowlevel_notify_inval_inode(tree->session, node->id, -1, 0);
 }
 
+void fs_tree_guest_changed(FsTree *tree, FsGuest *guest)
+{
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
+
+    if (!guest_tree->told)
+        return;
+    guest_tree->told = false;
+    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
+        if (node->told && node->class != &fs_variable_class) /* whose own changes are told */
+            fs_tree_invalidate(tree, node);
+}
+
 void fs_tree_follow_owner(FsTree *tree, FsGuest *guest)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);

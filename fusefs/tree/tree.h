@@ -22,7 +22,8 @@
 /* What the kernel may go by without asking again. */
 typedef enum {
     FS_KEEP_NOTHING,
-    FS_KEEP_LOOKED_UP, /* the name is looked up each time; what was told then holds a moment */
+    FS_KEEP_LOOKED_UP, /* the name is looked up each time, unless it was listed just before; what
+                          was told then holds a moment */
     FS_KEEP_FOLDER, /* the name, until it is invalidated: its times are its store's, which changes
                        by itself */
     FS_KEEP_ALL,    /* until it is invalidated */
@@ -128,6 +129,8 @@ int64_t fs_tree_guest_mtime_ns(const FsGuest *guest);
  * attributes of them are void. FS_NEED_LOOK. */
 void fs_tree_follow_owner(FsTree *tree, FsGuest *guest);
 
+/* What was told of the guest's files, but its variables, may not hold any longer. */
+void fs_tree_guest_changed(FsTree *tree, FsGuest *guest);
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */
 void fs_tree_invalidate(FsTree *tree, FsNode *node);
 /* The node stands for nothing any more: no name here, and (from another thread, at leisure) none in

@@ -71,6 +71,28 @@ static bool is_away(const FsOp *op, const char *path)
     return fs_view_is_away(op->tree, op->node->guest, whole);
 }
 
+/* false: there is no room for it. */
+static bool list_entry(FsOp *op, const Listed *listed)
+{
+    struct stat attr = {.st_mode = listed->entry.mode & S_IFMT};
+    g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
+    FsKeep keep = FS_KEEP_NOTHING;
+    FsNode *child = NULL;
+
+    if (is_away(op, path))
+        return true;
+    attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
+    if (fs_op_tells_all(op))
+        child = fs_view_node(op->tree, op->node, listed->name);
+    if (child && fs_node_is_staging(child)) {
+        child = NULL;
+    } else if (child) {
+        child->existed = true;
+        keep = fs_view_fill(op, child, &listed->entry, &attr);
+    }
+    return fs_op_add(op, listed->name, &attr, listed->offset, child, keep);
+}
+
 static void readdir_ready(FsOp *op)
 {
     g_autofree char *folder = fs_view_path(op->node);
@@ -80,12 +102,8 @@ static void readdir_ready(FsOp *op)
     bool room = fs_op_add_dots(op);
     for (guint i = 0; room && i < all->len; i++) {
         const Listed *listed = &g_array_index(all, Listed, i);
-        struct stat attr = {.st_mode = listed->entry.mode & S_IFMT};
-        g_autofree char *path = g_strndup(listed->entry.path, listed->entry.path_bytes);
-
-        attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
-        if (listed->offset > op->offset && !is_away(op, path))
-            room = fs_op_add(op, listed->name, &attr, listed->offset, NULL, FS_KEEP_NOTHING);
+        if (listed->offset > op->offset)
+            room = list_entry(op, listed);
     }
     fs_op_reply_directory(op);
 }

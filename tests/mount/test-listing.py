@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who lists a folder is told of its files at once, and asks for none of them again; and what was told
+is forgotten when something is changed through the mount."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+from uvmount import variable, wait_until  # noqa: E402
+
+
+class Listing(unittest.TestCase):
+    def setUp(self):
+        self.scratch = uvmount.Scratch()
+        self.addCleanup(self.scratch.__exit__)
+        self.source = self.scratch.path / "source"
+        self.source.mkdir()
+        (self.source / "a.json").write_text(uvmount.store_text(variable("A", b"a")))
+
+    def mount(self, *options):
+        return self.scratch.mount(self.source, "idle=60", *options)
+
+    def test_spares_lookups(self):
+        mount = self.mount("debug")
+        fewest = []
+
+        def listed():
+            before = mount.log.stat().st_size
+            out = subprocess.run(["find", mount.guest("a"), "-printf", "%s %P\n"], check=True,
+                                 stdout=subprocess.PIPE)
+            files = out.stdout.count(b"\n")
+            fewest.append(len(re.findall(r"opcode: LOOKUP",
+                                         mount.log.read_text(errors="replace")[before:])))
+            return files > 60 and fewest[-1] < files / 3
+        # What was told is kept for a moment, which may be over on a busy machine.
+        wait_until(listed, "a listing without lookups", 30)
+
+    def sizes_are_right(self, folder):
+        """Of what can be read, stat tells the size that reading has."""
+        for path in folder.iterdir():
+            if path.is_file() and os.access(path, os.R_OK):
+                with self.subTest(path=path):
+                    self.assertEqual(path.stat().st_size, len(path.read_bytes()))
+
+    @staticmethod
+    def list(folder):
+        return subprocess.run(["ls", "-lR", folder], check=True, stdout=subprocess.DEVNULL)
+
+    def test_changes_show(self):
+        mount = self.mount()
+        boot, firmware = mount.guest("a") / "boot", mount.guest("a") / "firmware"
+        for i in range(20):
+            self.list(mount.guest("a"))
+            (boot / "timeout").write_text("7" * (1 + i % 4) + "\n")
+            self.sizes_are_right(boot)
+            self.list(mount.guest("a"))
+            (mount.guest("a") / "config.json").write_text(
+                '{"architecture": "x86_64", "machine": "%s"}' % ("q35" if i % 2 else "none-such"))
+            self.sizes_are_right(firmware)
+
+    def test_what_goes_is_gone(self):
+        boot = self.mount().guest("a") / "boot"
+        for _ in range(10):
+            (boot / "0007").mkdir()
+            self.list(boot)
+            self.assertTrue((boot / "0007" / "path").exists())
+            (boot / "0007").rmdir()
+            self.assertFalse((boot / "0007").exists())
+            self.assertFalse((boot / "0007" / "path").exists())
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    unittest.main()
