@@ -8,6 +8,8 @@
 
 #include "fleet-private.h"
 
+#define NEVER INT64_MAX
+
 typedef struct {
     FsGuest *guest;
     char *name;
@@ -22,14 +24,12 @@ static void change_free(FsEntryChange *change)
 
 void fleet_wake(FsFleet *fleet)
 {
-    g_source_set_ready_time(fleet->dispatcher, 0);
+    fleet->woken = true;
 }
 
 void fleet_due(FsFleet *fleet, int64_t monotonic)
 {
-    int64_t now = g_source_get_ready_time(fleet->timer);
-    if (now < 0 || monotonic < now)
-        g_source_set_ready_time(fleet->timer, monotonic);
+    fleet->due_at = MIN(fleet->due_at, monotonic);
 }
 
 void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event)
@@ -82,7 +82,7 @@ void fleet_dispatch(FsFleet *fleet)
 {
     GList *link;
 
-    g_source_set_ready_time(fleet->dispatcher, -1);
+    fleet->woken = false;
     do {
         deliver_changes(fleet);
         /* One at a time: each may queue more. */
@@ -93,46 +93,63 @@ void fleet_dispatch(FsFleet *fleet)
     deliver_added(fleet);
 }
 
-static gboolean on_dispatch(void *data)
+static void tick(FsFleet *fleet)
 {
-    fleet_dispatch(data);
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_timer(void *data)
-{
-    FsFleet *fleet = data;
     int64_t now = g_get_monotonic_time();
 
-    g_source_set_ready_time(fleet->timer, -1);
+    fleet->due_at = NEVER;
     calls_expire(fleet, now);
     searches_tick(fleet, now);
     looks_tick(fleet, now);
     listeners_tick(fleet, now);
     engines_tick(fleet, now);
     traces_tick(fleet, now);
+}
+
+/* The loop asks before and after it waits. A source's own ready time would wake the loop up each
+ * time that it is set, which is several times a request, from within the loop. */
+
+typedef struct {
+    GSource base;
+    FsFleet *fleet;
+} Clock;
+
+static gboolean clock_check(GSource *source)
+{
+    const FsFleet *fleet = ((Clock *)source)->fleet;
+
+    return fleet->woken || fleet->due_at <= g_get_monotonic_time();
+}
+
+static gboolean clock_prepare(GSource *source, gint *timeout_ms)
+{
+    const int64_t due_at = ((Clock *)source)->fleet->due_at;
+
+    if (due_at != NEVER)
+        *timeout_ms = (gint)CLAMP((due_at - g_get_monotonic_time() + 999) / 1000, 0, G_MAXINT);
+    return clock_check(source);
+}
+
+static gboolean clock_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    FsFleet *fleet = ((Clock *)source)->fleet;
+
+    if (fleet->due_at <= g_get_monotonic_time())
+        tick(fleet);
     fleet_dispatch(fleet);
     return G_SOURCE_CONTINUE;
 }
 
-static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer data)
-{
-    return callback(data);
-}
-
-static GSource *add_source(FsFleet *fleet, GSourceFunc function)
-{
-    static GSourceFuncs funcs = {.dispatch = source_dispatch};
-    GSource *source = g_source_new(&funcs, sizeof(GSource));
-    g_source_set_callback(source, function, fleet, NULL);
-    g_source_attach(source, fleet->context);
-    return source;
-}
-
 void deliver_start(FsFleet *fleet)
 {
-    fleet->dispatcher = add_source(fleet, on_dispatch);
-    fleet->timer = add_source(fleet, on_timer);
+    static GSourceFuncs funcs = {
+        .prepare = clock_prepare, .check = clock_check, .dispatch = clock_dispatch};
+
+    fleet->due_at = NEVER;
+    fleet->clock = g_source_new(&funcs, sizeof(Clock));
+    ((Clock *)fleet->clock)->fleet = fleet;
+    g_source_set_can_recurse(fleet->clock, TRUE); /* as in poll-set.c */
+    g_source_attach(fleet->clock, fleet->context);
 }
 
 void deliver_stop(FsFleet *fleet)

@@ -193,8 +193,9 @@ struct FsFleet {
     GQueue added, retired; /* FsGuest */
     GQueue unwatched;      /* FsGuest: live->watch_at is set */
     GQueue again;          /* FsGuest: to be looked at when some time has passed */
-    GSource *dispatcher;   /* ready when a queue above is not empty */
-    GSource *timer;        /* ready at the next deadline */
+    GSource *clock;        /* ready when it is woken, or something is due */
+    bool woken;            /* a queue above is not empty */
+    int64_t due_at;        /* the next deadline, INT64_MAX: none */
     guint background_at;   /* sockets were asked for of the guests before */
     unsigned background_asked;
     unsigned looking; /* looks that are under way */
@@ -295,7 +296,7 @@ void deliver_stop(FsFleet *fleet); /* what is queued and finished is delivered s
 /* Delivers what is queued; main loop only. */
 void fleet_dispatch(FsFleet *fleet);
 void fleet_wake(FsFleet *fleet);                   /* ... in the next turn */
-void fleet_due(FsFleet *fleet, int64_t monotonic); /* the timer fires then at the latest */
+void fleet_due(FsFleet *fleet, int64_t monotonic); /* the clock is ready then at the latest */
 void fleet_entry_changed(FsGuest *guest, const char *name, FsEntryEvent event);
 
 /* guest.c */

@@ -181,14 +181,6 @@ static void free_queues(FsFleet *fleet)
     deliver_stop(fleet);
 }
 
-static void free_source(GSource **source)
-{
-    if (!*source)
-        return;
-    g_source_destroy(*source);
-    g_clear_pointer(source, g_source_unref);
-}
-
 void fs_fleet_free(FsFleet *fleet)
 {
     if (!fleet)
@@ -211,8 +203,10 @@ void fs_fleet_free(FsFleet *fleet)
     g_hash_table_unref(fleet->folders);
     g_hash_table_unref(fleet->files);
     g_free(fleet->detached);
-    free_source(&fleet->dispatcher);
-    free_source(&fleet->timer);
+    if (fleet->clock) {
+        g_source_destroy(fleet->clock);
+        g_source_unref(fleet->clock);
+    }
     if (fleet->poll)
         fs_poll_free(fleet->poll);
     if (fleet->context)

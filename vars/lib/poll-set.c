@@ -60,6 +60,9 @@ FsPoll *fs_poll_new(GMainContext *context, GError **error)
     poll->source = g_source_new(&poll_funcs, sizeof(PollSource));
     ((PollSource *)poll->source)->poll = poll;
     g_source_set_static_name(poll->source, "fleet");
+    /* No function that it calls runs a loop; but else GLib takes its descriptor out meanwhile, and
+     * wakes itself up for that. */
+    g_source_set_can_recurse(poll->source, TRUE);
     g_source_add_unix_fd(poll->source, fd, G_IO_IN);
     g_source_attach(poll->source, context);
     return poll;
