@@ -40,7 +40,7 @@ typedef struct {
     FsIdentity identity; /* of the store that the replica is of, as its engine reported it */
     FsCachedText texts[FS_TEXTS];
     uint64_t texts_generation;
-    uint32_t status_asked, status_done; /* FS_NEED_STATUS */
+    uint32_t holder_asked, holder_done; /* FS_NEED_STATUS */
     char *holder;
     FsUsage usage;
     FsViewCache *views;        /* NULL: nothing is kept of them */
@@ -270,7 +270,9 @@ bool looks_agree(const FsGuestLook *known, const FsLook *brief);
 bool guest_text_current(const FsGuest *guest, FsText text);
 void guest_ask_text(FsGuest *guest, FsText text);
 uint32_t guest_next_text(FsGuest *guest, FsText text); /* as guest_next_look() */
-void guest_ask_status(FsGuest *guest);
+void guest_ask_holder(FsGuest *guest);
+/* Of an answer with a look. NULL: there is no such guest. */
+void guest_take_shadowed(FsGuest *guest, const FsAnswer *answer);
 void guest_texts_clear(FsLive *live);
 /* A question about the guest; `answered` gets it as its data, and it lives until then. */
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
@@ -323,7 +325,7 @@ struct FsCall {
     bool for_engine; /* waits for an engine, and for nothing else */
     bool socket_asked;
     uint32_t look_number;                           /* see guest_next_look() */
-    uint32_t text_numbers[FS_TEXTS], status_number; /* what must be answered; 0: not asked yet */
+    uint32_t text_numbers[FS_TEXTS], holder_number; /* what must be answered; 0: not asked yet */
     uint16_t type;                                  /* 0: waits for the replica only */
     GBytes *payload;
     void (*finish)(FsCall *call, FsGuest *guest); /* guest NULL: gone */

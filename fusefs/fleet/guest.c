@@ -273,7 +273,7 @@ static void add_store(JsonBuilder *builder, const FsGuest *guest)
     json_builder_set_member_name(builder, "store");
     json_builder_begin_object(builder);
     add_text(builder, "path", path);
-    if (guest->live->holder)
+    if (guest->live->holder && fs_guest_state(guest) & UV_HOST_STATE_READ_ONLY)
         add_text(builder, "opened-by", guest->live->holder);
     json_builder_end_object(builder);
 }

@@ -94,6 +94,16 @@ void guest_answered(FsGuest *guest)
 
 /* Looks */
 
+void guest_take_shadowed(FsGuest *guest, const FsAnswer *answer)
+{
+    g_autofree char *lines = g_strchomp(g_strdup(answer->text));
+
+    if (!guest || answer->error || (!*lines && !guest->live))
+        return;
+    g_strfreev(guest_live(guest)->shadowed);
+    guest->live->shadowed = *lines ? g_strsplit(lines, "\n", -1) : NULL;
+}
+
 static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     FsGuest *guest = data;
@@ -102,7 +112,8 @@ static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
     fleet->looking--;
     guest->look_done++;
     if (!guest->gone && answer->error != -ECANCELED) {
-        fleet_take_look(guest->fleet, guest->name, answer->error, &answer->look);
+        guest_take_shadowed(fleet_take_look(fleet, guest->name, answer->error, &answer->look),
+                            answer);
         if (!guest->gone)
             guest_pump(guest);
     }
@@ -374,13 +385,13 @@ uint64_t fs_guest_texts_generation(const FsGuest *guest)
     return guest->live ? guest->live->texts_generation : 0;
 }
 
-/* For status.json: who lost by the naming rules, and who has the store open */
+/* For status.json: who has the store open */
 
 static void on_holder(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     FsGuest *guest = data;
 
-    guest->live->status_done++;
+    guest->live->holder_done++;
     g_free(guest->live->holder);
     guest->live->holder = answer->error == 0 && *answer->text ? g_strdup(answer->text) : NULL;
     if (!guest->gone)
@@ -388,34 +399,13 @@ static void on_holder(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *da
     guest_answered(guest);
 }
 
-static void on_shadowed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
-{
-    FsGuest *guest = data;
-    FsQuestion question = fs_question(FS_ASK_HOLDER, guest->name);
-
-    g_clear_pointer(&guest->live->shadowed, g_strfreev);
-    if (answer->error == 0 && *answer->text) {
-        g_autofree char *lines = g_strchomp(g_strdup(answer->text));
-        guest->live->shadowed = g_strsplit(lines, "\n", -1);
-    }
-    /* A confined engine sees no other process. */
-    if (guest->gone || !(fs_guest_state(guest) & UV_HOST_STATE_READ_ONLY)) {
-        const FsAnswer none = {0};
-        on_holder(&none, fds, guest);
-        return;
-    }
-    guest_ask(guest, &question, NULL, 0, on_holder);
-    guest_answered(guest);
-}
-
-void guest_ask_status(FsGuest *guest)
+void guest_ask_holder(FsGuest *guest)
 {
     FsLive *live = guest_live(guest);
-    FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
+    const FsQuestion question = fs_question(FS_ASK_HOLDER, guest->name);
 
-    if (live->status_asked != live->status_done)
+    if (live->holder_asked != live->holder_done)
         return;
-    live->status_asked++;
-    question.flags = FS_LOOK_SHADOWED;
-    guest_ask(guest, &question, NULL, 0, on_shadowed);
+    live->holder_asked++;
+    guest_ask(guest, &question, NULL, 0, on_holder);
 }

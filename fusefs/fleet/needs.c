@@ -43,10 +43,15 @@ bool guest_replica_valid(const FsGuest *guest)
     return guest_names_valid(guest) && guest->live->filled;
 }
 
+static bool is_read_only(const FsGuest *guest)
+{
+    return fs_guest_state(guest) & UV_HOST_STATE_READ_ONLY;
+}
+
 /* The needs that have to be waited for, as far as that is known without asking. */
 static unsigned missing(const FsGuest *guest, unsigned needs)
 {
-    unsigned missed = needs & FS_NEED_STATUS;
+    unsigned missed = needs & FS_NEED_STATUS && is_read_only(guest) ? FS_NEED_STATUS : 0;
 
     if (!guest_look_current(guest, needs))
         return needs | FS_NEED_LOOK | (needs & FS_NEED_NAMES ? FS_NEED_HINT : 0);
@@ -128,17 +133,18 @@ static void find_no_engine(FsCall *call)
         fleet_due(call->guest->fleet, next);
 }
 
+/* Who holds the store: a confined engine sees no other process. */
 static void find_status(FsCall *call)
 {
     FsGuest *guest = call->guest;
     const FsLive *live = guest_live(guest);
 
-    if (call->status_number == 0)
-        call->status_number = live->status_asked + 1;
-    if ((int32_t)(live->status_done - call->status_number) >= 0)
+    if (call->holder_number == 0)
+        call->holder_number = live->holder_asked + 1;
+    if (!is_read_only(guest) || (int32_t)(live->holder_done - call->holder_number) >= 0)
         call->needs &= ~(unsigned)FS_NEED_STATUS;
     else
-        guest_ask_status(guest);
+        guest_ask_holder(guest);
 }
 
 /* For FS_NEED_REPLICA, or FS_NEED_NAMES alone. */
@@ -221,6 +227,9 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     }
     if (needs & (REPLICA_NEEDS | FS_NEED_FRESH_LOOK))
         hear_engine(guest);
+    /* A name in SOURCE that is asked about may be one that loses to the guest's. */
+    if (needs & FS_NEED_STATUS && g_hash_table_size(guest->fleet->files) > 0)
+        guest->look_stale = true;
     missed = missing(guest, needs);
     if (missed && !(missed & ~REPLICA_NEEDS) && replica_serves(guest, missed) &&
         !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {

@@ -41,29 +41,25 @@ static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
 static int look_at(FsAsked *asked, const char *guest)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    int result = fs_place_open(asked->monitor->source, guest, &place);
+    g_autoptr(GString) shadowed = g_string_new(NULL);
+    const int result = fs_place_open_told(asked->monitor->source, guest, shadowed, &place);
 
     g_strlcpy(asked->answer.guest, guest, sizeof(asked->answer.guest));
+    g_strlcpy(asked->answer.text, shadowed->str, sizeof(asked->answer.text));
     return result < 0 ? result : fill_look(asked, &place, guest);
 }
 
 int monitor_files_look(FsAsked *asked)
 {
-    const char *guest = asked->question->guest;
-    g_autoptr(GString) shadowed = g_string_new(NULL);
-    UvGuestRule rule;
-    int result = look_at(asked, guest);
-
-    if (result == 0 && asked->question->flags & FS_LOOK_SHADOWED) {
-        result = fs_local_find(asked->monitor->source, guest, &rule, shadowed);
-        g_strlcpy(asked->answer.text, shadowed->str, sizeof(asked->answer.text));
-    }
-    return result;
+    return look_at(asked, asked->question->guest);
 }
 
 bool monitor_files_are_far(FsAsked *asked)
 {
-    return look_at(asked, asked->question->guest) == -EXDEV;
+    const bool far = look_at(asked, asked->question->guest) == -EXDEV;
+
+    asked->answer.text[0] = '\0'; /* which is another question's to fill */
+    return far;
 }
 
 /* A file of SOURCE that something happened to. */

@@ -101,12 +101,18 @@ static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *gue
     return result;
 }
 
-int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place)
+int fs_place_open_told(const FsLocal *source, const char *guest, GString *shadowed,
+                       FsPlace *ret_place)
 {
     UvGuestRule rule;
-    const int result = fs_local_find(source, guest, &rule, NULL);
+    const int result = fs_local_find(source, guest, &rule, shadowed);
 
     return result < 0 ? result : open_by_rule(source, rule, guest, ret_place);
+}
+
+int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place)
+{
+    return fs_place_open_told(source, guest, NULL, ret_place);
 }
 
 int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,

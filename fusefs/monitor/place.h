@@ -28,6 +28,9 @@ typedef struct {
 
 /* To be cleared. 0, -ENOENT (nothing makes this a guest), or another -errno. */
 int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place);
+/* The same; `shadowed` gets what fs_local_find() says of losers. */
+int fs_place_open_told(const FsLocal *source, const char *guest, GString *shadowed,
+                       FsPlace *ret_place);
 /* Of a guest that nothing makes one any more: `file` (a name in SOURCE) did. */
 int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,
                        FsPlace *ret_place);

@@ -49,8 +49,8 @@ typedef enum {
     FS_ASK_LIST =
         1, /* all guests, in the order of their names, by FS_TELL_GUESTS; then the answer */
     /*
-     * Look at `guest` anew; the answer has its look. -ENOENT: nothing makes it a guest. With
-     * FS_LOOK_SHADOWED the answer's text has the names of the losers, one a line.
+     * Look at `guest` anew; the answer has its look, and in its text who lost by the naming rules,
+     * one a line. -ENOENT: nothing makes it a guest.
      */
     FS_ASK_LOOK,
     FS_ASK_FILE, /* `guest` is a file name in SOURCE: which guest does it mean? As FS_ASK_LOOK */
@@ -109,7 +109,6 @@ typedef enum {
     FS_ASKS,
 } FsAsk;
 
-#define FS_LOOK_SHADOWED 1u
 #define FS_MAKE_REPLACE 1u
 #define FS_MAKE_EMPTY 2u /* there is no template: descriptor 0 is the pin, if any */
 #define FS_CLEAN_SESSION 1u
