@@ -40,6 +40,27 @@ static void test_each_anew(void)
     g_assert_cmpuint(g_bytes_get_size(content), ==, 1);
 }
 
+/* What was committed is not part of what follows; who goes back behind it begins anew. */
+static void test_back(void)
+{
+    g_autoptr(FsViewText) text = fs_view_text_new(NULL, true);
+
+    write_at(text, "one", 0, "one");
+    fs_view_text_committed(text);
+    write_at(text, "two", 3, "two");
+    write_at(text, "x", 0, "x");
+    fs_view_text_committed(text);
+    write_at(text, "three", 6, "three");
+    fs_view_text_truncate(text, 12); /* longer than it is */
+    g_assert_cmpuint(fs_view_text_bytes(text), ==, 5);
+    fs_view_text_truncate(text, 8);
+    g_assert_cmpuint(fs_view_text_bytes(text), ==, 2);
+    fs_view_text_truncate(text, 1);
+    g_assert_cmpuint(fs_view_text_bytes(text), ==, 0);
+    write_at(text, "y", 0, "y");
+    write_at(text, "Y", 0, "Y"); /* the same piece again */
+}
+
 static void test_append(void)
 {
     g_autoptr(GBytes) before = g_bytes_new_static("0001\n", 5);
@@ -84,6 +105,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/view-text/lines", test_lines);
     g_test_add_func("/view-text/each-anew", test_each_anew);
+    g_test_add_func("/view-text/back", test_back);
     g_test_add_func("/view-text/append", test_append);
     g_test_add_func("/view-text/held", test_held);
     g_test_add_func("/view-text/too-large", test_too_large);
