@@ -238,7 +238,6 @@ class Host(EngineTest):
     def test_listener(self):
         listener = self.h.listener()
         self.addCleanup(listener.close)
-        self.assertEqual(listener.getsockname(), self.e.socket)
         self.e.stop()
         sock = p.connect(self.e.socket)
         self.addCleanup(sock.close)

@@ -4,6 +4,7 @@
 
 #include "by-store.h"
 #include "fd.h"
+#include "listen.h"
 #include "scratch.h"
 #include "sockets.h"
 #include "unix-socket.h"
@@ -12,9 +13,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define GUEST "web"
+#define SUN_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 #define STORE "/var/lib/web.json"
 
 int __real_listen(int fd, int backlog);
@@ -188,6 +191,74 @@ static void test_store(Fixture *f, const void *unused)
     g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 0);
 }
 
+/* An engine by itself, whose socket may lie in any folder. */
+static void expect_listens(const Fixture *f, const char *path, int found)
+{
+    g_autoptr(GError) error = NULL;
+    const guint before = entries_of(f->top);
+
+    turn = (typeof(turn)){.path = path};
+    uv_autofd int fd = uv_listen(path, 0600, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(turn.connected, ==, found);
+    g_assert_cmpint(connect_to(path), ==, 0);
+    g_assert_cmpuint(entries_of(f->top), ==, before + 1);
+    /* Nobody else's place is taken. */
+    g_assert_cmpint(uv_listen(path, 0600, &error), ==, -1);
+    g_assert_nonnull(strstr(error->message, "Address already in use"));
+}
+
+static void test_stand_alone(Fixture *f, const void *unused)
+{
+    g_autofree char *path = scratch_path(f->top, "s"), *file = scratch_path(f->top, "file");
+    g_autofree char *left = g_strdup_printf("%s/.uv%d", f->top, getpid());
+    g_autoptr(GError) error = NULL;
+
+    expect_listens(f, path, -ENOENT);
+    /* What a crash left: the one with its name, and the one without. */
+    g_assert_cmpint(unlink(path), ==, 0);
+    uv_autofd int stale = uv_unix_bind(left, 0600);
+    uv_fd_clear(&stale);
+    uv_autofd int fd = uv_listen(path, 0600, &error);
+    g_assert_no_error(error);
+    uv_fd_clear(&fd);
+    fd = uv_listen(path, 0600, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(connect_to(path), ==, 0);
+    g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+    /* A file that is no socket stays. */
+    scratch_write(f->top, "file", "text");
+    g_assert_cmpint(uv_listen(file, 0600, &error), ==, -1);
+    scratch_expect(f->top, "file", "text");
+    g_clear_error(&error);
+    turn.error = EOPNOTSUPP;
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(uv_listen(path, 0600, &error), ==, -1);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+}
+
+/* So long that no other name goes beside it. */
+static void test_long_path(Fixture *f, const void *unused)
+{
+    g_autofree char *long_name = g_strnfill(SUN_PATH_BYTES - 1 - strlen(f->top) - 3, 'x');
+    g_autofree char *folder = scratch_path(f->top, long_name);
+    g_autofree char *path = g_build_filename(folder, "s", NULL);
+    g_autofree char *longer = g_build_filename(folder, "sss", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(mkdir(folder, 0700), ==, 0);
+    uv_autofd int fd = uv_listen(path, 0600, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(connect_to(path), ==, 0);
+    g_assert_cmpint(uv_listen(path, 0600, NULL), ==, -1);
+    uv_fd_clear(&fd);
+    fd = uv_listen(path, 0600, &error); /* a stale one */
+    g_assert_no_error(error);
+    g_assert_cmpint(uv_listen(longer, 0600, &error), ==, -1);
+    g_assert_nonnull(strstr(error->message, "name too long"));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -199,6 +270,8 @@ int main(int argc, char **argv)
         {"/sockets/not-the-guests", test_not_the_guests},
         {"/sockets/fails", test_fails},
         {"/sockets/store", test_store},
+        {"/sockets/stand-alone", test_stand_alone},
+        {"/sockets/long-path", test_long_path},
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -36,19 +36,46 @@ static bool is_stale(const char *path)
     return fd == -ECONNREFUSED;
 }
 
-int uv_listen(const char *path, mode_t mode, GError **error)
+/* Where there is no room for another name. */
+static int listen_in_place(const char *path, mode_t mode)
 {
     uv_autofd int fd = uv_unix_bind(path, mode);
 
-    if (fd == -EADDRINUSE && is_stale(path)) {
+    if (fd < 0)
+        return fd == -EADDRINUSE ? -EEXIST : fd;
+    return listen(fd, BACKLOG) < 0 ? -errno : uv_fd_steal(&fd);
+}
+
+/* Made beside its name, which it has once it listens, so that who finds it is not refused.
+ * -EEXIST: a file has the name. */
+static int listen_at(const char *path, mode_t mode)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *aside = g_strdup_printf("%s/.uv%d", folder, getpid());
+    uv_autofd int fd = uv_unix_bind(aside, mode);
+
+    if (fd == -EADDRINUSE && is_stale(aside) && unlink(aside) == 0)
+        fd = uv_unix_bind(aside, mode);
+    if (fd == -ENAMETOOLONG)
+        return listen_in_place(path, mode);
+    if (fd < 0)
+        return fd;
+    const int result = listen(fd, BACKLOG) < 0 || link(aside, path) < 0 ? -errno : 0;
+    unlink(aside);
+    return result < 0 ? result : uv_fd_steal(&fd);
+}
+
+int uv_listen(const char *path, mode_t mode, GError **error)
+{
+    uv_autofd int fd = listen_at(path, mode);
+
+    if (fd == -EEXIST && is_stale(path)) {
         if (unlink(path) < 0 && errno != ENOENT)
             return fail(error, path, "stale socket", errno);
-        fd = uv_unix_bind(path, mode);
+        fd = listen_at(path, mode);
     }
     if (fd < 0)
-        return fail(error, path, "socket", -fd);
-    if (listen(fd, BACKLOG) < 0)
-        return fail(error, path, "socket", errno);
+        return fail(error, path, "socket", fd == -EEXIST ? EADDRINUSE : -fd);
     return uv_fd_steal(&fd);
 }
 

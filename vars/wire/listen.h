@@ -9,9 +9,9 @@
 #include <sys/types.h>
 
 /*
- * A listening socket with this mode, made under its final mode. A socket file on which no process
- * listens any more is replaced; one that is in use, or a file of another kind, is an error. -1 with
- * an error that names the path.
+ * A listening socket with this mode, made under its final mode; it has its name from when it
+ * listens on. A socket file on which no process listens any more is replaced; one that is in use,
+ * or a file of another kind, is an error. -1 with an error that names the path.
  */
 int uv_listen(const char *path, mode_t mode, GError **error);
 /*
