@@ -22,13 +22,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "capabilities.h"
-#include "confinement.h"
+#include "confine-helper.h"
 #include "domains-now.h"
 #include "domains.h"
-#include "landlock.h"
 #include "packet.h"
-#include "seccomp-load.h"
 
 #define LINK_FD 3
 /* So long a daemon may take to greet; a stopped one never does. */
@@ -63,33 +60,6 @@ static int fail(const char *why)
     g_strlcpy(lost.text, why, sizeof(lost.text));
     fs_packet_send(LINK_FD, &lost, sizeof(lost), NULL, 0);
     return EXIT_FAILURE;
-}
-
-static bool confine_noting(UvConfinement *confinement, bool strict, GError **error)
-{
-    int failed = uv_capabilities_drop();
-
-    if (!uv_confinement_note(confinement, strict, "capabilities",
-                             failed ? g_strerror(failed) : NULL, error))
-        return false;
-    failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : uv_landlock_confine(NULL, 0);
-    if (!uv_confinement_note(confinement, strict, "landlock", failed ? g_strerror(failed) : NULL,
-                             error))
-        return false;
-    failed = UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_libvirt_program);
-    return uv_confinement_note(confinement, strict && !UV_UNDER_SANITIZER, "seccomp",
-                               failed ? g_strerror(failed) : NULL, error);
-}
-
-static bool confine(bool strict, GError **error)
-{
-    UvConfinement confinement;
-
-    uv_confinement_init(&confinement);
-    prctl(PR_SET_DUMPABLE, 0);
-    const bool confined = confine_noting(&confinement, strict, error);
-    uv_confinement_clear(&confinement);
-    return confined;
 }
 
 static virConnectPtr open_connection(const char *uri, State *state)
@@ -134,7 +104,7 @@ static int run(const char *uri, bool strict)
     connection = open_connection(uri, &state);
     if (!connection)
         return fail(virGetLastErrorMessage());
-    result = confine(strict, &error) ? serve(connection, &state) : fail(error->message);
+    result = fs_helper_confine(strict, &error) ? serve(connection, &state) : fail(error->message);
     virConnectUnregisterCloseCallback(connection, on_close);
     virConnectClose(connection);
     return result;
