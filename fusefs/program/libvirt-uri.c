@@ -2,11 +2,13 @@
 
 #include "libvirt-uri.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PREFIX "libvirt:"
 #define PREFIX_OF_OTHERS "libvirt+"
 #define URI_BYTES_MAX 512
+#define HOME "/libvirt/qemu"
 
 bool fs_libvirt_is(const char *source)
 {
@@ -16,6 +18,16 @@ bool fs_libvirt_is(const char *source)
 bool fs_libvirt_is_systems(const char *source)
 {
     return strcmp(source, PREFIX "///system") == 0;
+}
+
+char *fs_libvirt_home(const char *source)
+{
+    char *resolved = realpath(source, NULL), *home = NULL;
+
+    if (resolved && g_str_has_suffix(resolved, HOME) && g_file_test(resolved, G_FILE_TEST_IS_DIR))
+        home = g_strdup(resolved);
+    free(resolved);
+    return home;
 }
 
 /* A driver's name, perhaps with the transport over a local socket: no other transport stays on this

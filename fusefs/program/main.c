@@ -201,13 +201,18 @@ static uint32_t reader(bool become, uint32_t user, uint32_t own)
     return become ? user : own == 0 ? NOBODY : own;
 }
 
-/* `ret_uri`: of a libvirt, allocated; else NULL. */
+/* `ret_uri`: of a libvirt, or the path of its folder, allocated; else NULL. */
 static FsLocal *open_source(const FsOptions *options, char **ret_uri, GError **error)
 {
-    if (!fs_libvirt_is(options->source))
-        return fs_local_open(options->source, error);
-    *ret_uri = fs_libvirt_uri(options->source, error);
-    return *ret_uri ? fs_libvirt_open(options->source, options->read_only, error) : NULL;
+    const bool is_libvirt = fs_libvirt_is(options->source);
+
+    if (is_libvirt)
+        *ret_uri = fs_libvirt_uri(options->source, error);
+    else if (options->any_layout)
+        *ret_uri = fs_libvirt_home(options->source);
+    if (*ret_uri)
+        return fs_libvirt_open(is_libvirt ? options->source : *ret_uri, options->read_only, error);
+    return is_libvirt ? NULL : fs_local_open(options->source, error);
 }
 
 /* Whatever became of it, nothing is left behind. */
@@ -223,7 +228,8 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
         .fleet_options = fleet_options(options, &host),
         .tree_options = tree_options(options),
     };
-    FsSplit split = {.options = options, .engine_uid = (uid_t)-1, .engine_gid = (gid_t)-1};
+    FsSplit split = {
+        .options = options, .uri = uri, .engine_uid = (uid_t)-1, .engine_gid = (gid_t)-1};
     FsSource *source = NULL;
 
     if (options->shared && !uv_host_find(&host, &error)) {
@@ -244,7 +250,6 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     front.session = fs_session_new(front.tree, fuse_args, options->mountpoint, &error);
     if (front.session) {
         fs_mount_note(split.mount);
-        split.uri = uri;
         split.local = local;
         split.sockdir = sockdir;
         split.fuse_fd = fs_session_fd(front.session);

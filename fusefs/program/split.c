@@ -83,13 +83,17 @@ bool fs_split_find_programs(FsSplit *split, GError **error)
                                    NULL};
     const char *const libvirts[] = {"../libexec/uefivarsfs/uefivars-libvirt",
                                     "libvirt/uefivars-libvirt", NULL};
+    const char *const folders[] = {"../libexec/uefivarsfs/uefivars-folders",
+                                   "libvirt/uefivars-folders", NULL};
 
     split->engine = split->options->engine_path ? g_strdup(split->options->engine_path)
                                                 : uv_find_program(engines, UV_BINDIR "/uefivarsd");
     split->maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
     /* Who has no such image needs it not. */
     split->bridge = uv_find_program(bridges, UV_LIBEXECDIR "/uefivars-qcow2");
-    if (fs_libvirt_is(split->options->source))
+    if (split->uri && g_path_is_absolute(split->uri))
+        split->libvirt = uv_find_program(folders, UV_LIBEXECDIR "/uefivars-folders");
+    else if (split->uri)
         split->libvirt = uv_find_program(libvirts, UV_LIBEXECDIR "/uefivars-libvirt");
     return check_program(split->engine, error) && check_program(split->maker, error) &&
            (!split->libvirt || check_program(split->libvirt, error));
@@ -123,7 +127,7 @@ static char **libvirt_arguments(const FsSplit *split)
 {
     GPtrArray *arguments = g_ptr_array_new();
 
-    add(arguments, "uefivars-libvirt", "");
+    add(arguments, split->libvirt, "");
     add(arguments, "", split->uri);
     add(arguments, "--sandbox=strict", split->options->sandbox_strict ? "" : NULL);
     g_ptr_array_add(arguments, NULL);

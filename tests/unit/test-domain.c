@@ -2,6 +2,7 @@
 
 /* What a domain's XML says of its store, which guest it is, and what the monitor believes of it. */
 
+#include "domain-file.h"
 #include "domain-name.h"
 #include "domain-xml.h"
 #include "domains.h"
@@ -185,6 +186,47 @@ static void test_believed(void)
     g_assert_false(fs_domain_valid(&told));
 }
 
+/* Files of libvirt's own folder. */
+static void test_files(void)
+{
+    static const struct {
+        const char *folder, *file;
+        int rank; /* -1: no store */
+        const char *guest;
+        FsFormat format;
+    } cases[] = {
+        {"varstore", "web.json", 0, "web", FS_FORMAT_JSON},
+        {"varstore", ".dot.json", 0, "%2Edot", FS_FORMAT_JSON},
+        {"varstore", "a.config.json", 0, "a.config", FS_FORMAT_JSON},
+        {"varstore", "x_VARS.json", 0, "x_VARS", FS_FORMAT_JSON},
+        {"nvram", "web_VARS.fd", 1, "web", FS_FORMAT_FLASH},
+        {"nvram", "web_VARS.qcow2", 2, "web", FS_FORMAT_QCOW2},
+        {"nvram", "a.config.json_VARS.fd", 1, "a%2Econfig.json", FS_FORMAT_FLASH},
+        {.folder = "nvram", .file = "web.json", .rank = -1},
+        {.folder = "nvram", .file = "web.fd", .rank = -1},
+        {.folder = "nvram", .file = "_VARS.fd", .rank = -1},
+        {.folder = "varstore", .file = "web_VARS.fd", .rank = -1},
+        {.folder = "varstore", .file = ".json", .rank = -1},
+        {.folder = "varstore", .file = "web.json.tmp", .rank = -1},
+        {.folder = "save", .file = "web.json", .rank = -1},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_build_filename("/v/qemu", cases[i].folder, cases[i].file, NULL);
+        FsDomain found;
+        unsigned rank;
+
+        if (!fs_domain_of_file("/v/qemu", cases[i].folder, cases[i].file, &found, &rank)) {
+            g_assert_cmpint(cases[i].rank, ==, -1);
+            continue;
+        }
+        g_assert_cmpint(cases[i].rank, ==, rank);
+        g_assert_cmpstr(found.guest, ==, cases[i].guest);
+        g_assert_cmpint(found.format, ==, cases[i].format);
+        g_assert_cmpstr(found.text, ==, path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -194,5 +236,6 @@ int main(int argc, char **argv)
     g_test_add_func("/domain/names", test_names);
     g_test_add_func("/domain/long-names", test_long_names);
     g_test_add_func("/domain/believed", test_believed);
+    g_test_add_func("/domain/files", test_files);
     return g_test_run();
 }

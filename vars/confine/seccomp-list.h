@@ -17,7 +17,8 @@ extern const char *const uv_seccomp_keeper[];
 /* Of the front of a mount (uefivarsfs), which has threads and no files but those it may read. */
 extern const char *const uv_seccomp_front[];
 
-/* Of uefivars-libvirt, which has two sockets, and starts no thread. */
+/* Of uefivars-libvirt, which has two sockets, and of uefivars-folders, which has one and folders to
+ * list; they start no thread. */
 extern const char *const uv_seccomp_libvirt[];
 
 /* What qemu-storage-daemon may not call; NULL-terminated, sorted. It is others' and large: a list
