@@ -65,6 +65,14 @@ check "the guest goes on" goes_on /var/log/stand
 systemctl kill -s KILL --kill-whom=main uefivarsd@vm1
 check "the guest goes on after a crash" goes_on /var/log/stand
 
+check "start of uefivarsfs-libvirt@varstore" systemctl start uefivarsfs-libvirt@varstore
+domain=/run/uefivars/varstore/guests/d
+check "a domain's variables are listed" ls "$domain/vars"
+start_guest domain "$(readlink $domain/mm.sock)"
+check "restart of uefivarsfs-libvirt@varstore" systemctl restart uefivarsfs-libvirt@varstore
+check "the domain goes on" goes_on /var/log/domain
+check "the domain is shown" grep -q phase "$domain/status.json"
+
 check "the line of fstab is mounted" mountpoint -q /srv/boot
 check "an automount mounts" timeout 30 ls /srv/auto/guests
 start_guest boot "$(readlink /srv/boot/guests/b/mm.sock)"

@@ -43,9 +43,11 @@ add_project()
 {
     local store='{"version": 2, "variables": []}'
     DESTDIR=$PWD/root meson install -C "$build" --no-rebuild --quiet
-    mkdir -p root/opt/tests "root/srv/my vms" root/srv/boot root/srv/auto root/var/lib/boot root/var/lib/auto
+    mkdir -p root/opt/tests "root/srv/my vms" root/srv/boot root/srv/auto root/var/lib/boot root/var/lib/auto \
+        root/var/lib/libvirt/qemu/varstore
     cp -r "$top/tests/lib" "$here" root/opt/tests/
-    echo "$store" | tee "root/srv/my vms/vm 1.json" root/var/lib/boot/b.json >root/var/lib/auto/a.json
+    echo "$store" | tee "root/srv/my vms/vm 1.json" root/var/lib/boot/b.json root/var/lib/libvirt/qemu/varstore/d.json \
+        >root/var/lib/auto/a.json
     cat >root/etc/fstab <<'END'
 /dev/vda       /          ext4             defaults                                                      0 1
 /var/lib/boot  /srv/boot  fuse.uefivarsfs  sock-group=kvm                                                0 0
