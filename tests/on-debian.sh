@@ -10,13 +10,16 @@
 #   --keep DIR   makes the root in DIR, or uses the one that is there, and leaves it
 #
 # The root has processes and mounts of its own, and this system's network and devices.
-# Exit status: that of the commands; 77 and a line that says why if it can't be done here; 2 wrong usage.
+# Exit status: that of the commands; 77 and a line that says why if it can't be done here, packages that the
+# mirror does not give included; 2 wrong usage.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/packages.sh
 
 # What a root with all packages, four build folders and the tests' scratch takes.
 needed_gib=10
+# What a mirror may take to give the root, and all packages.
+fetch_minutes=15m
 
 cannot()
 {
@@ -69,8 +72,8 @@ told()
 if [ ! -e "$root/etc/debian_version" ]; then
     told "a minbase root from $mirror"
     # The list of packages of an unreleased suite has an end, which a mirror that stands still is behind.
-    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root" \
-        "$mirror" || cannot "mmdebstrap failed"
+    timeout --kill-after=10 $fetch_minutes mmdebstrap --quiet --variant=minbase \
+        --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root" "$mirror" || cannot "mmdebstrap failed"
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp /etc/hosts "$root/etc/hosts"
@@ -101,6 +104,25 @@ if [ $# -gt 0 ]; then
     inside "$@"
     exit
 fi
+# fetch: brings all packages that the commands will install, and installs none: what a mirror does not give
+# is no fault of theirs.
+fetch()
+{
+    inside timeout --kill-after=10 $fetch_minutes bash -euc '
+        . tests/packages.sh
+        options=(-q -o Acquire::Retries=2 -o Acquire::http::Timeout=60 -o Acquire::https::Timeout=60)
+        apt-get "${options[@]}" update --error-on=any
+        names=()
+        for package in "${packages_build[@]}" "${packages_quickstart[@]}" "${packages_tests[@]}" \
+            "${packages_backports[@]}"; do
+            names+=($(package_here "$package"))
+        done
+        [ "$(release_codename)" != bookworm ] || exit 0 # some are of backports, which are added later
+        apt-get "${options[@]}" install --download-only -y --no-install-recommends "${names[@]}"' \
+        >"$root/fetch.log" 2>&1 </dev/null
+}
+told "packages"
+fetch || { tail -n 5 "$root/fetch.log" >&2; cannot "the mirror does not give all packages"; }
 status=0
 told "examples/quickstart.sh"
 inside examples/quickstart.sh || status=1
