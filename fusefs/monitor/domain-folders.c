@@ -142,7 +142,7 @@ void fs_domain_drop(const FsLocal *source, const char *guest)
         remove_folder(source, guest);
 }
 
-void fs_domain_sweep(const FsLocal *source, GHashTable *kept)
+void fs_domain_sweep(const FsLocal *source, GHashTable *kept, FsDomainGone gone, void *data)
 {
     uv_autofd int fd = openat(source->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -150,9 +150,13 @@ void fs_domain_sweep(const FsLocal *source, GHashTable *kept)
     if (!dir)
         return;
     (void)uv_fd_steal(&fd); /* closed with it */
-    for (const struct dirent *entry; (entry = readdir(dir));)
-        if (!kept || !g_hash_table_contains(kept, entry->d_name))
-            fs_domain_drop(source, entry->d_name);
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (kept && g_hash_table_contains(kept, entry->d_name))
+            continue;
+        if (gone)
+            gone(data, entry->d_name);
+        fs_domain_drop(source, entry->d_name);
+    }
     closedir(dir);
 }
 

@@ -22,8 +22,10 @@
 int fs_domain_put(const FsLocal *source, const FsDomain *domain, bool *ret_moved);
 /* The domain is gone: its folder goes. */
 void fs_domain_drop(const FsLocal *source, const char *guest);
-/* Drops all that are not `kept` (a set of names; NULL: none is). */
-void fs_domain_sweep(const FsLocal *source, GHashTable *kept);
+/* Drops all that are not `kept` (a set of names; NULL: none is), each when `gone` (nullable) was
+ * told of it. */
+typedef void (*FsDomainGone)(void *data, const char *guest);
+void fs_domain_sweep(const FsLocal *source, GHashTable *kept, FsDomainGone gone, void *data);
 
 /* Where the domain's store is, allocated; NULL: that is not said, or it is no domain. */
 char *fs_domain_store(const FsLocal *source, const char *guest);

@@ -182,8 +182,9 @@ static void put(FsDomains *domains, const FsDomain *domain)
 }
 
 /* Of a store that is gone with its domain, by a child, when no engine of ours has it any more. */
-static void clear_away(FsDomains *domains, const char *name)
+static void clear_away(void *data, const char *name)
 {
+    FsDomains *domains = data;
     FsGuestState *guest = monitor_find_guest(domains->monitor, name);
     g_autofree char *store = fs_domain_store(domains->monitor->source, name);
 
@@ -208,7 +209,7 @@ static void drop(FsDomains *domains, const char *guest)
 
 static void take_all(FsDomains *domains)
 {
-    fs_domain_sweep(domains->monitor->source, domains->told);
+    fs_domain_sweep(domains->monitor->source, domains->told, clear_away, domains);
     domains->settled = domains->all = true;
     g_clear_handle_id(&domains->timer, g_source_remove);
     if (!domains->lost)
@@ -367,7 +368,7 @@ void monitor_domains_stop(FsMonitor *monitor)
     end(domains);
     uv_fd_clear(&domains->pidfd);
     stop_serving(domains);
-    fs_domain_sweep(monitor->source, NULL);
+    fs_domain_sweep(monitor->source, NULL, NULL, NULL);
     if (rmdir(monitor->source->path) < 0)
         g_debug("%s: %s", monitor->source->path, g_strerror(errno));
     g_hash_table_unref(domains->told);

@@ -44,7 +44,7 @@ static void follow(const FsLocal *source, const FsDomain *domain)
     CHECK(moved == (*domain->text &&
                     (strcmp(domain->text, other.text) != 0 || domain->format != other.format)));
     check_place(source, &other);
-    fs_domain_sweep(source, NULL);
+    fs_domain_sweep(source, NULL, NULL, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

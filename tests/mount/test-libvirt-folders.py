@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import unittest
 
@@ -109,6 +110,26 @@ class Folders(unittest.TestCase):
         (self.varstore / "web.json").unlink()
         self.json("web", b"new")
         wait_until(lambda: self.mount.read("web", "Here") == (7, b"new"), "the new store")
+
+    def test_one_that_went_while_nobody_looked(self):
+        """What its engine had not written to the store is kept, also when the mount comes later."""
+        self.json("web", b"1")
+        self.json("db", b"1")
+        self.start()
+        self.mount.write("web", "Here", b"2")
+        os.kill(self.mount.engine_pid("web"), signal.SIGKILL)
+        self.mount.kill()
+        self.assertEqual(self.beside("web.json.journal"), ["web.json.journal"])
+        (self.varstore / "web.json").unlink()
+        self.mount.start()
+        self.await_guests("db")
+        wait_until(lambda: self.beside("web.json.journal") == ["web.json.journal.conflict-1"],
+                   "its journal is set aside")
+        wait_until(lambda: "domain web: its store was removed" in self.mount.log.read_text(),
+                   "it is said")
+
+    def beside(self, name):
+        return sorted(path.name for path in (self.varstore / ".uefivarsfs").glob(f"{name}*"))
 
     def test_domains_are_libvirts(self):
         self.json("web", b"1")
