@@ -10,6 +10,7 @@
 
 #include "fd.h"
 #include "seccomp-load.h"
+#include "unix-socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,13 +45,11 @@ static char *name_of(int fd)
 
 static int listen_at(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uv_autofd int fd = uv_unix_bind(path, 0600);
 
-    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
-        return -errno;
-    return uv_fd_steal(&fd);
+    if (fd < 0)
+        return fd;
+    return listen(fd, 1) < 0 ? -errno : uv_fd_steal(&fd);
 }
 
 int qcow_server_init(QcowServer *server, int image_fd, bool confined)
@@ -73,15 +71,16 @@ int qcow_server_init(QcowServer *server, int image_fd, bool confined)
     return server->name_fd < 0 ? result : 0;
 }
 
+/* Reading from it waits, but not for ever. */
 static int connect_to(const QcowServer *server)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_S};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     g_autofree char *name = name_of(server->name_fd);
-    uv_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uv_autofd int fd = uv_unix_connect(name);
 
-    g_strlcpy(address.sun_path, name, sizeof(address.sun_path));
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+    if (fd < 0)
+        return fd;
+    if (fcntl(fd, F_SETFL, 0) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
