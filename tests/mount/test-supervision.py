@@ -312,6 +312,7 @@ class Life(MountTest):
         mount.write("g", "B", b"b")
         self.assertEqual(len(mount.engines()), 1)
         wait_until(lambda: not mount.engines(), "the idle engine ended", 5)
+        wait_until(lambda: mount.status("g")["engine"] is None, "the front saw its end")
         self.assertEqual(mount.read("g", "B")[1], b"b")
         self.assertEqual(mount.engines(), [])
         mount.write("h", "B", b"h")
