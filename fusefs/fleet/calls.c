@@ -119,6 +119,21 @@ void guest_fail_engine_calls(FsGuest *guest, int error)
     }
 }
 
+void guest_reconsider_calls(FsGuest *guest)
+{
+    for (GList *link = guest->live->calls.head; link; link = link->next) {
+        FsCall *call = link->data;
+
+        if (!call->for_engine || (call->type != 0 && call->type != UV_HOST_CHECK))
+            continue;
+        call->for_engine = false;
+        guest->live->n_sent--;
+        call->type = 0;
+        call->needs |= FS_NEED_LOOK;
+        call->look_number = guest_next_look(guest);
+    }
+}
+
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie)
 {
     for (GList *link = guest->live->calls.head; link; link = link->next)

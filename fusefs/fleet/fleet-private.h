@@ -359,6 +359,8 @@ void call_finish(FsCall *call, int error, GBytes *reply /* nullable, a new refer
 void call_deliver(FsCall *call); /* and frees it */
 void guest_fail_calls(FsGuest *guest, int error);
 void guest_fail_engine_calls(FsGuest *guest, int error); /* those that wait for nothing else */
+/* The engine has ended, and the store is known: who only reads may need no other one. */
+void guest_reconsider_calls(FsGuest *guest);
 /* Asks for what is needed, sends what waits, or completes it, or gets an engine for it. */
 void guest_pump(FsGuest *guest);
 FsCall *guest_find_call(FsGuest *guest, uint64_t cookie);

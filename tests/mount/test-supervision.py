@@ -322,6 +322,23 @@ class Life(MountTest):
         self.assertEqual(list(self.source.glob(".uefivarsfs/*.journal")), [])
         self.assertFalse(mount.sockdir.exists())
 
+    def test_read_while_an_engine_ends(self):
+        """What it leaves serves who came meanwhile: no other one is started."""
+        path, mount = self.store("g"), self.mount("idle=1")
+        mount.write("g", "B", b"b")
+        engine = mount.engine_pid("g")
+        self.stopped(engine)
+        time.sleep(1.4)  # it is asked to end
+        os.utime(path)
+        read = []
+        reader = threading.Thread(target=lambda: read.append(mount.read("g", "B")), daemon=True)
+        reader.start()
+        time.sleep(0.2)
+        os.kill(engine, signal.SIGCONT)
+        reader.join(20)
+        self.assertEqual(read, [(7, b"b")])
+        self.assertIn(mount.engine_pid("g"), (0, engine))
+
     def test_unmount_with_guest(self):
         """An engine with a guest stays, and the next front takes it over."""
         self.store("g")
