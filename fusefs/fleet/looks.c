@@ -48,7 +48,7 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
     bool shared = fs_fleet_is_shared(guest->fleet);
     int64_t age_us = g_get_monotonic_time() - guest->looked_at;
 
-    if (!guest->looked_at || guest->look_stale)
+    if (!guest->looked_at || guest->look_stale || guest->look_asked != guest->look_done)
         return false;
     if (!shared && !(guest->look.flags & FS_LOOK_WATCHED))
         return false;

@@ -300,6 +300,32 @@ static void test_make_and_remove(FleetFixture *f, const void *data)
     g_assert_null(fleet_fixture_find(f, "new"));
 }
 
+static void on_size(FsGuest *guest, int error, void *data)
+{
+    g_assert_cmpint(error, ==, 0);
+    *(uint64_t *)data = fs_guest_look(guest)->size_bytes;
+}
+
+/* While a look is under way, the one before does not serve, however young the question is. */
+static void test_look_under_way(FleetFixture *f, const void *data)
+{
+    uint64_t size = 0;
+    Result first = {0};
+
+    fleet_fixture_put(f, "a.json", "{}");
+    fleet_fixture_start(f, NULL);
+    FsGuest *guest = fleet_fixture_find(f, "a");
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_FRESH_LOOK), ==, 0);
+    g_usleep(150 * 1000);
+    fleet_fixture_put(f, "a.json", "{  }");
+    fs_guest_need(guest, FS_NEED_FRESH_LOOK, NULL, on_done, &first);
+    g_assert_false(first.done);
+    fs_guest_need(guest, FS_NEED_LOOK, NULL, on_size, &size);
+    fleet_fixture_run_until(f, &first.done);
+    g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_LOOK), ==, 0);
+    g_assert_cmpuint(size, ==, 4);
+}
+
 /* Nothing can start: whoever waits is told so, and the reason is in status.json. */
 static void test_no_engine(FleetFixture *f, const void *data)
 {
@@ -326,6 +352,7 @@ int main(int argc, char **argv)
     ADD("/fleet/stale-sockets", test_stale_sockets);
     ADD("/fleet/refused", test_refused);
     ADD("/fleet/make-and-remove", test_make_and_remove);
+    ADD("/fleet/look-under-way", test_look_under_way);
     ADD("/fleet/no-engine", test_no_engine);
     return g_test_run();
 }

@@ -127,9 +127,7 @@ static void test_idle(FleetFixture *f, const void *data)
     g_assert_cmpint(engine_pid(guest), >, 0);
     wait_until_ended(f, guest);
     /* What it left is known without another one ... */
-    Result result = {0};
-    fs_guest_need_replica(guest, NULL, on_done, &result);
-    g_assert_true(result.done);
+    g_assert_cmpint(read_guest(f, guest), ==, 0);
     g_assert_cmpuint(fs_replica_count(fs_guest_replica(guest)), ==, 2);
     g_assert_cmpint(engine_pid(guest), ==, 0);
     /* ... until somebody else changes the store. */
