@@ -19,7 +19,7 @@ PAGES = ["uefivars-protocol.7", "uefivars-qemu.7", "uefivarsd.8", "uefivarsfs-co
 EXAMPLES = ["edk2-mm.lua", "efitools/mount", "libvirt/README", "libvirt/apparmor-libvirt-qemu",
             "libvirt/uefi-vars-device.xml", "libvirt/uefivarsfs.cil", "qemu/start-guest.sh",
             "prometheus.sh", "roll-out.sh", "systemd/fstab", "undo.sh"]
-HELPERS = ["uefivars-folders", "uefivars-make", "uefivars-qcow2"]
+HELPERS = ["uefivars-folders", "uefivars-make", "uefivars-qcow2", "uefivars-verify.so"]
 if (uvmount.BUILD / "fusefs" / "libvirt" / "uefivars-libvirt").exists():
     HELPERS.append("uefivars-libvirt")
 UNITS = ["uefivarsd@.service", "uefivarsfs-libvirt@.service", "uefivarsfs@.service"]

@@ -3,8 +3,9 @@
 /*
  * uefivarsd: options and wiring.
  *
- *   options -> inherited descriptors closed -> (background) -> sockets, session file -> the store's
- *   owner -> folder -> limits -> keeper -> store opened -> confinement -> store read, served
+ *   options -> inherited descriptors closed -> (background) -> what verifies signatures is loaded
+ * -> sockets, session file -> the store's owner -> folder -> limits -> keeper -> store opened ->
+ *   confinement -> store read, served
  *
  * The store's content is read only when the engine is confined: a guest can influence it.
  */
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <gnutls/gnutls.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,14 +32,12 @@
 #include "log.h"
 #include "sd-notify.h"
 #include "server.h"
+#include "verifier-load.h"
 #ifdef UV_WITH_SELFTEST
 #include "selftest.h"
 #else
 #define uv_selftest NULL
 #endif
-
-/* Not before main: serve() does it, for an engine that serves. */
-GNUTLS_SKIP_GLOBAL_INIT
 
 typedef struct {
     const UvDaemonOptions *options;
@@ -58,9 +56,7 @@ typedef struct {
     int ready_fd;  /* the service manager's */
 } Daemon;
 
-/* By the monitor that spawned us: what a library has opened since (GnuTLS does) an exec would have
- * closed.
- */
+/* By the monitor that spawned us: what a library has opened since an exec would have closed. */
 static bool is_passed(int fd)
 {
     const int flags = fcntl(fd, F_GETFD);
@@ -335,8 +331,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     if (options->spawned) /* before a number that something is looked for by is another's */
         take_inherited(&daemon);
     uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
-    gnutls_global_init();
-    if (!set_up(&daemon, &error))
+    if (!uv_verifier_load(&error) || !set_up(&daemon, &error))
         return fail(&daemon, background, error);
     server = make_server(&daemon);
     if (!uv_sandbox_confine_engine(sandbox, &error) || !uv_server_load(server, &error))
