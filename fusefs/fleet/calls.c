@@ -184,7 +184,7 @@ static bool calls_want(const FsLive *live, FsStart *ret_why)
     for (GList *link = live->calls.head; link; link = link->next) {
         const FsCall *call = link->data;
         any = any || call->for_engine;
-        if (is_change(call))
+        if (is_change(call) || call->type == UV_HOST_TOUCH)
             *ret_why = FS_START_WRITE;
     }
     return any;
@@ -235,6 +235,8 @@ void guest_pump(FsGuest *guest)
     FsLive *live = guest->live;
     FsStart why;
 
+    if (live && live->engine && live->why == FS_START_GUEST)
+        engine_want(guest, live->why); /* it came while the engine started */
     if (!live || !live->calls.head)
         return;
     for (GList *link = live->calls.head, *next; link; link = next) {
@@ -253,7 +255,7 @@ void guest_pump(FsGuest *guest)
     else if (is_of_another(engine))
         engine_end(engine); /* the next one is its owner's, and may read and write it */
     else if (!engine->has_listener && !engine->no_socket && why != FS_START_READ)
-        engine_end(engine); /* the store is made first, and a new engine gets the guest's socket */
+        engine_end(engine); /* the next one verifies, and gets the guest's socket */
     else
         send_calls(engine, live);
 }

@@ -5,9 +5,9 @@
  * cap), then the guest's configuration is read, then the source is asked to start it; or it
  * outlived an earlier front, and the source found it.
  *
- * An engine for a guest that has no store and is only looked at gets a socket that no guest knows:
- * when the guest itself comes, the store is made first (perhaps from a template) and a new engine
- * started.
+ * An engine for what is only looked at loads nothing that verifies signatures, and gets a socket
+ * that no guest knows: when something is to be changed, or the guest itself comes, it ends; the
+ * store is made (perhaps from a template) if there is none, and a new engine started.
  */
 
 #include "fleet-private.h"
@@ -74,10 +74,13 @@ static void ask_start(FsEngine *engine)
     FsGuest *guest = engine->guest;
     FsQuestion question = fs_question(FS_ASK_START, guest->name);
 
-    engine->no_socket = guest->listener == FS_LISTENER_NONE && guest->fleet->no_more_sockets;
-    engine->wants_listener =
-        !engine->no_socket && (engine->why != FS_START_READ || fs_guest_has_store(guest));
+    const bool looks = engine->why == FS_START_READ;
+
+    engine->no_socket =
+        !looks && guest->listener == FS_LISTENER_NONE && guest->fleet->no_more_sockets;
+    engine->wants_listener = !looks && !engine->no_socket;
     question.start = engine->wish;
+    question.start.looked_at = looks;
     question.start.traced = guest->live->trace != NULL;
     engine->uid = guest->look.uid;
     if (!engine->wants_listener)

@@ -329,7 +329,8 @@ void guest_keep(FsGuest *guest)
         return;
     }
     /* No request waits for answers any more; the store is what its engine left. */
-    if (guest->look.flags & FS_LOOK_HINT && !guest_text_current(guest, FS_TEXT_HINT))
+    if (guest->look.flags & FS_LOOK_HINT && !guest_text_current(guest, FS_TEXT_HINT) &&
+        !guest->live->kept_hash) /* neither read nor written here */
         return;
     guest->look.store = guest->live->identity;
     guest->look.flags &= ~(uint32_t)FS_LOOK_JOURNAL;

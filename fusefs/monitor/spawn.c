@@ -8,7 +8,7 @@
  * there is one. It is its user before its first instruction.
  *
  * For a guest that is only looked at, 4 is a socket that no guest knows: when the guest itself
- * comes, the store is made first (perhaps from a template) and a new engine started.
+ * comes, a new engine is started.
  */
 
 #include "monitor-private.h"
@@ -61,6 +61,8 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
         add(arguments, "--disable-custom-mode", "");
     if (wish->stateless || monitor_opened_nothing(opened))
         add(arguments, "--stateless", "");
+    if (wish->looked_at)
+        add(arguments, "--looked-at", "");
     if (wish->traced)
         add(arguments, "--traced", "");
     if (monitor_domain_is_saved(guest->monitor, guest->name))

@@ -102,6 +102,7 @@ class Stopped(MountTest):
             self.store(f"g{i}", variable("A", b"%d" % i))
         mount = self.mount("idle=60")
         self.assertEqual(mount.read("g0", "A")[1], b"0")
+        mount.write("g0", "W", b"w")  # not one that is only looked at
         pid = mount.engine_pid("g0")
         self.stopped(pid)
         with within(5):

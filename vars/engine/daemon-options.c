@@ -15,7 +15,7 @@ typedef struct {
     char *user;
     gint64 size, record;
     gboolean force, no_custom, in_place, shared, daemonize, version;
-    gboolean spawned, traced, read_only, stateless, saved_state, syscalls;
+    gboolean spawned, looked_at, traced, read_only, stateless, saved_state, syscalls;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -146,6 +146,7 @@ static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options
     const int hidden = G_OPTION_FLAG_HIDDEN;
     const GOptionEntry entries[] = {
         {"spawned", 0, hidden, G_OPTION_ARG_NONE, &raw->spawned, NULL, NULL},
+        {"looked-at", 0, hidden, G_OPTION_ARG_NONE, &raw->looked_at, NULL, NULL},
         {"traced", 0, hidden, G_OPTION_ARG_NONE, &raw->traced, NULL, NULL},
         {"name", 0, hidden, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
         {"user", 0, hidden, G_OPTION_ARG_FILENAME, &raw->user, NULL, "UID:GID"},
@@ -166,6 +167,7 @@ static void take_flags(UvDaemonOptions *options, const Raw *raw)
     options->service.stateless = raw->stateless;
     options->daemonize = raw->daemonize;
     options->spawned = raw->spawned;
+    options->looked_at = raw->looked_at;
     options->traced = raw->traced;
     options->read_only = raw->read_only || raw->stateless;
     options->is_saved = raw->saved_state;

@@ -32,7 +32,8 @@ typedef struct {
     size_t record_bytes; /* 0: no record */
     bool daemonize;
     bool spawned;
-    bool traced; /* a host will ask for a trace, from the guest's first request on */
+    bool looked_at; /* nothing will be changed: signatures can't be verified, no guest comes */
+    bool traced;    /* a host will ask for a trace, from the guest's first request on */
     bool read_only;
     bool refuse_when_saved; /* the host's changes while a saved state exists */
     bool is_saved;          /* who starts the engine knows of one */

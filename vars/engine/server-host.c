@@ -52,10 +52,12 @@ void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame)
     }
 }
 
-/* While another engine may have the store, the host changes nothing here; nor, if that is wished,
- * what the loading of a saved state would replace. */
+/* While another engine may have the store, the host changes nothing here; nor where no signature
+ * could be verified, nor, if that is wished, what the loading of a saved state would replace. */
 const char *uv_host_is_held(const UvServer *server)
 {
+    if (server->looked_at)
+        return "the guest's engine was started to be looked at";
     if (server->session_alive && server->session.mode != UV_SESSION_SERVING)
         return "the guest is being migrated";
     return uv_saved_refuses(server) ? "a saved state of the guest exists, and would replace this "
@@ -138,7 +140,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
     if (size <= END_STATUS_MAX)
         uv_write_bytes(&writer, text, size);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
-    if (ends)
+    /* The session that one that is looked at found is its successor's. */
+    if (ends || server->looked_at)
         uv_server_stop(server, 0);
 }
 

@@ -76,6 +76,7 @@ struct UvServer {
     uid_t owner;
     uid_t store_uid; /* the store's owner, when it was opened; (uid_t)-1: there was no store */
     bool spawned;
+    bool looked_at; /* nothing is changed, no guest comes, and it ends with the last host */
 
     GMainLoop *loop;
     int exit_status;

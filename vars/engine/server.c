@@ -251,6 +251,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->owner = setup->owner;
     server->record_bytes = setup->record_bytes;
     server->spawned = setup->spawned;
+    server->looked_at = setup->looked_at;
     if (setup->traced)
         server->trace_awaited_to_us = g_get_monotonic_time() + TRACE_AWAITED_US;
     uv_saved_set_up(server, setup);

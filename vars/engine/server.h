@@ -30,6 +30,7 @@ typedef struct {
     bool refuse_when_saved; /* no change by the host while a saved state exists */
     bool is_saved;          /* one does, whether an engine has given it out or not */
     bool spawned;           /* ends by itself without a guest and a host */
+    bool looked_at;         /* nothing is changed, no guest comes, and it ends with the last host */
     bool traced; /* no guest is let in before a host has asked for a trace, or a second */
 } UvServerSetup;
 

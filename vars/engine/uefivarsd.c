@@ -267,6 +267,7 @@ static UvServer *make_server(Daemon *daemon)
         .record_bytes = daemon->options->record_bytes,
         .spawned = daemon->options->spawned,
         .traced = daemon->options->traced,
+        .looked_at = daemon->options->looked_at,
         .refuse_when_saved = daemon->options->refuse_when_saved,
         .is_saved = daemon->options->is_saved,
     };
@@ -331,7 +332,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     if (options->spawned) /* before a number that something is looked for by is another's */
         take_inherited(&daemon);
     uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
-    if (!uv_verifier_load(&error) || !set_up(&daemon, &error))
+    if ((!options->looked_at && !uv_verifier_load(&error)) || !set_up(&daemon, &error))
         return fail(&daemon, background, error);
     server = make_server(&daemon);
     if (!uv_sandbox_confine_engine(sandbox, &error) || !uv_server_load(server, &error))

@@ -126,7 +126,8 @@ typedef enum {
 typedef struct {
     uint64_t size_bytes; /* 0: the mount's, else 4096 to 8 MiB */
     uint8_t force_secure_boot, disable_custom_mode, stateless; /* not 0: yes */
-    uint8_t traced; /* not 0: a trace will be asked for, from the guest's first request on */
+    uint8_t traced;    /* not 0: a trace will be asked for, from the guest's first request on */
+    uint8_t looked_at; /* not 0: nothing will be changed through it, and no guest comes to it */
 } FsEngineWish;
 
 typedef struct {

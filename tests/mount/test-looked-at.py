@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that is looked at has an engine that can only be looked at; for a change, and when the
+guest comes, there is another one, and who asked notices nothing."""
+
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
+import uvproto  # noqa: E402
+from uvmount import variable  # noqa: E402
+
+
+class LookedAt(unittest.TestCase):
+    def setUp(self):
+        scratch = uvmount.Scratch()
+        self.addCleanup(scratch.__exit__)
+        source = scratch.path / "source"
+        source.mkdir()
+        (source / "g.json").write_text(uvmount.store_text(variable("A", b"a")))
+        self.mount = scratch.mount(source, "idle=60")
+        self.assertEqual(self.mount.read("g", "A")[1], b"a")
+        self.looked_at = self.mount.engine_pid("g")
+        self.assertFalse(self.verifies())
+
+    def verifies(self):
+        pid = self.mount.engine_pid("g")
+        return "gnutls" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+
+    def test_change(self):
+        self.mount.write("g", "B", b"b")
+        self.assertTrue(self.verifies())
+        self.assertEqual(self.mount.read("g", "B")[1], b"b")
+        self.assertNotEqual(self.mount.engine_pid("g"), self.looked_at)
+
+    def test_time(self):
+        path = self.mount.vars("g") / f"A-{uvproto.TEST}"
+        os.utime(path, (1000, 1000))
+        self.assertEqual(os.stat(path).st_mtime, 1000)
+        self.assertTrue(self.verifies())
+
+    def test_view(self):
+        self.assertIn("mode: setup", (self.mount.guest("g") / "secure-boot/summary").read_text())
+        self.assertFalse(self.verifies())
+        (self.mount.guest("g") / "boot/timeout").write_text("5\n")
+        self.assertTrue(self.verifies())
+
+    def test_guest(self):
+        guest = uvproto.Guest(self.mount.socket("g")).hello()
+        self.addCleanup(guest.close)
+        self.assertEqual(guest.set("B", uvproto.TEST, data=b"guest's"), uvproto.SUCCESS)
+        self.assertTrue(self.verifies())
+        self.assertEqual(self.mount.read("g", "B")[1], b"guest's")
+
+    def test_guest_while_it_starts(self):
+        """Both want an engine at the same time, again and again."""
+        for i in range(10):
+            os.kill(self.mount.engine_pid("g"), 9)
+            reader = os.fork()
+            if reader == 0:
+                (self.mount.vars("g") / f"A-{uvproto.TEST}").read_bytes()
+                (self.mount.guest("g") / "secure-boot/summary").read_bytes()
+                os._exit(0)
+            guest = uvproto.Guest(self.mount.socket("g")).hello()
+            self.assertEqual(guest.set("B", uvproto.TEST, data=b"%d" % i), uvproto.SUCCESS)
+            self.assertEqual(os.waitpid(reader, 0)[1], 0)
+            self.assertEqual(self.mount.read("g", "B")[1], b"%d" % i)
+            guest.bye()
+            guest.close()
+
+
+if __name__ == "__main__":
+    uvmount.need_mount()
+    unittest.main()
