@@ -176,11 +176,13 @@ void calls_expire(FsFleet *fleet, int64_t now)
 }
 
 /* What the oldest unfinished call wants an engine for; false: none wants one. */
-static bool calls_want(const FsLive *live, FsStart *ret_why)
+static bool calls_want(const FsGuest *guest, FsStart *ret_why)
 {
+    const FsLive *live = guest->live;
+    const bool records = live->untold.length > 0 && fs_guest_has_store(guest);
     bool any = false;
 
-    *ret_why = FS_START_READ;
+    *ret_why = records ? FS_START_WRITE : FS_START_READ;
     for (GList *link = live->calls.head; link; link = link->next) {
         const FsCall *call = link->data;
         any = any || call->for_engine;
@@ -243,7 +245,7 @@ void guest_pump(FsGuest *guest)
         next = link->next;
         call_find_needs(link->data);
     }
-    if (!calls_want(live, &why))
+    if (!calls_want(guest, &why))
         return;
     FsEngine *engine = live->engine;
     if (!engine)
@@ -254,7 +256,7 @@ void guest_pump(FsGuest *guest)
         return;
     else if (is_of_another(engine))
         engine_end(engine); /* the next one is its owner's, and may read and write it */
-    else if (!engine->has_listener && !engine->no_socket && why != FS_START_READ)
+    else if (engine_only_looks(engine) && why != FS_START_READ)
         engine_end(engine); /* the next one verifies, and gets the guest's socket */
     else
         send_calls(engine, live);

@@ -145,7 +145,7 @@ void engine_want(FsGuest *guest, FsStart why)
     if (live->preparing)
         return;
     if (live->engine) {
-        if (why == FS_START_GUEST && !live->engine->has_listener &&
+        if (why == FS_START_GUEST && engine_only_looks(live->engine) &&
             live->engine->state == FS_ENGINE_READY)
             engine_end(live->engine);
         return;

@@ -276,6 +276,11 @@ bool engine_is_foreign(const FsEngine *engine)
     return engine->failure && !engine->child;
 }
 
+bool engine_only_looks(const FsEngine *engine)
+{
+    return !engine->has_listener && !engine->no_socket;
+}
+
 static void tell_of_foreign(FsEngine *engine)
 {
     FsGuest *guest = engine->guest;

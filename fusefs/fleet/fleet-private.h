@@ -411,6 +411,8 @@ bool engine_release(FsEngine *engine);
 void engine_used(FsEngine *engine);
 /* One that we found and can't speak with: its guest is left alone, and not served here. */
 bool engine_is_foreign(const FsEngine *engine);
+/* Nothing can be changed or recorded through it, and it knows the store only as it was. */
+bool engine_only_looks(const FsEngine *engine);
 /* Moves it in or out of the idle ones, by its state. */
 void engine_relist(FsEngine *engine);
 void engine_end(FsEngine *engine);

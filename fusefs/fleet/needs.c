@@ -173,8 +173,12 @@ static void find_replica(FsCall *call)
         return;
     }
     /* One that starts may have served its guest already: it is heard first, but not for long. */
-    if (!valid && live->filled && !live->stale && engine && engine->state == FS_ENGINE_READY)
-        call->type = UV_HOST_CHECK;
+    if (!valid && live->filled && !live->stale && engine && engine->state == FS_ENGINE_READY) {
+        if (engine_only_looks(engine))
+            engine_end(engine); /* the next one reads the store as it is now */
+        else
+            call->type = UV_HOST_CHECK;
+    }
     if (!call_wants_engine(call, call->type == UV_HOST_CHECK || (valid && starting)))
         call_finish(call, EBUSY, NULL);
 }

@@ -72,7 +72,7 @@ void engine_tell_refused(FsEngine *engine)
     FsLive *live = engine->guest->live;
     FsUntold *untold;
 
-    while (engine->io && (untold = g_queue_pop_head(&live->untold))) {
+    while (engine->io && !engine_only_looks(engine) && (untold = g_queue_pop_head(&live->untold))) {
         engine->fleet->untold--;
         tell(engine, untold, live->left_out);
         live->left_out = 0;

@@ -4,11 +4,13 @@
 it stands in nobody's way."""
 
 import errno
+import os
 import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvmount  # noqa: E402
 import uvproto as p  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
 
@@ -73,6 +75,61 @@ class LookedAt(EngineTest):
         self.start()
         again = self.guest(self.e, session=guest.session, flags=p.HELLO_RESUME)
         self.assertEqual(again.get("S", p.TEST)[2], b"volatile")
+
+
+class Bare(EngineTest):
+    """A store that nothing lies beside: it is read through the descriptor that was opened before
+    confinement, and there is no keeper."""
+
+    def setUp(self):
+        super().setUp()
+        self.e = self.engine("--looked-at", "--format=json", spawned=True, start=False)
+        self.put(b"value")
+
+    def put(self, data):
+        """As others replace it."""
+        text = uvmount.store_text(uvmount.variable("V", data))
+        pathlib.Path(self.e.store + ".new").write_text(text)
+        os.replace(self.e.store + ".new", self.e.store)
+
+    def start(self):
+        self.e.start(wait=False)
+        host = self.host(self.e)
+        self.assertIn(f"V-{p.TEST}", host.snapshot()["entries"])
+        return host
+
+    def children(self):
+        pid = self.e.process.pid
+        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    def test_needs_no_keeper(self):
+        host = self.start()
+        self.assertEqual(self.children(), [])
+        self.assertIn(b"mode: setup", host.view_read("secure-boot", "summary"))
+        self.assertIn(b'"V"', host.export())
+        self.assertEqual(host.set(f"V-{p.TEST}", b"\7\0\0\0x").errno, errno.EROFS)
+        self.assertTrue(host.end())
+        self.assertEqual(self.e.process.wait(10), 0)
+        self.assertEqual(sorted(os.listdir(self.e.folder)),
+                         sorted(os.path.basename(path) for path in
+                                (self.e.store, self.e.socket, self.e.host_socket, self.e.session)))
+
+    def test_has_one_beside_sidecars(self):
+        sidecars = pathlib.Path(self.e.folder) / ".uefivarsfs"
+        sidecars.mkdir(0o700)
+        (sidecars / "vars.json.lock").touch(0o600)
+        self.start()
+        self.assertEqual(len(self.children()), 1)
+
+    def test_ends_when_the_store_is_replaced(self):
+        for change in (lambda: self.put(b"other"),
+                       lambda: pathlib.Path(self.e.store).write_text(uvmount.store_text())):
+            host = self.start()
+            change()
+            with self.assertRaises(p.Closed):
+                host.check()
+            self.assertEqual(self.e.process.wait(10), 0)
+            self.put(b"value")
 
 
 if __name__ == "__main__":

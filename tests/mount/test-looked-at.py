@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
 import uvproto  # noqa: E402
-from uvmount import variable  # noqa: E402
+from uvmount import variable, wait_until  # noqa: E402
 
 
 class LookedAt(unittest.TestCase):
@@ -20,7 +20,8 @@ class LookedAt(unittest.TestCase):
         self.addCleanup(scratch.__exit__)
         source = scratch.path / "source"
         source.mkdir()
-        (source / "g.json").write_text(uvmount.store_text(variable("A", b"a")))
+        self.store = source / "g.json"
+        self.store.write_text(uvmount.store_text(variable("A", b"a")))
         self.mount = scratch.mount(source, "idle=60")
         self.assertEqual(self.mount.read("g", "A")[1], b"a")
         self.looked_at = self.mount.engine_pid("g")
@@ -41,6 +42,24 @@ class LookedAt(unittest.TestCase):
         os.utime(path, (1000, 1000))
         self.assertEqual(os.stat(path).st_mtime, 1000)
         self.assertTrue(self.verifies())
+
+    def test_replaced_store(self):
+        """Another program's new file is seen at once, also where the old one has another name yet."""
+        for value, kept in ((b"b", False), (b"c", True), (b"d", False)):
+            if kept:
+                os.link(self.store, self.store.with_suffix(".old"))
+            new = self.store.with_suffix(".new")
+            new.write_text(uvmount.store_text(variable("A", value)))
+            os.replace(new, self.store)
+            self.assertEqual(self.mount.read("g", "A")[1], value)
+            self.assertFalse(self.verifies())
+
+    def test_refusal(self):
+        """It is on record, though the engine that is there can't write it."""
+        with self.assertRaises(OSError):
+            (self.mount.guest("g") / "secure-boot/summary").write_text("x")
+        wait_until(lambda: "secure-boot/summary" in
+                   (self.mount.guest("g") / "changes").read_text(), "a line in the record")
 
     def test_view(self):
         self.assertIn("mode: setup", (self.mount.guest("g") / "secure-boot/summary").read_text())

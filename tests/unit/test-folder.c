@@ -306,6 +306,36 @@ static void add(const char *name, Test test, bool direct, bool keeper)
         g_test_add(keeper_path, Fixture, "keeper", set_up, test, tear_down);
 }
 
+/* Through the store's descriptor alone, where nothing lies beside it. */
+static void test_held(void)
+{
+    Fixture f;
+    struct stat st;
+
+    set_up(&f, NULL);
+    g_assert_false(uv_folder_hold(f.folder)); /* there is no store */
+    close(open_ok(&f, UV_FILE_STORE, O_RDWR | O_CREAT));
+    close(open_ok(&f, UV_FILE_LOCK, O_RDWR | O_CREAT));
+    g_assert_false(uv_folder_hold(f.folder));
+    g_assert_true(uv_folder_stat(f.folder, UV_FILE_LOCK, &st, NULL)); /* it goes on as it did */
+    scratch_remove(f.dir, ".uefivarsfs/vars.json.lock");
+    g_assert_true(uv_folder_hold(f.folder));
+    g_assert_cmpint(uv_folder_keeper_fd(f.folder), ==, -1);
+
+    close(open_ok(&f, UV_FILE_STORE, O_RDONLY));
+    refused(&f, UV_FILE_STORE, O_RDWR, G_FILE_ERROR_ROFS);
+    refused(&f, UV_FILE_JOURNAL, O_RDONLY, G_FILE_ERROR_NOENT);
+    refused(&f, UV_FILE_JOURNAL, O_RDWR | O_CREAT, G_FILE_ERROR_ROFS);
+    g_assert_false(uv_folder_rename(f.folder, UV_FILE_TEMP, UV_FILE_STORE, NULL));
+    g_assert_false(uv_folder_unlink(f.folder, UV_FILE_JOURNAL, NULL));
+    g_assert_false(uv_folder_stat(f.folder, UV_FILE_META, &st, NULL));
+    g_assert_true(uv_folder_stat(f.folder, UV_FILE_STORE, &st, NULL));
+    scratch_remove(f.dir, "vars.json"); /* now the name means another file, or none */
+    g_assert_false(uv_folder_stat(f.folder, UV_FILE_STORE, &st, NULL));
+    refused(&f, UV_FILE_STORE, O_RDONLY, G_FILE_ERROR_FAILED);
+    tear_down(&f, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -320,6 +350,7 @@ int main(int argc, char **argv)
     add("sharing", test_sharing, true, true);
     add("holds-lock", test_keeper_holds_lock, false, true);
     add("ends-with-us", test_keeper_ends_with_us, false, true);
+    g_test_add_func("/folder/held", test_held);
     g_test_add_func("/folder/symlinked-store", test_symlinked_store);
     g_test_add_func("/folder/bad-paths", test_bad_paths);
     return g_test_run();

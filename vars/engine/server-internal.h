@@ -117,6 +117,8 @@ struct UvServer {
 /* server.c */
 void uv_server_rearm(UvServer *server);
 void uv_server_stop(UvServer *server, int exit_status);
+/* Ends without another answer: who asked asks the next engine. */
+void uv_server_leave(UvServer *server);
 /* The store was given to another user: this engine can't complete it. A successor, which runs as
  * that user, has what is in the journal. */
 bool uv_server_is_outlived(UvServer *server);

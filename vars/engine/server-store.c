@@ -88,6 +88,10 @@ void uv_server_refresh_at_boot(UvServer *server)
 
     if (!server->store->ops->changed(server->store))
         return;
+    if (server->looked_at) { /* the next engine has what is there */
+        uv_server_leave(server);
+        return;
+    }
     uv_store_unwarn(server->store, UNREADABLE);
     const UvRecordDoor before = uv_actor_enter(server, UV_RECORD_OUTSIDE);
     const bool reloaded = uv_server_reload(server, &error);

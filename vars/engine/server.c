@@ -194,6 +194,13 @@ void uv_server_stop(UvServer *server, int exit_status)
     g_main_loop_quit(server->loop);
 }
 
+void uv_server_leave(UvServer *server)
+{
+    while (server->hosts->len > 0)
+        uv_conn_close(server->hosts->pdata[0]);
+    uv_server_stop(server, 0);
+}
+
 static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
 {
     UvServer *server = data;

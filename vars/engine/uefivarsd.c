@@ -212,6 +212,15 @@ static bool check_store(Daemon *daemon, GError **error)
     return false;
 }
 
+/* An image is opened for writing, too, to be repaired. */
+static bool may_hold(const Daemon *daemon)
+{
+    const UvDaemonOptions *options = daemon->options;
+
+    return options->looked_at && !options->shared && g_strcmp0(options->format, "json") == 0 &&
+           uv_folder_hold(daemon->folder);
+}
+
 static bool open_store(Daemon *daemon, GError **error)
 {
     const UvStoreOptions options = {
@@ -225,7 +234,7 @@ static bool open_store(Daemon *daemon, GError **error)
         .host = daemon->options->shared ? &daemon->host : NULL,
     };
 
-    if (daemon->options->sandbox != UV_SANDBOX_OFF) {
+    if (daemon->options->sandbox != UV_SANDBOX_OFF && !may_hold(daemon)) {
         uv_folder_set_keeper_hook(daemon->folder, confine_keeper, daemon->sandbox);
         if (!uv_folder_fork_keeper(daemon->folder, -1, error))
             return false;
@@ -311,6 +320,21 @@ static bool wants_syslog(const UvDaemonOptions *options)
            st.st_rdev == makedev(1, 3);
 }
 
+/* One that is held may have been replaced since: the next engine gets what is there. */
+static bool load(const Daemon *daemon, UvServer *server, GError **error)
+{
+    struct stat st;
+
+    if (uv_server_load(server, error))
+        return true;
+    if (daemon->options->looked_at &&
+        !uv_folder_stat(daemon->store->folder, UV_FILE_STORE, &st, NULL)) {
+        (*error)->domain = UV_STORE_ERROR;
+        (*error)->code = UV_STORE_ERROR_CHANGED;
+    }
+    return false;
+}
+
 static int serve(const UvDaemonOptions *options, UvDaemon *background)
 {
     g_autoptr(UvSandbox) sandbox = uv_sandbox_new(options->sandbox);
@@ -335,7 +359,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     if ((!options->looked_at && !uv_verifier_load(&error)) || !set_up(&daemon, &error))
         return fail(&daemon, background, error);
     server = make_server(&daemon);
-    if (!uv_sandbox_confine_engine(sandbox, &error) || !uv_server_load(server, &error))
+    if (!uv_sandbox_confine_engine(sandbox, &error) || !load(&daemon, server, &error))
         return fail(&daemon, background, error);
     for (guint i = 0; i < sandbox->confinement.missing->len; i++)
         uv_log(LOG_WARNING, "not confined by %s",

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * How a folder reaches its files: the interface behind folder.h. Three serve it: the folder's own
- * descriptors (folder.c), the keeper (keeper.c), and what tests put in between to make steps fail.
+ * How a folder reaches its files: the interface behind folder.h. Four serve it: the folder's own
+ * descriptors (folder-direct.c), the keeper (keeper.c), the store's descriptor alone
+ * (folder-held.c), and what tests put in between to make steps fail.
  *
  * All functions return 0 or a descriptor, or a negative errno. Roles and flags that are not among
  * the ones below are refused with -EPERM, also within one process:

@@ -2,11 +2,12 @@
 
 /*
  * A store's files by role (folder.h): the names for people, and the way to the files, that is
- * direct (folder-direct.h) until a keeper is forked.
+ * direct (folder-direct.h) until a keeper is forked or the store is held.
  */
 
 #include "file-error.h"
 #include "folder-direct.h"
+#include "folder-held.h"
 #include "keeper.h"
 #include "sidecars.h"
 
@@ -142,6 +143,31 @@ bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
     if (!keeper)
         return uv_file_error(error, errno, "cannot start the keeper");
     uv_folder_set_ops(folder, &uv_keeper_ops, keeper);
+    g_clear_pointer(&folder->direct, uv_direct_free);
+    return true;
+}
+
+static bool is_bare(const UvFolder *folder)
+{
+    static const UvFileRole beside[] = {UV_FILE_JOURNAL,   UV_FILE_LOCK,   UV_FILE_META,
+                                        UV_FILE_NEXT_BOOT, UV_FILE_RECORD, UV_FILE_RECORD_OLD,
+                                        UV_FILE_SAVED};
+    struct stat st;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(beside); i++)
+        if (folder->ops->stat(folder->ops_data, beside[i], &st) != -ENOENT)
+            return false;
+    return true;
+}
+
+bool uv_folder_hold(UvFolder *folder)
+{
+    const int fd =
+        is_bare(folder) ? folder->ops->open(folder->ops_data, UV_FILE_STORE, O_RDONLY) : -1;
+
+    if (fd < 0)
+        return false;
+    uv_folder_set_ops(folder, &uv_held_ops, uv_held_new(fd));
     g_clear_pointer(&folder->direct, uv_direct_free);
     return true;
 }

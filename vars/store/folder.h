@@ -5,11 +5,12 @@
  * The folder of one store: the only way to its files.
  *
  * Store code never handles paths. It asks for a file by its role and gets a descriptor; renaming
- * and unlinking go by role too. Two implementations serve it: directly on the folder's descriptor,
- * or, in a confined engine, through the keeper, a small process forked before the confinement that
- * holds the folder's descriptor and knows just these names. So a confined engine can touch no other
- * file, also where thousands of stores lie in one folder with one owner. The keeper shares the
- * engine's lock: it cannot rename anything after another engine has taken the store over.
+ * and unlinking go by role too. Implementations serve it: directly on the folder's descriptor, or,
+ * in a confined engine that may write, through the keeper, a small process forked before the
+ * confinement that holds the folder's descriptor and knows just these names. So a confined engine
+ * can touch no other file, also where thousands of stores lie in one folder with one owner. The
+ * keeper shares the engine's lock: it cannot rename anything after another engine has taken the
+ * store over.
  *
  * Sidecars are in ".uefivarsfs/" beside the store, made on first use: see sidecars.h.
  */
@@ -65,6 +66,14 @@ void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data);
 /* From now on through a keeper process. `lock_fd` (or -1) is shared with it. Call before threads
  * and confinement. */
 bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
+
+/*
+ * From now on through the store's descriptor, for reading only: without a keeper, for an engine
+ * that changes nothing. false, and nothing is changed: something lies beside the store, that might
+ * have to be changed with it, or there is no store. A store that is replaced or removed later
+ * fails.
+ */
+bool uv_folder_hold(UvFolder *folder);
 
 /* Hangs up when the keeper is gone, and with it the way to the files; -1 without a keeper.
  * Borrowed. */
