@@ -131,8 +131,9 @@ static int follow_owner(FsGuestState *guest, const FsLook *look, const char *sto
     }
     const bool watched = guest->listener.poll != NULL;
     monitor_watch(guest, false);
-    uv_autofd int before = uv_fd_steal(&guest->listener_fd);
+    int before = uv_fd_steal(&guest->listener_fd);
     const int result = make_listener(guest, look, store_path);
+    uv_fd_clear(&before);
     monitor_watch(guest, watched);
     return result;
 }
