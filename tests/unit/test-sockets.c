@@ -160,6 +160,7 @@ static void test_fails(Fixture *f, const void *unused)
     FsStoreSocket store = {.fd = -1};
     uv_autofd int before = listen_guest(f);
 
+    g_assert_cmpint(before, >=, 0);
     turn.error = EOPNOTSUPP;
     g_assert_cmpint(listen_guest(f), ==, -EOPNOTSUPP);
     g_assert_cmpint(connect_to(f->guest), ==, 0);
@@ -200,6 +201,7 @@ static void expect_listens(const Fixture *f, const char *path, int found)
     turn = (typeof(turn)){.path = path};
     uv_autofd int fd = uv_listen(path, 0600, &error);
     g_assert_no_error(error);
+    g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(turn.connected, ==, found);
     g_assert_cmpint(connect_to(path), ==, 0);
     g_assert_cmpuint(entries_of(f->top), ==, before + 1);
