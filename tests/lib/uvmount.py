@@ -228,8 +228,9 @@ class Mount:
 
     def kill_engine(self, name):
         """SIGKILL to the guest's engine, which must be there or on its way."""
-        wait_until(lambda: self.engine_pid(name), f"an engine of {name}")
-        os.kill(self.engine_pid(name), signal.SIGKILL)
+        seen = []
+        wait_until(lambda: seen.append(self.engine_pid(name)) or seen[-1], f"an engine of {name}")
+        os.kill(seen[-1], signal.SIGKILL)
 
     def read(self, guest, name, guid=uvproto.TEST):
         """(attributes, data) of a variable's file."""

@@ -6,7 +6,6 @@ import errno
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import unittest
 
@@ -117,7 +116,7 @@ class Folders(unittest.TestCase):
         self.json("db", b"1")
         self.start()
         self.mount.write("web", "Here", b"2")
-        os.kill(self.mount.engine_pid("web"), signal.SIGKILL)
+        self.mount.kill_engine("web")
         self.mount.kill()
         self.assertEqual(self.beside("web.json.journal"), ["web.json.journal"])
         (self.varstore / "web.json").unlink()

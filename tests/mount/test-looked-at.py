@@ -77,7 +77,7 @@ class LookedAt(unittest.TestCase):
     def test_guest_while_it_starts(self):
         """Both want an engine at the same time, again and again."""
         for i in range(10):
-            os.kill(self.mount.engine_pid("g"), 9)
+            self.mount.kill_engine("g")
             reader = os.fork()
             if reader == 0:
                 (self.mount.vars("g") / f"A-{uvproto.TEST}").read_bytes()
