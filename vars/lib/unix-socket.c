@@ -28,6 +28,13 @@ static int set_address(struct sockaddr_un *ret_address, const char *path)
                : -ENAMETOOLONG;
 }
 
+int uv_unix_check(const char *path)
+{
+    struct sockaddr_un address;
+
+    return set_address(&address, path);
+}
+
 int uv_unix_bind(const char *path, mode_t mode)
 {
     struct sockaddr_un address;
@@ -66,9 +73,12 @@ int uv_unix_give(const char *path, uid_t uid, gid_t gid)
 
 int uv_unix_publish(const char *aside, const char *path, mode_t mode, uid_t uid, gid_t gid)
 {
-    uv_autofd int fd = replace(aside, mode);
-    int result = fd < 0 ? fd : uv_unix_give(aside, uid, gid);
+    int result = uv_unix_check(path);
+    uv_autofd int fd = result < 0 ? result : replace(aside, mode);
 
+    if (fd < 0)
+        return fd;
+    result = uv_unix_give(aside, uid, gid);
     if (result == 0 && (listen(fd, SOMAXCONN) < 0 || rename(aside, path) < 0))
         result = -errno;
     if (result == 0)

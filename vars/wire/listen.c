@@ -52,7 +52,11 @@ static int listen_at(const char *path, mode_t mode)
 {
     g_autofree char *folder = g_path_get_dirname(path);
     g_autofree char *aside = g_strdup_printf("%s/.uv%d", folder, getpid());
-    uv_autofd int fd = uv_unix_bind(aside, mode);
+    const int fits = uv_unix_check(path);
+    uv_autofd int fd = fits < 0 ? fits : uv_unix_bind(aside, mode);
+
+    if (fits < 0)
+        return fits;
 
     if (fd == -EADDRINUSE && is_stale(aside) && unlink(aside) == 0)
         fd = uv_unix_bind(aside, mode);
