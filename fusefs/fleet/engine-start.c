@@ -74,7 +74,9 @@ static void ask_start(FsEngine *engine)
     FsGuest *guest = engine->guest;
     FsQuestion question = fs_question(FS_ASK_START, guest->name);
 
-    const bool looks = engine->why == FS_START_READ;
+    /* What another host does to a shared store its engine has to be able to follow. */
+    const bool follows = fs_fleet_is_shared(guest->fleet) && fs_guest_has_store(guest);
+    const bool looks = engine->why == FS_START_READ && !follows;
 
     engine->no_socket =
         !looks && guest->listener == FS_LISTENER_NONE && guest->fleet->no_more_sockets;

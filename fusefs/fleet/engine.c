@@ -370,8 +370,8 @@ static void guest_after_engine(FsGuest *guest, bool started, bool ended, bool ch
         guest_start_failed(guest, "the engine died while it was starting");
     guest_look_again(guest); /* while it was there nothing could end the guest */
     if (ended) {
-        guest_keep(guest);
         guest_reconsider_calls(guest);
+        guest_keep(guest);
     }
     guest_watch_listener(guest);
     guest_pump(guest);
