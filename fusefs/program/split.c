@@ -56,13 +56,20 @@ static void on_unmount(void *data)
 static int wait_for(pid_t front)
 {
     const int64_t deadline = g_get_monotonic_time() + EXIT_US;
+    bool late = false;
     int status;
 
     while (waitpid(front, &status, WNOHANG) == 0) {
-        if (g_get_monotonic_time() >= deadline)
+        late = g_get_monotonic_time() >= deadline;
+        if (late)
             kill(front, SIGKILL);
         g_usleep(1000);
     }
+    if (late)
+        g_warning("the front did not end in time, and was killed");
+    else if (WIFSIGNALED(status))
+        g_warning("the front was ended by a signal (%s), and the mount with it",
+                  g_strsignal(WTERMSIG(status)));
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 

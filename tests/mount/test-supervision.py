@@ -248,6 +248,14 @@ class Killed(MountTest):
         wait_until(lambda: not mount.engines(), "the engine ended", 13)
         self.assertIn('"B"', (self.source / "g.json").read_text())
 
+    def test_front_is_told_of(self):
+        """The log says what ended the mount."""
+        self.store("g")
+        mount = self.mount()
+        os.kill(mount.front_pid(), signal.SIGKILL)
+        self.assertEqual(mount.process.wait(30), 1)
+        self.assertIn("the front was ended by a signal (Killed)", mount.log.read_text())
+
     def test_engine_under_writer(self):
         """An engine's death: the guest's connection finds the next one, no write is lost."""
         self.store("g")
@@ -327,6 +335,7 @@ class Life(MountTest):
         """What it leaves serves who came meanwhile: no other one is started."""
         path, mount = self.store("g"), self.mount("idle=1")
         mount.write("g", "B", b"b")
+        wait_until(lambda: len(mount.engines()) == 1, "the one that was only looked at is gone")
         engine = mount.engine_pid("g")
         self.stopped(engine)
         time.sleep(1.4)  # it is asked to end
