@@ -153,6 +153,8 @@ class Doors(ChangesTest):
         for with_engine in (False, True):
             if with_engine:
                 self.mount.write("vm", "Known", b"x")
+                wait_until(lambda: any(line.get("variable", "").startswith("Known-")
+                                       for line in self.lines()), "its line")
             for name, number, operation, act in (
                     ("vars/bad name", errno.EINVAL, "create", lambda: put(folder / "bad name", b"")),
                     (f"vars/New-{p.TEST}", errno.EINVAL, "write", lambda: put(new, b"\7\0")),
