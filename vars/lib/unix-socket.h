@@ -8,7 +8,7 @@
 /* Bound, with this mode from its first moment on; it does not listen yet. -EADDRINUSE: there is a
  * file of that name. */
 int uv_unix_bind(const char *path, mode_t mode);
-/* 0, or -ENAMETOOLONG: nobody could connect to a socket of that name. */
+/* 0, or -ENAMETOOLONG: no client could connect to a socket of that name. */
 int uv_unix_check(const char *path);
 /* Listening; whatever had the name is replaced. */
 int uv_unix_listen(const char *path, mode_t mode);
