@@ -68,6 +68,8 @@ class Guests(ControlTest):
         for i in range(300):
             (self.source / f"other{i:03}.json").write_text("")
         wait_until(lambda: len(os.listdir(guests)) == 301, "301 guests")
+        wait_until(lambda: sum(name.endswith(".sock") for name in os.listdir(self.mount.sockdir)) >= 301,
+                   "all have a socket", 60, step=0.2)
         time.sleep(2)
         (self.source / "new.json").write_text("")
         (self.source / "other007.json").unlink()
