@@ -52,19 +52,18 @@ static int listen_at(const char *path, mode_t mode)
 {
     g_autofree char *folder = g_path_get_dirname(path);
     g_autofree char *aside = g_strdup_printf("%s/.uv%d", folder, getpid());
-    const int fits = uv_unix_check(path);
-    uv_autofd int fd = fits < 0 ? fits : uv_unix_bind(aside, mode);
+    int result = uv_unix_check(path);
 
-    if (fits < 0)
-        return fits;
-
+    if (result < 0)
+        return result;
+    uv_autofd int fd = uv_unix_bind(aside, mode);
     if (fd == -EADDRINUSE && is_stale(aside) && unlink(aside) == 0)
         fd = uv_unix_bind(aside, mode);
     if (fd == -ENAMETOOLONG)
         return listen_in_place(path, mode);
     if (fd < 0)
         return fd;
-    const int result = listen(fd, BACKLOG) < 0 || link(aside, path) < 0 ? -errno : 0;
+    result = listen(fd, BACKLOG) < 0 || link(aside, path) < 0 ? -errno : 0;
     unlink(aside);
     return result < 0 ? result : uv_fd_steal(&fd);
 }
