@@ -271,8 +271,8 @@ bool guest_text_current(const FsGuest *guest, FsText text);
 void guest_ask_text(FsGuest *guest, FsText text);
 uint32_t guest_next_text(FsGuest *guest, FsText text); /* as guest_next_look() */
 void guest_ask_holder(FsGuest *guest);
-/* Of an answer with a look. NULL: there is no such guest. */
-void guest_take_shadowed(FsGuest *guest, const FsAnswer *answer);
+/* Takes the look in an answer, and who lost to the guest by the naming rules. */
+void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer);
 void guest_texts_clear(FsLive *live);
 /* A question about the guest; `answered` gets it as its data, and it lives until then. */
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,

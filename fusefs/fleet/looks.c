@@ -94,8 +94,9 @@ void guest_answered(FsGuest *guest)
 
 /* Looks */
 
-void guest_take_shadowed(FsGuest *guest, const FsAnswer *answer)
+void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer)
 {
+    FsGuest *guest = fleet_take_look(fleet, name, answer->error, &answer->look);
     g_autofree char *lines = g_strchomp(g_strdup(answer->text));
 
     if (!guest || answer->error || (!*lines && !guest->live))
@@ -112,8 +113,7 @@ static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
     fleet->looking--;
     guest->look_done++;
     if (!guest->gone && answer->error != -ECANCELED) {
-        guest_take_shadowed(fleet_take_look(fleet, guest->name, answer->error, &answer->look),
-                            answer);
+        fleet_take_answer(fleet, guest->name, answer);
         if (!guest->gone)
             guest_pump(guest);
     }

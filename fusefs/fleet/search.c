@@ -149,8 +149,7 @@ static void on_file(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
         return;
     }
     if (*answer->guest)
-        guest_take_shadowed(fleet_take_look(fleet, answer->guest, answer->error, &answer->look),
-                            answer);
+        fleet_take_answer(fleet, answer->guest, answer);
     if (review->again)
         fleet_due(fleet, g_get_monotonic_time() + AGAIN_US);
     else
@@ -250,8 +249,7 @@ static void on_looked_up(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void 
     if (answer->error == -ECANCELED)
         return;
     if (*answer->guest || fleet->source->facts.is_store)
-        guest_take_shadowed(fleet_take_look(fleet, answer->guest, answer->error, &answer->look),
-                            answer);
+        fleet_take_answer(fleet, answer->guest, answer);
     for (GList *link = fleet->searches.head; link; link = link->next) {
         FsSearch *search = link->data;
         if (search->looking && strcmp(search->name, answer->guest) == 0)
