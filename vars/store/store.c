@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "filelock.h"
+#include "replace-store.h"
 #include "times.h"
 
 void uv_store_init(UvStore *store, const UvStoreOps *ops, UvFolder *folder,
@@ -89,6 +90,18 @@ void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *s
         .mtime_ns = st->st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st->st_mtim.tv_nsec,
         .ctime_ns = st->st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st->st_ctim.tv_nsec,
     };
+}
+
+bool uv_store_stat_identity(const UvStore *store, UvStoreIdentity *ret_identity, GError **error)
+{
+    struct stat st;
+
+    if (!uv_folder_stat(store->folder, UV_FILE_STORE, &st, error)) {
+        uv_map_folder_error(error);
+        return false;
+    }
+    uv_store_identity_from_stat(ret_identity, &st);
+    return true;
 }
 
 bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b)

@@ -109,6 +109,8 @@ UvStore *uv_store_open(UvFolder *folder /* takes ownership */, const UvStoreOpti
 void uv_store_close(UvStore *store);
 /* Fills an identity from what fstat says. */
 void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st);
+/* Of the file that has the store's name now; an error in the terms of UV_STORE_ERROR. */
+bool uv_store_stat_identity(const UvStore *store, UvStoreIdentity *ret_identity, GError **error);
 bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b);
 /*
  * Our own lock between engines (filelock.h) on a store's lock file. UV_STORE_ERROR_READ_ONLY if

@@ -110,7 +110,7 @@ static bool still_as_read(FlashStore *f, GError **error)
     g_autoptr(UvFlash) flash = NULL;
     UvStoreIdentity now;
 
-    if (!uv_store_flash_identity(f, &now, error))
+    if (!uv_store_stat_identity(&f->store, &now, error))
         return false;
     if (now.size_bytes > 0 && uv_store_identity_equal(&now, &f->store.identity)) {
         uv_flash_set_image(f->flash, f->image);

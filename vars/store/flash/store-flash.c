@@ -26,18 +26,6 @@ static FlashStore *flash_store(UvStore *store)
     return (FlashStore *)store;
 }
 
-bool uv_store_flash_identity(FlashStore *f, UvStoreIdentity *ret, GError **error)
-{
-    struct stat st;
-
-    if (!uv_folder_stat(f->store.folder, UV_FILE_STORE, &st, error)) {
-        uv_map_folder_error(error);
-        return false;
-    }
-    uv_store_identity_from_stat(ret, &st);
-    return true;
-}
-
 void uv_store_flash_look_for_holder(FlashStore *f)
 {
     UvStore *store = &f->store;
@@ -85,10 +73,10 @@ static bool load_once(FlashStore *f, GError **error)
     g_autoptr(GError) local = NULL;
     UvStoreIdentity before, after;
 
-    if (!uv_store_flash_identity(f, &before, error) || !f->backing->open(f, error))
+    if (!uv_store_stat_identity(&f->store, &before, error) || !f->backing->open(f, error))
         return false;
     flash = uv_flash_open(f->image, &local);
-    if (!uv_store_flash_identity(f, &after, error))
+    if (!uv_store_stat_identity(&f->store, &after, error))
         return false;
     if (!uv_store_identity_equal(&before, &after))
         return false;
@@ -229,7 +217,7 @@ static bool flash_changed(UvStore *store)
     if (f->quiet_at_us)
         return false;
     uv_store_flash_look_for_holder(f);
-    if (!uv_store_flash_identity(f, &now, NULL))
+    if (!uv_store_stat_identity(&f->store, &now, NULL))
         return false;
     if (now.size_bytes == 0 && f->flash)
         return content_differs(f);

@@ -57,8 +57,6 @@ UvStore *uv_store_flash_new(UvFolder *folder /* takes ownership */, const UvStor
 bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError **error);
 
 /* store-flash.c, for store-flash-burst.c */
-/* Of the file that the name means now. */
-bool uv_store_flash_identity(FlashStore *flash, UvStoreIdentity *ret, GError **error);
 /* Sets lock_holder and read_only_reason anew, between two bursts. */
 void uv_store_flash_look_for_holder(FlashStore *flash);
 /* Reads the image, and says what is to be said of it. */

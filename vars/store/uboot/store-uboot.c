@@ -27,14 +27,14 @@ static bool uboot_load(UvStore *store, GPtrArray **ret_variables, GError **error
     g_autoptr(GBytes) bytes = NULL;
     UvStoreIdentity identity;
     unsigned left_out;
-    struct stat st;
 
-    if (fd < 0 || !uv_folder_stat(store->folder, UV_FILE_STORE, &st, error)) {
+    if (fd < 0) {
         uv_map_folder_error(error);
         return false;
     }
     /* As it was before the reading: what comes in between is a change that is still to be seen. */
-    uv_store_identity_from_stat(&identity, &st);
+    if (!uv_store_stat_identity(store, &identity, error))
+        return false;
     bytes = uv_read_file(fd, file_name(store), UV_UBOOT_FILE_MAX, error);
     if (!bytes)
         return false;
@@ -86,12 +86,9 @@ static int64_t uboot_due(UvStore *store)
 static bool uboot_changed(UvStore *store)
 {
     UvStoreIdentity now;
-    struct stat st;
 
-    if (!uv_folder_stat(store->folder, UV_FILE_STORE, &st, NULL))
-        return false;
-    uv_store_identity_from_stat(&now, &st);
-    return !uv_store_identity_equal(&now, &store->identity);
+    return uv_store_stat_identity(store, &now, NULL) &&
+           !uv_store_identity_equal(&now, &store->identity);
 }
 
 static bool uboot_acquire(UvStore *store, GError **error)
