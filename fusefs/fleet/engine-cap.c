@@ -145,8 +145,7 @@ void engine_want(FsGuest *guest, FsStart why)
     if (live->preparing)
         return;
     if (live->engine) {
-        if (why == FS_START_GUEST && engine_only_looks(live->engine) &&
-            live->engine->state == FS_ENGINE_READY)
+        if (why == FS_START_GUEST && engine_only_looks(live->engine))
             engine_end(live->engine);
         return;
     }
@@ -173,8 +172,8 @@ void engine_check_config(FsGuest *guest)
 {
     FsEngine *engine = guest->live ? guest->live->engine : NULL;
 
-    if (engine && engine->child && engine->state == FS_ENGINE_READY && engine->io &&
-        !guest_connected(guest) && !(guest->look.flags & FS_LOOK_BRIEF) &&
+    if (engine && engine->child && !guest_connected(guest) &&
+        !(guest->look.flags & FS_LOOK_BRIEF) &&
         !fs_identity_equal(&engine->config, &guest->look.config))
         engine_end(engine);
 }

@@ -212,6 +212,8 @@ void engine_used(FsEngine *engine)
 
 void engine_end(FsEngine *engine)
 {
+    if (engine->state != FS_ENGINE_READY || !engine->io)
+        return;
     engine->state = FS_ENGINE_ENDING;
     engine->asked_to_end_at = g_get_monotonic_time();
     engine_send(engine, UV_HOST_END, NULL);

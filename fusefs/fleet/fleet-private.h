@@ -415,7 +415,7 @@ bool engine_is_foreign(const FsEngine *engine);
 bool engine_only_looks(const FsEngine *engine);
 /* Moves it in or out of the idle ones, by its state. */
 void engine_relist(FsEngine *engine);
-void engine_end(FsEngine *engine);
+void engine_end(FsEngine *engine); /* one that is not ready and connected: when it is */
 /* If config.json is another than what it was started with it ends, unless its guest is there: the
  * next guest would find the old one in force. */
 void engine_check_config(FsGuest *guest);

@@ -132,8 +132,7 @@ static unsigned end_all(FsFleet *fleet)
         if (engine_is_foreign(engine) || (engine->guest && guest_connected(engine->guest)))
             continue;
         left++;
-        if (engine->state == FS_ENGINE_READY && engine->io &&
-            g_get_monotonic_time() - engine->asked_to_end_at > STOP_AGAIN_US)
+        if (g_get_monotonic_time() - engine->asked_to_end_at > STOP_AGAIN_US)
             engine_end(engine);
     }
     return left;

@@ -10,6 +10,7 @@ descriptors, it serves the JSON store as opaque entries, and misbehaves as the s
   mute*       answers nothing after the snapshot
   other*      speaks version 2, once the file "SOURCE/upgraded" is there
   guest*      says that a guest's session is alive
+  leaves*     hangs up when asked for its status, listens no more, and lives on for a while
   flood*      sends changes without end once it was asked for its snapshot
 """
 
@@ -20,6 +21,7 @@ import select
 import socket
 import struct
 import sys
+import time
 
 HEADER = struct.Struct("<IHHQ")
 NO_REPLY = (0x4E, 0x53, 0x55)  # ACTOR, FOLLOW, REFUSED
@@ -144,6 +146,11 @@ class Engine:
             reply = self.report()
         elif type_ == 0x49:
             self.send(conn, 0x8049, cookie, struct.pack("<I", 1) + self.identity())
+            sys.exit(0)
+        elif type_ == 0x43 and self.name.startswith("leaves"):
+            conn.close()
+            self.hosts.close()
+            time.sleep(5)
             sys.exit(0)
         elif type_ == 0x43:
             reply = b'{"fake": true}'

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What one guest, or its owner, can make the front do and keep: the others do not notice."""
 
+import contextlib
 import errno
 import os
 import pathlib
+import socket
 import sys
 import threading
 import time
@@ -153,6 +155,18 @@ class Bounds(unittest.TestCase):
         self.assertLess(slowest, 1, f"{quiet} without it")
         self.assertLess(self.front_mib(mount), 300)
         self.assertGreater(self.front_cpu(mount), 0.1, "nothing was sent")
+
+    def test_guest_of_an_engine_that_hung_up(self):
+        """One that was looked at, and was taken over or killed: it can't be asked to make room."""
+        (self.source / "leaves.json").write_text(uvmount.store_text(variable("A", b"x")))
+        mount = self.mount(f"engine={LIB / 'fakeengine.py'}")
+        self.assertEqual(mount.read("leaves", "A")[1], b"x")
+        with contextlib.suppress(OSError):
+            mount.status("leaves")
+        with socket.socket(socket.AF_UNIX) as guest:
+            guest.connect(mount.socket("leaves"))
+            uvmount.wait_until(lambda: self.slowest(mount, 0.1) < 1, "the others are served")
+            os.kill(mount.front_pid(), 0)
 
     def front_cpu(self, mount):
         fields = pathlib.Path(f"/proc/{mount.front_pid()}/stat").read_text().rsplit(")", 1)[1].split()
