@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# usage: tests/on-debian.sh [--keep DIR] 12|13|sid [COMMAND...]
+# usage: tests/on-debian.sh [--keep DIR] [--plain] 12|13|sid [COMMAND...]
 #
 # Runs README.md's two commands as a newcomer on that Debian would: a minbase root from this system's
 # own mirror, a clone of this checkout's HEAD in it (what is not committed is not in it), and nothing
 # installed but by the commands themselves. With COMMAND that is run instead, in the clone.
 #
 #   --keep DIR   makes the root in DIR, or uses the one that is there, and leaves it
+#   --plain      the first command as root alone, and of the second tests/run.sh --plain
 #
 # The root has processes and mounts of its own, and this system's network and devices.
 # Exit status: that of the commands; 77 and a line that says why if it can't be done here, packages that the
@@ -16,7 +17,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/packages.sh
 
-# What a root with all packages, four build folders and the tests' scratch takes.
+# What a root with all packages, the build folders and the tests' scratch takes.
 needed_gib=10
 # What a mirror may take to give the root, and all packages.
 fetch_minutes=15m
@@ -33,12 +34,15 @@ usage()
     exit 2
 }
 
-keep=
-if [ "${1:-}" = --keep ]; then
-    [ $# -ge 2 ] || usage
-    keep=$2
-    shift 2
-fi
+keep= plain=
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --keep) keep=${2:-} && shift ;;
+    --plain) plain=--plain needed_gib=6 ;;
+    *) usage ;;
+    esac
+    shift || usage
+done
 case ${1:-} in
 12) suite=bookworm ;;
 13) suite=trixie ;;
@@ -126,14 +130,16 @@ fetch || { tail -n 5 "$root/fetch.log" >&2; cannot "the mirror does not give all
 status=0
 told "examples/quickstart.sh"
 inside examples/quickstart.sh || status=1
-told "examples/quickstart.sh, as a user who came by su"
-inside bash -c 'id -u newcomer >/dev/null 2>&1 || useradd -m newcomer
-    rm -rf ~newcomer/uefivarsfs
-    cp -r . ~newcomer/uefivarsfs
-    rm -rf ~newcomer/uefivarsfs/build
-    chown -R newcomer: ~newcomer/uefivarsfs
-    su - newcomer -c uefivarsfs/examples/quickstart.sh' || status=1
-told "tests/run.sh"
-inside tests/run.sh || status=1
+if [ -z "$plain" ]; then
+    told "examples/quickstart.sh, as a user who came by su"
+    inside bash -c 'id -u newcomer >/dev/null 2>&1 || useradd -m newcomer
+        rm -rf ~newcomer/uefivarsfs
+        cp -r . ~newcomer/uefivarsfs
+        rm -rf ~newcomer/uefivarsfs/build
+        chown -R newcomer: ~newcomer/uefivarsfs
+        su - newcomer -c uefivarsfs/examples/quickstart.sh' || status=1
+fi
+told "tests/run.sh $plain"
+inside tests/run.sh $plain || status=1
 told "done, exit status $status"
 exit $status

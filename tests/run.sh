@@ -6,12 +6,13 @@
 #   tests/run.sh          everything that is quick: the suites, again under ASAN and UBSAN, each fuzz
 #                         target for ten seconds
 #   tests/run.sh --long   the slow suites too (guest boots, thousands of kills)
+#   tests/run.sh --plain  the suites once: not under ASAN and UBSAN, and no fuzzing
 #   tests/run.sh --benchmark   prints the figures instead
 #   tests/run.sh --coverage    prints which share of each folder's lines and branches the suites run, instead
 #
 #   --no-install        with any of these: works with what is there, installs nothing
-#   --on-debian 12|13|sid   and at the end both of README.md's commands on that Debian, where the machine
-#                       has room and the time since the start is under UEFIVARS_MINUTES (40)
+#   --on-debian 12|13|sid   and at the end one more test: tests/on-debian.sh --plain, in UEFIVARS_MINUTES (15) at
+#                       most; skipped where the machine, its mirror or the time does not allow it
 #
 # UEFIVARS_REQUIRE_ALL=1 (as in CI): warnings are errors, and a skipped test is a failed one.
 set -euo pipefail
@@ -21,12 +22,13 @@ cd "$(dirname "$0")/.."
 mode=quick install=yes debian=
 usage()
 {
-    echo "usage: tests/run.sh [--long | --benchmark | --coverage] [--no-install] [--on-debian 12|13|sid]" >&2
+    echo "usage: tests/run.sh [--long | --plain | --benchmark | --coverage] [--no-install]" \
+        "[--on-debian 12|13|sid]" >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
     case $1 in
-    --long | --benchmark | --coverage) mode=${1#--} ;;
+    --long | --plain | --benchmark | --coverage) mode=${1#--} ;;
     --no-install) install=no ;;
     --on-debian) debian=${2:-} && shift ;;
     *) usage ;;
@@ -122,29 +124,33 @@ coverage()
     fi
 }
 
-# on_debian RELEASE: one more test, which says why where it can't be done. What is missing there is skipped,
-# also in CI: its packages come over the network.
+# on_debian RELEASE: one more test, which says why where it can't be done. What is missing there, and what is not
+# done in time, is skipped, also in CI: its packages come over the network.
 on_debian()
 {
-    local status=0 minutes=${UEFIVARS_MINUTES:-40}
-    if [ $((SECONDS / 60)) -ge "$minutes" ]; then
-        echo "on-debian.sh: left out, $((SECONDS / 60)) minutes are gone already"
-        status=77
-    else
-        [ $install = no ] || install_missing mmdebstrap || true
-        UEFIVARS_REQUIRE_ALL='' timeout --kill-after=60 "${minutes}m" tests/on-debian.sh "$1" || status=$?
-    fi
-    case $status in
-    124 | 137)
-        echo "on-debian.sh: left, as it was not done in $minutes minutes"
-        status=77
-        ;;
-    esac
+    local status=0 minutes=${UEFIVARS_MINUTES:-15}
+    echo "== Debian $1, $((SECONDS / 60)) minutes after the start"
+    [ $install = no ] || install_missing mmdebstrap || true
+    UEFIVARS_REQUIRE_ALL='' timeout --kill-after=60 "${minutes}m" tests/on-debian.sh --plain "$1" || status=$?
     case $status in
     0) passed=$((passed + 1)) ;;
     77) skipped=$((skipped + 1)) ;;
-    *) failed=$((failed + 1)) failures+=("tests/on-debian.sh $1") ;;
+    124 | 137)
+        echo "on-debian.sh: ended, as it was not done in $minutes minutes"
+        skipped=$((skipped + 1))
+        ;;
+    *) failed=$((failed + 1)) failures+=("tests/on-debian.sh --plain $1") ;;
     esac
+}
+
+# sanitized: the suites under ASAN and UBSAN, and each fuzz target for ten seconds.
+sanitized()
+{
+    configure "$build-asan" -Dwerror=$werror -Db_sanitize=address,undefined -Db_lundef=false
+    run_suites "$build-asan" --no-suite long --no-suite qemu --no-suite source --timeout-multiplier 6
+
+    CC=clang configure "$build-fuzz" -Dwerror=$werror -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
+    run_suites "$build-fuzz" --suite fuzz
 }
 
 if [ $mode = coverage ]; then
@@ -157,12 +163,7 @@ else
     fi
     run_suites "$build" --no-suite long --timeout-multiplier 3
     [ $mode != long ] || run_suites "$build" --suite long --timeout-multiplier 3
-
-    configure "$build-asan" -Dwerror=$werror -Db_sanitize=address,undefined -Db_lundef=false
-    run_suites "$build-asan" --no-suite long --no-suite qemu --no-suite source --timeout-multiplier 6
-
-    CC=clang configure "$build-fuzz" -Dwerror=$werror -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
-    run_suites "$build-fuzz" --suite fuzz
+    [ $mode = plain ] || sanitized
 fi
 [ -z "$debian" ] || on_debian "$debian"
 
