@@ -67,6 +67,15 @@ class Record(EngineTest):
         self.assertEqual((third["attributes"], third["size"]), (None, None))
         self.assertEqual(os.stat(self.path()).st_mode & 0o777, 0o600)
 
+    def test_is_there_before_the_reply(self):
+        """Of what came by the host's door, also what was refused."""
+        self.start()
+        self.set("A", b"first")
+        for i in range(300):
+            before = os.stat(self.path()).st_size
+            outcome = self.set("A", b"%d" % i) if i % 2 else self.set("A", b"x", attributes=0x80)
+            self.assertGreater(os.stat(self.path()).st_size, before, (i, outcome))
+
     def test_what_changes_nothing(self):
         self.start()
         self.set("A", b"1")

@@ -5,11 +5,11 @@
  * The record: who changed what, a JSON object a line, beside the store (UV_FILE_RECORD, and the
  * older half in UV_FILE_RECORD_OLD).
  *
- * A change that is durable and applied is kept in memory until its reply has left; then its line is
- * made, and is in the file before the next request is looked at. So it costs a guest next to
- * nothing, and a killed engine loses at most the last line, which neither guest
- * nor host has had an answer for. It is synced when the store is made complete, never on its own. A
- * line that a crash tore is cut off when the file is next opened.
+ * A change that is durable and applied is kept in memory. Of the host its line is made, and is in
+ * the file, before the reply leaves; of a guest when the reply has left, and before the next
+ * request is looked at. So it costs a guest next to nothing, and a killed engine loses at most the
+ * last line of its guest. It is synced when the store is made complete, never on its own. A line
+ * that a crash tore is cut off when the file is next opened.
  *
  * Lines have: time, host (on shared storage), door, who, variable, attributes and size and SHA-256
  * before and after, old (hex, where there was a value of at most 1 KiB), status; for refusals also

@@ -176,11 +176,13 @@ static uint32_t frame_cap(uint16_t type, void *data)
                                       : uv_guest_frame_cap(type, conn);
 }
 
-/* What a front's own change makes it be told, and the reply, wake it once. */
+/* What a front's own change makes it be told, and the reply, wake it once. A write to the mount is
+ * in the record when it returns. */
 static void handle_host(UvConn *conn, UvFrame *frame)
 {
     uv_frame_io_hold(conn->io, true);
     uv_host_frame(conn, frame);
+    uv_record_settle(conn->server);
     const UvFrameResult result = uv_frame_io_hold(conn->io, false);
     if (!conn->closed)
         sent(conn, result);
