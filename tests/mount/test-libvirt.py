@@ -52,6 +52,10 @@ class Case(unittest.TestCase):
         self.mounted = self.scratch.mount(source, *options)
         return self.mounted
 
+    def own(self, file="made-up"):
+        """A SOURCE that no other run of a test has: what was killed may still have it mounted."""
+        return f"libvirt+test://{self.scratch.path}/{file}"
+
     def guests(self):
         return sorted(os.listdir(self.mounted.path / "guests"))
 
@@ -204,7 +208,7 @@ class TestDriver(Case):
         self.assertEqual(os.listdir(reader.path / "guests"), ["web"])
 
     def test_libvirt_is_not_there(self):
-        mount = self.mount("libvirt+test:///nowhere/node.xml")
+        mount = self.mount(self.own("nowhere/node.xml"))
         self.assertEqual(self.guests(), [])
         wait_until(lambda: "read-only" in mount.log.read_text(), "it says so", 10)
 
@@ -267,7 +271,7 @@ class StandIn(WithAnother):
     def runs(self, *runs):
         for number, packets in enumerate(runs):
             (self.folder / f"run-{number}").write_text("\n".join(packets))
-        return self.mount("libvirt+test:///default")
+        return self.mount(self.own())
 
     def more(self, number, *packets):
         (self.folder / "more").write_text("\n".join(packets))
@@ -308,7 +312,7 @@ class StandIn(WithAnother):
         self.runs([*[packet(IS, name, "/v/x") for name in names], *[packet(GONE, name) for name in names],
                    packet(IS, "web", "/v/x"), packet(IS, "fds", "/v/x") + "*2", packet(ALL)])
         self.wait_for_guests("fds", "web")
-        self.assertEqual(sorted(os.listdir(folder_of("libvirt+test:///default"))), ["fds", "web"])
+        self.assertEqual(sorted(os.listdir(folder_of(self.own()))), ["fds", "web"])
 
     def test_what_it_knew_goes_when_it_is_not_told_again(self):
         self.runs([packet(IS, name, "/v/x") for name in ("a", "b")] + [packet(ALL), packet(LOST, "", "bye")],
@@ -341,7 +345,7 @@ class AnyVersion(WithAnother):
 
     def start(self, *domains):
         self.has(*domains)
-        return self.mount("libvirt+test:///made-up")
+        return self.mount(self.own())
 
     def folder(self, name="stores"):
         path = self.scratch.path / name
