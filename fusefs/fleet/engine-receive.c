@@ -22,10 +22,10 @@
 /* Taken at a time: an engine that never stops sending does not keep the others waiting. */
 #define FRAMES_A_TURN 512
 #define BYTES_A_TURN (256u * 1024)
-/* Variables a store can hold: the largest storage over the smallest record. */
-#define ENTRIES_MAX (UV_STORAGE_MAX / EFI_VARIABLE_RECORD_BYTES)
-/* What one guest's variables can take here, with room for volatile ones. */
-#define REPLICA_MAX UV_WIRE_BLOB_MAX
+/* Of non-volatile variables, and of volatile ones. */
+#define ENTRIES_MAX (2 * UV_VARIABLES_MAX)
+/* What one guest's variables can take here, with all that is kept of small ones. */
+#define REPLICA_MAX (2 * UV_WIRE_BLOB_MAX)
 #define BUILD_MAX 256
 #define ERROR_TEXT_MAX 1024
 /* Engines in a row whose store was replaced while they started. */

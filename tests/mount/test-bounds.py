@@ -141,6 +141,20 @@ class Bounds(unittest.TestCase):
             self.assertEqual((mount.guest(f"g{i:03}") / "config.json").read_text(), "")
             self.assertEqual(mount.read(f"g{i:03}", "A")[1], b"%d" % i)
 
+    @unittest.skipIf(uvengine.sanitized(), "an engine takes too long for it under a sanitizer")
+    def test_as_many_variables_as_there_can_be(self):
+        (self.source / "many.json").write_text(uvmount.store_text(
+            *[variable(chr(0x100 + i % 1000) + chr(0x100 + i // 1000)) for i in range(120000)]))
+        mount = self.mount()
+        seen = []
+
+        def listed():
+            with contextlib.suppress(OSError):
+                seen.extend(os.listdir(mount.vars("many")))
+            return seen
+        uvmount.wait_until(listed, "a list of them", 60)
+        self.assertGreaterEqual(len(seen), 120000)
+
     def test_flood_of_frames(self):
         """An engine that was taken over sends changes of 32 MiB as fast as they go."""
         (self.source / "flood.json").write_text(uvmount.store_text(variable("A", b"x")))

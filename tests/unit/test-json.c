@@ -145,6 +145,29 @@ static void test_refused(void)
     }
 }
 
+/* What no storage holds the front would not take. */
+static void test_too_many(void)
+{
+    g_autofree char *data = g_strnfill(2 * 64000, '0');
+    g_autoptr(GString) text = g_string_new("{\"version\": 2, \"variables\": [");
+    g_autoptr(GError) error = NULL;
+
+    for (unsigned i = 0; i < 130; i++)
+        g_string_append_printf(
+            text, "{\"name\": \"V%u\", \"guid\": \"" GUID "\", \"attr\": 7, \"data\": \"%s\"},", i,
+            data);
+    const gsize fits = text->len - 1;
+    g_string_append_printf(text, VARIABLE("\"attr\": 7, \"data\": \"%s%s\""), data, data);
+    g_string_append(text, "]}");
+    g_assert_null(parse(text->str, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE);
+    g_assert_nonnull(strstr(error->message, "8 MiB"));
+    g_string_truncate(text, fits);
+    g_string_append(text, "]}");
+    g_autoptr(GPtrArray) variables = parse(text->str, NULL);
+    g_assert_cmpuint(variables->len, ==, 130);
+}
+
 static void test_format(void)
 {
     static const char expected[] =
@@ -222,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/json/fields", test_fields);
     g_test_add_func("/json/timestamp", test_timestamp);
     g_test_add_func("/json/refused", test_refused);
+    g_test_add_func("/json/too-many", test_too_many);
     g_test_add_func("/json/format", test_format);
     g_test_add_func("/json/volatile-is-not-written", test_volatile_is_not_written);
     g_test_add_func("/json/every-prefix", test_every_prefix);

@@ -7,6 +7,7 @@
 #include "efi-abi.h"
 #include "store.h"
 #include "uboot-file.h"
+#include "uv-limits.h"
 
 #include <string.h>
 
@@ -206,6 +207,29 @@ static void test_entries(void)
                           "u.var: offset 0x40: expected no more bytes of data than there are");
 }
 
+/* A record in storage is larger than here. */
+static void test_too_many(void)
+{
+    g_auto(UvWriter) file = {0};
+    char name[] = "AAAA";
+    unsigned left_out;
+    g_autoptr(GError) error = NULL;
+
+    uv_writer_init(&file, UV_UBOOT_FILE_MAX);
+    uv_write_u64(&file, 0);
+    uv_write_bytes(&file, UV_UBOOT_MAGIC "\1", 8);
+    uv_write_u64(&file, 0);
+    for (unsigned i = 0; i < 140000; i++) {
+        for (unsigned at = 0, rest = i; at < 4; at++, rest /= 26)
+            name[at] = (char)('A' + rest % 26);
+        add(&file, name, "x");
+    }
+    seal(&file);
+    g_assert_null(uv_uboot_parse("x", file.bytes, uv_writer_size(&file), &left_out, &error));
+    g_assert_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE);
+    g_assert_nonnull(strstr(error->message, "8 MiB"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -214,5 +238,6 @@ int main(int argc, char **argv)
     g_test_add_func("/uboot-file/left-out", test_left_out);
     g_test_add_func("/uboot-file/header", test_header);
     g_test_add_func("/uboot-file/entries", test_entries);
+    g_test_add_func("/uboot-file/too-many", test_too_many);
     return g_test_run();
 }

@@ -20,6 +20,8 @@
 #define UV_STORAGE_MIN 4096u
 #define UV_STORAGE_DEFAULT 262144u
 #define UV_STORAGE_MAX (8u * 1024 * 1024)
+/* Variables that a storage can hold: the largest one over the smallest record. */
+#define UV_VARIABLES_MAX (UV_STORAGE_MAX / EFI_VARIABLE_RECORD_BYTES)
 
 /* A file name is at most NAME_MAX (255) bytes, of which "-" and the GUID take 37. */
 #define UV_FILE_NAME_MAX 255u

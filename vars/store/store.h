@@ -109,6 +109,10 @@ UvStore *uv_store_open(UvFolder *folder /* takes ownership */, const UvStoreOpti
 void uv_store_close(UvStore *store);
 /* Fills an identity from what fstat says. */
 void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *st);
+/* What is expected of a file whose variables are more than the largest storage holds: one that is
+ * larger than `size` is served, and can shrink. */
+#define UV_STORE_NOT_LARGER "no more variables than 8 MiB of storage hold"
+
 /* Of the file that has the store's name now; an error in the terms of UV_STORE_ERROR. */
 bool uv_store_stat_identity(const UvStore *store, UvStoreIdentity *ret_identity, GError **error);
 bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b);

@@ -251,6 +251,10 @@ static GPtrArray *read_variables(Loader *loader, const UvJsonReader *array)
             return NULL;
         }
         uv_varset_put(seen, variable);
+        if (uv_varset_used_bytes(seen, true) > UV_STORAGE_MAX) {
+            fail_at(loader, element.at, UV_STORE_NOT_LARGER);
+            return NULL;
+        }
         if (uv_variable_is_nv(variable))
             g_ptr_array_add(variables, g_steal_pointer(&variable));
         else

@@ -6,6 +6,7 @@
 #include "digest.h"
 #include "efi-abi.h"
 #include "store.h"
+#include "uv-limits.h"
 #include "varset.h"
 
 #include <inttypes.h>
@@ -144,6 +145,7 @@ static bool read_entries(Loader *loader, UvVarset *set, GPtrArray *variables,
 {
     while (loader->reader.left > 0) {
         g_autoptr(UvVariable) variable = NULL;
+        const size_t at = offset_of(loader);
 
         if (!read_entry(loader, &variable))
             return false;
@@ -154,6 +156,8 @@ static bool read_entries(Loader *loader, UvVarset *set, GPtrArray *variables,
             continue;
         }
         uv_varset_put(set, variable);
+        if (uv_varset_used_bytes(set, true) > UV_STORAGE_MAX)
+            return fail_at(loader, at, UV_STORE_NOT_LARGER);
         g_ptr_array_add(variables, g_steal_pointer(&variable));
     }
     return true;
