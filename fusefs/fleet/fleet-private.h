@@ -15,6 +15,7 @@
 #include "engine-ahead.h"
 #include "guest-sockets.h"
 #include "known.h"
+#include "looks.h"
 
 #include "frame.h"
 
@@ -254,19 +255,7 @@ void fleet_retire(FsGuest *guest);
 /* A guest's session is alive in its engine. */
 bool guest_connected(const FsGuest *guest);
 
-/* looks.c */
-/* Known well enough for `needs`, without asking. */
-bool guest_look_current(const FsGuest *guest, unsigned needs);
-void guest_ask_look(FsGuest *guest);
-/* Something happened that may make or end the guest. */
-void guest_look_again(FsGuest *guest);
-void looks_tick(FsFleet *fleet, int64_t now);
-/* The number that look_done must reach so that the look is not older than now. */
-uint32_t guest_next_look(FsGuest *guest);
-/* The guest is looked at: the next ones of the list, too, if the last ones were. */
-void guest_look_ahead(const FsGuest *guest);
-/* Nothing in the brief look (one of a list) says that what is known is no more so. */
-bool looks_agree(const FsGuestLook *known, const FsLook *brief);
+/* looks.c, what is not in looks.h */
 bool guest_text_current(const FsGuest *guest, FsText text);
 void guest_ask_text(FsGuest *guest, FsText text);
 uint32_t guest_next_text(FsGuest *guest, FsText text); /* as guest_next_look() */

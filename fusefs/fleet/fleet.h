@@ -94,6 +94,9 @@ typedef struct {
      */
     bool (*engine_starting)(FsGuest *guest, FsStart why, FsEngineWish *wish, void *data,
                             GError **error);
+    /* What was told of the guest's files may not hold any longer (also called from inside a call
+     * into the fleet). */
+    void (*files_changed)(FsGuest *guest, void *data);
     /* The guest's record has grown, or may have (also called from inside a call into the fleet). */
     void (*record_grew)(FsGuest *guest, void *data);
     /* Whose request that is, a parked one (called from inside the fleet). */
@@ -151,6 +154,11 @@ const char *fs_guest_name(const FsGuest *guest);
 uint64_t fs_guest_sequence(const FsGuest *guest);
 /* Inside a continuation of a need that included it; older elsewhere. */
 const FsGuestLook *fs_guest_look(const FsGuest *guest);
+/* Changes of its files are told (FsFleetEvents), but for those that the kernel does not tell:
+ * through another link, a memory map, or by another host. */
+bool fs_guest_is_followed(const FsGuest *guest);
+/* FsNeeds that nothing has to be waited for. */
+bool fs_guest_has(const FsGuest *guest, unsigned needs);
 bool fs_guest_has_store(const FsGuest *guest);
 /* Why one of FS_FORMAT_UBOOT is neither made anew nor replaced. */
 #define FS_STORE_IS_UBOOTS "the store is a file of U-Boot's, which is only read"

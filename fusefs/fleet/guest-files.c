@@ -59,7 +59,7 @@ static void on_written(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
     FsGuest *guest = asking_guest(asking);
 
     if (guest)
-        guest->look_stale = true;
+        guest_is_stale(guest);
     if (asking->go_on)
         asking->go_on(guest, guest || answer->error ? -answer->error : ENOENT, asking->data);
     asking_free(asking);
@@ -90,7 +90,7 @@ static void made(Asking *asking, const GError *error)
     FsGuest *guest = asking_guest(asking);
 
     if (guest)
-        guest->look_stale = true;
+        guest_is_stale(guest);
     asking->made(guest, error, asking->data);
     asking_free(asking);
 }

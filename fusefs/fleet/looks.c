@@ -62,6 +62,25 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
            (needs & (FS_NEED_REPLICA | FS_NEED_NAMES | FS_NEED_FRESH_LOOK) ? UNTOLD_US : SHOWN_US);
 }
 
+bool fs_guest_is_followed(const FsGuest *guest)
+{
+    return guest->look.flags & FS_LOOK_WATCHED && !fs_fleet_is_shared(guest->fleet);
+}
+
+void guest_files_changed(FsGuest *guest)
+{
+    const FsFleet *fleet = guest->fleet;
+
+    if (fleet->events.files_changed)
+        fleet->events.files_changed(guest, fleet->events_data);
+}
+
+void guest_is_stale(FsGuest *guest)
+{
+    guest->look_stale = true;
+    guest_files_changed(guest);
+}
+
 bool looks_agree(const FsGuestLook *known, const FsLook *brief)
 {
     return brief->flags & FS_LOOK_FOLDER ||
@@ -182,7 +201,7 @@ void guest_look_again(FsGuest *guest)
 {
     FsFleet *fleet = guest->fleet;
 
-    guest->look_stale = true;
+    guest_is_stale(guest);
     if (guest->look_again)
         return;
     if (guest->look_asked == guest->look_done &&

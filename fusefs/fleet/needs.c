@@ -70,6 +70,11 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
     return missed | (needs & REPLICA_NEEDS);
 }
 
+bool fs_guest_has(const FsGuest *guest, unsigned needs)
+{
+    return !guest->gone && missing(guest, needs) == 0;
+}
+
 static void find_look(FsCall *call)
 {
     FsGuest *guest = call->guest;

@@ -26,8 +26,20 @@ static void set_file(FsGuest *guest, const char *file)
     g_hash_table_replace(by_file, guest->file, guest);
 }
 
+/* What an earlier look told of the guest is so still. */
+static bool shows_the_same(const FsGuestLook *before, const FsGuestLook *now)
+{
+    return !((before->flags ^ now->flags) & ~(uint32_t)FS_LOOK_BRIEF) && before->uid == now->uid &&
+           before->gid == now->gid && before->access == now->access &&
+           before->mtime_ns == now->mtime_ns && fs_identity_equal(&before->store, &now->store) &&
+           fs_identity_equal(&before->config, &now->config) &&
+           fs_identity_equal(&before->pin, &now->pin);
+}
+
 static void set_look(FsGuest *guest, const FsLook *look)
 {
+    const FsGuestLook before = guest->look;
+
     guest->look = (FsGuestLook){
         .flags = look->flags,
         .uid = look->uid,
@@ -46,6 +58,8 @@ static void set_look(FsGuest *guest, const FsLook *look)
         g_free(guest->store_name);
         guest->store_name = g_strdup(look->store_name);
     }
+    if (!shows_the_same(&before, &guest->look))
+        guest_files_changed(guest);
 }
 
 static FsGuest *add_guest(FsFleet *fleet, const char *name, const FsLook *look)
@@ -197,7 +211,7 @@ void fleet_take_reach(FsFleet *fleet, uint16_t reach)
         return;
     fleet->reach = reach;
     for (guint i = 0; i < fleet->guests->len; i++)
-        ((FsGuest *)fleet->guests->pdata[i])->look_stale = true; /* its access may be another */
+        guest_is_stale(fleet->guests->pdata[i]); /* its access may be another */
 }
 
 FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look)

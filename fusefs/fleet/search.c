@@ -96,7 +96,7 @@ void fleet_list_is_stale(FsFleet *fleet)
 {
     fleet->list_stale = true;
     for (guint i = 0; i < fleet->guests->len; i++)
-        ((FsGuest *)fleet->guests->pdata[i])->look_stale = true;
+        guest_is_stale(fleet->guests->pdata[i]);
     fleet_due(fleet, fleet->listed_at + LIST_AGAIN_US);
 }
 
@@ -112,7 +112,7 @@ static void list_guest(FsFleet *fleet, const FsTold *told)
     else if (strcmp(guest->file, told->look.file) != 0)
         guest_look_again(guest);
     else if (!looks_agree(&guest->look, &told->look))
-        guest->look_stale = true;
+        guest_is_stale(guest);
     guest->list_number = fleet->list_number;
 }
 

@@ -29,7 +29,7 @@ static void file_changed(FsFleet *fleet, const char *file, bool content)
     if (file[0] == '.' && !fleet->source->facts.any_name)
         return; /* never a guest's, and other programs' temporary files mostly */
     if (guest)
-        guest->look_stale = true;
+        guest_is_stale(guest);
     if (!guest || !content)
         fleet_ask_file(fleet, file);
 }
@@ -47,7 +47,7 @@ static void folder_changed(FsFleet *fleet, const char *name, const char *file, b
     if (!guest)
         fleet_ask_file(fleet, name); /* a folder that may have become one */
     else if (content && !concerns_engine(guest, file))
-        guest->look_stale = true;
+        guest_is_stale(guest);
     else
         guest_look_again(guest);
 }
@@ -141,7 +141,7 @@ void follow_folder(FsFleet *fleet, const FsAnswer *tell)
     g_hash_table_insert(fleet->folders, watch, g_strdup(tell->guest));
     /* What happened before the watch, or before it was told, was not seen. */
     if (guest)
-        guest->look_stale = true;
+        guest_is_stale(guest);
     else if (*tell->guest && !known)
         fleet_ask_file(fleet, tell->guest);
 }

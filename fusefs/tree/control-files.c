@@ -24,11 +24,11 @@
 
 /* status.json */
 
-static void status_getattr(FsOp *op)
+static bool status_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret)
 {
-    const FsGuestTree *guest_tree = fs_tree_guest(op->tree, op->node->guest);
-    fs_control_reply_attr(op, MAX(guest_tree->status_bytes, STATUS_BLOCK),
-                          fs_tree_guest_mtime_ns(op->node->guest));
+    ret->bytes = MAX(fs_tree_guest(tree, guest)->status_bytes, STATUS_BLOCK);
+    ret->mtime_ns = fs_tree_guest_mtime_ns(guest);
+    return true;
 }
 
 static void status_reply(FsOp *op)
@@ -67,12 +67,11 @@ static void status_open(FsOp *op)
 
 /* store.img: the store's file */
 
-static void image_getattr(FsOp *op)
+static bool image_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret)
 {
-    const FsGuestLook *look = fs_guest_look(op->node->guest);
-    bool there = fs_store_image_exists(op->node->guest);
-
-    fs_control_reply_attr(op, there ? look->size_bytes : 0, look->mtime_ns);
+    ret->bytes = fs_store_image_exists(guest) ? fs_guest_look(guest)->size_bytes : 0;
+    ret->mtime_ns = fs_guest_look(guest)->mtime_ns;
+    return true;
 }
 
 static void image_open(FsOp *op)
@@ -82,13 +81,24 @@ static void image_open(FsOp *op)
 
 /* config.json: a file beside the store */
 
-static void config_getattr(FsOp *op)
+static bool config_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret)
 {
     int error;
-    int64_t mtime_ns;
-    GBytes *text = fs_guest_text(op->node->guest, FS_TEXT_CONFIG, &error, &mtime_ns);
+    GBytes *text = fs_guest_text(guest, FS_TEXT_CONFIG, &error, &ret->mtime_ns);
 
-    fs_control_reply_attr(op, text ? g_bytes_get_size(text) : 0, mtime_ns); /* 0: never written */
+    ret->bytes = text ? g_bytes_get_size(text) : 0; /* 0: never written */
+    return true;
+}
+
+/* mm.sock */
+
+static bool socket_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret)
+{
+    g_autofree char *target = fs_guest_socket_path(guest);
+
+    ret->bytes = strlen(target);
+    ret->mtime_ns = fs_tree_guest_mtime_ns(guest);
+    return true;
 }
 
 static void config_open(FsOp *op)
@@ -137,6 +147,7 @@ static const FsControl controls[] = {
         .name = "store.json",
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_LOOK | FS_NEED_HINT,
+        .measure = fs_store_measure,
         .getattr = fs_store_getattr,
         .open = fs_store_open,
         .text_max = UV_WIRE_BLOB_MAX,
@@ -148,7 +159,7 @@ static const FsControl controls[] = {
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_LOOK,
         .exists = fs_store_image_exists,
-        .getattr = image_getattr,
+        .measure = image_measure,
         .open = image_open,
         .collected_max = FS_STORE_IMAGE_MAX,
         .commit = fs_store_image_commit,
@@ -157,7 +168,7 @@ static const FsControl controls[] = {
         .name = "status.json",
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_LOOK,
-        .getattr = status_getattr,
+        .measure = status_measure,
         .open = status_open,
         .ignored = true,
     },
@@ -165,7 +176,7 @@ static const FsControl controls[] = {
         .name = "config.json",
         .type_and_mode = S_IFREG | 0600,
         .needs = FS_NEED_CONFIG,
-        .getattr = config_getattr,
+        .measure = config_measure,
         .open = config_open,
         .text_max = FS_CONFIG_BYTES_MAX,
         .rules = &uv_json_config,
@@ -175,6 +186,7 @@ static const FsControl controls[] = {
         .name = "mm.sock",
         .type_and_mode = S_IFLNK | 0777,
         .needs = FS_NEED_LOOK,
+        .measure = socket_measure,
         .link = fs_guest_socket_path,
     },
     {

@@ -6,11 +6,19 @@
 #include "textfile.h"
 #include "tree-parts.h"
 
+/* What attributes are made of, besides the owner. */
+typedef struct {
+    uint64_t bytes;
+    int64_t mtime_ns;
+} FsMeasure;
+
 struct FsControl {
     const char *name;
     mode_t type_and_mode;
-    unsigned needs; /* FsNeeds of getattr and open */
-    void (*getattr)(FsOp *op);
+    unsigned needs; /* FsNeeds of attributes and open */
+    /* false: it takes more than `needs`, and getattr does it; NULL: always. */
+    bool (*measure)(FsTree *tree, FsGuest *guest, FsMeasure *ret);
+    FsStep getattr;
     FsStep open; /* ends by fs_control_reply_opened() */
     char *(*link)(const FsGuest *guest);
     bool (*exists)(const FsGuest *guest); /* NULL: always */
@@ -24,7 +32,7 @@ struct FsControl {
 
 size_t fs_control_index(const FsControl *control); /* in the table */
 
-void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns);
+void fs_control_reply_attr(FsOp *op, const FsMeasure *measure);
 /* What is read from now on is op->content; NULL is nothing. */
 void fs_control_reply_opened(FsOp *op);
 
@@ -35,6 +43,7 @@ void fs_holder_open(FsOp *op);
 void fs_holder_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed);
 
 /* control-store.c: what FsControl says of them. */
+bool fs_store_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret);
 void fs_store_getattr(FsOp *op);
 void fs_store_open(FsOp *op);
 void fs_store_commit(FsOp *op, GBytes *text, FsStep done, FsStep failed);

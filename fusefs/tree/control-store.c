@@ -12,16 +12,15 @@
 
 #include <string.h>
 
-static void store_reply_attr(FsOp *op)
+/* As it was exported last. */
+static void measure_export(FsTree *tree, FsGuest *guest, FsMeasure *ret)
 {
-    FsGuest *guest = op->node->guest;
-    FsGuestTree *guest_tree = fs_tree_guest(op->tree, guest);
+    FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
     const FsGuestLook *look = fs_guest_look(guest);
 
-    if (!fs_guest_has_store(guest)) {
-        fs_control_reply_attr(op, 0, look->mtime_ns);
+    *ret = (FsMeasure){0, look->mtime_ns};
+    if (!fs_guest_has_store(guest))
         return;
-    }
     if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
         guest_tree->export_of = look->store;
         guest_tree->export_bytes = 0;
@@ -30,7 +29,21 @@ static void store_reply_attr(FsOp *op)
         else
             fs_guest_export_bytes(guest, &guest_tree->export_bytes);
     }
-    fs_control_reply_attr(op, guest_tree->export_bytes, look->mtime_ns);
+    ret->bytes = guest_tree->export_bytes;
+}
+
+bool fs_store_measure(FsTree *tree, FsGuest *guest, FsMeasure *ret)
+{
+    measure_export(tree, guest, ret);
+    return !fs_tree_guest(tree, guest)->export_stale;
+}
+
+static void store_reply_attr(FsOp *op)
+{
+    FsMeasure measure;
+
+    measure_export(op->tree, op->node->guest, &measure);
+    fs_control_reply_attr(op, &measure);
 }
 
 /* The look is that of the store as the export left it. */
@@ -65,10 +78,7 @@ static void exported_for_attr(FsOp *op)
 /* After a change the store's file is not what it will be: an export makes the engine finish it. */
 void fs_store_getattr(FsOp *op)
 {
-    if (fs_tree_guest(op->tree, op->node->guest)->export_stale)
-        fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
-    else
-        store_reply_attr(op);
+    fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
 }
 
 static void exported_open_ready(FsOp *op)

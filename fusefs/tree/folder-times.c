@@ -10,7 +10,7 @@
 /* An engine's store has every change by then. */
 #define COMPLETE_AFTER_NS (10 * INT64_C(1000000000))
 
-void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr)
+static void fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
     int64_t mtime_ns = fs_tree_guest_mtime_ns(guest);
@@ -23,6 +23,17 @@ void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct 
     fs_stat_set_mtime(attr, mtime_ns);
     fs_stat_set_mtime(&source, tree->mtime_ns);
     attr->st_ctim = source.st_mtim;
+}
+
+FsKeep fs_folder_fill(FsTree *tree, const FsNode *node, mode_t access, FsFolder folder,
+                      struct stat *ret_attr)
+{
+    if (node->guest)
+        fs_tree_follow_owner(tree, node->guest);
+    fs_tree_fill(tree, node, S_IFDIR | access, ret_attr);
+    if (node->guest) /* it may be gone */
+        fill_times(tree, node->guest, folder, ret_attr);
+    return FS_KEEP_TOLD;
 }
 
 void fs_folder_changed(FsTree *tree, FsGuest *guest)

@@ -11,7 +11,9 @@
 
 #include "tree-parts.h"
 
-void fs_folder_fill_times(FsTree *tree, FsGuest *guest, FsFolder folder, struct stat *attr);
+/* All attributes of such a folder; `access`: its mode at most. Returns what the kernel may keep. */
+FsKeep fs_folder_fill(FsTree *tree, const FsNode *node, mode_t access, FsFolder folder,
+                      struct stat *ret_attr);
 
 /* A variable of that guest changed: what the kernel was told of its folders counts no more. */
 void fs_folder_changed(FsTree *tree, FsGuest *guest);

@@ -21,8 +21,10 @@ bool fs_holder_exists(const FsGuest *guest)
 
 static void attr_ready(FsOp *op)
 {
-    fs_control_reply_attr(op, op->content ? g_bytes_get_size(op->content) : 0,
-                          fs_tree_guest_mtime_ns(op->node->guest));
+    const FsMeasure measure = {op->content ? g_bytes_get_size(op->content) : 0,
+                               fs_tree_guest_mtime_ns(op->node->guest)};
+
+    fs_control_reply_attr(op, &measure);
 }
 
 void fs_holder_getattr(FsOp *op)

@@ -38,6 +38,8 @@ const char *fs_op_reason(FsOp *op)
 
 #define LONG_S 3600.0
 #define SHORT_S 1.0
+/* So late shows what nothing tells. */
+#define TOLD_S 60.0
 /* A name that is looked up each time, once it was listed: who lists a folder asks for what is in it
  * right away. */
 #define LISTED_S 0.1
@@ -50,6 +52,7 @@ static const struct {
     [FS_KEEP_NOTHING] = {0, 0, 0},
     [FS_KEEP_LOOKED_UP] = {0, SHORT_S, 0},
     [FS_KEEP_FOLDER] = {LONG_S, SHORT_S, SHORT_S},
+    [FS_KEEP_TOLD] = {LONG_S, TOLD_S, TOLD_S},
     [FS_KEEP_ALL] = {LONG_S, LONG_S, LONG_S},
 };
 
@@ -58,10 +61,17 @@ static double kept_s(const FsTree *tree, double timeout_s)
     return tree->options->shared ? MIN(timeout_s, (double)tree->options->look_s) : timeout_s;
 }
 
+static double attr_kept_s(const FsTree *tree, const FsNode *node, FsKeep keep, double timeout_s)
+{
+    if (keep == FS_KEEP_TOLD && !(node->guest && fs_guest_is_followed(node->guest)))
+        timeout_s = SHORT_S;
+    return kept_s(tree, timeout_s);
+}
+
 /* Variables note it themselves. */
 static void note_told(FsTree *tree, FsNode *node, const struct stat *attr, FsKeep keep)
 {
-    if (keep != FS_KEEP_LOOKED_UP && keep != FS_KEEP_FOLDER)
+    if (keep == FS_KEEP_NOTHING || keep == FS_KEEP_ALL)
         return;
     node->told = true;
     node->told_size = (size_t)attr->st_size;
@@ -77,8 +87,17 @@ void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep)
     }
     if (timeouts[keep].attr_s > 0)
         note_told(op->tree, op->node, attr, keep);
-    fuse_reply_attr(op->req, attr, kept_s(op->tree, timeouts[keep].attr_s));
+    fuse_reply_attr(op->req, attr, attr_kept_s(op->tree, op->node, keep, timeouts[keep].attr_s));
     fs_op_end(op);
+}
+
+void fs_op_reply_known(FsOp *op)
+{
+    struct stat attr;
+    FsKeep keep;
+
+    op->node->class->known(op->tree, op->node, &attr, &keep);
+    fs_op_reply_attr(op, &attr, keep);
 }
 
 void fs_op_reply_poll(FsOp *op, unsigned events)
@@ -103,7 +122,7 @@ static struct fuse_entry_param entry_of(const FsOp *op, FsNode *child, const str
     return (struct fuse_entry_param){
         .ino = child->id,
         .attr = *attr,
-        .attr_timeout = kept_s(op->tree, timeouts[keep].entry_attr_s),
+        .attr_timeout = attr_kept_s(op->tree, child, keep, timeouts[keep].entry_attr_s),
         .entry_timeout = kept_s(op->tree, timeouts[keep].name_s),
     };
 }

@@ -96,6 +96,9 @@ struct FsNodeClass {
     mode_t type;
     FsStep lookup;  /* `name` in a directory */
     FsStep getattr; /* required */
+    /* Attributes that take nothing to wait for but FS_NEED_LOOK, and what the kernel may keep; they
+     * are told with a listing. false: these take more. NULL: always. */
+    bool (*known)(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep);
     FsStep setattr;
     FsStep readlink;
     FsStep open;
@@ -183,6 +186,8 @@ void fs_op_refuse(FsOp *op, int error, const char *reason);
 /* Why the op was refused just now, in words; borrowed, NULL: it was not told. */
 const char *fs_op_reason(FsOp *op);
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep);
+/* What the node's class knows. */
+void fs_op_reply_known(FsOp *op);
 /* Counts the kernel's lookup of `child`. */
 void fs_op_reply_entry(FsOp *op, FsNode *child, const struct stat *attr, FsKeep keep);
 /* A lookup goes on as the child's getattr, whose reply becomes the entry. */

@@ -57,7 +57,7 @@ static void getattr_ready(FsOp *op)
     }
     attr.st_blocks = (attr.st_size + 511) / 512;
     fs_stat_set_mtime(&attr, mtime_ns);
-    fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
+    fs_op_reply_attr(op, &attr, FS_KEEP_LOOKED_UP);
 }
 
 static void changes_getattr(FsOp *op)

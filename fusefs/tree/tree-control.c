@@ -23,14 +23,19 @@ static const FsControl *control_of(const FsNode *node)
     return node->data;
 }
 
-void fs_control_reply_attr(FsOp *op, uint64_t size, int64_t mtime_ns)
+static void fill(FsTree *tree, const FsNode *node, const FsMeasure *measure, struct stat *ret_attr)
+{
+    fs_tree_fill(tree, node, control_of(node)->type_and_mode, ret_attr);
+    ret_attr->st_size = measure->bytes;
+    ret_attr->st_blocks = (measure->bytes + 511) / 512;
+    fs_stat_set_mtime(ret_attr, measure->mtime_ns);
+}
+
+void fs_control_reply_attr(FsOp *op, const FsMeasure *measure)
 {
     struct stat attr;
 
-    fs_tree_fill(op->tree, op->node, control_of(op->node)->type_and_mode, &attr);
-    attr.st_size = size;
-    attr.st_blocks = (size + 511) / 512;
-    fs_stat_set_mtime(&attr, mtime_ns);
+    fill(op->tree, op->node, measure, &attr);
     fs_op_reply_attr(op, &attr, FS_KEEP_LOOKED_UP);
 }
 
@@ -65,16 +70,28 @@ static void tell(FsGuest *guest, const char *name, const char *reason)
     fs_guest_log(guest, "%s", text);
 }
 
+static bool control_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep)
+{
+    const FsControl *control = control_of(node);
+    FsMeasure measure;
+
+    if (!control->measure || !fs_guest_has(node->guest, control->needs) ||
+        !control->measure(tree, node->guest, &measure))
+        return false;
+    fill(tree, node, &measure, ret_attr);
+    *ret_keep = FS_KEEP_LOOKED_UP;
+    return true;
+}
+
 static void getattr_ready(FsOp *op)
 {
     const FsControl *control = control_of(op->node);
+    FsMeasure measure;
 
-    if (control->link) {
-        g_autofree char *target = control->link(op->node->guest);
-        fs_control_reply_attr(op, strlen(target), fs_tree_guest_mtime_ns(op->node->guest));
-    } else {
+    if (control->measure && control->measure(op->tree, op->node->guest, &measure))
+        fs_control_reply_attr(op, &measure);
+    else
         control->getattr(op);
-    }
 }
 
 static void control_getattr(FsOp *op)
@@ -237,6 +254,7 @@ static void control_release(FsTree *tree, FsHandle *handle)
 static const FsNodeClass control_class = {
     .type = S_IFREG,
     .getattr = control_getattr,
+    .known = control_known,
     .setattr = control_setattr,
     .open = control_open,
     .read = control_read,
@@ -249,6 +267,7 @@ static const FsNodeClass control_class = {
 static const FsNodeClass link_class = {
     .type = S_IFLNK,
     .getattr = control_getattr,
+    .known = control_known,
     .setattr = control_setattr,
     .readlink = control_readlink,
     .statfs = fs_vars_statfs,

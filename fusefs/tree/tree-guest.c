@@ -15,18 +15,16 @@
 
 #define FIRST_OFFSET 3 /* after "." and "..": vars, then the control files, then the subtrees */
 
-void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr)
+FsKeep fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *ret_attr)
 {
-    fs_tree_follow_owner(tree, node->guest);
-    fs_tree_fill(tree, node, S_IFDIR | 0755, attr);
-    fs_folder_fill_times(tree, node->guest, FS_FOLDER_GUEST, attr);
+    return fs_folder_fill(tree, node, 0755, FS_FOLDER_GUEST, ret_attr);
 }
 
 static void getattr_ready(FsOp *op)
 {
     struct stat attr;
-    fs_guest_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
+
+    fs_op_reply_attr(op, &attr, fs_guest_fill(op->tree, op->node, &attr));
 }
 
 static void guest_getattr(FsOp *op)
@@ -116,7 +114,20 @@ static const char *name_at(const FsTree *tree, size_t index)
                         : fs_view_folder_at(tree, index - 2);
 }
 
-/* Without attributes: sizes can take an engine's answer, which only lookups wait for. */
+/* With the attributes that are known: sizes can take an engine's answer, which only lookups wait
+ * for. false: there is no room for it. */
+static bool list_child(FsOp *op, const char *name, FsNode *child, uint64_t next_offset)
+{
+    struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
+    FsKeep keep = FS_KEEP_NOTHING;
+
+    if (fs_op_tells_all(op) && child->class->known &&
+        child->class->known(op->tree, child, &attr, &keep))
+        return fs_op_add(op, name, &attr, next_offset, child, keep);
+    fs_nodes_discard(op->tree->nodes, child);
+    return fs_op_add(op, name, &attr, next_offset, NULL, keep);
+}
+
 static void readdir_looked(FsOp *op)
 {
     fs_op_begin_directory(op);
@@ -125,11 +136,7 @@ static void readdir_looked(FsOp *op)
         const char *name;
         for (; (name = name_at(op->tree, index)); index++) {
             FsNode *child = generated_child(op->tree, op->node, name);
-            if (!child)
-                continue;
-            struct stat attr = {.st_ino = child->inode, .st_mode = child->class->type};
-            fs_nodes_discard(op->tree->nodes, child);
-            if (!fs_op_add(op, name, &attr, FIRST_OFFSET + index, NULL, FS_KEEP_NOTHING))
+            if (child && !list_child(op, name, child, FIRST_OFFSET + index))
                 break;
         }
     }

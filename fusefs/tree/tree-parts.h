@@ -11,7 +11,8 @@ FsNode *fs_root_node(FsTree *tree);
 
 /* tree-guest.c: a guest's directory, and what is generated in it. */
 FsNode *fs_guest_node(FsTree *tree, FsGuest *guest); /* made or found */
-void fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *attr);
+/* Returns what the kernel may keep. */
+FsKeep fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *ret_attr);
 
 /* tree-vars.c. `parent` NULL: it is the root. */
 FsNode *fs_vars_node(FsTree *tree, FsGuest *guest, FsNode *parent);

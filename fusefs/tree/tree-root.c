@@ -84,8 +84,7 @@ static void reply_guest(FsOp *op)
     FsNode *child = fs_guest_node(op->tree, op->found);
     struct stat attr;
 
-    fs_guest_fill(op->tree, child, &attr);
-    fs_op_reply_entry(op, child, &attr, FS_KEEP_FOLDER);
+    fs_op_reply_entry(op, child, &attr, fs_guest_fill(op->tree, child, &attr));
 }
 
 static void guests_lookup(FsOp *op)
@@ -106,17 +105,15 @@ static void readdir_ready(FsOp *op)
     }
     while ((guest = fs_fleet_next(tree->fleet, after))) {
         struct stat attr = {.st_ino = fs_inode(guest, FS_SLOT_GUEST), .st_mode = S_IFDIR};
+        FsKeep keep = FS_KEEP_NOTHING;
         FsNode *child = NULL;
-        bool added;
 
         after = fs_guest_sequence(guest);
         if (op->plus && fs_guest_look_serves(guest)) {
             child = fs_guest_node(tree, guest);
-            fs_guest_fill(tree, child, &attr);
+            keep = fs_guest_fill(tree, child, &attr);
         }
-        added = fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child,
-                          FS_KEEP_FOLDER);
-        if (!added)
+        if (!fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child, keep))
             break;
     }
     fs_op_reply_directory(op);

@@ -35,25 +35,15 @@ static bool is_visible(const FsTree *tree, const FsEntry *entry)
     return !is_hidden(tree, entry->name);
 }
 
-static void vars_fill(FsTree *tree, const FsNode *node, struct stat *attr)
+static bool vars_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep)
 {
-    if (node->guest)
-        fs_tree_follow_owner(tree, node->guest);
-    fs_tree_fill(tree, node, S_IFDIR | 0777, attr);
-    if (node->guest)
-        fs_folder_fill_times(tree, node->guest, FS_FOLDER_VARS, attr);
-}
-
-static void getattr_ready(FsOp *op)
-{
-    struct stat attr;
-    vars_fill(op->tree, op->node, &attr);
-    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
+    *ret_keep = fs_folder_fill(tree, node, 0777, FS_FOLDER_VARS, ret_attr);
+    return true;
 }
 
 static void vars_getattr(FsOp *op)
 {
-    fs_op_need(op, FS_NEED_LOOK, getattr_ready);
+    fs_op_need(op, FS_NEED_LOOK, fs_op_reply_known);
 }
 
 /* Looking up */
@@ -378,6 +368,7 @@ static const FsNodeClass vars_class = {
     .type = S_IFDIR,
     .lookup = vars_lookup,
     .getattr = vars_getattr,
+    .known = vars_known,
     .setattr = vars_setattr,
     .readdir = vars_readdir,
     .create = vars_create,

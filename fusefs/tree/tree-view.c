@@ -122,7 +122,7 @@ FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, stru
     attr->st_blocks = (attr->st_size + 511) / 512;
     fs_stat_set_mtime(attr, fs_guest_view_mtime_ns(node->guest, fs_view_of(node)));
     if (folder && fs_view_of(node) == FS_VIEW_SECURE_BOOT) /* they are always there */
-        return FS_KEEP_FOLDER;
+        return FS_KEEP_TOLD;
     return entry ? FS_KEEP_LOOKED_UP : FS_KEEP_NOTHING;
 }
 
@@ -153,20 +153,17 @@ static void getattr_ready(FsOp *op)
     fs_op_reply_attr(op, &attr, fs_view_fill(op, op->node, there ? &entry : NULL, &attr));
 }
 
-static void top_getattr_ready(FsOp *op)
+static bool view_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep)
 {
-    struct stat attr;
-
-    fs_tree_follow_owner(op->tree, op->node->guest);
-    fs_tree_fill(op->tree, op->node, S_IFDIR | 0777, &attr);
-    fs_folder_fill_times(op->tree, op->node->guest, FS_FOLDER_VIEWS, &attr);
-    fs_op_reply_attr(op, &attr, FS_KEEP_FOLDER);
+    if (is_top(node))
+        *ret_keep = fs_folder_fill(tree, node, 0777, FS_FOLDER_VIEWS, ret_attr);
+    return is_top(node);
 }
 
 static void view_getattr(FsOp *op)
 {
     if (is_top(op->node))
-        fs_op_need(op, FS_NEED_LOOK, top_getattr_ready);
+        fs_op_need(op, FS_NEED_LOOK, fs_op_reply_known);
     else
         fs_view_need_list(op, getattr_ready);
 }
@@ -194,7 +191,7 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
     fs_op_reply_entry(op, child, &attr, fs_view_fill(op, child, entry, &attr));
 }
 
-/* op->name in its folder, as view-away.h has it. */
+/* As view-away.h has it. */
 static char *away_path(const FsOp *op, const char *name)
 {
     g_autofree char *path = fs_view_child_path(op->node, name);
@@ -409,6 +406,7 @@ static const FsNodeClass view_class = {
     .type = S_IFDIR, /* of the folder; what a file is the list says */
     .lookup = view_lookup,
     .getattr = view_getattr,
+    .known = view_known,
     .setattr = view_setattr,
     .open = fs_view_file_open,
     .read = fs_view_file_read,

@@ -180,6 +180,12 @@ static void guest_removed(FsGuest *guest, void *data)
     }
 }
 
+static void files_changed(FsGuest *guest, void *data)
+{
+    if (fs_guest_data(guest, FS_ROOM_TREE))
+        fs_tree_guest_changed(data, guest);
+}
+
 static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, void *data)
 {
     FsTree *tree = data;
@@ -193,6 +199,7 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
 
 static void record_grew(FsGuest *guest, void *data)
 {
+    fs_tree_guest_changed(data, guest);
     fs_pollers_tell(fs_tree_guest(data, guest));
 }
 
@@ -221,6 +228,7 @@ static void stopped(void *data)
  * listing is asked for each time. */
 static const FsFleetEvents events = {
     .guest_removed = guest_removed,
+    .files_changed = files_changed,
     .entry_changed = entry_changed,
     .engine_starting = engine_starting,
     .actor = actor,

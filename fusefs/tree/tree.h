@@ -24,9 +24,10 @@ typedef enum {
     FS_KEEP_NOTHING,
     FS_KEEP_LOOKED_UP, /* the name is looked up each time, unless it was listed just before; what
                           was told then holds a moment */
-    FS_KEEP_FOLDER, /* the name, until it is invalidated: its times are its store's, which changes
-                       by itself */
-    FS_KEEP_ALL,    /* until it is invalidated */
+    FS_KEEP_FOLDER,    /* the name, until it is invalidated; attributes hold a moment */
+    FS_KEEP_TOLD,      /* the same, and attributes hold until the fleet says that the guest's files
+                          changed, where it is told */
+    FS_KEEP_ALL,       /* until it is invalidated */
 } FsKeep;
 
 typedef struct FsHandle FsHandle;

@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -40,6 +41,59 @@ class Listing(unittest.TestCase):
             return files > 60 and fewest[-1] < files / 3
         # What was told is kept for a moment, which may be over on a busy machine.
         wait_until(listed, "a listing without lookups", 30)
+
+    def fewest(self, mount, act, opcode, wanted):
+        """What was told is kept for a moment, which may be over on a busy machine: of several times."""
+        def once():
+            before = mount.log.stat().st_size
+            act()
+            asked = re.findall(rf"opcode: {opcode}\b", mount.log.read_text(errors="replace")[before:])
+            return len(asked) <= wanted
+        wait_until(once, f"at most {wanted} {opcode}", 30)
+
+    def test_a_guests_folder_tells_its_files(self):
+        mount = self.mount("debug")
+        self.list(mount.guest("a"))
+        self.fewest(mount, lambda: subprocess.run(["ls", "-l", mount.guest("a")], check=True,
+                                                  stdout=subprocess.DEVNULL), "LOOKUP", 4)
+
+    def test_folders_are_asked_about_once(self):
+        """Not again a second later: whatever changes them is told."""
+        mount = self.mount("debug")
+        guest = os.open(mount.guest("a"), os.O_PATH)
+        self.addCleanup(os.close, guest)
+        folders = "vars", "boot", "secure-boot", "secure-boot/db"
+
+        def later():
+            time.sleep(1.2)
+            for name in folders:
+                os.stat(name, dir_fd=guest)
+
+        later()
+        self.fewest(mount, later, "(GETATTR|LOOKUP)", 0)
+
+    def test_changes_beside_the_mount_show(self):
+        mount = self.mount()
+        store, guest = self.source / "a.json", mount.guest("a")
+        folders = guest, guest / "vars", guest / "boot"
+
+        def told():
+            return [path.stat() for path in folders]
+
+        for mode in 0o600, 0o644, 0o600:
+            told()
+            store.chmod(mode)
+            wait_until(lambda mode=mode: all(st.st_mode & 0o004 == mode & 0o004 for st in told()),
+                       f"mode {mode:o}")
+        for i in 1, 2:
+            told()
+            os.utime(store, (1e9 + i, 1e9 + i))
+            wait_until(lambda i=i: [int(st.st_mtime) for st in told()] == [1e9 + i] * 3, "the time")
+        if os.getuid() == 0:
+            told()
+            os.chown(store, 1234, 1234)
+            wait_until(lambda: all(st.st_uid == 1234 for st in told()), "the owner")
+            self.assertEqual((guest / "status.json").stat().st_uid, 1234)
 
     def sizes_are_right(self, folder):
         """Of what can be read, stat tells the size that reading has."""
