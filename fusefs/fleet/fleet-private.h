@@ -201,7 +201,7 @@ struct FsFleet {
     unsigned background_asked;
     unsigned looking; /* looks that are under way */
     unsigned untold;  /* FsUntold of all guests */
-    unsigned keeping; /* what is kept beside stores is being written of so many */
+    unsigned keeping; /* of so many what is kept beside their stores is on its way there */
 
     /* Changes of SOURCE. */
     char *detached; /* FS_TELL_DETACHED's; NULL: SOURCE is as it is said to be */

@@ -300,7 +300,7 @@ static void write_kept(FsGuest *guest, GBytes *bytes)
 }
 
 /* The look is current: what was kept before is known, too. */
-static void keep(FsGuest *guest, int error, void *data)
+static void keep(FsGuest *guest /* nullable */, int error)
 {
     FsLive *live = guest && !error ? guest->live : NULL;
     g_autoptr(GBytes) hint = NULL;
@@ -318,14 +318,23 @@ static void keep(FsGuest *guest, int error, void *data)
     write_kept(guest, hint);
 }
 
+static void keep_looked_at(FsGuest *guest, int error, void *data)
+{
+    FsFleet *fleet = data;
+
+    keep(guest, error);
+    fleet->keeping--;
+}
+
 void guest_keep(FsGuest *guest)
 {
-    const FsFleet *fleet = guest->fleet;
+    FsFleet *fleet = guest->fleet;
 
     if (fleet->options->read_only || fleet->lost || guest->gone || !guest->live->named)
         return;
     if (!fleet->stopping) {
-        guest_need_own(guest, FS_NEED_FRESH_LOOK | FS_NEED_HINT, keep, NULL);
+        fleet->keeping++;
+        guest_need_own(guest, FS_NEED_FRESH_LOOK | FS_NEED_HINT, keep_looked_at, fleet);
         return;
     }
     /* No request waits for answers any more; the store is what its engine left. */
@@ -334,7 +343,7 @@ void guest_keep(FsGuest *guest)
         return;
     guest->look.store = guest->live->identity;
     guest->look.flags &= ~(uint32_t)FS_LOOK_JOURNAL;
-    keep(guest, 0, NULL);
+    keep(guest, 0);
 }
 
 void guest_unkeep(FsGuest *guest)

@@ -9,8 +9,10 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -115,6 +117,24 @@ class Known(unittest.TestCase):
                                  [*command, f"{mount.path}/guests/", backup])
         # guests/ is as old as SOURCE, where the folder of what is kept was made.
         self.assertEqual(again.decode().replace(".d..t...... ./\n", ""), "")
+
+    def test_unmount_while_it_is_kept(self):
+        """The mount's end waits for it, where an engine has ended just before."""
+        with self.mount("idle=1") as mount:
+            self.listing(mount)
+            front = mount.front_pid()
+            os.kill(mount.process.pid, signal.SIGSTOP)
+            try:
+                wait_until(lambda: not mount.engines(), "the engines ended", 10)
+                subprocess.run(["umount", str(mount.place)], check=True)
+                end = time.monotonic() + 1
+                while uvmount.alive(front) and time.monotonic() < end:
+                    time.sleep(0.01)
+            finally:
+                os.kill(mount.process.pid, signal.SIGCONT)
+            self.assertEqual(mount.process.wait(20), 0)
+        for name in "abc":
+            self.assertTrue(self.hint(name).exists(), name)
 
     def test_changed_store(self):
         """By somebody else: nothing of what was kept counts."""
