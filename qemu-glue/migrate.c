@@ -13,7 +13,9 @@
 
 #include "vars/wire/wire.h"
 
+#include "migration/qemu-file-types.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 
 void glue_drop_blob(GlueDevice *device)
 {
@@ -89,15 +91,76 @@ static int glue_post_load(void *opaque, int version_id)
 }
 #endif
 
-static bool buffer_fits(void *opaque, int version_id)
+/*
+ * The bytes themselves, whose number comes right before them. QEMU has fields for such buffers, but
+ * what these look like differed within its branch 11.1; one of our own needs no more of a field
+ * than where it is and what it is.
+ */
+static int put_bytes(QEMUFile *file, const uint8_t *bytes, uint32_t size)
 {
-    return ((GlueDevice *)opaque)->buffer_bytes <= GLUE_BUFFER_MAX;
+    qemu_put_buffer(file, bytes, size);
+    return 0;
 }
 
-static bool blob_fits(void *opaque, int version_id)
+static int get_bytes(QEMUFile *file, const VMStateInfo *what, uint8_t **bytes, uint32_t size,
+                     uint32_t most)
 {
-    return ((GlueDevice *)opaque)->blob_bytes <= UV_WIRE_BLOB_MAX;
+    if (size > most) {
+        error_report("uefi-vars: a %s of at most %u bytes is expected, not of %u", what->name, most,
+                     size);
+        return -EINVAL;
+    }
+    *bytes = g_malloc(size);
+    return qemu_get_buffer(file, *bytes, size) == size ? 0 : -EIO;
 }
+
+static int put_pio_buffer(QEMUFile *file, void *device, size_t size, const VMStateField *field,
+                          JSONWriter *description)
+{
+    const GlueDevice *from = device;
+
+    return put_bytes(file, from->pio_buffer, from->buffer_bytes);
+}
+
+static int get_pio_buffer(QEMUFile *file, void *device, size_t size, const VMStateField *field)
+{
+    GlueDevice *to = device;
+
+    return get_bytes(file, field->info, &to->pio_buffer, to->buffer_bytes, GLUE_BUFFER_MAX);
+}
+
+static int put_blob(QEMUFile *file, void *device, size_t size, const VMStateField *field,
+                    JSONWriter *description)
+{
+    const GlueDevice *from = device;
+
+    return put_bytes(file, from->blob, from->blob_bytes);
+}
+
+static int get_blob(QEMUFile *file, void *device, size_t size, const VMStateField *field)
+{
+    GlueDevice *to = device;
+
+    return get_bytes(file, field->info, &to->blob, to->blob_bytes, UV_WIRE_BLOB_MAX);
+}
+
+static const VMStateInfo pio_buffer_info = {
+    .name = "transfer buffer",
+    .get = get_pio_buffer,
+    .put = put_pio_buffer,
+};
+
+static const VMStateInfo blob_info = {
+    .name = "state of the engine",
+    .get = get_blob,
+    .put = put_blob,
+};
+
+/* Of the device as a whole. */
+#define BYTES_OF_DEVICE(of_name, of_info)                                                          \
+    {                                                                                              \
+        .name = of_name, .size = sizeof(GlueDevice), .info = of_info, .flags = VMS_SINGLE          \
+    }
 
 static const VMStateField glue_fields[] = {
     VMSTATE_UINT16(status, GlueDevice),
@@ -105,11 +168,9 @@ static const VMStateField glue_fields[] = {
     VMSTATE_UINT32(address_high, GlueDevice),
     VMSTATE_UINT32(pio_offset, GlueDevice),
     VMSTATE_UINT32(buffer_bytes, GlueDevice),
-    VMSTATE_VALIDATE("transfer buffer of at most 64 KiB", buffer_fits),
-    VMSTATE_VBUFFER_ALLOC_UINT32(pio_buffer, GlueDevice, 0, NULL, buffer_bytes),
+    BYTES_OF_DEVICE("pio_buffer", &pio_buffer_info),
     VMSTATE_UINT32(blob_bytes, GlueDevice),
-    VMSTATE_VALIDATE("state of at most 16 MiB", blob_fits),
-    VMSTATE_VBUFFER_ALLOC_UINT32(blob, GlueDevice, 0, NULL, blob_bytes),
+    BYTES_OF_DEVICE("blob", &blob_info),
     VMSTATE_END_OF_LIST(),
 };
 

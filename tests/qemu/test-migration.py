@@ -287,9 +287,11 @@ class Refusals(Migration):
             return stream[:offset] + data + stream[offset + len(data):]
 
         for length in (16 * 1024 * 1024 + 1, 0x7FFFFFFF, 0xFFFFFFFF):
-            self.refused(path, patched(at - 4, struct.pack(">I", length)), "state of at most 16 MiB")
+            self.refused(path, patched(at - 4, struct.pack(">I", length)),
+                         "state of the engine of at most 16777216 bytes")
         for length in (65537, 0xFFFFFFFF):
-            self.refused(path, patched(at - 8, struct.pack(">I", length)), "at most 64 KiB")
+            self.refused(path, patched(at - 8, struct.pack(">I", length)),
+                         "transfer buffer of at most 65536 bytes")
         self.refused(path, patched(at + size // 2, b"\xff\xfe\xfd"), "did not take the state")
         self.refused(path, patched(at - 4, struct.pack(">I", 0)))
 
