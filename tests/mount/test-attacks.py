@@ -3,7 +3,6 @@
 """Who may write into a guest's folder, or connect to its socket, against everybody else: attackers
 are processes of another user on a mount of root's. UV_LONG=1 runs each race 200 times."""
 
-import ctypes
 import contextlib
 import json
 import os
@@ -20,9 +19,10 @@ import uvengine  # noqa: E402
 import uvmount  # noqa: E402
 import uvpace  # noqa: E402
 import uvproto  # noqa: E402
+from uvattacker import ATTACKER, attacker  # noqa: E402
 from uvmount import variable  # noqa: E402
 
-ATTACKER, OTHER = 4242, 4243
+OTHER = 4243
 ROUNDS = 200 if os.environ.get("UV_LONG") else 20
 SECRET = b"root's, and nobody else's\n" * 1000
 # The slowest that another guest may be served while somebody tries to keep all of it for himself.
@@ -35,27 +35,6 @@ def status_field(pid, field):
             if line.startswith(field + ":"):
                 return line.split()[1:]
     raise KeyError(field)
-
-
-@contextlib.contextmanager
-def attacker(function, *args, uid=ATTACKER):
-    """Calls it again and again, as this user, until the end."""
-    child = os.fork()
-    if child == 0:
-        try:
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            while True:
-                function(*args)
-        finally:
-            os._exit(1)
-    try:
-        yield child
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 def quietly(function, *args, **kwargs):
