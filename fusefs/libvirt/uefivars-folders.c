@@ -7,6 +7,9 @@
  * It reads names, and nothing else. When it has the folders open it gives up all further way to
  * the file system, its capabilities and most system calls; it ends when one of the folders comes
  * or goes, and the monitor starts another.
+ *
+ * Who may make files in a folder can make them come and go without end. What the monitor is told
+ * after the first list is rationed, for each folder by itself; what is left is looked at again.
  */
 
 #include <dirent.h>
@@ -31,6 +34,13 @@
 #define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 /* What comes together, a file that is taken away to be made anew for one, is seen together. */
 #define QUIET_US 200000
+/* What comes or goes in a folder: so much at once, then one each time. */
+#define NEWS_BURST 64
+#define NEWS_US 20000
+#define LEFT_AGAIN_MS 300
+/* The same of lines of the log. */
+#define LINES_BURST 64
+#define LINES_US G_USEC_PER_SEC
 
 static const char *const folder_names[] = {FS_DOMAIN_VARSTORE, FS_DOMAIN_NVRAM};
 #define FOLDERS G_N_ELEMENTS(folder_names)
@@ -38,16 +48,19 @@ static const char *const folder_names[] = {FS_DOMAIN_VARSTORE, FS_DOMAIN_NVRAM};
 typedef struct {
     FsDomain domain;
     unsigned rank;
+    size_t folder;
     bool several; /* the domain has other stores, too */
 } Found;
 
 typedef struct {
     const char *home;
     int inotify_fd, home_watch;
-    DIR *folders[FOLDERS]; /* NULL: there is none */
-    GHashTable *known;     /* guest -> Found, as the monitor was told */
-    bool replaced;         /* a folder came or went */
-    bool ended;            /* the monitor does not listen any more */
+    DIR *folders[FOLDERS];              /* NULL: there is none */
+    GHashTable *known;                  /* guest -> Found, as the monitor was told */
+    int64_t news_at[FOLDERS], lines_at; /* monotonic: when there is a whole burst again */
+    bool listed;                        /* the monitor was told of all once */
+    bool replaced;                      /* a folder came or went */
+    bool ended;                         /* the monitor does not listen any more */
 } State;
 
 static int fail(const char *why)
@@ -100,16 +113,31 @@ static int open_folders(State *state)
     return result;
 }
 
-static void add(GHashTable *all, const FsDomain *domain, unsigned rank)
+static bool spend(int64_t *whole_at, unsigned burst, int64_t each_us)
+{
+    const int64_t now = g_get_monotonic_time(), next = MAX(*whole_at, now) + each_us;
+
+    if (next - now > burst * each_us)
+        return false;
+    *whole_at = next;
+    return true;
+}
+
+static bool may_tell(State *state, const Found *found)
+{
+    return !state->listed || spend(&state->news_at[found->folder], NEWS_BURST, NEWS_US);
+}
+
+static void add(GHashTable *all, const FsDomain *domain, unsigned rank, size_t folder)
 {
     Found *found = g_hash_table_lookup(all, domain->guest);
 
     if (!found) {
         found = g_new0(Found, 1);
-        *found = (Found){*domain, rank, false};
+        *found = (Found){*domain, rank, folder, false};
         g_hash_table_replace(all, g_strdup(domain->guest), found);
     } else if (rank < found->rank) {
-        *found = (Found){*domain, rank, true};
+        *found = (Found){*domain, rank, folder, true};
     } else {
         found->several = true;
     }
@@ -127,7 +155,7 @@ static void read_folder(const State *state, size_t i, GHashTable *all)
     while ((entry = readdir(state->folders[i])))
         if (entry->d_type != DT_DIR && g_hash_table_size(all) < FS_DOMAINS_MAX &&
             fs_domain_of_file(state->home, folder_names[i], entry->d_name, &domain, &rank))
-            add(all, &domain, rank);
+            add(all, &domain, rank, i);
 }
 
 /* The monitor takes a few each turn: waits for it. */
@@ -144,49 +172,67 @@ static void tell(State *state, const FsDomain *domain)
     state->ended = result < 0;
 }
 
-static void tell_news(State *state, GHashTable *now)
+static void say_several(State *state, const FsDomain *domain)
 {
-    GHashTableIter iter;
-    void *guest, *value;
-
-    g_hash_table_iter_init(&iter, now);
-    while (g_hash_table_iter_next(&iter, &guest, &value)) {
-        const Found *found = value, *known = g_hash_table_lookup(state->known, guest);
-
-        if (found->several && !(known && known->several))
-            g_message("domain %s: its store is %s, other files of its name are not served",
-                      (const char *)guest, found->domain.text);
-        if (!known || memcmp(&known->domain, &found->domain, sizeof(found->domain)) != 0)
-            tell(state, &found->domain);
-    }
+    if (spend(&state->lines_at, LINES_BURST, LINES_US))
+        g_message("domain %s: its store is %s, other files of its name are not served",
+                  domain->guest, domain->text);
 }
 
-static void tell_gone(State *state, GHashTable *now)
+/* false: the monitor is to be told of it later. */
+static bool take_news(State *state, const char *guest, const Found *found)
 {
-    GHashTableIter iter;
-    void *guest;
+    const Found *known = g_hash_table_lookup(state->known, guest);
+    const bool is_news =
+        !known || memcmp(&known->domain, &found->domain, sizeof(found->domain)) != 0;
 
-    g_hash_table_iter_init(&iter, state->known);
-    while (g_hash_table_iter_next(&iter, &guest, NULL)) {
-        FsDomain gone = {.kind = FS_DOMAIN_GONE};
-
-        if (g_hash_table_contains(now, guest))
-            continue;
-        g_strlcpy(gone.guest, guest, sizeof(gone.guest));
-        tell(state, &gone);
-    }
+    if (!is_news && known->several == found->several)
+        return true;
+    if (is_news && !may_tell(state, found))
+        return false;
+    if (found->several && !(known && known->several))
+        say_several(state, &found->domain);
+    if (is_news)
+        tell(state, &found->domain);
+    g_hash_table_replace(state->known, g_strdup(guest), g_memdup2(found, sizeof(*found)));
+    return true;
 }
 
-static void look(State *state)
+/* The same of one that is not there any more. */
+static bool take_end(State *state, const char *guest, const Found *known)
 {
-    GHashTable *now = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    FsDomain gone = {.kind = FS_DOMAIN_GONE};
+
+    if (!may_tell(state, known))
+        return false;
+    g_strlcpy(gone.guest, guest, sizeof(gone.guest));
+    tell(state, &gone);
+    return true;
+}
+
+/* false: not all of it could be told. */
+static bool look(State *state)
+{
+    g_autoptr(GHashTable) now = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GHashTableIter iter;
+    void *guest, *found;
+    bool told = true;
 
     for (size_t i = 0; i < FOLDERS; i++)
         read_folder(state, i, now);
-    tell_news(state, now);
-    tell_gone(state, now);
-    g_hash_table_unref(state->known);
-    state->known = now;
+    g_hash_table_iter_init(&iter, now);
+    while (g_hash_table_iter_next(&iter, &guest, &found))
+        told &= take_news(state, guest, found);
+    g_hash_table_iter_init(&iter, state->known);
+    while (g_hash_table_iter_next(&iter, &guest, &found))
+        if (g_hash_table_contains(now, guest))
+            continue;
+        else if (take_end(state, guest, found))
+            g_hash_table_iter_remove(&iter);
+        else
+            told = false;
+    state->listed = true;
+    return told;
 }
 
 static bool names_folder(const char *name)
@@ -232,23 +278,23 @@ static int serve(State *state)
     static const FsDomain all = {.kind = FS_DOMAINS_ALL};
     struct pollfd ways[] = {{.fd = LINK_FD}, {.fd = state->inotify_fd, .events = POLLIN}};
 
-    look(state);
+    bool told = look(state);
     if (g_hash_table_size(state->known) == 0)
         g_message("%s: no guests; looked for varstore/NAME.json, nvram/NAME_VARS.fd and "
                   "nvram/NAME_VARS.qcow2",
                   state->home);
     tell(state, &all);
     while (!state->ended && !state->replaced) {
-        if (poll(ways, G_N_ELEMENTS(ways), -1) < 0 && errno != EINTR)
+        if (poll(ways, G_N_ELEMENTS(ways), told ? -1 : LEFT_AGAIN_MS) < 0 && errno != EINTR)
             return fail(g_strerror(errno));
         if (ways[0].revents)
             return EXIT_SUCCESS;
-        bool any = take_events(state);
-        if (!any)
+        const bool any = take_events(state);
+        if (!any && told)
             continue;
         g_usleep(QUIET_US);
         take_events(state);
-        look(state);
+        told = look(state);
     }
     return state->ended ? EXIT_SUCCESS : fail("its folders are others now");
 }

@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define PACKETS_A_TURN 64
+#define PACKETS_A_TURN 16
 #define AGAIN_MS 1000
 /* So long it may take to tell of all domains; then it is taken for stuck. */
 #define ALL_S 60

@@ -7,10 +7,13 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
+import uvpace  # noqa: E402
+from uvattacker import ATTACKER, attacker  # noqa: E402
 from uvmount import wait_until  # noqa: E402
 from uvskip import skip  # noqa: E402
 
@@ -152,6 +155,37 @@ class Folders(unittest.TestCase):
         self.start()
         wait_until(lambda: "Too many levels" in self.mount.log.read_text(), "it is said")
         self.assertEqual(self.guests(), [])
+
+    def test_names_that_come_and_go_without_end(self):
+        """Of another user's folder: whose stores lie in the other one do not notice."""
+        self.json("web", b"1")
+        self.nvram.mkdir()
+        os.chown(self.nvram, ATTACKER, ATTACKER)
+        self.start()
+        self.await_guests("web")
+        names = [self.nvram / f"x{i}_VARS.{kind}" for i in range(2000) for kind in ("fd", "qcow2")]
+
+        def come_and_go():
+            for name in names:
+                name.touch()
+            time.sleep(0.3)
+            for name in names:
+                name.unlink()
+            time.sleep(0.3)
+
+        slowest = 0
+        with attacker(come_and_go):
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                begin = time.monotonic()
+                self.mount.write("web", "Here", b"2")
+                self.assertEqual(self.mount.read("web", "Here"), (7, b"2"))
+                slowest = max(slowest, time.monotonic() - begin)
+                time.sleep(0.05)
+            self.json("other", b"3")
+            wait_until(lambda: "other" in self.guests(), "one that comes beside them", 30)
+        self.assertLess(slowest, 2 * uvpace.factor())
+        self.assertLess(self.mount.log.stat().st_size, 48 * 1024)
 
     def test_nothing_there(self):
         self.home.mkdir(parents=True)
