@@ -265,6 +265,9 @@ class Killed(MountTest):
         for _ in range(50 if LONG else 5):
             acknowledged, reconnects = writer.acknowledged, writer.reconnects
             wait_until(lambda: writer.acknowledged > acknowledged or writer.failure, "a write")
+            # Two that die before the front has heard of them are two that can't start.
+            wait_until(lambda: (mount.status("g")["engine"] or {}).get("pid") == mount.engine_pid("g"),
+                       "the front knows it")
             mount.kill_engine("g")
             wait_until(lambda: writer.reconnects > reconnects or writer.failure, "it came back")
         writer.stop()
