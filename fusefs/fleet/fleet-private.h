@@ -106,6 +106,7 @@ struct FsGuest {
     FsGuestLook look;
     char *file;                     /* in SOURCE: by which it is a guest; a key of fleet->by_file */
     char *store_name;               /* in its folder */
+    char *domains_store;            /* where libvirt says that it is; NULL: not known */
     int64_t looked_at;              /* monotonic, when that was asked for; 0: never */
     uint32_t look_asked, look_done; /* counted; unequal: one is under way */
     uint32_t list_number;           /* of the last list that named it */

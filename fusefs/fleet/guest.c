@@ -46,6 +46,7 @@ void guest_free(FsGuest *guest)
     g_clear_pointer(&guest->live, live_free);
     g_free(guest->file);
     g_free(guest->store_name);
+    g_free(guest->domains_store);
     g_free(guest->name);
     g_free(guest);
 }
@@ -79,6 +80,8 @@ char *fs_guest_store_path(const FsGuest *guest)
 {
     const char *source = guest->fleet->source->facts.path;
 
+    if (guest->domains_store)
+        return g_strdup(guest->domains_store);
     if (guest->look.flags & FS_LOOK_SOURCE)
         return g_strdup(source);
     if (guest->look.flags & FS_LOOK_FOLDER)

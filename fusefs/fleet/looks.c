@@ -118,7 +118,13 @@ void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer)
     FsGuest *guest = fleet_take_look(fleet, name, answer->error, &answer->look);
     g_autofree char *lines = g_strchomp(g_strdup(answer->text));
 
-    if (!guest || answer->error || (!*lines && !guest->live))
+    if (!guest || answer->error)
+        return;
+    if (g_strcmp0(guest->domains_store, *answer->store ? answer->store : NULL) != 0) {
+        g_free(guest->domains_store);
+        guest->domains_store = *answer->store ? g_strdup(answer->store) : NULL;
+    }
+    if (!*lines && !guest->live)
         return;
     g_strfreev(guest_live(guest)->shadowed);
     guest->live->shadowed = *lines ? g_strsplit(lines, "\n", -1) : NULL;

@@ -215,12 +215,13 @@ int fs_domain_reach(const char *store, FsPlace *ret_place)
 
 int fs_domain_follow(FsPlace *place)
 {
-    g_autofree char *target = read_target(place->base_fd, place->store), *name = NULL;
+    g_autofree char *name = NULL;
 
     place->domain = true;
     place->format = format_in(place->base_fd);
     place->link = place->format == FS_FORMAT_JSON ? JSON_LINK : FLASH_LINK;
-    const int fd = target ? reach(target, &name) : -ENOENT;
+    place->path = read_target(place->base_fd, place->store);
+    const int fd = place->path ? reach(place->path, &name) : -ENOENT;
     if (fd == -EXDEV)
         return fd;
     if (fd < 0) {

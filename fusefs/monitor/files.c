@@ -34,6 +34,7 @@ static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
     const bool watched =
         monitor_watches(asked->monitor, place->rule == UV_GUEST_FOLDER ? guest : NULL);
 
+    g_strlcpy(asked->answer.store, place->path ? place->path : "", sizeof(asked->answer.store));
     return fs_place_look(asked->monitor->source, place, guest, watched && !asked->far,
                          &asked->answer.look);
 }

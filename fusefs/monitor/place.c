@@ -21,6 +21,7 @@ void fs_place_clear(FsPlace *place)
         uv_fd_clear(&place->folder_fd);
     uv_fd_clear(&place->base_fd);
     g_clear_pointer(&place->config, g_free);
+    g_clear_pointer(&place->path, g_free);
     g_clear_pointer(&place->store, g_free);
 }
 

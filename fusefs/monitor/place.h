@@ -22,6 +22,7 @@ typedef struct {
     bool linked;      /* root's link leads to it */
     FsFormat format;  /* by that name, or its link's, or as a domain has it */
     bool domain;      /* of a libvirt, and only that makes its store */
+    char *path;       /* a domain's: where libvirt says that its store is; NULL: nowhere yet */
     const char *link; /* a domain's: what leads to the store; NULL: it is none */
     int unreached;    /* a domain's: why the folder of its store can't be (-errno); 0: it can */
 } FsPlace;

@@ -114,7 +114,7 @@ class TestDriver(Case):
         variable = mount.vars("web") / NAME
         variable.write_bytes(HELLO)
         self.assertEqual(variable.read_bytes(), HELLO)
-        self.assertEqual(os.path.realpath(mount.status("web")["store"]["path"]), str(store))
+        self.assertEqual(mount.status("web")["store"]["path"], str(store))
         self.assertEqual(mount.stop(), 0)
         self.assertIn("hello", store.read_bytes().decode("latin1"))
 
@@ -123,7 +123,7 @@ class TestDriver(Case):
         store.write_text(uvmount.store_text())
         os.chmod(store, 0o600)
         mount = self.mount(self.node(self.domain("web", f"<varstore path='{store}'/>")))
-        if os.path.realpath(mount.status("web")["store"]["path"]) != str(store):
+        if mount.status("web")["store"]["path"] != str(store):
             self.skipTest("this libvirt has no <varstore>")
         (mount.vars("web") / NAME).write_bytes(HELLO)
         self.assertEqual(mount.stop(), 0)
@@ -140,6 +140,7 @@ class TestDriver(Case):
             with self.assertRaises(OSError):
                 (mount.vars(name) / NAME).write_bytes(HELLO)
             self.assertIn("libvirt makes it when it first starts", mount.status(name)["last-refusal"]["text"])
+        self.assertEqual(mount.status("far")["store"]["path"], "/nowhere/at/all")
         self.assertFalse(path.exists())
         self.store(path.name)
         wait_until(lambda: self.variables("later"), "the store that came is seen", 10)
@@ -353,7 +354,7 @@ class AnyVersion(WithAnother):
         return path
 
     def path_of(self, name):
-        return os.path.realpath(self.mounted.status(name)["store"]["path"])
+        return self.mounted.status(name)["store"]["path"]
 
     def wait_for_file(self, store):
         journal = store.parent / ".uefivarsfs" / f"{store.name}.journal"

@@ -81,5 +81,5 @@ bool fs_answer_valid(const FsAnswer *answer)
            (answer->kind != FS_TELL_GUESTS ||
             (answer->number > 0 && answer->number <= FS_TOLD_MAX)) &&
            ends(answer->guest, sizeof(answer->guest)) && look_valid(&answer->look) &&
-           ends(answer->text, sizeof(answer->text));
+           ends(answer->text, sizeof(answer->text)) && ends(answer->store, sizeof(answer->store));
 }

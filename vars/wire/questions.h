@@ -205,4 +205,5 @@ typedef struct {
     char guest[FS_QUESTION_FILE];
     FsLook look;
     char text[FS_QUESTION_TEXT];
+    char store[FS_QUESTION_TEXT]; /* with a domain's look: where libvirt says that its store is */
 } FsAnswer;
