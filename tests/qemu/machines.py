@@ -2,13 +2,12 @@
 """The chain's other parts: an engine of its own, and QEMU with the bare-metal guest."""
 
 import os
-import queue
 import re
 import shutil
 import tempfile
-import threading
 import time
 
+from console import Console
 from qemu import Qemu, skip
 import uvengine
 
@@ -33,83 +32,15 @@ class Engine(uvengine.Engine):
                     for name, (content, _) in host.snapshot()["entries"].items()}
 
 
-class Machine(Qemu):
+class Machine(Qemu, Console):
     """QEMU with the bare-metal guest, commanded over its serial line."""
 
     def __init__(self, socket, arch="x86_64", options="", args=(), **kwargs):
-        self.output = b""  # all that came over the serial line
-        self.longest_gap = 0.0  # seconds between two parts of it, since write()
-        self._last = None
-        self._new = queue.Queue()
         device = kwargs.pop("device", f"{DEVICE[arch]},socket={socket}{options}")
         super().__init__(device, arch=arch, qtest=False, stopped=kwargs.pop("stopped", False),
                          args=["-serial", "stdio", "-kernel", f"{GUESTS}/guest-{arch}", *args],
                          **kwargs)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        rest = b""
-        while True:
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                break
-            now = time.monotonic()
-            if self._last:
-                self.longest_gap = max(self.longest_gap, now - self._last)
-                self._last = now
-            self.output += data
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                if not line.startswith((b"w ", b"e ")):
-                    self._new.put(line.decode(errors="replace").strip())
-        self._new.put(None)
-
-    def type(self, text):
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def expect(self, prefix, timeout=30):
-        """The next line that begins with `prefix`, and what came before."""
-        before = []
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                line = self._new.get(timeout=max(0.01, end - time.monotonic()))
-            except queue.Empty:
-                raise TimeoutError(f"no «{prefix}»; got {before}; {self.stderr()}") from None
-            if line is None:
-                raise EOFError(f"QEMU ended; got {before}; {self.stderr()}")
-            # SeaBIOS leaves control sequences in front.
-            if line.startswith(prefix) or line.endswith(prefix):
-                return line, before
-            before.append(line)
-
-    def ready(self):
-        return self.expect("ready")[0]
-
-    def ask(self, command, prefix=None):
-        """Types a command, and returns the words of its answer after the command's own."""
-        self.type(command)
-        line, _ = self.expect(prefix or command.split()[0])
-        return line.split()[1:]
-
-    def set(self, name, attributes, data):
-        return self.ask(f"set {name} {attributes:x} {data.hex()}")[1]
-
-    def get(self, name):
-        """(status text, attributes, data)"""
-        words = self.ask(f"get {name}")
-        if words[1] != "0":
-            return words[1], 0, b""
-        return words[1], int(words[2], 16), bytes.fromhex(words[3] if len(words) > 3 else "")
-
-    def delete(self, name):
-        return self.ask(f"delete {name}")[1]
-
-    def names(self):
-        self.type("list")
-        _, before = self.expect("list")
-        return [line.split()[1] for line in before if line.startswith("name ")]
+        self.listen(self.process.stdout, self.process.stdin)
 
     def write(self, first, count=0xFFFFFFF, step=500):
         """Starts writing; acknowledged() grows meanwhile."""
