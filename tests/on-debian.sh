@@ -87,20 +87,8 @@ git clone --quiet --no-hardlinks . "$root/src/uefivarsfs"
 # inside COMMAND...: runs it in the root's clone, and ends whatever it left.
 inside()
 {
-    unshare --mount --pid --uts --ipc --fork --kill-child bash -euc '
-        root=$1
-        shift
-        mount --bind "$root" "$root"
-        mount -t proc proc "$root/proc"
-        mount --rbind /sys "$root/sys"
-        mount -t tmpfs -o mode=755 tmpfs "$root/run"
-        mount --rbind /dev "$root/dev"
-        mknod -m 666 "$root/run/fuse" c 10 229 # as udev has it: for everybody
-        mount --bind "$root/run/fuse" "$root/dev/fuse"
-        exec chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            HOME=/root LC_ALL=C.UTF-8 UEFIVARS_REQUIRE_ALL="$UEFIVARS_REQUIRE_ALL" \
-            bash -c "cd /src/uefivarsfs && \"\$@\"" inside "$@"
-    ' inside "$(realpath "$root")" "$@"
+    tests/lib/in-root.sh "$root" UEFIVARS_REQUIRE_ALL="$UEFIVARS_REQUIRE_ALL" \
+        UEFIVARS_QEMU_VERSION="${UEFIVARS_QEMU_VERSION:-}" bash -c 'cd /src/uefivarsfs && "$@"' inside "$@"
 }
 
 export UEFIVARS_REQUIRE_ALL=${UEFIVARS_REQUIRE_ALL:-}
