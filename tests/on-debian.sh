@@ -106,7 +106,7 @@ fetch()
         apt-get "${options[@]}" update --error-on=any
         names=()
         for package in "${packages_build[@]}" "${packages_quickstart[@]}" "${packages_tests[@]}" \
-            "${packages_backports[@]}"; do
+            "${packages_backports[@]}" $(! has_varstore || echo "${packages_domains[@]}"); do
             names+=($(package_here "$package"))
         done
         [ "$(release_codename)" != bookworm ] || exit 0 # some are of backports, which are added later

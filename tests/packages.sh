@@ -68,6 +68,17 @@ packages_tests=(
     xz-utils
 )
 
+# For test-domains.sh, where this system's libvirt is new enough for it.
+packages_domains=(
+    debhelper
+    debian-keyring
+    dpkg-dev
+    gpgv
+    libvirt-daemon-driver-qemu
+    libvirt-daemon-log
+    libvirt-daemon-system
+)
+
 # From backports on bookworm, where the release's own are too old or missing.
 packages_backports=(
     python3-virt-firmware
@@ -89,6 +100,14 @@ package_here()
     libclang-rt-dev) apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
     *) echo "$1" ;;
     esac
+}
+
+# Whether the libvirt that packages of this system have knows <varstore>.
+has_varstore()
+{
+    local version
+    version=$(apt-cache policy libvirt-daemon | sed -n 's/^  Candidate: //p')
+    [[ ${version%%.*} =~ ^[0-9]+$ ]] && [ "${version%%.*}" -ge 12 ]
 }
 
 is_installed()

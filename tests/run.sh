@@ -14,6 +14,7 @@
 #   --on-debian 12|13|sid   and at the end one more test: tests/on-debian.sh --plain, in UEFIVARS_MINUTES (15) at
 #                       most; skipped where the machine, its mirror or the time does not allow it
 #
+# UEFIVARS_QEMU_VERSION: whose headers are taken, as get-headers.sh has it, where no suite lists this QEMU's.
 # UEFIVARS_REQUIRE_ALL=1 (as in CI): warnings are errors, and a skipped test is a failed one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +43,7 @@ export LC_ALL=C.UTF-8
 
 [ $install = no ] ||
     install_missing "${packages_build[@]}" "${packages_tests[@]}" "${packages_backports[@]}"
+[ $install = no ] || ! has_varstore || install_missing "${packages_domains[@]}"
 
 build=${UEFIVARS_BUILD_DIR:-build-tests}
 passed=0 failed=0 skipped=0 failures=()
@@ -97,7 +99,7 @@ werror=false
 [ -z "$required" ] || werror=true
 
 qemu_source=()
-if tree=$(qemu-glue/get-headers.sh "$build-qemu"); then
+if tree=$(qemu-glue/get-headers.sh "$build-qemu" ${UEFIVARS_QEMU_VERSION:+"$UEFIVARS_QEMU_VERSION"}); then
     qemu_source=("-Dqemu_source=$tree")
 elif [ -n "$required" ]; then
     failed=$((failed + 1)) failures+=("qemu-glue/get-headers.sh")

@@ -33,7 +33,7 @@ def domain(name, store="", kind="qemu", **more):
     uuid = f"<uuid>{more['uuid']}</uuid>" if "uuid" in more else ""
     return (f"<domain type='{kind}'><name>{escape(name)}</name>{uuid}<memory unit='MiB'>32</memory>"
             f"<os{firmware}><type arch='x86_64' machine='q35'>hvm</type>{store}</os>"
-            f"<features><acpi/></features></domain>")
+            f"<features><acpi/></features><devices>{more.get('devices', '')}</devices></domain>")
 
 
 def flash(code, nvram):
@@ -44,6 +44,8 @@ def flash(code, nvram):
 
 class Daemon:
     """Started by start(), as nobody; `uri` is what root mounts."""
+
+    connection = "qemu:///session"
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -96,7 +98,7 @@ class Daemon:
 
     def virsh(self, *words, check=True):
         """(status, output); the output is also what was said of an error."""
-        process = self.run("virsh", "-q", "-c", "qemu:///session", *words, stdout=subprocess.PIPE,
+        process = self.run("virsh", "-q", "-c", self.connection, *words, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)
         output = process.communicate(timeout=60)[0]
         if check and process.returncode:

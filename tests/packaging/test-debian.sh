@@ -35,16 +35,11 @@ mirror=$(apt_mirror "$release")
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/uefivars-packages.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
-mkdir "$work/uefivarsfs"
-git -C "$source" ls-files -z | tar -C "$source" -c --null -T - | tar -x -C "$work/uefivarsfs"
-ln -s examples/packaging/debian "$work/uefivarsfs/debian"
-
 modules=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)/qemu
 stock=
 [ -z "$headers" ] || [ ! -f "$modules/hw-uefi-vars.so" ] || stock=$modules/hw-uefi-vars.so
-(cd "$work/uefivarsfs" && UEFIVARS_QEMU_SOURCE=$headers nice dpkg-buildpackage -b -us -uc \
-    ${stock:+-Ppkg.uefivarsfs.qemu}) >"$work/log" 2>&1 ||
-    { tail -n 40 "$work/log"; failed "the packages were not built"; }
+"$source/tests/packaging/build-packages.sh" "$source" "$work" ${stock:+"$headers"} ||
+    failed "the packages were not built"
 packages=("$work"/uefivarsfs_*.deb "$work"/uefivarsfs-libvirt_*.deb)
 [ -z "$stock" ] || packages+=("$work"/uefivars-qemu_*.deb)
 lintian --fail-on error "${packages[@]}" || failed "lintian has errors"
