@@ -138,6 +138,14 @@ class Mount:
             if alive(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        self.check_log()
+
+    def check_log(self):
+        """Of an engine, too, whose end may be nothing to the test: a sanitizer found nothing."""
+        text = self.log.read_text(errors="replace")
+        found = re.search(r"ERROR: AddressSanitizer|: runtime error: ", text)
+        if found:
+            raise AssertionError(text[max(0, found.start() - 2000):found.start() + 6000])
 
     def start(self, seconds=20):
         """Starts (or starts again) and waits until the mount is usable."""
