@@ -28,11 +28,9 @@ static char *size_mismatch(const DescImage *store, const DescImage *model)
         return NULL;
     if (store->volume_bytes && model->volume_bytes)
         return compare("it has a volume", store->volume_bytes, model->volume_bytes);
-    /* Behind a qcow2 header the volume is not seen, but the whole image is as large as the other.
-     */
-    if (store->kind == DESC_IMAGE_QCOW2 || model->kind == DESC_IMAGE_QCOW2)
-        return compare("it is an image", store->bytes, model->bytes);
-    return NULL;
+    /* Behind a qcow2 header the volume is not seen, and an Arm firmware makes it at the first boot;
+     * but the whole image is as large as the other. */
+    return compare("it is an image", store->bytes, model->bytes);
 }
 
 char *desc_store_mismatch(const DescChoice *choice, const DescPlace *place)

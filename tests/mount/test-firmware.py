@@ -199,6 +199,11 @@ class Firmware(unittest.TestCase):
                          rf"firmware \(it has a volume of 131072 bytes, .*\b{len(whole)}\)")
         for name in ("qemu.args", "libvirt.xml", "nvram"):
             self.assertNotIn(name, os.listdir(firmware))
+        os.truncate(self.source / "g" / "vars.fd", 0)
+        os.truncate(self.source / "g" / "vars.fd", 64 << 20)  # as Debian's for Arm, before the first boot
+        self.assertRegex((firmware / "why").read_text(), r"^note: .*it is an image of 67108864 bytes, "
+                         rf"where the firmware's has {len(whole)}\)")
+        self.assertNotIn("qemu.args", os.listdir(firmware))
         (self.source / "g" / "vars.fd").write_bytes(whole)
         self.assertNotIn("note: ", (firmware / "why").read_text())
         self.assertIn("qemu.args", os.listdir(firmware))
