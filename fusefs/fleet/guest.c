@@ -4,7 +4,6 @@
 
 #include "fleet-record.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #define VARS "vars/" /* the tree's folder of variables */
@@ -311,7 +310,7 @@ static void add_last_refusal(JsonBuilder *builder, const FsRefusal *refusal)
     json_builder_end_object(builder);
 }
 
-char *fs_guest_status_object(FsGuest *guest)
+JsonNode *fs_guest_status(FsGuest *guest)
 {
     const FsLive *live = guest_live(guest);
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -327,6 +326,5 @@ char *fs_guest_status_object(FsGuest *guest)
     add_warnings(builder, guest->fleet, live);
     add_last_refusal(builder, fs_refusals_last(live->refusals, ""));
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    return json_to_string(root, TRUE);
+    return json_builder_get_root(builder);
 }

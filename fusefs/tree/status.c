@@ -2,7 +2,6 @@
 
 #include "status.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "json-gate.h"
@@ -52,51 +51,80 @@ static JsonNode *parse(const char *text, size_t size)
  * line is filled instead, to one width, which then shows nowhere.
  */
 
+typedef struct {
+    const char *text;
+    size_t bytes;
+} Line;
+
+static GArray *lines_of(const char *text)
+{
+    GArray *lines = g_array_new(FALSE, FALSE, sizeof(Line));
+    Line line;
+
+    for (;; text += line.bytes + 1) {
+        line = (Line){text, strcspn(text, "\n")};
+        g_array_append_val(lines, line);
+        if (!text[line.bytes])
+            return lines;
+    }
+}
+
 /* How many blanks it takes to fill the lines to that width. */
-static size_t blanks_to(char *const *lines, size_t width, size_t *ret_filled)
+static size_t blanks_to(const GArray *lines, size_t width, size_t *ret_filled)
 {
     size_t blanks = 0;
 
     *ret_filled = 0;
-    for (; *lines; lines++) {
-        size_t bytes = strlen(*lines);
+    for (guint i = 0; i < lines->len; i++) {
+        size_t bytes = g_array_index(lines, Line, i).bytes;
         blanks += width - MIN(width, bytes);
         *ret_filled += bytes <= width;
     }
     return blanks;
 }
 
+/* The largest width that those blanks suffice for. */
+static size_t width_for(const GArray *lines, size_t blanks)
+{
+    size_t low = 0, high = blanks + 2, filled;
+
+    while (low + 1 < high) {
+        size_t middle = low + (high - low) / 2;
+        if (blanks_to(lines, middle, &filled) <= blanks)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static GBytes *lay_out(const char *text, size_t block)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autoptr(GArray) lines = lines_of(text);
     size_t used = strlen(text) + 1, size = (used + block - 1) / block * block;
-    size_t width = 0, filled, wider;
-    GString *out = g_string_sized_new(size);
+    size_t width = width_for(lines, size - used), filled, wider;
+    char *out = g_malloc(size), *to = out;
 
-    while (blanks_to(lines, width + 1, &filled) <= size - used)
-        width++;
     /* One more for the last ones that are no longer than that. */
     wider = size - used - blanks_to(lines, width, &filled);
-    for (char **line = lines; *line; line++) {
-        size_t bytes = strlen(*line);
-        bool is_filled = bytes <= width;
-        g_string_append_printf(out, "%-*s\n", (int)(width + (is_filled && filled <= wider)), *line);
+    memset(out, ' ', size);
+    for (guint i = 0; i < lines->len; i++) {
+        const Line *line = &g_array_index(lines, Line, i);
+        bool is_filled = line->bytes <= width;
+        memcpy(to, line->text, line->bytes);
+        to += MAX(line->bytes, width + (is_filled && filled <= wider));
+        *to++ = '\n';
         filled -= is_filled;
     }
-    return g_string_free_to_bytes(out);
+    return g_bytes_new_take(out, size);
 }
 
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
 {
-    g_autofree char *front = fs_guest_status_object(guest);
-    g_autoptr(JsonNode) status = parse(front, strlen(front));
+    g_autoptr(JsonNode) status = fs_guest_status(guest);
     g_autoptr(JsonNode) said = NULL;
     g_autofree char *pretty = NULL;
 
-    if (!status) {
-        status = json_node_new(JSON_NODE_OBJECT);
-        json_node_take_object(status, json_object_new());
-    }
     if (engine)
         said = parse(g_bytes_get_data(engine, NULL), g_bytes_get_size(engine));
     if (said)
