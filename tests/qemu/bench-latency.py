@@ -4,9 +4,11 @@
 same guest, a store of 120 KiB, in turns with a round trip between two processes. Whoever is not
 measured is stopped: a guest that waits for its next command spins. Prints µs a request, the best of the
 rounds (what else runs here only adds), and how they compare: once with QEMU and the engine on one
-processor, where a round trip is cheapest, once on two."""
+processor, where a round trip is cheapest, once on two. Our device is there twice: by socket=, and by
+jsonfile=, whose engine is found by the store."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -39,6 +41,18 @@ class Stock(Machine):
         super().__init__(None, ours=False, device=f"uefi-vars-x64,jsonfile={store}")
 
 
+class ByStore(Machine):
+    """The same guest on our device, whose engine is found by the store; `engine` listens there."""
+
+    def __init__(self, engine):
+        super().__init__(None, device=f"uefi-vars-x64,jsonfile={engine.store}")
+
+
+def socket_by_store(store):
+    digest = hashlib.sha256(os.path.realpath(store).encode()).hexdigest()[:16]
+    return f"{os.environ['UEFIVARS_BY_STORE']}/{digest}.sock"
+
+
 def measure(machine, which, count):
     start = time.perf_counter()
     words = machine.ask(f"bench {which} {count:x}")
@@ -66,34 +80,37 @@ def going(machine):
     os.kill(machine.process.pid, signal.SIGSTOP)
 
 
-def compare(engine, stock_store, processors):
-    """For each request the best µs of ours, of QEMU's, and of a round trip of its size."""
-    with Machine(engine.socket) as ours, Stock(stock_store) as stock:
-        seen = {which: ([], [], []) for which in COUNTS}
-        for machine in (ours, stock):
+def compare(engine, by_store, stock_store, processors):
+    """For each request the best µs of ours, of the same by jsonfile=, of QEMU's, and of a round trip of its
+    size."""
+    with Machine(engine.socket) as ours, ByStore(by_store) as found, Stock(stock_store) as stock:
+        machines = (ours, found, stock)
+        seen = {which: ([], [], [], []) for which in COUNTS}
+        for machine in machines:
             machine.ready()
             for which in COUNTS:
                 measure(machine, which, 20)
             place(machine.process, processors[0])
             os.kill(machine.process.pid, signal.SIGSTOP)
-        place(engine.process, processors[1])
+        for process in (engine.process, by_store.process):
+            place(process, processors[1])
         for _ in range(ROUNDS):
             for which, count in COUNTS.items():
-                for side, machine in enumerate((ours, stock)):
+                for side, machine in enumerate(machines):
                     with going(machine):
                         seen[which][side].append(measure(machine, which, count))
-                seen[which][2].append(measure_round_trip(FRAME_BYTES[which], processors))
-        for machine in (ours, stock):
+                seen[which][3].append(measure_round_trip(FRAME_BYTES[which], processors))
+        for machine in machines:
             os.kill(machine.process.pid, signal.SIGCONT)
     return {which: tuple(map(min, figures)) for which, figures in seen.items()}
 
 
 def report(figures):
     print(f"{'request':10} {'ours µs':>9} {'QEMU µs':>9} {'ratio':>6} {'round trip µs':>14} "
-          f"{'more, in round trips':>21}")
-    for which, (mine, theirs, trip) in figures.items():
+          f"{'more, in round trips':>21} {'jsonfile= µs':>13} {'to socket=':>10}")
+    for which, (mine, found, theirs, trip) in figures.items():
         print(f"{which:10} {mine:9.1f} {theirs:9.1f} {mine / theirs:6.2f} {trip:14.1f} "
-              f"{(mine - theirs) / trip:21.2f}")
+              f"{(mine - theirs) / trip:21.2f} {found:13.1f} {found / mine:10.2f}")
 
 
 def main():
@@ -104,12 +121,15 @@ def main():
                               *(("two processors", [first, second]) for second in others[:1])):
         with tempfile.TemporaryDirectory(prefix="uv-bench-",
                                          dir=os.environ.get("UEFIVARS_BENCH_DIR")) as folder:
-            for name in ("vars.json", "stock.json"):
+            os.environ["UEFIVARS_BY_STORE"] = folder
+            for name in ("vars.json", "found.json", "stock.json"):
                 with open(f"{folder}/{name}", "w", encoding="ascii") as file:
                     file.write(store_text())
-            with open(os.devnull, "wb") as nowhere, Engine(folder, stderr=nowhere) as engine:
+            option = "--store-socket", socket_by_store(f"{folder}/found.json")
+            with open(os.devnull, "wb") as nowhere, Engine(folder, stderr=nowhere) as engine, \
+                    Engine(folder, *option, store="found.json", name="found", stderr=nowhere) as by_store:
                 print(f"{title}:")
-                report(compare(engine, f"{folder}/stock.json", processors))
+                report(compare(engine, by_store, f"{folder}/stock.json", processors))
 
 
 if __name__ == "__main__":
