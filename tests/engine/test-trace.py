@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import signal
 import struct
 import sys
 import time
@@ -50,6 +51,20 @@ class Trace(EngineTest):
         """What the guest has done so far."""
         self.g.query(0x1234567)
         return self.lines({"attributes": 0x1234567})
+
+    def test_reader_that_goes(self):
+        """Of what was collected for it both kinds are to be sent when it is found gone."""
+        self.start(wanted=p.TRACE_LINES | p.TRACE_PACKETS)
+        for _ in range(20):
+            reader = self.host(self.e)
+            reader.trace(p.TRACE_LINES | p.TRACE_PACKETS)
+            self.g.query(1)
+            os.kill(self.e.process.pid, signal.SIGSTOP)
+            reader.close()
+            time.sleep(0.01)  # they are due
+            os.kill(self.e.process.pid, signal.SIGCONT)
+            self.g.query(2)
+        self.assertIsNone(self.e.process.poll())
 
     def test_requests(self):
         self.start()

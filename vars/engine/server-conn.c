@@ -134,10 +134,13 @@ void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd)
          uv_frame_io_send(conn->io, request->type | UV_WIRE_REPLY, request->cookie, NULL, fd));
 }
 
-void uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload)
+bool uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload)
 {
-    if (!conn->closed)
-        sent(conn, uv_frame_io_send(conn->io, type, 0, payload, -1));
+    if (conn->closed)
+        return false;
+    const UvFrameResult result = uv_frame_io_send(conn->io, type, 0, payload, -1);
+    sent(conn, result);
+    return result != UV_FRAME_CLOSED;
 }
 
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text)

@@ -152,8 +152,9 @@ void uv_conn_close(UvConn *conn);
 void uv_conn_reply(UvConn *conn, const UvFrame *request, GBytes *payload);
 void uv_conn_reply_mm(UvConn *conn, const UvFrame *request, uint32_t device_status, GBytes *buffer);
 void uv_conn_reply_fd(UvConn *conn, const UvFrame *request, int fd);
-/* Without a cookie; what does not go at once is queued. */
-void uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload);
+/* Without a cookie; what does not go at once is queued. false: it is closed, and no more there for
+ * who holds no reference. */
+bool uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload);
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);
 /* ERROR, then the connection goes. */
 void uv_conn_refuse(UvConn *conn, uint64_t cookie, uint32_t code, const char *text);

@@ -71,13 +71,14 @@ static bool is_blocked(const UvConn *conn)
     return uv_frame_io_queued_bytes(conn->io) > QUEUED_BYTES_MAX;
 }
 
-static void send_kind(UvConn *conn, size_t kind)
+/* false: it is gone. */
+static bool send_kind(UvConn *conn, size_t kind)
 {
     Collected *collected = &conn->trace->kinds[kind];
     g_auto(UvWriter) writer = {0};
 
-    if (conn->closed || is_blocked(conn) || (collected->count == 0 && collected->lost == 0))
-        return;
+    if (is_blocked(conn) || (collected->count == 0 && collected->lost == 0))
+        return true;
     uv_writer_init(&writer, UV_HOST_TRACED_MAX);
     uv_write_u32(&writer, kind_flags[kind]);
     uv_write_u64(&writer, collected->lost);
@@ -87,14 +88,15 @@ static void send_kind(UvConn *conn, size_t kind)
     g_string_truncate(collected->bytes, 0);
     collected->count = 0;
     collected->lost = 0;
-    uv_conn_send_event(conn, UV_HOST_TRACED, payload);
+    return uv_conn_send_event(conn, UV_HOST_TRACED, payload);
 }
 
+/* Of a connection that is open. */
 static void send_all(UvConn *conn)
 {
     for (size_t kind = 0; kind < KINDS; kind++)
-        if (conn->trace && conn->trace->kinds[kind].bytes)
-            send_kind(conn, kind);
+        if (conn->trace && conn->trace->kinds[kind].bytes && !send_kind(conn, kind))
+            return;
 }
 
 void uv_trace_flush(UvServer *server)
@@ -118,7 +120,7 @@ void uv_trace_tick(UvServer *server, int64_t now)
 void uv_trace_drained(UvConn *conn)
 {
     for (size_t kind = 0; kind < KINDS; kind++)
-        if (conn->trace && conn->trace->kinds[kind].lost > 0)
+        if (!conn->closed && conn->trace && conn->trace->kinds[kind].lost > 0)
             send_all(conn);
 }
 
