@@ -62,6 +62,7 @@ unshare --mount --pid --fork true 2>/dev/null || cannot "no new name spaces"
 
 root=${keep:-$(mktemp -d "${TMPDIR:-/var/tmp}/uefivars-debian.XXXXXX")}
 [ -n "$keep" ] || trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'exit 143' TERM # when what it runs has ended, which is told as well: nobody writes to the root any more
 mkdir -p "$root"
 free_gib=$(($(df --output=avail -k "$root" | tail -n 1) / 1048576))
 [ "$free_gib" -ge $needed_gib ] || cannot "$root has room for $free_gib GiB, not for $needed_gib"
@@ -76,7 +77,7 @@ told()
 if [ ! -e "$root/etc/debian_version" ]; then
     told "a minbase root from $mirror"
     # The list of packages of an unreleased suite has an end, which a mirror that stands still is behind.
-    timeout --kill-after=10 $fetch_minutes mmdebstrap --quiet --variant=minbase \
+    timeout --foreground --kill-after=10 $fetch_minutes mmdebstrap --quiet --variant=minbase \
         --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root" "$mirror" || cannot "mmdebstrap failed"
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
