@@ -199,7 +199,9 @@ class Nvram(unittest.TestCase):
         """All of the image for the host; for the guest what its OS sees at runtime."""
         mount = self.mount()
         names = {name[:-37] for name in os.listdir(mount.vars("web"))}
-        self.assertLessEqual({"MTC", "certdb", "VarErrorFlag", "CustomMode"}, names)
+        # Which ones that is differs from one OVMF to the next.
+        if uvflash.have_virt_firmware():
+            self.assertLessEqual({name for name, _ in uvflash.virt_fw_vars(self.image)}, names)
         mount.stop()
         mount = self.scratch.mount(self.source, "idle=1", "view=guest", name="guest")
         names = {name[:-37] for name in os.listdir(mount.vars("web"))}
