@@ -25,7 +25,6 @@ typedef struct {
     FsFirmware *firmware;
     uint64_t texts_generation; /* of config.json, the pin, the store's head */
     FsIdentity store;
-    bool has_store;
     DescWish *wish; /* NULL: config.json is wrong */
     char *mistake;  /* how */
     DescChoice *choice;
