@@ -334,6 +334,7 @@ void guest_keep(FsGuest *guest)
         return;
     if (!fleet->stopping) {
         fleet->keeping++;
+        guest->look_stale = true; /* a list would not tell what is kept */
         guest_need_own(guest, FS_NEED_FRESH_LOOK | FS_NEED_HINT, keep_looked_at, fleet);
         return;
     }

@@ -31,7 +31,19 @@ static int64_t shown_us(const FsFleet *fleet)
     return fs_fleet_is_shared(fleet) ? (int64_t)fleet->options->look_s * G_USEC_PER_SEC : SHOWN_US;
 }
 
-/* Of many guests one list says as much as a look at each. */
+/* What takes no more than that the guest's store is what it was: what is kept beside it says itself
+ * of which store it is. */
+static unsigned listed_needs(const FsFleet *fleet)
+{
+    const unsigned shown = FS_NEED_LOOK | FS_NEED_SOCKET;
+
+    return fs_fleet_has_many(fleet)
+               ? shown | FS_NEED_FRESH_LOOK | FS_NEED_REPLICA | FS_NEED_NAMES | FS_NEED_HINT
+               : shown;
+}
+
+/* Of many guests one list says as much as a look at each, but for what lies beside their stores: a
+ * journal that another program's engine has begun is seen when its store changes. */
 static bool list_confirms(const FsGuest *guest)
 {
     const FsFleet *fleet = guest->fleet;
@@ -54,7 +66,7 @@ bool guest_look_current(const FsGuest *guest, unsigned needs)
         return false;
     if (!shared && follows) /* which neither it nor inotify does for what another host writes */
         return true;
-    if (!(needs & ~(unsigned)(FS_NEED_LOOK | FS_NEED_SOCKET)) && list_confirms(guest))
+    if (!(needs & ~listed_needs(guest->fleet)) && list_confirms(guest))
         return true;
     if (shared)
         return age_us < shown_us(guest->fleet);
