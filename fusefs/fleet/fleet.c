@@ -169,6 +169,7 @@ void fs_fleet_stop(FsFleet *fleet)
 
 static void free_queues(FsFleet *fleet)
 {
+    deliver_stop(fleet); /* who is told may tell an engine */
     g_queue_init(&fleet->lru);
     while (fleet->cold.head)
         replica_warm(fleet->cold.head->data);
@@ -177,7 +178,6 @@ static void free_queues(FsFleet *fleet)
     g_queue_clear(&fleet->wanting);
     g_queue_clear(&fleet->unwatched);
     g_queue_clear(&fleet->again);
-    deliver_stop(fleet);
 }
 
 void fs_fleet_free(FsFleet *fleet)

@@ -238,6 +238,36 @@ class Killed(MountTest):
         mount.stop()
         wait_until(lambda: not mount.engines(), "no engine is left", 12)
 
+    def test_killed_under_a_writer_of_the_host(self):
+        """The monitor and all engines at once: the front ends by itself, with what was asked of it (a
+        sanitizer tells where it takes something that is gone)."""
+        self.store("g")
+        mount = self.mount()
+        stop = threading.Event()
+
+        def write_on():
+            while not stop.is_set():
+                try:
+                    mount.write("g", "Here", b"1")
+                except OSError:
+                    time.sleep(0.01)
+
+        writer = threading.Thread(target=write_on)
+        writer.start()
+        self.addCleanup(writer.join)
+        self.addCleanup(stop.set)
+        for i in range(5):
+            wait_until(lambda: mount.engine_pid("g"), "an engine")
+            time.sleep(0.1 * i)
+            front, engines = mount.front_pid(), mount.engines()
+            mount.process.kill()
+            for pid in engines:
+                os.kill(pid, signal.SIGKILL)
+            mount.process.wait()
+            wait_until(lambda front=front: not uvmount.alive(front), "the front ended")
+            mount.clear()
+            mount.start()
+
     def test_front_alone(self):
         """Engines without a guest end by themselves after a crash of the front."""
         self.store("g")
