@@ -11,7 +11,7 @@
 #   tests/run.sh --coverage    prints which share of each folder's lines and branches the suites run, instead
 #
 #   --no-install        with any of these: works with what is there, installs nothing
-#   --on-debian 12|13|sid   and at the end one more test: tests/on-debian.sh --plain, in UEFIVARS_MINUTES (15) at
+#   --on-debian 12|13|sid   and at the end one more test: tests/on-debian.sh --plain, in UEFIVARS_MINUTES (20) at
 #                       most; skipped where the machine, its mirror or the time does not allow it
 #
 # UEFIVARS_QEMU_VERSION: whose headers are taken, as get-headers.sh has it, where no suite lists this QEMU's.
@@ -130,7 +130,7 @@ coverage()
 # done in time, is skipped, also in CI: its packages come over the network.
 on_debian()
 {
-    local status=0 minutes=${UEFIVARS_MINUTES:-15}
+    local status=0 minutes=${UEFIVARS_MINUTES:-20}
     echo "== Debian $1, $((SECONDS / 60)) minutes after the start"
     [ $install = no ] || install_missing mmdebstrap || true
     UEFIVARS_REQUIRE_ALL='' timeout --kill-after=60 "${minutes}m" tests/on-debian.sh --plain "$1" || status=$?
