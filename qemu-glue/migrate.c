@@ -96,70 +96,66 @@ static int glue_post_load(void *opaque, int version_id)
  * what these look like differed within its branch 11.1; one of our own needs no more of a field
  * than where it is and what it is.
  */
-static int put_bytes(QEMUFile *file, const uint8_t *bytes, uint32_t size)
+typedef struct {
+    VMStateInfo info;
+    size_t bytes, size; /* offsets in GlueDevice: uint8_t *, and its uint32_t */
+    uint32_t most;
+} Bytes;
+
+static const Bytes *bytes_of(const VMStateField *field)
 {
-    qemu_put_buffer(file, bytes, size);
+    return container_of(field->info, Bytes, info);
+}
+
+static void *at(void *device, size_t offset)
+{
+    return (char *)device + offset;
+}
+
+static int put_bytes(QEMUFile *file, void *device, size_t size, const VMStateField *field,
+                     JSONWriter *description)
+{
+    const Bytes *what = bytes_of(field);
+    uint8_t *const *bytes = at(device, what->bytes);
+    const uint32_t *n_bytes = at(device, what->size);
+
+    qemu_put_buffer(file, *bytes, *n_bytes);
     return 0;
 }
 
-static int get_bytes(QEMUFile *file, const VMStateInfo *what, uint8_t **bytes, uint32_t size,
-                     uint32_t most)
+static int get_bytes(QEMUFile *file, void *device, size_t size, const VMStateField *field)
 {
-    if (size > most) {
-        error_report("uefi-vars: a %s of at most %u bytes is expected, not of %u", what->name, most,
-                     size);
+    const Bytes *what = bytes_of(field);
+    uint8_t **bytes = at(device, what->bytes);
+    const uint32_t n_bytes = *(const uint32_t *)at(device, what->size);
+
+    if (n_bytes > what->most) {
+        error_report("uefi-vars: a %s of at most %u bytes is expected, not of %u", what->info.name,
+                     what->most, n_bytes);
         return -EINVAL;
     }
-    *bytes = g_malloc(size);
-    return qemu_get_buffer(file, *bytes, size) == size ? 0 : -EIO;
+    *bytes = g_malloc(n_bytes);
+    return qemu_get_buffer(file, *bytes, n_bytes) == n_bytes ? 0 : -EIO;
 }
 
-static int put_pio_buffer(QEMUFile *file, void *device, size_t size, const VMStateField *field,
-                          JSONWriter *description)
-{
-    const GlueDevice *from = device;
-
-    return put_bytes(file, from->pio_buffer, from->buffer_bytes);
-}
-
-static int get_pio_buffer(QEMUFile *file, void *device, size_t size, const VMStateField *field)
-{
-    GlueDevice *to = device;
-
-    return get_bytes(file, field->info, &to->pio_buffer, to->buffer_bytes, GLUE_BUFFER_MAX);
-}
-
-static int put_blob(QEMUFile *file, void *device, size_t size, const VMStateField *field,
-                    JSONWriter *description)
-{
-    const GlueDevice *from = device;
-
-    return put_bytes(file, from->blob, from->blob_bytes);
-}
-
-static int get_blob(QEMUFile *file, void *device, size_t size, const VMStateField *field)
-{
-    GlueDevice *to = device;
-
-    return get_bytes(file, field->info, &to->blob, to->blob_bytes, UV_WIRE_BLOB_MAX);
-}
-
-static const VMStateInfo pio_buffer_info = {
-    .name = "transfer buffer",
-    .get = get_pio_buffer,
-    .put = put_pio_buffer,
+static const Bytes pio_buffer = {
+    .info = {.name = "transfer buffer", .get = get_bytes, .put = put_bytes},
+    .bytes = offsetof(GlueDevice, pio_buffer),
+    .size = offsetof(GlueDevice, buffer_bytes),
+    .most = GLUE_BUFFER_MAX,
 };
 
-static const VMStateInfo blob_info = {
-    .name = "state of the engine",
-    .get = get_blob,
-    .put = put_blob,
+static const Bytes blob = {
+    .info = {.name = "state of the engine", .get = get_bytes, .put = put_bytes},
+    .bytes = offsetof(GlueDevice, blob),
+    .size = offsetof(GlueDevice, blob_bytes),
+    .most = UV_WIRE_BLOB_MAX,
 };
 
 /* Of the device as a whole. */
-#define BYTES_OF_DEVICE(of_name, of_info)                                                          \
+#define BYTES_OF_DEVICE(of_name, of_bytes)                                                         \
     {                                                                                              \
-        .name = of_name, .size = sizeof(GlueDevice), .info = of_info, .flags = VMS_SINGLE          \
+        .name = of_name, .size = sizeof(GlueDevice), .info = &(of_bytes).info, .flags = VMS_SINGLE \
     }
 
 static const VMStateField glue_fields[] = {
@@ -168,9 +164,9 @@ static const VMStateField glue_fields[] = {
     VMSTATE_UINT32(address_high, GlueDevice),
     VMSTATE_UINT32(pio_offset, GlueDevice),
     VMSTATE_UINT32(buffer_bytes, GlueDevice),
-    BYTES_OF_DEVICE("pio_buffer", &pio_buffer_info),
+    BYTES_OF_DEVICE("pio_buffer", pio_buffer),
     VMSTATE_UINT32(blob_bytes, GlueDevice),
-    BYTES_OF_DEVICE("blob", &blob_info),
+    BYTES_OF_DEVICE("blob", blob),
     VMSTATE_END_OF_LIST(),
 };
 
