@@ -79,7 +79,7 @@ bool fs_guest_is_followed(const FsGuest *guest)
     return guest->look.flags & FS_LOOK_WATCHED && !fs_fleet_is_shared(guest->fleet);
 }
 
-void guest_files_changed(FsGuest *guest)
+void guest_tell_changed(FsGuest *guest)
 {
     const FsFleet *fleet = guest->fleet;
 
@@ -90,7 +90,7 @@ void guest_files_changed(FsGuest *guest)
 void guest_is_stale(FsGuest *guest)
 {
     guest->look_stale = true;
-    guest_files_changed(guest);
+    guest_tell_changed(guest);
 }
 
 bool looks_agree(const FsGuestLook *known, const FsLook *brief)

@@ -12,7 +12,7 @@ void guest_ask_look(FsGuest *guest);
 /* Something happened to what it tells: the next request has another. */
 void guest_is_stale(FsGuest *guest);
 /* What was told of the guest's files may not hold any longer. */
-void guest_files_changed(FsGuest *guest);
+void guest_tell_changed(FsGuest *guest);
 /* Something happened that may make or end the guest. */
 void guest_look_again(FsGuest *guest);
 void looks_tick(FsFleet *fleet, int64_t now);

@@ -59,7 +59,7 @@ static void set_look(FsGuest *guest, const FsLook *look)
         guest->store_name = g_strdup(look->store_name);
     }
     if (!shows_the_same(&before, &guest->look))
-        guest_files_changed(guest);
+        guest_tell_changed(guest);
 }
 
 static FsGuest *add_guest(FsFleet *fleet, const char *name, const FsLook *look)
