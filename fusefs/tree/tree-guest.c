@@ -20,16 +20,15 @@ FsKeep fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *ret_attr)
     return fs_folder_fill(tree, node, 0755, FS_FOLDER_GUEST, ret_attr);
 }
 
-static void getattr_ready(FsOp *op)
+static bool guest_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep)
 {
-    struct stat attr;
-
-    fs_op_reply_attr(op, &attr, fs_guest_fill(op->tree, op->node, &attr));
+    *ret_keep = fs_guest_fill(tree, node, ret_attr);
+    return true;
 }
 
 static void guest_getattr(FsOp *op)
 {
-    fs_op_need(op, FS_NEED_LOOK, getattr_ready);
+    fs_op_need(op, FS_NEED_LOOK, fs_op_reply_known);
 }
 
 static void guest_setattr(FsOp *op)
@@ -233,6 +232,7 @@ static const FsNodeClass guest_class = {
     .type = S_IFDIR,
     .lookup = guest_lookup,
     .getattr = guest_getattr,
+    .known = guest_known,
     .setattr = guest_setattr,
     .readdir = guest_readdir,
     .create = guest_create,
