@@ -55,8 +55,9 @@ static bool call_park(FsCall *call)
     if (call->guest->gone || (call->for_engine && live->n_sent >= CALLS_MAX))
         return false;
     /* One that let a request time out has no such credit until it answers again. */
-    int64_t credit_us = call->type == UV_HOST_STATUS ? SILENT_US : CALL_DEADLINE_US;
-    call->brief = call->lenient || (live->engine && engine_silent_us(live->engine) > credit_us);
+    int64_t credit_us =
+        call->type == UV_HOST_STATUS || call->lenient ? SILENT_US : CALL_DEADLINE_US;
+    call->brief = live->engine && engine_silent_us(live->engine) > credit_us;
     call->deadline = g_get_monotonic_time() + (call->brief ? BRIEF_DEADLINE_US : CALL_DEADLINE_US);
     g_queue_push_tail_link(&live->calls, &call->of_guest);
     g_queue_push_tail_link(deadline_queue(call), &call->by_deadline);
@@ -123,11 +124,13 @@ void guest_reconsider_calls(FsGuest *guest)
 {
     for (GList *link = guest->live->calls.head; link; link = link->next) {
         FsCall *call = link->data;
+        bool replica = call->for_engine && (call->type == 0 || call->type == UV_HOST_CHECK);
 
-        if (!call->for_engine || (call->type != 0 && call->type != UV_HOST_CHECK))
+        if (!replica && !(call->needs & FS_NEED_HINT))
             continue;
+        if (replica)
+            guest->live->n_sent--;
         call->for_engine = false;
-        guest->live->n_sent--;
         call->type = 0;
         call->needs |= FS_NEED_LOOK;
         call->look_number = guest_next_look(guest);

@@ -299,6 +299,8 @@ void guest_free(FsGuest *guest);
 bool guest_replica_valid(const FsGuest *guest);
 /* The same of all but the contents. */
 bool guest_names_valid(const FsGuest *guest);
+/* It was asked to: what it knows of its store it says then. */
+bool guest_engine_ends(const FsGuest *guest);
 
 /* holder.c: EROFS, and told, where another host has the guest; at once where there is none */
 void guest_need_here(FsGuest *guest, FsContinue go_on, void *data);
@@ -329,7 +331,7 @@ struct FsCall {
     FsUntold *untold; /* refused here; its process waits until its name is known */
     bool once;        /* not to be sent a second time */
     bool retried;
-    bool lenient; /* at the deadline the replica serves as it is */
+    bool lenient; /* at the deadline what is known serves */
     bool brief;   /* has the shorter deadline */
     bool own;     /* the fleet's: not counted among the 64 */
     int64_t deadline;

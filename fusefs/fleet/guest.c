@@ -200,6 +200,11 @@ static void add_text(JsonBuilder *builder, const char *member, const char *text)
     json_builder_add_string_value(builder, valid);
 }
 
+bool guest_engine_ends(const FsGuest *guest)
+{
+    return guest->live && guest->live->engine && guest->live->engine->state == FS_ENGINE_ENDING;
+}
+
 static const char *engine_state_name(const FsEngine *engine)
 {
     if (engine_silent_us(engine) > SILENT_US)

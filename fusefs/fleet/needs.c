@@ -53,7 +53,7 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
 {
     unsigned missed = needs & FS_NEED_STATUS && is_read_only(guest) ? FS_NEED_STATUS : 0;
 
-    if (!guest_look_current(guest, needs))
+    if (!guest_look_current(guest, needs) || (needs & FS_NEED_HINT && guest_engine_ends(guest)))
         return needs | FS_NEED_LOOK | (needs & FS_NEED_NAMES ? FS_NEED_HINT : 0);
     for (size_t i = 0; i < G_N_ELEMENTS(text_needs); i++)
         if (needs & text_needs[i].need && !guest_text_current(guest, text_needs[i].text))
@@ -190,7 +190,7 @@ static void find_replica(FsCall *call)
 
 void call_find_needs(FsCall *call)
 {
-    if (call->for_engine)
+    if (call->for_engine || (call->needs & FS_NEED_HINT && guest_engine_ends(call->guest)))
         return;
     if (call->needs & FS_NEED_LOOK)
         find_look(call);
@@ -257,6 +257,7 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     call = call_new(guest, request, 0, NULL);
     call->needs = missed;
     call->own = own;
+    call->lenient = missed & FS_NEED_HINT && guest_engine_ends(guest); /* one that hangs */
     call->finish = deliver_continue;
     call->go_on = (void (*)(void))go_on;
     call->data = data;

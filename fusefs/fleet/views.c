@@ -380,15 +380,14 @@ static void looked(FsGuest *guest, int error, void *data)
 {
     Asking *asking = data;
     g_autoptr(GBytes) reply = guest && !error ? kept(guest, asking) : NULL;
-    const bool recalls = !asking->recalled && guest && !(guest->live && guest->live->engine);
+    const bool engine = guest && guest->live && guest->live->engine && !guest_engine_ends(guest);
+    const bool recalls = !asking->recalled && guest && !engine;
 
-    if (reply) {
-        end(asking, guest, 0, reply);
-    } else if (recalls && !error) {
+    if (reply || !guest || error) {
+        end(asking, guest, error, reply);
+    } else if (recalls) {
         asking->recalled = true;
         fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
-    } else if (!guest || error) {
-        end(asking, guest, error, NULL);
     } else {
         /* An engine that is there looks at the store again, if that has changed. */
         fs_guest_need_replica(guest, asking->request, ask, asking);

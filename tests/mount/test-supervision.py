@@ -382,6 +382,32 @@ class Life(MountTest):
         self.assertEqual(read, [(7, b"b")])
         self.assertIn(mount.engine_pid("g"), (0, engine))
 
+    def test_asked_while_an_engine_ends(self):
+        """What it tells of itself at its end serves status.json and views: no other one is started."""
+        self.store("g")
+        mount = self.mount("idle=1")
+        asked = [mount.guest("g") / "status.json", mount.guest("g") / "secure-boot" / "summary"]
+        for path in asked:
+            path.read_bytes()
+        mount.write("g", "B", b"b")
+        wait_until(lambda: len(mount.engines()) == 1, "the one that was only looked at is gone")
+        asked[1].read_bytes()
+        engine = mount.engine_pid("g")
+        self.stopped(engine)
+        time.sleep(1.4)  # it is asked to end
+        texts = []
+        readers = [threading.Thread(target=lambda p=p: texts.append(p.read_bytes()), daemon=True)
+                   for p in asked]
+        for reader in readers:
+            reader.start()
+        time.sleep(0.2)
+        os.kill(engine, signal.SIGCONT)
+        for reader in readers:
+            reader.join(20)
+        self.assertEqual(len(texts), 2)
+        wait_until(lambda: not alive(engine), "it ended")
+        self.assertEqual(mount.engines(), [])
+
     def test_unmount_with_guest(self):
         """An engine with a guest stays, and the next front takes it over."""
         self.store("g")
