@@ -84,14 +84,16 @@ bool fs_view_list_find(GBytes *list, const char *path, FsViewEntry *ret_entry)
     return false;
 }
 
-char *fs_view_entry_name_in(const FsViewEntry *entry, const char *folder)
+char *fs_view_entry_name_in(const FsViewEntry *entry, const char *folder, bool *ret_deeper)
 {
     const size_t folder_bytes = strlen(folder);
     const size_t before = folder_bytes ? folder_bytes + 1 : 0;
+    const char *name = entry->path + before, *slash;
 
     if (entry->path_bytes <= before || memcmp(entry->path, folder, folder_bytes) != 0 ||
-        (before && entry->path[folder_bytes] != '/') ||
-        memchr(entry->path + before, '/', entry->path_bytes - before))
+        (before && entry->path[folder_bytes] != '/'))
         return NULL;
-    return g_strndup(entry->path + before, entry->path_bytes - before);
+    slash = memchr(name, '/', entry->path_bytes - before);
+    *ret_deeper = slash != NULL;
+    return g_strndup(name, slash ? (size_t)(slash - name) : entry->path_bytes - before);
 }

@@ -514,7 +514,11 @@ class SecureBoot(ViewTest):
     def test_next_boot(self):
         update = self.scratch.path / "update"
         update.write_bytes(self.own.pem.read_bytes())
+        self.assertEqual(sorted(os.listdir(self.next)), ["results", "secure-boot", "vars"])
+        self.assertEqual(os.listdir(self.next / "secure-boot"), [])
+        self.assertEqual(os.listdir(self.next / "secure-boot/KEK"), [])
         self.shell(f"cat {update} > next-boot/secure-boot/db/append")
+        self.assertEqual(os.listdir(self.next / "secure-boot"), ["db"])
         self.shell("echo own > next-boot/secure-boot/enroll")
         self.shell(f"printf '\\7\\0\\0\\0x' > next-boot/vars/New-{p.TEST}")
         self.assertEqual(os.listdir(self.next / "secure-boot/db"), ["append"])

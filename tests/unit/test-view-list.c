@@ -87,15 +87,19 @@ static void test_find(void)
     g_assert_true(fs_view_list_find(list, "PK/append", &entry));
     g_assert_cmpuint(entry.mode, ==, S_IFREG | 0644);
     g_assert_cmpuint(entry.size_bytes, ==, strlen("PK/append"));
-    g_autofree char *name = fs_view_entry_name_in(&entry, "PK");
-    g_autofree char *not_in_view = fs_view_entry_name_in(&entry, "");
-    g_autofree char *not_in_other = fs_view_entry_name_in(&entry, "P");
+    bool deeper;
+    g_autofree char *name = fs_view_entry_name_in(&entry, "PK", &deeper);
     g_assert_cmpstr(name, ==, "append");
-    g_assert_null(not_in_view);
+    g_assert_false(deeper);
+    g_autofree char *in_view = fs_view_entry_name_in(&entry, "", &deeper);
+    g_assert_cmpstr(in_view, ==, "PK");
+    g_assert_true(deeper);
+    g_autofree char *not_in_other = fs_view_entry_name_in(&entry, "P", &deeper);
     g_assert_null(not_in_other);
     g_assert_true(fs_view_list_find(list, "PK", &entry));
-    g_autofree char *folder = fs_view_entry_name_in(&entry, "");
+    g_autofree char *folder = fs_view_entry_name_in(&entry, "", &deeper);
     g_assert_cmpstr(folder, ==, "PK");
+    g_assert_false(deeper);
     g_assert_false(fs_view_list_find(list, "PK/", &entry));
     g_assert_false(fs_view_list_find(list, "P", &entry));
 }
