@@ -18,7 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
 import uvproto as p  # noqa: E402
 
-IMAGES = sorted(glob.glob("/usr/share/OVMF/*VARS*.fd") + glob.glob("/usr/share/AAVMF/*VARS*.fd"))
+IMAGES = sorted(glob.glob("/usr/share/OVMF/*VARS*.fd") + glob.glob("/usr/share/AAVMF/*VARS*.fd") +
+                glob.glob("/usr/share/qemu-efi-*/*VARS*.fd"))
 
 
 def node(type_, subtype, payload=b""):
