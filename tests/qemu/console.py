@@ -71,9 +71,9 @@ class Console:
     def set(self, name, attributes, data):
         return self.ask(f"set {name} {attributes:x} {data.hex()}")[1]
 
-    def get(self, name):
-        """(status text, attributes, data)"""
-        words = self.ask(f"get {name}")
+    def get(self, name, guid=b""):
+        """(status text, attributes, data); `guid`: its bytes, none: the test's."""
+        words = self.ask(f"get {name} {guid.hex()}")
         if words[1] != "0":
             return words[1], 0, b""
         return words[1], int(words[2], 16), bytes.fromhex(words[3] if len(words) > 3 else "")

@@ -40,8 +40,8 @@ typedef struct {
 extern const uint8_t test_guid[16];
 uint64_t variable_set(const char *name, uint32_t attributes, const void *data, uint32_t bytes);
 /* `data` points into the buffer. */
-uint64_t variable_get(const char *name, uint32_t *attributes, const uint8_t **data,
-                      uint32_t *bytes);
+uint64_t variable_get(const uint8_t *guid, const char *name, uint32_t *attributes,
+                      const uint8_t **data, uint32_t *bytes);
 uint64_t variable_next(Variable *at);
 uint64_t variable_query(uint32_t attributes);
 uint64_t event_send(const char *which);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One command a line, one answer a line (list and write: several), numbers in hex:
- *   mode dma|pio      set NAME ATTRIBUTES BYTES     get NAME     delete NAME     list
+ *   mode dma|pio      set NAME ATTRIBUTES BYTES     get NAME [GUID]     delete NAME     list
  *   event end-of-dxe|ready-to-boot|exit-boot-services
  *   write FIRST COUNT STEP    appends FIRST, FIRST+1, ... (u32) to Log-0, and to Log-1 after STEP
  * of them, and so on: «w N» when acknowledged, «e N STATUS» when not (it is not tried again). Any
@@ -40,11 +40,17 @@ static void answer(const char *command, const char *name, uint64_t status)
     print_hex(status);
 }
 
-static void run_get(const char *name)
+/* The test's own, unless there are 16 bytes of another. */
+static const uint8_t *parse_guid(const char *text)
+{
+    return parse_bytes(text) == 16 ? data : test_guid;
+}
+
+static void run_get(const char *name, const char *guid)
 {
     uint32_t attributes, bytes;
     const uint8_t *found;
-    uint64_t status = variable_get(name, &attributes, &found, &bytes);
+    uint64_t status = variable_get(parse_guid(guid), name, &attributes, &found, &bytes);
 
     answer("get", name, status);
     if (!status) {
@@ -129,7 +135,7 @@ static uint64_t bench_once(const char *which, uint32_t number, Variable *at)
     if (equal(which, "volatile"))
         return variable_set("BenchVolatile", NV_BS_RT & ~1u, data, 100);
     if (equal(which, "get"))
-        return variable_get("Bench", &attributes, &found, &bytes);
+        return variable_get(test_guid, "Bench", &attributes, &found, &bytes);
     if (equal(which, "query"))
         return variable_query(NV_BS_RT);
     if (!equal(which, "next"))
@@ -163,8 +169,8 @@ static void run(char **word, int words)
         answer("set", word[1],
                variable_set(word[1], a, data, words > 3 ? parse_bytes(word[3]) : 0));
         print("\n");
-    } else if (equal(word[0], "get") && words == 2) {
-        run_get(word[1]);
+    } else if (equal(word[0], "get") && words >= 2) {
+        run_get(word[1], words > 2 ? word[2] : "");
     } else if (equal(word[0], "delete") && words == 2) {
         answer("delete", word[1], variable_set(word[1], 0, data, 0));
         print("\n");

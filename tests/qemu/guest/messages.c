@@ -74,13 +74,14 @@ uint64_t variable_set(const char *name, uint32_t attributes, const void *data, u
     return send(NAME + name_bytes + bytes);
 }
 
-uint64_t variable_get(const char *name, uint32_t *attributes, const uint8_t **data, uint32_t *bytes)
+uint64_t variable_get(const uint8_t *guid, const char *name, uint32_t *attributes,
+                      const uint8_t **data, uint32_t *bytes)
 {
     uint32_t name_bytes;
     uint64_t status;
 
     begin(variable_guid, FUNCTION_GET);
-    __builtin_memcpy(buffer + BODY, test_guid, 16);
+    __builtin_memcpy(buffer + BODY, guid, 16);
     name_bytes = put_name(NAME, name);
     put(BODY + 16, GET_ROOM, 8);
     put(BODY + 24, name_bytes, 8);
