@@ -73,6 +73,9 @@ static scmp_filter_ctx new_filter(uint32_t architecture, uint32_t otherwise)
         (seccomp_arch_add(filter, architecture) != 0 ||
          seccomp_arch_remove(filter, SCMP_ARCH_NATIVE) != 0))
         die("no filter for this architecture");
+    /* A tree of comparisons: the kernel tries each number there is when the program is loaded. */
+    if (seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) != 0)
+        die("no filter that is a tree");
     return filter;
 }
 
