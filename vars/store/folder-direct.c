@@ -308,6 +308,27 @@ static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
     return fstatat(dir_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+static bool is_bare(UvDirect *direct)
+{
+    static const UvFileRole beside[] = {UV_FILE_JOURNAL,   UV_FILE_LOCK,   UV_FILE_META,
+                                        UV_FILE_NEXT_BOOT, UV_FILE_RECORD, UV_FILE_RECORD_OLD,
+                                        UV_FILE_SAVED};
+    struct stat st;
+    const int dir_fd = sidecars(direct, false);
+
+    if (dir_fd < 0)
+        return dir_fd == -ENOENT;
+    for (size_t i = 0; i < G_N_ELEMENTS(beside); i++)
+        if (direct_stat(direct, beside[i], &st) != -ENOENT)
+            return false;
+    return true;
+}
+
+int uv_direct_open_bare(UvDirect *direct)
+{
+    return is_bare(direct) ? direct_open(direct, UV_FILE_STORE, O_RDONLY) : -EBUSY;
+}
+
 void uv_direct_free(UvDirect *direct)
 {
     if (!direct)
@@ -341,13 +362,14 @@ void uv_direct_fds(const UvDirect *direct, int ret_fds[2])
     ret_fds[1] = direct->sidecars_fd;
 }
 
-char *uv_direct_path(const UvDirect *direct, UvFileRole role)
+char *uv_direct_sidecars(const UvDirect *direct)
 {
-    g_autofree char *folder = NULL, *name = NULL;
+    return uv_sidecars_path(direct->dir_fd, direct->name);
+}
 
-    if (role == UV_FILE_STORE)
-        return g_strdup(direct->name);
-    folder = uv_sidecars_path(direct->dir_fd, direct->name);
-    name = uv_sidecar_name(direct->name, role_names[role]);
-    return g_build_filename(folder, name, NULL);
+char *uv_direct_path(const UvDirect *direct, const char *sidecars, UvFileRole role)
+{
+    return role == UV_FILE_STORE
+               ? g_strdup(direct->name)
+               : g_strdup_printf("%s/%s.%s", sidecars, direct->name, role_names[role]);
 }

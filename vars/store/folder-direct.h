@@ -19,5 +19,8 @@ bool uv_direct_is_of_others(const UvDirect *direct);
 /* The folder's descriptor and that of the sidecars' (-1: not open), borrowed. */
 void uv_direct_fds(const UvDirect *direct, int ret_fds[2]);
 
-/* Where a file is, below the store's folder; allocated. */
-char *uv_direct_path(const UvDirect *direct, UvFileRole role);
+/* The store for reading, where nothing lies beside it; else negative. */
+int uv_direct_open_bare(UvDirect *direct);
+/* The sidecars' folder, and where a file is with that, below the store's folder; allocated. */
+char *uv_direct_sidecars(const UvDirect *direct);
+char *uv_direct_path(const UvDirect *direct, const char *sidecars, UvFileRole role);

@@ -48,8 +48,10 @@ static char *follow_links(const char *path)
 
 static void set_texts(UvFolder *folder)
 {
+    g_autofree char *sidecars = uv_direct_sidecars(folder->direct);
+
     for (size_t role = 0; role < G_N_ELEMENTS(folder->texts); role++) {
-        g_autofree char *path = uv_direct_path(folder->direct, role);
+        g_autofree char *path = uv_direct_path(folder->direct, sidecars, role);
 
         g_free(folder->texts[role]);
         folder->texts[role] = g_build_filename(folder->dir_text, path, NULL);
@@ -147,23 +149,9 @@ bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
     return true;
 }
 
-static bool is_bare(const UvFolder *folder)
-{
-    static const UvFileRole beside[] = {UV_FILE_JOURNAL,   UV_FILE_LOCK,   UV_FILE_META,
-                                        UV_FILE_NEXT_BOOT, UV_FILE_RECORD, UV_FILE_RECORD_OLD,
-                                        UV_FILE_SAVED};
-    struct stat st;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(beside); i++)
-        if (folder->ops->stat(folder->ops_data, beside[i], &st) != -ENOENT)
-            return false;
-    return true;
-}
-
 bool uv_folder_hold(UvFolder *folder)
 {
-    const int fd =
-        is_bare(folder) ? folder->ops->open(folder->ops_data, UV_FILE_STORE, O_RDONLY) : -1;
+    const int fd = folder->direct ? uv_direct_open_bare(folder->direct) : -1;
 
     if (fd < 0)
         return false;
