@@ -10,6 +10,8 @@ bool uv_file_error(GError **error, int code, const char *format, ...)
     g_autofree char *text = NULL;
     va_list arguments;
 
+    if (!error) /* g_strerror() looks for translations and character sets */
+        return false;
     va_start(arguments, format);
     text = g_strdup_vprintf(format, arguments);
     va_end(arguments);

@@ -186,6 +186,15 @@ int uv_folder_open(UvFolder *folder, UvFileRole role, int flags, GError **error)
     return fd < 0 ? -1 : fd;
 }
 
+bool uv_folder_open_present(UvFolder *folder, UvFileRole role, int *ret_fd, GError **error)
+{
+    const int fd = folder->ops->open(folder->ops_data, role, O_RDONLY);
+
+    *ret_fd = MAX(fd, -1);
+    return fd >= 0 || fd == -ENOENT ||
+           uv_file_error(error, -fd, "%s", uv_folder_path(folder, role));
+}
+
 bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError **error)
 {
     unsigned number = 0;

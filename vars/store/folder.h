@@ -84,6 +84,8 @@ int uv_folder_keeper_fd(const UvFolder *folder);
  * makes is durable by name when it returns. -1 with an error (G_FILE_ERROR_NOENT: absent).
  */
 int uv_folder_open(UvFolder *folder, UvFileRole role, int flags, GError **error);
+/* For reading; absent is success with -1, and no text is made of it. */
+bool uv_folder_open_present(UvFolder *folder, UvFileRole role, int *ret_fd, GError **error);
 /* Atomic, and durable when it returns. UV_FILE_CONFLICT as target picks the name. */
 bool uv_folder_rename(UvFolder *folder, UvFileRole from, UvFileRole to, GError **error);
 /* Absent is success. Durable when it returns. */

@@ -39,19 +39,6 @@ static void snapshot_clear(Snapshot *snapshot)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Snapshot, snapshot_clear)
 
-/* Opens for reading; absent is success with -1. */
-static bool open_present(UvFolder *folder, UvFileRole role, int *ret_fd, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-
-    *ret_fd = uv_folder_open(folder, role, O_RDONLY, &local);
-    if (*ret_fd >= 0 || g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-        return true;
-    uv_map_folder_error(&local);
-    g_propagate_error(error, g_steal_pointer(&local));
-    return false;
-}
-
 /* The whole file, NULL if absent. `ret_id` and `ret_fd` (or NULL) get which file, and its
  * descriptor.
  */
@@ -63,8 +50,10 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
 
     *ret_bytes = NULL;
     *ret_identity = (UvStoreIdentity){0};
-    if (!open_present(folder, role, &fd, error))
+    if (!uv_folder_open_present(folder, role, &fd, error)) {
+        uv_map_folder_error(error);
         return false;
+    }
     if (fd >= 0) {
         if (fstat(fd, &st) == 0)
             uv_store_identity_from_stat(ret_identity, &st);
