@@ -160,6 +160,11 @@ bool uv_folder_hold(UvFolder *folder)
     return true;
 }
 
+bool uv_folder_is_held(const UvFolder *folder)
+{
+    return folder->ops == &uv_held_ops;
+}
+
 int uv_folder_keeper_fd(const UvFolder *folder)
 {
     return folder->ops == &uv_keeper_ops ? uv_keeper_fd(folder->ops_data) : -1;

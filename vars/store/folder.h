@@ -74,6 +74,7 @@ bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
  * fails.
  */
 bool uv_folder_hold(UvFolder *folder);
+bool uv_folder_is_held(const UvFolder *folder);
 
 /* Hangs up when the keeper is gone, and with it the way to the files; -1 without a keeper.
  * Borrowed. */
