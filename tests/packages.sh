@@ -13,7 +13,6 @@ packages_build=(
     libjson-glib-dev
     libseccomp-dev
     meson
-    nettle-dev
     ninja-build
     pkg-config
 )

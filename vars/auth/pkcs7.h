@@ -3,7 +3,7 @@
 
 /*
  * PKCS#7 SignedData as EFI_VARIABLE_AUTHENTICATION_2 carries it, and the little of X.509 that goes
- * with it. Only the files pkcs7*.c know GnuTLS.
+ * with it. Only the files pkcs7*.c and verifier-digest.c know GnuTLS.
  *
  * What counts as a good signature is what edk2 and OpenSSL take (PKCS7_verify with a partial chain
  * and without times): every signer's certificate is in the message, every signer's signature fits

@@ -14,4 +14,5 @@ const UvVerifier uv_verifier = {
     .identity_edk2 = uv_pkcs7_identity_edk2,
     .identity_is = uv_pkcs7_identity_is,
     .x509_parses = uv_x509_parses,
+    .digest = uv_verifier_digest,
 };

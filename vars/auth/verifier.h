@@ -6,11 +6,16 @@
  * than all else in the start of an engine, and an engine that is only looked at verifies nothing.
  */
 
+#include "digest.h"
 #include "pkcs7.h"
 
 #define UV_VERIFIER_SYMBOL "uv_verifier"
 
-/* The functions of pkcs7.h, by their names there. */
+/* As UvDigestFunction. */
+bool uv_verifier_digest(const void *a, size_t a_size, const void *b, size_t b_size,
+                        UvDigest *ret_digest);
+
+/* The functions of pkcs7.h, by their names there, and that one. */
 typedef struct {
     UvPkcs7 *(*parse)(const uint8_t *bytes, size_t size);
     void (*free)(UvPkcs7 *pkcs7);
@@ -21,6 +26,7 @@ typedef struct {
     GBytes *(*identity_edk2)(UvPkcs7 *pkcs7);
     UvIdentity (*identity_is)(UvPkcs7 *pkcs7, const uint8_t *kept, size_t size);
     bool (*x509_parses)(const uint8_t *bytes, size_t size);
+    UvDigestFunction digest;
 } UvVerifier;
 
 extern const UvVerifier uv_verifier;

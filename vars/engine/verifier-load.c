@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* pkcs7.h in the engine itself: each function is the loaded module's. */
+/* pkcs7.h in the engine itself: each function is the loaded module's, which also hashes from then
+ * on. */
 
 #include "verifier-load.h"
 
@@ -21,6 +22,8 @@ bool uv_verifier_load(GError **error)
     verifier = module ? dlsym(module, UV_VERIFIER_SYMBOL) : NULL;
     if (!verifier)
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s", dlerror());
+    else
+        uv_digest_use(verifier->digest);
     return verifier;
 }
 
