@@ -249,7 +249,8 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     UvServer *server = g_new0(UvServer, 1);
 
     uv_counters_begin(&server->counters);
-    tzset(); /* reads /etc/localtime once; gmtime_r() would later */
+    if (!setup->looked_at) /* that one records nothing */
+        tzset();           /* reads /etc/localtime once; gmtime_r() would later */
     server->config = *setup->service;
     server->store = setup->store;
     server->sandbox = setup->sandbox;

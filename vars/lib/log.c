@@ -86,10 +86,10 @@ void uv_log_open(const char *who, bool to_syslog)
     prefix = uv_log_escape(who);
     use_journal = to_syslog && uv_journald_open();
     use_syslog = to_syslog && !use_journal;
-    if (to_syslog)
+    if (use_syslog) {
         tzset(); /* reads its file now; later it may not */
-    if (use_syslog)
         openlog("uefivarsd", LOG_NDELAY | LOG_PID, LOG_DAEMON);
+    }
     if (!writes)
         g_log_set_writer_func(writer, NULL, NULL);
     writes = true;
