@@ -184,33 +184,27 @@ char *fs_domain_store(const FsLocal *source, const char *guest)
 }
 
 /* The folder of the store; its name may be a link of root's, as those in /dev are. */
-static int reach(const char *path, char **name)
+static int reach(const char *path, UvPinned *folder, char **name)
 {
-    g_autofree char *folder = g_path_get_dirname(path + 1);
+    g_autofree char *way = g_path_get_dirname(path + 1);
     uv_autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    uv_autofd int fd = root < 0 ? -errno : fs_beneath_open(root, folder, O_PATH | O_DIRECTORY, 0);
+    uv_autofd int fd = root < 0 ? -errno : fs_beneath_open(root, way, O_PATH | O_DIRECTORY, 0);
 
     if (fd < 0)
         return fd;
     *name = g_path_get_basename(path);
     const int result = fs_beneath_resolve(&fd, name);
     /* A link that root does not own is no store: that is said when it is opened. */
-    return result < 0 && result != -ELOOP ? result : uv_fd_steal(&fd);
+    return result < 0 && result != -ELOOP ? result : uv_pinned_take(folder, uv_fd_steal(&fd));
 }
 
 int fs_domain_reach(const char *store, FsPlace *ret_place)
 {
-    g_autofree char *name = NULL;
-    const int fd = reach(store, &name);
+    const int result = reach(store, &ret_place->base, &ret_place->store);
 
-    if (fd < 0)
-        return fd;
-    *ret_place = (FsPlace){.base_fd = fd,
-                           .folder_fd = fd,
-                           .store = g_steal_pointer(&name),
-                           .linked = true,
-                           .domain = true};
-    return 0;
+    ret_place->folder = ret_place->base;
+    ret_place->linked = ret_place->domain = true;
+    return result < 0 ? result : fs_place_pin(ret_place);
 }
 
 int fs_domain_follow(FsPlace *place)
@@ -218,21 +212,18 @@ int fs_domain_follow(FsPlace *place)
     g_autofree char *name = NULL;
 
     place->domain = true;
-    place->format = format_in(place->base_fd);
+    place->format = format_in(place->base.fd);
     place->link = place->format == FS_FORMAT_JSON ? JSON_LINK : FLASH_LINK;
-    place->path = read_target(place->base_fd, place->store);
-    const int fd = place->path ? reach(place->path, &name) : -ENOENT;
-    if (fd == -EXDEV)
-        return fd;
-    if (fd < 0) {
-        place->unreached = fd;
-        g_free(place->store);
-        place->store = g_strdup(NO_STORE);
-        return 0;
-    }
-    place->linked = true;
-    place->folder_fd = fd;
+    place->path = read_target(place->base.fd, place->store);
+    place->folder.fd = -1; /* which is the base's */
+    const int result = place->path ? reach(place->path, &place->folder, &name) : -ENOENT;
+    if (result == -EXDEV)
+        return result;
+    if (result < 0)
+        place->folder = place->base;
+    place->unreached = result;
+    place->linked = result == 0;
     g_free(place->store);
-    place->store = g_steal_pointer(&name);
+    place->store = result < 0 ? g_strdup(NO_STORE) : g_steal_pointer(&name);
     return 0;
 }

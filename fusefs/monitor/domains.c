@@ -136,7 +136,7 @@ static int clear_files(FsAsked *asked)
         g_warning("domain %s: its store was removed before it had every change: the others are "
                   "kept in %s",
                   asked->question->guest, path);
-    uv_sidecars_tidy(place.folder_fd, place.store, options->keep_days);
+    uv_sidecars_tidy(place.folder.fd, place.store, options->keep_days);
     return 0;
 }
 

@@ -29,8 +29,6 @@ int fs_edit_make(const FsLocal *source, const char *guest)
     uv_autofd int folder = -1, fd = -1;
     int result;
 
-    if (source->store || source->is_domains)
-        return -EPERM;
     if (mkdirat(source->fd, aside, 0755) < 0)
         return -errno;
     folder = openat(source->fd, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -57,25 +55,23 @@ static bool belongs_to_folder(const char *file, const char *store)
 /* Any of these may be absent: what counts is that the guest goes. */
 static void remove_sidecars(const FsPlace *place)
 {
-    uv_autofd int fd = fs_place_sidecars(place);
-
-    if (fd >= 0) {
-        uv_rights_scope rights = uv_rights_take_of(fd);
-        uv_sidecars_remove(fd, place->store);
+    if (place->sidecars.fd >= 0) {
+        uv_rights_scope rights = uv_rights_take_at(&place->sidecars);
+        uv_sidecars_remove(place->sidecars.fd, place->store);
     }
-    uv_sidecars_remove_folders(place->folder_fd, place->store);
+    uv_sidecars_remove_folders(place->folder.fd, place->store);
 }
 
 static int remove_folder(const FsLocal *source, const FsPlace *place, const char *guest)
 {
-    if (!uv_dir_has_only(place->base_fd, ".", belongs_to_folder, place->store) ||
-        !uv_sidecars_has_only(place->base_fd, place->store))
+    if (!uv_dir_has_only(place->base.fd, ".", belongs_to_folder, place->store) ||
+        !uv_sidecars_has_only(place->base.fd, place->store))
         return -ENOTEMPTY;
     remove_sidecars(place);
     {
-        uv_rights_scope rights = uv_rights_take_of(place->base_fd);
-        unlinkat(place->base_fd, place->store, 0);
-        unlinkat(place->base_fd, place->config, 0);
+        uv_rights_scope rights = uv_rights_take_at(&place->base);
+        unlinkat(place->base.fd, place->store, 0);
+        unlinkat(place->base.fd, place->config, 0);
     }
     uv_rights_scope rights = uv_rights_take_of(source->fd);
     return unlinkat(source->fd, guest, AT_REMOVEDIR) < 0 ? -errno : 0;
@@ -98,29 +94,22 @@ int fs_edit_remove(const FsLocal *source, const char *guest)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autoptr(GString) shadowed = g_string_new(NULL);
-    UvGuestRule rule;
     int result;
 
-    if (source->store || source->is_domains)
-        return -EPERM;
-    if (fs_local_find(source, guest, &rule, shadowed) == 0 && shadowed->len)
-        return -ENOTEMPTY;
-    result = fs_place_open(source, guest, &place);
-    if (result < 0)
-        return result;
-    return rule == UV_GUEST_FOLDER ? remove_folder(source, &place, guest)
-                                   : remove_file(source, &place, guest);
+    result = fs_place_open(source, guest, &place, shadowed);
+    if (result < 0 || shadowed->len)
+        return result < 0 ? result : -ENOTEMPTY;
+    return place.rule == UV_GUEST_FOLDER ? remove_folder(source, &place, guest)
+                                         : remove_file(source, &place, guest);
 }
 
 /* The store's sidecars to its new name; first, for without its store no engine looks for them. */
 static int rename_sidecars(const FsPlace *place, const char *store)
 {
-    uv_autofd int fd = fs_place_sidecars(place);
-
-    if (fd < 0)
-        return fd == -ENOENT ? 0 : fd;
-    uv_rights_scope rights = uv_rights_take_of(fd);
-    return uv_sidecars_rename(fd, place->store, store);
+    if (place->sidecars.fd < 0)
+        return place->sidecars.fd == -ENOENT ? 0 : place->sidecars.fd;
+    uv_rights_scope rights = uv_rights_take_at(&place->sidecars);
+    return uv_sidecars_rename(place->sidecars.fd, place->store, store);
 }
 
 static int rename_file(const FsLocal *source, const FsPlace *place, const char *guest,
@@ -145,16 +134,14 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
 int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    UvGuestRule rule;
+    g_auto(FsPlace) other = FS_PLACE_NONE;
     int result;
 
-    if (source->store || source->is_domains)
-        return -EPERM;
     if (!uv_guest_name_valid(source->libvirts, to))
         return -EINVAL;
-    if (fs_local_find(source, to, &rule, NULL) == 0)
+    if (fs_local_find(source, to, &other, NULL) == 0)
         return -EEXIST;
-    result = fs_place_open(source, guest, &place);
+    result = fs_place_open(source, guest, &place, NULL);
     if (result < 0)
         return result;
     if (!uv_guest_fits(source->libvirts, place.rule, to))
@@ -169,20 +156,18 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
 
 int fs_edit_set_aside_at(const FsPlace *place, char **ret_path)
 {
-    uv_autofd int fd = fs_place_sidecars(place);
     unsigned number;
-    struct stat st;
 
-    if (fd < 0)
-        return fd;
-    uv_rights_scope rights = uv_rights_take_of(fd);
-    if (fstatat(place->folder_fd, place->store, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    if (place->sidecars.fd < 0)
+        return place->sidecars.fd;
+    if (place->file.fd >= 0)
         return -EEXIST;
-    const int result = uv_sidecars_set_journal_aside(fd, place->store, &number);
+    uv_rights_scope rights = uv_rights_take_at(&place->sidecars);
+    const int result = uv_sidecars_set_journal_aside(place->sidecars.fd, place->store, &number);
     if (result < 0)
         return result;
     g_autofree char *real = fs_place_real_path(place), *folder = g_path_get_dirname(real);
-    g_autofree char *sidecars = uv_sidecars_path(place->folder_fd, place->store);
+    g_autofree char *sidecars = uv_sidecars_path(place->folder.fd, place->store);
     g_autofree char *journal = uv_sidecar_name(place->store, "journal");
     g_autofree char *name = uv_sidecar_conflict_name(journal, number);
     *ret_path = g_build_filename(folder, sidecars, name, NULL);

@@ -26,7 +26,7 @@
 
 static int open_place(const FsAsked *asked, FsPlace *ret_place)
 {
-    return fs_place_open(asked->monitor->source, asked->question->guest, ret_place);
+    return fs_place_open(asked->monitor->source, asked->question->guest, ret_place, NULL);
 }
 
 static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
@@ -36,14 +36,14 @@ static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
 
     g_strlcpy(asked->answer.store, place->path ? place->path : "", sizeof(asked->answer.store));
     return fs_place_look(asked->monitor->source, place, guest, watched && !asked->far,
-                         &asked->answer.look);
+                         &asked->monitor->above, &asked->answer.look);
 }
 
 static int look_at(FsAsked *asked, const char *guest)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autoptr(GString) shadowed = g_string_new(NULL);
-    const int result = fs_place_open_told(asked->monitor->source, guest, shadowed, &place);
+    const int result = fs_place_open(asked->monitor->source, guest, &place, shadowed);
 
     g_strlcpy(asked->answer.guest, guest, sizeof(asked->answer.guest));
     g_strlcpy(asked->answer.text, shadowed->str, sizeof(asked->answer.text));
@@ -108,19 +108,13 @@ int monitor_files_listen(FsAsked *asked)
     return listen_at(asked, &place);
 }
 
-int monitor_files_watch(FsAsked *asked)
-{
-    const int result = monitor_files_listen(asked);
-
-    return result == -EXDEV ? result : 0;
-}
-
 /* It stays while it is not empty: the end of another store's sidecars must not take it away. */
-static void keep_folder(int sidecars_fd, const FsPlace *place, const FsStoreFile *file)
+static void keep_folder(const FsPlace *place, const FsStoreFile *file)
 {
     g_autofree char *lock = uv_sidecar_name(place->store, "lock");
     uv_rights_scope rights = uv_rights_take(file->uid, file->gid);
-    uv_autofd int fd = openat(sidecars_fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    uv_autofd int fd =
+        openat(place->sidecars.fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0 && errno != EEXIST)
         g_message("%s: its lock file: %s", place->store, g_strerror(errno));
@@ -130,32 +124,42 @@ static void keep_folder(int sidecars_fd, const FsPlace *place, const FsStoreFile
 static bool has_sidecars(const FsPlace *place, const FsStoreFile *file)
 {
     g_autofree char *lock = uv_sidecar_name(place->store, "lock");
+    const bool there = place->sidecars.fd >= 0;
     struct stat st;
 
-    if (!uv_sidecars_may_make(place->folder_fd, place->store, file->uid, file->gid))
+    if (there ? place->sidecars.st.st_uid != file->uid
+              : place->sidecars.fd != -ENOENT ||
+                    !uv_folder_may_write(&place->folder.st, file->uid, file->gid))
         return false;
-    if (fstat(place->folder_fd, &st) == 0 && st.st_uid == file->uid)
+    if (place->folder.st.st_uid == file->uid)
         return true;
-    uv_autofd int fd = fs_place_sidecars(place);
     uv_rights_scope rights = uv_rights_take(file->uid, file->gid);
-    return fd >= 0 && fs_beneath_stat(fd, lock, &st) == 0;
+    return there && fs_beneath_stat(place->sidecars.fd, lock, &st) == 0;
 }
 
 /* The sidecars' folder where its engine could not make it: beside those of other owners' stores, or
  * in a folder that is not its user's to write. */
-static int make_sidecars(const FsAsked *asked, const FsPlace *place, const FsStoreFile *file)
+static int make_sidecars(const FsAsked *asked, FsPlace *place, const FsStoreFile *file)
 {
     if (geteuid() != 0 || asked->monitor->options->read_only || place->format == FS_FORMAT_UBOOT ||
         has_sidecars(place, file))
         return 0;
     if (!asked->far)
         return -EXDEV; /* it takes more than a look */
-    uv_autofd int fd = fs_place_make_sidecars(place);
-    if (fd < 0)
-        g_message("%s: the folder of its sidecars: %s", place->store, g_strerror(-fd));
+    const int result = fs_place_make_sidecars(place);
+    if (result < 0)
+        g_message("%s: the folder of its sidecars: %s", place->store, g_strerror(-result));
     else
-        keep_folder(fd, place, file);
+        keep_folder(place, file);
     return 0;
+}
+
+static void expire_sidecars(const FsAsked *asked, const FsPlace *place)
+{
+    uv_rights_scope rights = uv_rights_take_at(&place->sidecars);
+
+    if (place->sidecars.fd >= 0 && !asked->monitor->options->read_only)
+        uv_sidecars_expire(place->sidecars.fd, place->store, asked->monitor->options->keep_days);
 }
 
 static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *ret_file,
@@ -189,8 +193,8 @@ int monitor_files_start(FsAsked *asked)
     const bool empty = place.domain && file.fd < 0;
     if (result == 0 && !empty)
         result = make_sidecars(asked, &place, &file);
-    if (result == 0 && !empty && !asked->monitor->options->read_only)
-        uv_sidecars_expire(place.folder_fd, place.store, asked->monitor->options->keep_days);
+    if (result == 0 && !empty)
+        expire_sidecars(asked, &place);
     if (result < 0) {
         g_strlcpy(asked->answer.text, why ? why : g_strerror(-result), sizeof(asked->answer.text));
         uv_fd_clear(&file.fd);
@@ -202,7 +206,7 @@ int monitor_files_start(FsAsked *asked)
     /* For the engine's keeper: readable if its user may. */
     uv_rights_scope rights = uv_rights_take(file.uid, file.gid);
     g_strlcpy(asked->answer.look.store_name, place.store, sizeof(asked->answer.look.store_name));
-    asked->answer_fds[0] = uv_open_dir(empty ? place.base_fd : place.folder_fd, ".", 0);
+    asked->answer_fds[0] = uv_open_dir(empty ? place.base.fd : place.folder.fd, ".", 0);
     asked->answer_fds[1] = file.fd;
     asked->answer.number = monitor_number_of(file.uid, file.gid);
     return MIN(asked->answer_fds[0], 0);
@@ -236,9 +240,8 @@ int monitor_files_write(FsAsked *asked)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     int result = open_place(asked, &place);
-    uv_autofd int sidecars = result < 0 ? -1 : fs_place_sidecars(&place);
 
-    if (result == 0 && sidecars < 0 && !asked->far)
+    if (result == 0 && place.sidecars.fd < 0 && !asked->far)
         return -EXDEV; /* to make it takes more than a look */
     if (result == 0)
         result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
@@ -249,13 +252,13 @@ int monitor_files_make(FsAsked *asked)
 {
     const FsLocal *source = asked->monitor->source;
     const char *guest = asked->question->guest;
-    UvGuestRule rule;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
     int result;
 
     if (!uv_guest_name_valid(source->libvirts, guest) ||
         !uv_guest_fits(source->libvirts, UV_GUEST_FOLDER, guest))
         return -EINVAL;
-    if (fs_local_find(source, guest, &rule, NULL) == 0)
+    if (fs_local_find(source, guest, &place, NULL) == 0)
         return -EEXIST;
     result = fs_edit_make(source, guest);
     return result < 0 ? result : look_at(asked, guest);
@@ -300,19 +303,14 @@ int monitor_files_image(FsAsked *asked)
 {
     const FsMonitorOptions *options = asked->monitor->options;
     uv_rights_scope rights = uv_rights_take(options->front_uid, options->front_gid);
-    uv_autofd int found = fs_beneath_openat(AT_FDCWD, asked->question->path, O_PATH);
-    struct stat st;
+    UvPinned found = UV_PINNED_NONE;
 
     if (asked->question->path[0] != '/')
         return -EINVAL;
-    if (found < 0)
-        return found;
-    if (fstat(found, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    asked->answer_fds[0] = fs_beneath_reopen(found, O_RDONLY);
-    return MIN(asked->answer_fds[0], 0);
+    uv_pinned_take(&found, fs_beneath_openat(AT_FDCWD, asked->question->path, O_PATH));
+    const int fd = fs_beneath_read_pinned(&found);
+    asked->answer_fds[0] = MAX(fd, -1);
+    return MIN(fd, 0);
 }
 
 int monitor_files_holder(FsAsked *asked)
@@ -324,6 +322,7 @@ int monitor_files_holder(FsAsked *asked)
     if (result < 0)
         return result;
     g_autofree char *path = fs_place_real_path(&place);
+    fs_place_clear(&place); /* which has it open, too */
     g_autofree char *who = uv_filelock_who(path, guest ? guest->pid : 0);
     if (who)
         g_strlcpy(asked->answer.text, who, sizeof(asked->answer.text));

@@ -283,7 +283,7 @@ void monitor_drop_sockets(FsMonitor *monitor)
 int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
 {
     FsMonitor *monitor = guest->monitor;
-    UvGuestRule rule;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
 
     if (!reap(guest)) /* its end may not have had its turn yet */
         return -EBUSY;
@@ -297,7 +297,7 @@ int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
     g_clear_pointer(&guest->gone_store, g_free);
     start_next(guest);
     /* What another file system holds may be one. */
-    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &rule, NULL) != -ENOENT)
+    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &place, NULL) != -ENOENT)
         return 0;
     drop_socket(guest);
     g_hash_table_remove(monitor->guests, guest->name);

@@ -114,12 +114,14 @@ static bool read_names(FsListing *listing)
 }
 
 /* false: it is gone meanwhile. */
-static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule,
-                    UvAccessAbove *above, FsTold *ret_told)
+static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule, FsTold *ret_told)
 {
+    const FsMonitor *monitor = listing->monitor;
+
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
-    return fs_place_look_briefly(listing->monitor->source, rule, name, above, &ret_told->look) == 0;
+    return fs_place_look_briefly(monitor->source, rule, name, &monitor->above, &ret_told->look) ==
+           0;
 }
 
 /* So many bytes cost less in a file than in packets. 0 or -errno. */
@@ -140,15 +142,17 @@ static int tell(FsListing *listing, const FsTold *told, unsigned n)
 /* The next ones: 0, or -errno; at the end of a list there are none. */
 static int tell_guests(FsListing *listing)
 {
-    uv_rights_scope rights = uv_rights_take_of(listing->monitor->source->fd);
+    UvPinned folder = {.fd = listing->monitor->source->fd};
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
-    UvAccessAbove above;
     unsigned n = 0;
 
-    uv_access_begin(listing->monitor->source->fd, &above);
+    if (fstat(folder.fd, &folder.st) < 0)
+        return -errno;
+    uv_rights_scope rights = uv_rights_take_at(&folder);
+    uv_access_walk(folder.fd, &folder.st, &listing->monitor->above);
     for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
         n += look_at(listing, g_tree_node_key(listing->at),
-                     GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &above, &told[n]);
+                     GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &told[n]);
     return tell(listing, told, n);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "local.h"
+#include "place.h"
 
 #include "beneath.h"
 #include "fd.h"
@@ -25,17 +25,19 @@ char *fs_local_file(const FsLocal *source, UvGuestRule rule, const char *guest)
     return rule == UV_GUEST_SOURCE ? g_strdup(source->store) : uv_guest_file(rule, guest);
 }
 
-/* Of the file itself or, through links that root owns, of what it means. */
-static int stat_beneath(const FsLocal *source, const char *path, struct stat *ret_stat)
+/* The file itself or, through links that root owns, what it means. 0 or -errno. */
+static int pin_file(const FsLocal *source, const char *path, UvPinned *pinned, bool *ret_linked)
 {
-    const int result = fs_beneath_stat(source->fd, path, ret_stat);
+    const int result = fs_beneath_pin(source->fd, path, pinned);
 
-    if (result < 0 || !S_ISLNK(ret_stat->st_mode))
-        return result;
-    uv_autofd int fd = fs_beneath_open(source->fd, path, O_PATH, 0);
-    if (fd < 0)
-        return fd;
-    return fstat(fd, ret_stat) < 0 ? -errno : 0;
+    *ret_linked = result == 0 && S_ISLNK(pinned->st.st_mode);
+    return *ret_linked ? uv_pinned_take(pinned, fs_beneath_open(source->fd, path, O_PATH, 0))
+                       : result;
+}
+
+int fs_local_pin_folder(const FsLocal *source, const char *folder, UvPinned *pinned)
+{
+    return uv_pinned_take(pinned, fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0));
 }
 
 /* The store that others made in it, allocated; NULL: none. -EXDEV likewise, in `ret_result`. */
@@ -57,46 +59,47 @@ static char *others_store(int folder_fd, const char *folder, int *ret_result)
 }
 
 /* Which of folder_files are in guest's folder, as bits; -errno if there is no such folder. */
-static int folder_contents(const FsLocal *source, const char *folder)
+static int folder_contents(const FsLocal *source, const char *folder, UvPinned *ret_folder)
 {
-    uv_autofd int fd = fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0);
-    int contents = 0;
+    int contents = fs_local_pin_folder(source, folder, ret_folder);
 
-    if (fd < 0)
-        return fd;
-    uv_rights_scope rights = uv_rights_take_of(fd);
+    if (contents < 0)
+        return contents;
+    uv_rights_scope rights = uv_rights_take_at(ret_folder);
     for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++) {
         struct stat st;
-        const int result = fs_beneath_stat(fd, folder_files[i], &st);
+        const int result = fs_beneath_stat(ret_folder->fd, folder_files[i], &st);
         if (result == -EXDEV)
             return result;
         if (result == 0 && (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
             contents |= 1 << i;
     }
     if (contents == 0 && source->any_layout) {
-        g_autofree char *others = others_store(fd, folder, &contents);
+        g_autofree char *others = others_store(ret_folder->fd, folder, &contents);
         if (others)
             contents = OTHERS_STORE;
     }
     return contents;
 }
 
-/* 1: it does, 0: not, or -EXDEV. */
-static int rule_holds(const FsLocal *source, UvGuestRule rule, const char *guest)
+/* Not 0: it does (of a folder its contents), 0: not, or -EXDEV. */
+static int rule_holds(const FsLocal *source, const char *guest, FsPlace *place)
 {
-    g_autofree char *file = uv_guest_file(rule, guest);
-    struct stat st = {0};
+    g_autofree char *file = uv_guest_file(place->rule, guest);
+    const bool folder = place->rule == UV_GUEST_FOLDER;
+    bool linked = false;
     int result;
 
-    if (!uv_guest_fits(source->libvirts, rule, guest))
+    if (!uv_guest_fits(source->libvirts, place->rule, guest))
         return 0;
-    result =
-        rule == UV_GUEST_FOLDER ? folder_contents(source, guest) : stat_beneath(source, file, &st);
+    result = folder ? folder_contents(source, guest, &place->base)
+                    : pin_file(source, file, &place->file, &linked);
+    if (linked) /* whose folder is another one */
+        uv_fd_clear(&place->file.fd);
     if (result < 0)
         return result == -EXDEV ? result : 0;
-    if (rule == UV_GUEST_FOLDER)
-        return result > 0;
-    return S_ISREG(st.st_mode) || (S_ISBLK(st.st_mode) && source->any_layout);
+    const mode_t mode = place->file.st.st_mode;
+    return folder ? result : S_ISREG(mode) || (S_ISBLK(mode) && source->any_layout);
 }
 
 static void add_shadowed(GString *shadowed, char *file)
@@ -105,70 +108,71 @@ static void add_shadowed(GString *shadowed, char *file)
     g_free(file);
 }
 
-int fs_local_find(const FsLocal *source, const char *guest, UvGuestRule *ret_rule,
-                  GString *ret_shadowed)
+static int find(const FsLocal *source, const char *guest, FsPlace *ret_place, GString *ret_shadowed)
 {
-    bool found = false;
+    int result = -ENOENT;
 
-    if (source->store) {
-        *ret_rule = UV_GUEST_SOURCE;
-        return guest[0] == '\0' ? 0 : -ENOENT;
-    }
-    for (UvGuestRule rule = 0;
-         rule < UV_GUEST_RULES && uv_guest_name_valid(source->libvirts, guest); rule++) {
-        const int holds = rule_holds(source, rule, guest);
+    for (UvGuestRule rule = 0; rule < UV_GUEST_RULES; rule++) {
+        g_auto(FsPlace) place = FS_PLACE_NONE;
+        place.rule = rule;
+        place.source = ret_place->source;
+        const int holds = rule_holds(source, guest, &place);
         if (holds < 0)
             return holds;
         if (!holds)
             continue;
-        if (!found)
-            *ret_rule = rule;
-        else
+        if (result == 0)
             add_shadowed(ret_shadowed, uv_guest_file(rule, guest));
-        found = true;
+        else
+            *ret_place = place, place = FS_PLACE_NONE;
+        result = 0;
         if (!ret_shadowed)
             break;
-        if (rule == UV_GUEST_FOLDER &&
-            (folder_contents(source, guest) & BOTH_STORES) == BOTH_STORES)
+        if (rule == UV_GUEST_FOLDER && (holds & BOTH_STORES) == BOTH_STORES)
             add_shadowed(ret_shadowed, g_strconcat(guest, "/", folder_files[1], NULL));
     }
-    return found ? 0 : -ENOENT;
-}
-
-/* What a link means. Where root's lead is root's business: that is waited for. */
-static int stat_link(const FsLocal *source, const char *name, struct stat *ret_stat)
-{
-    const bool stayed = fs_beneath_stay(false);
-    const int result = stat_beneath(source, name, ret_stat);
-
-    fs_beneath_stay(stayed);
     return result;
 }
 
-/* What readdir's entry is: DT_REG, DT_DIR, or DT_UNKNOWN for what is of no interest. */
-static unsigned char entry_type(const FsLocal *source, const struct dirent *entry)
+int fs_local_find(const FsLocal *source, const char *guest, FsPlace *ret_place,
+                  GString *ret_shadowed)
 {
-    struct stat st;
-
-    if (entry->d_type == DT_REG || entry->d_type == DT_DIR)
-        return entry->d_type;
-    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
-        return DT_UNKNOWN;
-    if ((entry->d_type == DT_LNK ? stat_link : stat_beneath)(source, entry->d_name, &st) < 0)
-        return DT_UNKNOWN;
-    if (entry->d_type == DT_LNK && S_ISBLK(st.st_mode) && source->any_layout)
-        return DT_REG;
-    return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
+    if (fstat(source->fd, &ret_place->source) < 0)
+        return -errno;
+    ret_place->rule = UV_GUEST_SOURCE;
+    if (source->store)
+        return guest[0] == '\0' ? 0 : -ENOENT;
+    if (!uv_guest_name_valid(source->libvirts, guest))
+        return -ENOENT;
+    uv_rights_scope rights = uv_rights_take(ret_place->source.st_uid, ret_place->source.st_gid);
+    return find(source, guest, ret_place, ret_shadowed);
 }
 
-static const char *why_not_link(const FsLocal *source, const char *name)
+/* What readdir's entry is, or what it means: where root's link leads is root's business, and waited
+ * for. 0 or -errno. */
+static int entry_mode(const FsLocal *source, const struct dirent *entry, mode_t *ret_mode)
 {
-    struct stat st;
-    const int result = stat_link(source, name, &st);
+    UvPinned file = UV_PINNED_NONE;
+    bool linked;
 
+    *ret_mode = DTTOIF(entry->d_type);
+    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        return 0;
+    const bool stayed = fs_beneath_stay(entry->d_type != DT_LNK);
+    const int result = pin_file(source, entry->d_name, &file, &linked);
+    fs_beneath_stay(stayed);
+    uv_fd_clear(&file.fd);
+    *ret_mode = result < 0 ? 0 : file.st.st_mode;
+    return result;
+}
+
+static const char *why_not(const struct dirent *entry, int result, mode_t mode)
+{
+    if (entry->d_type != DT_LNK)
+        return "it is not a regular file";
     if (result == -ENOENT)
         return "the link leads nowhere";
-    if (result == 0 && S_ISBLK(st.st_mode))
+    if (result == 0 && S_ISBLK(mode))
         return "the link leads to a block device (see layout=auto)";
     return result == 0 ? "the link leads to no regular file" : "root does not own the link";
 }
@@ -176,27 +180,28 @@ static const char *why_not_link(const FsLocal *source, const char *name)
 int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_guest,
                    UvGuestRule *ret_rule, const char **ret_why)
 {
-    unsigned char type;
+    UvPinned folder = UV_PINNED_NONE;
+    mode_t mode;
     size_t size;
-    int contents;
 
     *ret_why = NULL;
     if (entry->d_name[0] == '.' && !source->libvirts)
         return -EINVAL;
-    type = entry_type(source, entry);
-    if (!uv_guest_classify(source->libvirts, entry->d_name, type == DT_DIR, ret_rule, &size)) {
+    const int result = entry_mode(source, entry, &mode);
+    if (!uv_guest_classify(source->libvirts, entry->d_name, S_ISDIR(mode), ret_rule, &size)) {
         if (strlen(entry->d_name) > UV_GUEST_NAME_MAX)
             *ret_why = "its name has more than 200 bytes";
         return -EINVAL;
     }
-    if (type == DT_UNKNOWN) {
-        *ret_why = entry->d_type == DT_LNK ? why_not_link(source, entry->d_name)
-                                           : "it is not a regular file";
+    const bool device = entry->d_type == DT_LNK && S_ISBLK(mode) && source->any_layout;
+    if (!S_ISREG(mode) && !S_ISDIR(mode) && !device) {
+        *ret_why = why_not(entry, result, mode);
         return -EINVAL;
     }
     memcpy(ret_guest, entry->d_name, size);
     ret_guest[size] = '\0';
-    contents = type == DT_DIR ? folder_contents(source, ret_guest) : 1;
+    const int contents = S_ISDIR(mode) ? folder_contents(source, ret_guest, &folder) : 1;
+    uv_fd_clear(&folder.fd);
     return contents > 0 || contents == -EXDEV ? 0 : -ENOENT;
 }
 

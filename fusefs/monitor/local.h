@@ -9,6 +9,7 @@
  * place.h: another file system is mounted there, and only a child may wait for it (work.c).
  */
 
+#include "beneath.h"
 #include "guest-name.h"
 
 #include <dirent.h>
@@ -39,9 +40,5 @@ char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder
  */
 int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_guest,
                    UvGuestRule *ret_rule, const char **ret_why);
-/*
- * What makes `guest` a guest now: 0, -ENOENT (nothing does), or another -errno. `ret_shadowed`
- * (nullable) gets the losers' names, one a line.
- */
-int fs_local_find(const FsLocal *source, const char *guest, UvGuestRule *ret_rule,
-                  GString *ret_shadowed);
+/* A folder in SOURCE: 0 or -errno. */
+int fs_local_pin_folder(const FsLocal *source, const char *folder, UvPinned *pinned);

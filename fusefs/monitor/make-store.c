@@ -4,7 +4,6 @@
 
 #include "monitor-private.h"
 
-#include "beneath.h"
 #include "fd.h"
 #include "program.h"
 #include "rights.h"
@@ -26,23 +25,26 @@ static const char *store_name(const FsPlace *place, FsFormat format)
     return format == FS_FORMAT_JSON ? "vars.json" : "vars.fd";
 }
 
-/* Nothing is made in the place of another user's store. `ret_there`: there is a store. */
-static int check_owner(const FsPlace *place, struct stat *ret_folder, bool *ret_there)
+/* Nothing is made in the place of another user's store. */
+static int check_owner(const FsPlace *place)
 {
-    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
-    struct stat st;
-
-    if (fstat(place->folder_fd, ret_folder) < 0)
-        return -errno;
-    *ret_there = fs_beneath_stat(place->folder_fd, place->store, &st) == 0;
-    return !*ret_there || geteuid() != 0 || st.st_uid == ret_folder->st_uid ? 0 : -EPERM;
+    return place->file.fd < 0 || geteuid() != 0 || place->file.st.st_uid == place->folder.st.st_uid
+               ? 0
+               : -EPERM;
 }
 
 static int open_folder(const FsPlace *place)
 {
-    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
+    uv_rights_scope rights = uv_rights_take_at(&place->folder);
 
-    return uv_open_dir(place->folder_fd, ".", 0);
+    return uv_open_dir(place->folder.fd, ".", 0);
+}
+
+static int open_sidecars(FsPlace *place)
+{
+    const int result = fs_place_make_sidecars(place);
+
+    return result < 0 ? result : uv_fd_steal(&place->sidecars.fd);
 }
 
 static int given_or_null(int fd)
@@ -66,14 +68,12 @@ int monitor_files_instantiate(FsAsked *asked)
     const FsQuestion *question = asked->question;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     char *argv[7] = {(char *)"uefivars-make"};
-    struct stat folder;
-    bool there = false;
     int pin, n = 1, result = check_fds(question, asked->fds, &pin);
 
     if (result == 0)
-        result = fs_place_open(asked->monitor->source, question->guest, &place);
+        result = fs_place_open(asked->monitor->source, question->guest, &place, NULL);
     if (result == 0)
-        result = check_owner(&place, &folder, &there);
+        result = check_owner(&place);
     if (result < 0)
         return result;
     const char *name = store_name(&place, question->format);
@@ -84,14 +84,14 @@ int monitor_files_instantiate(FsAsked *asked)
     if (question->flags & FS_MAKE_REPLACE)
         argv[n++] = (char *)"--replace";
     /* One of another kind, which would count before the new one. */
-    if (question->flags & FS_MAKE_REPLACE && there && strcmp(place.store, name) != 0)
+    if (question->flags & FS_MAKE_REPLACE && place.file.fd >= 0 && strcmp(place.store, name) != 0)
         argv[n] = g_strconcat("--instead-of=", place.store, NULL);
     UvProgram program = {
         .path = asked->monitor->options->maker,
         .argv = argv,
-        .uid = folder.st_uid,
-        .gid = folder.st_gid,
-        .fds = {open_folder(&place), fs_place_make_sidecars(&place),
+        .uid = place.folder.st.st_uid,
+        .gid = place.folder.st.st_gid,
+        .fds = {open_folder(&place), open_sidecars(&place),
                 given_or_null(question->flags & FS_MAKE_EMPTY ? -1 : asked->fds[0]),
                 given_or_null(pin), fcntl(asked->output_fd, F_DUPFD_CLOEXEC, 0)},
         .n_fds = 5,

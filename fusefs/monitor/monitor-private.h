@@ -43,6 +43,7 @@ struct FsMonitor {
     const FsMonitorOptions *options;
     const FsMonitorHooks *hooks;
     const FsLocal *source;
+    UvAccessAbove above; /* SOURCE */
     const FsSockdir *sockdir;
     FsPoll *poll;
     int link_fd, signal_fd;
@@ -99,8 +100,6 @@ bool monitor_files_are_far(FsAsked *asked);
 int monitor_files_file(FsAsked *asked);
 /* The answer's text is the store's path, if it may have a socket of its own. */
 int monitor_files_listen(FsAsked *asked);
-/* Also without a guest: there is no path then. */
-int monitor_files_watch(FsAsked *asked);
 /* As for listening; the look has the store's own name. Descriptors: the folder, and the store if
  * there is one (monitor_opened_nothing()); the number is the engine's user and group
  * (monitor_number_of()). */

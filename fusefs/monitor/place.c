@@ -17,9 +17,12 @@
 
 void fs_place_clear(FsPlace *place)
 {
-    if (place->folder_fd != place->base_fd)
-        uv_fd_clear(&place->folder_fd);
-    uv_fd_clear(&place->base_fd);
+    uv_fd_clear(&place->file.fd);
+    uv_fd_clear(&place->sidecars.fd);
+    if (place->folder.fd != place->base.fd)
+        uv_fd_clear(&place->folder.fd);
+    if (place->rule == UV_GUEST_FOLDER) /* else it is SOURCE's */
+        uv_fd_clear(&place->base.fd);
     g_clear_pointer(&place->config, g_free);
     g_clear_pointer(&place->path, g_free);
     g_clear_pointer(&place->store, g_free);
@@ -44,17 +47,13 @@ static bool says_format(const char *store)
     return g_str_has_suffix(store, ".json") || format_of(store) != FS_FORMAT_JSON;
 }
 
-static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
+static void set_names(const FsLocal *source, const char *guest, FsPlace *place)
 {
-    place->base_fd = place->folder_fd = fs_beneath_open(
-        source->fd, place->rule == UV_GUEST_FOLDER ? guest : ".", O_PATH | O_DIRECTORY, 0);
-    if (place->base_fd < 0)
-        return place->base_fd;
-    uv_rights_scope rights = uv_rights_take_of(place->base_fd);
     if (place->rule == UV_GUEST_FOLDER) {
+        uv_rights_scope rights = uv_rights_take_at(&place->base);
         /* What a domain wants is in its XML. */
         place->config = source->is_domains ? NULL : g_strdup("config.json");
-        place->store = fs_local_folder_store(source, guest, place->base_fd);
+        place->store = fs_local_folder_store(source, guest, place->base.fd);
     } else {
         place->config = place->rule == UV_GUEST_SOURCE
                             ? NULL
@@ -62,72 +61,87 @@ static int set_names(const FsLocal *source, const char *guest, FsPlace *place)
         place->store = fs_local_file(source, place->rule, guest);
     }
     place->format = format_of(place->store);
-    return 0;
+}
+
+/* 0, also where there is none, or -EXDEV. */
+static int pin_store(FsPlace *place)
+{
+    uv_rights_scope rights = uv_rights_take_at(&place->folder);
+
+    if (place->file.fd < 0)
+        fs_beneath_pin(place->folder.fd, place->store, &place->file);
+    return place->file.fd == -EXDEV ? -EXDEV : 0;
 }
 
 /* To where root's link leads, if it is one. */
 static int follow(FsPlace *place)
 {
-    struct stat st;
-    int fd, result = fs_beneath_stat(place->base_fd, place->store, &st);
+    int fd, result = pin_store(place);
 
-    if (result < 0 || !S_ISLNK(st.st_mode))
-        return result == -EXDEV ? result : 0;
-    fd = fcntl(place->base_fd, F_DUPFD_CLOEXEC, 0);
+    if (place->file.fd < 0 || !S_ISLNK(place->file.st.st_mode))
+        return result;
+    fd = fcntl(place->base.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    uv_fd_clear(&place->file.fd);
     result = fs_beneath_resolve(&fd, &place->store);
-    place->folder_fd = fd;
-    place->linked = result == 0;
-    return result;
+    place->folder.fd = -1; /* which was the base's */
+    if (uv_pinned_take(&place->folder, fd) < 0 || result < 0)
+        return MIN(place->folder.fd, result);
+    place->linked = true;
+    if (says_format(place->store)) /* a device is called by its link */
+        place->format = format_of(place->store);
+    return 0;
 }
 
-static int open_by_rule(const FsLocal *source, UvGuestRule rule, const char *guest,
-                        FsPlace *ret_place)
+int fs_place_pin(FsPlace *place)
 {
-    FsPlace place = {.rule = rule};
-    int result = set_names(source, guest, &place);
+    uv_rights_scope rights = uv_rights_take_at(&place->folder);
+    const int result = pin_store(place);
 
-    if (result == 0 && source->is_domains) {
-        result = fs_domain_follow(&place);
-    } else if (result == 0) {
-        result = follow(&place);
-        if (!place.linked || says_format(place.store)) /* a device is called by its link */
-            place.format = format_of(place.store);
-    }
     if (result < 0)
-        fs_place_clear(&place);
-    else
-        *ret_place = place;
-    return result;
+        return result;
+    uv_pinned_take(&place->sidecars, uv_sidecars_open(place->folder.fd, place->store));
+    return place->sidecars.fd == -EXDEV ? -EXDEV : 0;
 }
 
-int fs_place_open_told(const FsLocal *source, const char *guest, GString *shadowed,
-                       FsPlace *ret_place)
+/* The rest of what was found. */
+static int complete(const FsLocal *source, const char *guest, FsPlace *place)
 {
-    UvGuestRule rule;
-    const int result = fs_local_find(source, guest, &rule, shadowed);
-
-    return result < 0 ? result : open_by_rule(source, rule, guest, ret_place);
+    if (place->rule != UV_GUEST_FOLDER)
+        place->base = (UvPinned){source->fd, place->source};
+    place->folder = place->base;
+    set_names(source, guest, place);
+    const int result = source->is_domains ? fs_domain_follow(place) : follow(place);
+    return result < 0 ? result : fs_place_pin(place);
 }
 
-int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place)
+int fs_place_open(const FsLocal *source, const char *guest, FsPlace *ret_place,
+                  GString *ret_shadowed)
 {
-    return fs_place_open_told(source, guest, NULL, ret_place);
+    const int result = fs_local_find(source, guest, ret_place, ret_shadowed);
+
+    return result < 0 ? result : complete(source, guest, ret_place);
 }
 
 int fs_place_open_lost(const FsLocal *source, const char *guest, const char *file,
                        FsPlace *ret_place)
 {
     size_t size;
-    UvGuestRule rule;
 
+    if (fstat(source->fd, &ret_place->source) < 0)
+        return -errno;
+    ret_place->rule = UV_GUEST_SOURCE;
     if (source->store)
-        return open_by_rule(source, UV_GUEST_SOURCE, "", ret_place);
-    if (!uv_guest_classify(source->libvirts, file, strcmp(file, guest) == 0, &rule, &size) ||
+        return complete(source, "", ret_place);
+    if (!uv_guest_classify(source->libvirts, file, strcmp(file, guest) == 0, &ret_place->rule,
+                           &size) ||
         size != strlen(guest) || memcmp(file, guest, size) != 0)
         return -EINVAL;
-    return open_by_rule(source, rule, guest, ret_place);
+    const int result = ret_place->rule == UV_GUEST_FOLDER
+                           ? fs_local_pin_folder(source, guest, &ret_place->base)
+                           : 0;
+    return result < 0 ? result : complete(source, guest, ret_place);
 }
 
 static int64_t nanoseconds(const struct timespec *time)
@@ -151,128 +165,119 @@ static void describe(FsLook *look, const struct stat *st)
     look->mtime_ns = nanoseconds(&st->st_mtim);
 }
 
-/* A file (no link) that there may be, its flag, and whether its identity is wanted. */
-typedef struct {
-    int folder_fd;
-    const char *name; /* NULL: there never is */
-    FsLookFlags flag;
-    FsIdentity *identity;
-} Sight;
-
-/* 0, also where there is none, or -EXDEV. */
-static int see(FsLook *look, const Sight *sight)
+/* A file (no link) that there may be: its flag, and its identity where that is wanted. 0 or -EXDEV.
+ */
+static int see(FsLook *look, const UvPinned *folder, const char *name, FsLookFlags flag,
+               FsIdentity *identity)
 {
-    uv_rights_scope rights = uv_rights_take_of(sight->folder_fd);
     struct stat st;
-    const int result = sight->name ? fs_beneath_stat(sight->folder_fd, sight->name, &st) : -ENOENT;
 
-    if (result < 0)
-        return result == -EXDEV ? result : 0;
-    if (sight->flag == FS_LOOK_STORE) {
-        describe(look, &st);
-        look->access = uv_access_of_file(sight->folder_fd, sight->name, &st);
-    } else if (!S_ISREG(st.st_mode))
+    if (folder->fd < 0 || !name)
         return 0;
-    look->flags |= sight->flag;
-    if (sight->identity)
-        fs_identity_of(&st, sight->identity);
+    uv_rights_scope rights = uv_rights_take_at(folder);
+    const int result = fs_beneath_stat(folder->fd, name, &st);
+    if (result < 0 || !S_ISREG(st.st_mode))
+        return result == -EXDEV ? result : 0;
+    look->flags |= flag;
+    if (identity)
+        fs_identity_of(&st, identity);
     return 0;
 }
 
 static int see_all(const FsPlace *place, FsLook *look)
 {
-    uv_autofd int fd = fs_place_sidecars(place);
-    g_autofree char *journal = uv_sidecar_name(place->store, "journal");
-    g_autofree char *pin = uv_sidecar_name(place->store, "pin");
-    g_autofree char *hint = uv_sidecar_name(place->store, "export");
-    const Sight sights[] = {
-        {place->folder_fd, place->store, FS_LOOK_STORE, &look->store},
-        {place->base_fd, place->config, FS_LOOK_CONFIG, &look->config},
-        {fd, journal, FS_LOOK_JOURNAL, NULL},
-        {fd, pin, FS_LOOK_PIN, &look->pin},
-        {fd, hint, FS_LOOK_HINT, &look->hint},
-    };
-    int result = fd == -EXDEV ? fd : 0;
+    const struct {
+        const char *what;
+        FsLookFlags flag;
+        FsIdentity *identity;
+    } sidecars[] = {{"journal", FS_LOOK_JOURNAL, NULL},
+                    {"pin", FS_LOOK_PIN, &look->pin},
+                    {"export", FS_LOOK_HINT, &look->hint}};
+    int result = see(look, &place->base, place->config, FS_LOOK_CONFIG, &look->config);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(sights) && result == 0; i++)
-        if (sights[i].folder_fd >= 0)
-            result = see(look, &sights[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(sidecars) && result == 0; i++) {
+        g_autofree char *name = uv_sidecar_name(place->store, sidecars[i].what);
+        result = see(look, &place->sidecars, name, sidecars[i].flag, sidecars[i].identity);
+    }
     return result;
+}
+
+static void see_store(FsLook *look, const UvAccessAbove *above, int found_fd, const struct stat *st)
+{
+    look->access = uv_access_of_file(above, found_fd, st);
+    look->flags |= FS_LOOK_STORE;
+    fs_identity_of(st, &look->store);
+}
+
+static void begin_look(FsLook *look, const FsLocal *source, UvGuestRule rule, const char *guest,
+                       const UvAccessAbove *above)
+{
+    g_autofree char *file = fs_local_file(source, rule, guest);
+
+    *look = (FsLook){.flags = rule == UV_GUEST_FOLDER   ? FS_LOOK_FOLDER
+                              : rule == UV_GUEST_SOURCE ? FS_LOOK_SOURCE
+                                                        : 0,
+                     .format = format_of(file),
+                     .access = NO_STORE,
+                     .reach = uv_access_of_folder(above)};
+    g_strlcpy(look->file, file, sizeof(look->file));
 }
 
 int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
-                  FsLook *ret_look)
+                  UvAccessAbove *above, FsLook *look)
 {
-    g_autofree char *file = fs_local_file(source, place->rule, guest);
-    FsLook look = {
-        .format = place->format, .access = NO_STORE, .reach = uv_access_of_folder(source->fd)};
-    struct stat st;
-    int result;
+    const bool there = place->file.fd >= 0;
+    UvAccessAbove other = {0};
 
-    g_strlcpy(look.file, file, sizeof(look.file));
-    g_strlcpy(look.store_name, place->link ? place->link : place->store, sizeof(look.store_name));
-    look.flags = place->rule == UV_GUEST_FOLDER   ? FS_LOOK_FOLDER
-                 : place->rule == UV_GUEST_SOURCE ? FS_LOOK_SOURCE
-                                                  : 0;
-    if (fstat(place->folder_fd, &st) == 0) {
-        describe(&look, &st);
-        look.size_bytes = 0;
-    }
+    uv_access_walk(source->fd, &place->source, above);
+    begin_look(look, source, place->rule, guest, above);
+    look->format = place->format;
+    g_strlcpy(look->store_name, place->link ? place->link : place->store, sizeof(look->store_name));
     if (watched && !place->linked && place->rule < UV_GUEST_RULES)
-        look.flags |= FS_LOOK_WATCHED;
-    result = see_all(place, &look);
-    *ret_look = look;
-    return result;
+        look->flags |= FS_LOOK_WATCHED;
+    describe(look, there ? &place->file.st : &place->folder.st);
+    if (!there)
+        look->size_bytes = 0;
+    else if (place->folder.fd != source->fd)
+        uv_access_walk(place->folder.fd, &place->folder.st, &other);
+    if (there)
+        see_store(look, other.walked_at ? &other : above, place->file.fd, &place->file.st);
+    return see_all(place, look);
 }
 
 int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
-                          UvAccessAbove *above, FsLook *ret_look)
+                          const UvAccessAbove *above, FsLook *look)
 {
-    g_autofree char *file = fs_local_file(source, rule, guest);
-    FsLook look = {.flags = FS_LOOK_BRIEF, .format = format_of(file)};
     struct stat st = {0};
-    const int result = fs_beneath_stat(source->fd, file, &st);
 
+    begin_look(look, source, rule, guest, above);
+    const int result = fs_beneath_stat(source->fd, look->file, &st);
     if (result < 0 && result != -EXDEV)
         return result;
-    g_strlcpy(look.file, file, sizeof(look.file));
-    describe(&look, &st);
-    look.access = S_ISREG(st.st_mode) ? uv_access_briefly(source->fd, above, &st) : NO_STORE;
-    look.reach = above->reach;
-    if (rule == UV_GUEST_FOLDER)
-        look.flags |= FS_LOOK_FOLDER;
-    else if (S_ISREG(st.st_mode)) {
-        look.flags |= FS_LOOK_STORE;
-        fs_identity_of(&st, &look.store);
-    }
-    *ret_look = look;
+    look->flags |= FS_LOOK_BRIEF;
+    describe(look, &st);
+    if (S_ISREG(st.st_mode) && rule != UV_GUEST_FOLDER)
+        see_store(look, above, -1, &st);
     return 0;
 }
 
-int fs_place_sidecars(const FsPlace *place)
+int fs_place_make_sidecars(FsPlace *place)
 {
-    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
-
-    return uv_sidecars_open(place->folder_fd, place->store);
-}
-
-int fs_place_make_sidecars(const FsPlace *place)
-{
-    uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
-    struct stat st;
-    int result = fs_beneath_stat(place->folder_fd, place->store, &st);
+    uv_rights_scope rights = uv_rights_take_at(&place->folder);
+    const struct stat *owner = place->file.fd >= 0 ? &place->file.st : &place->folder.st;
 
     /* Nothing is kept of a domain that libvirt has made no store for. */
-    if (result < 0 && !place->domain)
-        result = fstat(place->folder_fd, &st) < 0 ? -errno : 0;
-    if (result < 0)
-        return result;
-    return uv_sidecars_make(place->folder_fd, place->store, st.st_uid, st.st_gid);
+    if (place->file.fd < 0 && place->domain)
+        return place->file.fd;
+    if (place->sidecars.fd >= 0 && (geteuid() != 0 || place->sidecars.st.st_uid == owner->st_uid))
+        return 0;
+    return uv_pinned_take(&place->sidecars, uv_sidecars_make(place->folder.fd, place->store,
+                                                             owner->st_uid, owner->st_gid));
 }
 
 char *fs_place_real_path(const FsPlace *place)
 {
-    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", place->folder_fd);
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", place->folder.fd);
     g_autofree char *folder = g_file_read_link(link, NULL);
 
     return g_build_filename(folder ? folder : "/", place->store, NULL);

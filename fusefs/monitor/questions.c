@@ -274,6 +274,7 @@ static int first_name(FsAsked *asked)
 /* Bits of a row. */
 #define WRITES 1 /* refused on a read-only mount */
 #define SLOW 2   /* always done by a child, one after the other for each guest */
+#define EDITS 4  /* only of a folder's guests */
 
 static const struct {
     int (*first)(FsAsked *asked);
@@ -290,9 +291,9 @@ static const struct {
                       .bits = WRITES | SLOW,
                       .least_fds = 1,
                       .most_fds = 1},
-    [FS_ASK_MAKE] = {.files = monitor_files_make, .then = then_make, .bits = WRITES | SLOW},
-    [FS_ASK_REMOVE] = {.files = monitor_files_remove, .bits = WRITES | SLOW},
-    [FS_ASK_RENAME] = {.files = monitor_files_rename, .bits = WRITES | SLOW},
+    [FS_ASK_MAKE] = {.files = monitor_files_make, .then = then_make, .bits = WRITES | SLOW | EDITS},
+    [FS_ASK_REMOVE] = {.files = monitor_files_remove, .bits = WRITES | SLOW | EDITS},
+    [FS_ASK_RENAME] = {.files = monitor_files_rename, .bits = WRITES | SLOW | EDITS},
     [FS_ASK_SET_ASIDE] = {.files = monitor_files_set_aside, .bits = WRITES | SLOW},
     [FS_ASK_INSTANTIATE] = {.first = first_instantiate,
                             .files = monitor_files_instantiate,
@@ -305,7 +306,7 @@ static const struct {
     [FS_ASK_KILL] = {.first = first_kill},
     [FS_ASK_CLEAN] = {.first = first_clean},
     [FS_ASK_LISTEN] = {.files = monitor_files_listen, .then = then_listen},
-    [FS_ASK_WATCH] = {.first = first_watch, .files = monitor_files_watch, .then = then_watch},
+    [FS_ASK_WATCH] = {.first = first_watch, .files = monitor_files_listen, .then = then_watch},
     [FS_ASK_ACCEPT] = {.first = first_accept},
     [FS_ASK_LISTENER] = {.first = first_listener, .least_fds = 1, .most_fds = 1},
     [FS_ASK_CALLER] = {.first = first_caller},
@@ -326,6 +327,7 @@ static size_t count_fds(const int fds[FS_QUESTION_FDS])
 static int ask(FsAsked *asked)
 {
     const FsAsk kind = asked->question->kind;
+    const FsLocal *source = asked->monitor->source;
     const size_t n_fds = count_fds(asked->fds);
     int result = GO_ON;
 
@@ -333,6 +335,8 @@ static int ask(FsAsked *asked)
         return -EINVAL;
     if (table[kind].bits & WRITES && asked->monitor->options->read_only)
         return -EROFS;
+    if (table[kind].bits & EDITS && (source->store || source->is_domains))
+        return -EPERM;
     if (table[kind].first)
         result = table[kind].first(asked);
     if (result != GO_ON)

@@ -8,7 +8,6 @@
 #include "place.h"
 
 #include "beneath.h"
-#include "fd.h"
 #include "rights.h"
 
 #include <errno.h>
@@ -60,50 +59,36 @@ static int reopen(int found, bool read_only, uid_t uid, gid_t gid)
     return fd == -EACCES || fd == -EROFS || fd == -EPERM ? fs_beneath_reopen(found, O_RDONLY) : fd;
 }
 
-/* Whose the engine is, by what `found` (or, while there is no store, its folder) is. */
-static int decide_user(const FsPlace *place, int found, uid_t engine_uid, gid_t engine_gid,
-                       FsStoreFile *file, char **ret_why)
-{
-    struct stat folder;
-
-    if (fstat(place->folder_fd, &folder) < 0 ||
-        fstat(found < 0 ? place->folder_fd : found, &file->st) < 0)
-        return refuse(ret_why, -errno, g_strerror(errno));
-    file->uid = engine_uid == (uid_t)-1 ? file->st.st_uid : engine_uid;
-    file->gid = engine_uid == (uid_t)-1 ? file->st.st_gid : engine_gid;
-    return geteuid() == 0 && engine_uid == (uid_t)-1 ? check_owner(&folder, file, ret_why) : 0;
-}
-
 int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
                         FsStoreFile *ret_file, char **ret_why)
 {
-    FsStoreFile file = {.fd = -1};
-    uv_autofd int found = -1;
-    int result;
+    const bool there = place->file.fd >= 0, owners = engine_uid == (uid_t)-1;
+    const struct stat *st = there ? &place->file.st : &place->folder.st;
+    FsStoreFile file = {
+        .fd = -1,
+        .uid = owners ? st->st_uid : engine_uid,
+        .gid = owners ? st->st_gid : engine_gid,
+    };
+    int result = 0;
 
     if (place->unreached && place->unreached != -ENOENT)
         return refuse(ret_why, place->unreached,
                       place->unreached == -ELOOP ? "the way to the store is a link that root does "
                                                    "not own"
                                                  : g_strerror(-place->unreached));
-    {
-        uv_rights_scope rights = uv_rights_take_of(place->folder_fd);
-        found = fs_beneath_find(place->folder_fd, place->store);
-    }
-    if (found < 0 && found != -ENOENT)
-        return refuse(ret_why, found, g_strerror(-found));
-    if (found < 0 && place->domain)
+    if (!there && place->file.fd != -ENOENT)
+        return refuse(ret_why, place->file.fd, g_strerror(-place->file.fd));
+    if (!there && place->domain)
         return refuse(ret_why, -ENOENT, FS_PLACE_NOT_STARTED);
-    result = decide_user(place, found, engine_uid, engine_gid, &file, ret_why);
-    if (result == 0 && found >= 0)
-        result = check_type(place, &file.st, ret_why);
-    if (result < 0)
-        return result;
-    if (found >= 0) {
-        file.fd = reopen(found, read_only, file.uid, file.gid);
-        if (file.fd < 0)
-            return refuse(ret_why, file.fd, g_strerror(-file.fd));
-    }
-    *ret_file = file;
-    return 0;
+    if (geteuid() == 0 && owners)
+        result = check_owner(&place->folder.st, &file, ret_why);
+    if (result == 0 && there)
+        result = check_type(place, st, ret_why);
+    if (result == 0 && there)
+        file.fd = reopen(place->file.fd, read_only, file.uid, file.gid);
+    if (result == 0 && there && file.fd < 0)
+        result = refuse(ret_why, file.fd, g_strerror(-file.fd));
+    if (result == 0)
+        *ret_file = file;
+    return result;
 }

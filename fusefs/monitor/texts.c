@@ -27,52 +27,59 @@ static const struct {
     [FS_TEXT_LOCK] = {"lock", 0},
 };
 
-/* The text's folder (to be closed) and its name in it; -errno. */
-static int locate(const FsPlace *place, FsText text, bool make, char **ret_name)
+/* The text's folder and its name in it; NULL with -errno. */
+static const UvPinned *locate(const FsPlace *place, FsText text, char **ret_name, int *ret_result)
 {
     const bool store = text == FS_TEXT_STORE;
+    const UvPinned *folder = store ? &place->folder : &place->base;
     const char *name = store ? place->store : place->config;
 
     if (texts[text].sidecar) {
+        folder = &place->sidecars;
         *ret_name = uv_sidecar_name(place->store, texts[text].sidecar);
-        return make ? fs_place_make_sidecars(place) : fs_place_sidecars(place);
+    } else {
+        *ret_name = g_strdup(name);
     }
-    if (!name)
-        return make ? -EPERM : -ENOENT;
-    *ret_name = g_strdup(name);
-    const int folder_fd = store ? place->folder_fd : place->base_fd;
-    uv_rights_scope rights = uv_rights_take_of(folder_fd);
-    return uv_open_dir(folder_fd, ".", 0);
+    *ret_result = *ret_name ? MIN(folder->fd, 0) : -ENOENT;
+    return *ret_result < 0 ? NULL : folder;
 }
 
 int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat)
 {
     g_autofree char *name = NULL;
-    uv_autofd int folder = locate(place, text, false, &name);
+    int result;
+    const UvPinned *folder = locate(place, text, &name, &result);
 
-    if (folder < 0)
-        return folder;
-    uv_rights_scope rights = uv_rights_take_of(folder);
-    return fs_beneath_read(folder, name, ret_stat);
+    if (!folder)
+        return result;
+    uv_rights_scope rights = uv_rights_take_at(folder);
+    return fs_beneath_read(folder->fd, name, ret_stat);
 }
 
-int fs_beside_write(const FsPlace *place, FsText text, int memfd)
+int fs_beside_write(FsPlace *place, FsText text, int memfd)
 {
     g_autofree char *name = NULL, *temporary = NULL, *bytes = NULL;
     const int64_t size =
         texts[text].max_bytes ? uv_sealed_size(memfd, texts[text].max_bytes) : -EPERM;
+    const bool lazy = text == FS_TEXT_HINT;
+    int result = 0;
 
     if (size < 0)
         return (int)size;
     bytes = g_malloc((size_t)size + 1);
     if (uv_pread_all(memfd, bytes, (size_t)size, 0) != size)
         return -EIO;
-    uv_autofd int folder = locate(place, text, true, &name);
-    if (folder < 0)
-        return folder;
+    if (texts[text].sidecar)
+        result = fs_place_make_sidecars(place);
+    else if (!place->config)
+        result = -EPERM;
+    const UvPinned *folder = result < 0 ? NULL : locate(place, text, &name, &result);
+    if (!folder)
+        return result;
     /* A name of its own: the folder's owner may have put anything there. */
     temporary = g_strdup_printf(".%s.%x-%x", name, g_random_int(), (unsigned)getpid());
-    uv_rights_scope rights = uv_rights_take_of(folder);
-    return uv_replace_file(folder, name, temporary, bytes, (size_t)size, UV_REPLACE_OWNER_NONE,
-                           text == FS_TEXT_HINT ? UV_REPLACE_LAZY : UV_REPLACE_DURABLE);
+    uv_rights_scope rights = uv_rights_take_at(folder);
+    uv_autofd int synced = lazy ? -1 : uv_open_dir(folder->fd, ".", 0);
+    return uv_replace_file(lazy ? folder->fd : synced, name, temporary, bytes, (size_t)size,
+                           UV_REPLACE_OWNER_NONE, lazy ? UV_REPLACE_LAZY : UV_REPLACE_DURABLE);
 }

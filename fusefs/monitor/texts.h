@@ -12,4 +12,4 @@ int fs_beside_open(const FsPlace *place, FsText text, struct stat *ret_stat);
  * The text becomes what the sealed memfd holds, as a whole, with the rights of who owns the folder:
  * old or new, whatever happens. 0 or -errno (-EINVAL: not a sealed memfd; -EFBIG).
  */
-int fs_beside_write(const FsPlace *place, FsText text, int memfd);
+int fs_beside_write(FsPlace *place, FsText text, int memfd);

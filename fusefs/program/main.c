@@ -147,13 +147,15 @@ static void serve(Front *front, FsSource *source)
 
 static FsSource *new_source(int fd, const FsLocal *local, const FsSockdir *sockdir)
 {
+    UvAccessAbove above = {0};
+    uv_access_walk(local->fd, &local->st, &above);
     const FsSourceFacts facts = {
         .path = local->path,
         .is_store = local->store != NULL,
         .any_name = local->libvirts,
         .uid = local->st.st_uid,
         .gid = local->st.st_gid,
-        .reach = uv_access_of_folder(local->fd),
+        .reach = uv_access_of_folder(&above),
         .mtime_ns = (int64_t)local->st.st_mtim.tv_sec * 1000000000 + local->st.st_mtim.tv_nsec,
         .sockdir = sockdir->path,
     };

@@ -23,11 +23,9 @@ static void check_place(const FsLocal *source, const FsDomain *domain)
 {
     g_autofree char *store = fs_domain_store(source, domain->guest);
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    UvGuestRule rule;
-
     CHECK(g_strcmp0(store, *domain->text ? domain->text : NULL) == 0);
-    CHECK(fs_local_find(source, domain->guest, &rule, NULL) == 0 && rule == UV_GUEST_FOLDER);
-    CHECK(fs_place_open(source, domain->guest, &place) == 0 && place.domain);
+    CHECK(fs_place_open(source, domain->guest, &place, NULL) == 0 && place.domain);
+    CHECK(place.rule == UV_GUEST_FOLDER);
     CHECK(!*domain->text || place.format == domain->format);
 }
 

@@ -2,101 +2,102 @@
 
 #include "access.h"
 
-#include "beneath.h"
-#include "fd.h"
 #include "rights.h"
 
 #include <fcntl.h>
 #include <glib.h>
-#include <stdbool.h>
 #include <sys/xattr.h>
-#include <unistd.h>
 
 #define OWNER 0700u
 #define GROUP 0070u
 #define OTHERS 0007u
-#define DEPTH_MAX 64
+#define WALKED_US 20000
 
 static bool has_list(int folder_fd, const char *path)
 {
-    g_autofree char *whole = g_strdup_printf("/proc/self/fd/%d/%s", folder_fd, path);
+    g_autofree char *whole = g_strdup_printf("/proc/self/fd/%d%s", folder_fd, path);
 
-    return lgetxattr(whole, "system.posix_acl_access", NULL, 0) > 0;
-}
-
-/* What it can't be asked, it is taken to have. */
-static bool file_has_list(int folder_fd, const char *name)
-{
-    uv_autofd int fd = fs_beneath_find(folder_fd, name);
-    g_autofree char *pinned = g_strdup_printf("/proc/self/fd/%d", fd);
-
-    return fd < 0 || getxattr(pinned, "system.posix_acl_access", NULL, 0) > 0;
+    return getxattr(whole, "system.posix_acl_access", NULL, 0) > 0;
 }
 
 /* GROUP and OTHERS, of who is in that group and who is not: those that a folder lets through. A
  * group that is another one's may be among the folder's group or not: both must be let through. */
-static unsigned let_through(const struct stat *folder, gid_t gid)
+static unsigned let_through(mode_t mode, gid_t folders, gid_t gid)
 {
-    const bool group = folder->st_mode & S_IXGRP, others = folder->st_mode & S_IXOTH;
+    const bool group = mode & S_IXGRP, others = mode & S_IXOTH;
 
-    if (folder->st_gid == gid)
+    if (folders == gid)
         return (group ? GROUP : 0) | (others ? OTHERS : 0);
     return group && others ? GROUP | OTHERS : 0;
 }
 
-/* The same of the folder at `path` and all above it. */
-static unsigned let_come(int folder_fd, const char *path, gid_t gid)
+/* The same of all, from the one that is so many above. */
+static unsigned let_come(const UvAccessAbove *above, size_t from, gid_t gid)
 {
-    g_autoptr(GString) at = g_string_new(path);
-    unsigned classes = GROUP | OTHERS;
-    struct stat st, below = {0};
-    uv_rights_scope rights = uv_rights_take(geteuid(), getegid()); /* also in others' folders */
+    unsigned classes = above->n ? GROUP | OTHERS : 0;
 
-    for (int depth = 0; depth < DEPTH_MAX && classes; depth++) {
-        if (fstatat(folder_fd, at->str, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            return 0;
-        if (depth > 0 && st.st_ino == below.st_ino && st.st_dev == below.st_dev)
-            return classes; /* the root */
-        classes &= let_through(&st, gid);
-        if (classes & GROUP && has_list(folder_fd, at->str))
+    for (size_t i = from; i < above->n; i++) {
+        classes &= let_through(above->folders[i].mode, above->folders[i].gid, gid);
+        if (above->folders[i].list)
             classes &= ~GROUP;
+    }
+    return classes;
+}
+
+static bool is_same(const struct stat *st, const struct stat *other)
+{
+    return st->st_ino == other->st_ino && st->st_dev == other->st_dev;
+}
+
+/* How many there are; 0: not all can be seen. */
+static size_t walk(int folder_fd, UvAccessAbove *above)
+{
+    g_autoptr(GString) at = g_string_new("/.");
+    struct stat st, below = {0};
+    uv_rights_scope rights = uv_rights_take_own(); /* also in others' folders */
+
+    for (size_t n = 0; n < UV_ACCESS_DEPTH_MAX; n++) {
+        if (fstatat(folder_fd, at->str + 1, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            return 0;
+        if (n > 0 && is_same(&st, &below))
+            return n;
+        above->folders[n].gid = st.st_gid;
+        above->folders[n].mode = st.st_mode;
+        above->folders[n].list = st.st_mode & S_IXGRP && has_list(folder_fd, at->str);
         below = st;
         g_string_append(at, "/..");
     }
     return 0;
 }
 
-uint16_t uv_access_of_file(int folder_fd, const char *name, const struct stat *st)
+void uv_access_walk(int folder_fd, const struct stat *st, UvAccessAbove *above)
+{
+    const int64_t now = g_get_monotonic_time();
+
+    if (above->walked_at && now - above->walked_at < WALKED_US && st->st_ino == above->inode &&
+        st->st_dev == above->device && st->st_ctim.tv_sec == above->changed.tv_sec &&
+        st->st_ctim.tv_nsec == above->changed.tv_nsec)
+        return;
+    above->walked_at = now;
+    above->device = st->st_dev;
+    above->inode = st->st_ino;
+    above->changed = st->st_ctim;
+    above->folders[0].mode = st->st_mode;
+    above->n = walk(folder_fd, above);
+}
+
+uint16_t uv_access_of_file(const UvAccessAbove *above, int found_fd, const struct stat *st)
 {
     unsigned classes = OWNER;
 
     if (st->st_mode & (GROUP | OTHERS))
-        classes |= let_come(folder_fd, ".", st->st_gid);
-    if (st->st_mode & classes & GROUP && file_has_list(folder_fd, name))
+        classes |= let_come(above, 0, st->st_gid);
+    if (found_fd >= 0 && st->st_mode & classes & GROUP && has_list(found_fd, ""))
         classes &= ~GROUP;
     return st->st_mode & classes & 0666;
 }
 
-uint16_t uv_access_of_folder(int folder_fd)
+uint16_t uv_access_of_folder(const UvAccessAbove *above)
 {
-    struct stat st;
-
-    if (fstat(folder_fd, &st) < 0)
-        return 0;
-    return st.st_mode & (OWNER | let_come(folder_fd, "..", st.st_gid)) & 0777;
-}
-
-void uv_access_begin(int folder_fd, UvAccessAbove *ret_above)
-{
-    *ret_above = (UvAccessAbove){.reach = uv_access_of_folder(folder_fd)};
-}
-
-uint16_t uv_access_briefly(int folder_fd, UvAccessAbove *above, const struct stat *st)
-{
-    if (!above->known || above->gid != st->st_gid) {
-        above->known = true;
-        above->gid = st->st_gid;
-        above->classes = OWNER | let_come(folder_fd, ".", st->st_gid);
-    }
-    return st->st_mode & above->classes & 0666;
+    return above->folders[0].mode & (OWNER | let_come(above, 1, above->folders[0].gid)) & 0777;
 }

@@ -7,24 +7,35 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
-/*
- * Of 0666: the file's mode, without what the folders above it, up to the root, do not let its
- * group and others come to. `folder_fd` (O_PATH will do) and `name` are the file's, `st` is it.
- */
-uint16_t uv_access_of_file(int folder_fd, const char *name, const struct stat *st);
-/* Of 0777: the same of a folder. */
-uint16_t uv_access_of_folder(int folder_fd);
+#define UV_ACCESS_DEPTH_MAX 64
 
-/* For many files of one folder at once, whose lists are not looked at. */
+/* A folder and all above it, up to the root. */
 typedef struct {
-    bool known;
-    gid_t gid; /* whose `classes` are known */
-    unsigned classes;
-    uint16_t reach; /* of the folder */
+    int64_t walked_at; /* monotonic; 0: never */
+    dev_t device;
+    ino_t inode;
+    struct timespec changed; /* the folder itself */
+    size_t n;                /* 0: not all can be seen */
+    struct {
+        gid_t gid;
+        mode_t mode;
+        bool list;
+    } folders[UV_ACCESS_DEPTH_MAX];
 } UvAccessAbove;
 
-void uv_access_begin(int folder_fd, UvAccessAbove *ret_above);
-uint16_t uv_access_briefly(int folder_fd, UvAccessAbove *above, const struct stat *st);
+/*
+ * Walks up from `folder_fd` (O_PATH will do), which `st` is, unless that was done not long ago
+ * (20 ms) and the folder itself has not changed: of those above it a change shows so late.
+ */
+void uv_access_walk(int folder_fd, const struct stat *st, UvAccessAbove *above);
+/*
+ * Of 0666: the file's mode, without what the folders above it do not let its group and others come
+ * to. `found_fd` (O_PATH) is the file; -1: its list is not looked at. `st` is it.
+ */
+uint16_t uv_access_of_file(const UvAccessAbove *above, int found_fd, const struct stat *st);
+/* Of 0777: the same of the folder. */
+uint16_t uv_access_of_folder(const UvAccessAbove *above);

@@ -153,15 +153,39 @@ int fs_beneath_find(int folder_fd, const char *name)
     return open_how(folder_fd, name, O_PATH | O_NOFOLLOW, 0, 0);
 }
 
+int uv_pinned_take(UvPinned *pinned, int fd)
+{
+    uv_fd_clear(&pinned->fd);
+    pinned->fd = fd;
+    if (fd >= 0 && fstat(fd, &pinned->st) < 0) {
+        const int result = -errno;
+        uv_fd_clear(&pinned->fd);
+        pinned->fd = result;
+    }
+    return MIN(pinned->fd, 0);
+}
+
+UvRights uv_rights_take_at(const UvPinned *folder)
+{
+    return folder->fd < 0 ? uv_rights_take_of(-1)
+                          : uv_rights_take(folder->st.st_uid, folder->st.st_gid);
+}
+
+int fs_beneath_pin(int folder_fd, const char *name, UvPinned *pinned)
+{
+    return uv_pinned_take(pinned, fs_beneath_find(folder_fd, name));
+}
+
 int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat)
 {
-    uv_autofd int fd = stays ? fs_beneath_find(folder_fd, name) : -1;
+    UvPinned pinned = UV_PINNED_NONE;
 
     if (!stays)
         return fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    if (fd < 0)
-        return fd;
-    return fstat(fd, ret_stat) < 0 ? -errno : 0;
+    const int result = fs_beneath_pin(folder_fd, name, &pinned);
+    *ret_stat = pinned.st;
+    uv_fd_clear(&pinned.fd);
+    return result;
 }
 
 int fs_beneath_reopen(int found_fd, int flags)
@@ -172,17 +196,23 @@ int fs_beneath_reopen(int found_fd, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+int fs_beneath_read_pinned(UvPinned *pinned)
+{
+    int result = MIN(pinned->fd, 0);
+
+    if (result == 0)
+        result = S_ISREG(pinned->st.st_mode) ? fs_beneath_reopen(pinned->fd, O_RDONLY) : -EINVAL;
+    uv_fd_clear(&pinned->fd);
+    return result;
+}
+
 int fs_beneath_read(int folder_fd, const char *name, struct stat *ret_stat)
 {
-    uv_autofd int found = fs_beneath_find(folder_fd, name);
-    struct stat st;
+    UvPinned found = UV_PINNED_NONE;
+    fs_beneath_pin(folder_fd, name, &found);
+    const int fd = fs_beneath_read_pinned(&found);
 
-    if (found < 0)
-        return found;
-    if (fstat(found, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    *ret_stat = st;
-    return fs_beneath_reopen(found, O_RDONLY);
+    if (fd >= 0)
+        *ret_stat = found.st;
+    return fd;
 }

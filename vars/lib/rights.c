@@ -12,52 +12,57 @@
 #define NO_GROUP 65534
 #define NO_USER 65534
 
-/* Of this process, which has one thread. */
-static UvRights current;
-static bool is_known;
+/* Of this process, which has one thread and stays who it is. */
+static UvRights own, current;
+static bool is_known, is_root;
 
-static const UvRights *know(void)
+static void know(void)
 {
-    if (!is_known)
-        current = (UvRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+    if (is_known)
+        return;
+    own = current = (UvRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
+    is_root = geteuid() == 0;
     is_known = true;
-    return &current;
 }
 
-static void set(uid_t uid, gid_t gid)
+static UvRights set(uid_t uid, gid_t gid)
 {
-    if (uid == current.uid && gid == current.gid)
-        return;
+    const UvRights before = current;
+
+    if (!is_root || (uid == current.uid && gid == current.gid))
+        return before;
     /* What these return is what was before: only a second call tells whether it took hold. */
     setfsgid(gid);
     setfsuid(uid);
     if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
         g_error("can't take the rights of user %u, group %u", uid, gid);
     current = (UvRights){uid, gid};
+    return before;
 }
 
 UvRights uv_rights_take(uid_t uid, gid_t gid)
 {
-    const UvRights before = *know();
+    know();
+    return set(uid, uid != 0 && gid == 0 ? NO_GROUP : gid);
+}
 
-    if (geteuid() == 0)
-        set(uid, uid != 0 && gid == 0 ? NO_GROUP : gid);
-    return before;
+UvRights uv_rights_take_own(void)
+{
+    know();
+    return set(own.uid, own.gid);
 }
 
 UvRights uv_rights_take_of(int folder_fd)
 {
-    struct stat st;
+    struct stat st = {.st_uid = NO_USER, .st_gid = NO_GROUP};
 
-    if (geteuid() != 0)
-        return *know();
-    if (fstat(folder_fd, &st) < 0)
-        return uv_rights_take(NO_USER, NO_GROUP);
+    know();
+    if (is_root)
+        (void)fstat(folder_fd, &st);
     return uv_rights_take(st.st_uid, st.st_gid);
 }
 
 void uv_rights_restore(UvRights *rights)
 {
-    if (geteuid() == 0)
-        set(rights->uid, rights->gid);
+    set(rights->uid, rights->gid);
 }

@@ -24,6 +24,8 @@ typedef struct {
 UvRights uv_rights_take(uid_t uid, gid_t gid);
 /* Those of the owner of this folder. */
 UvRights uv_rights_take_of(int folder_fd);
+/* What this process had before it took any. */
+UvRights uv_rights_take_own(void);
 void uv_rights_restore(UvRights *rights);
 
 /* Until the end of the scope. */

@@ -163,17 +163,12 @@ void uv_sidecars_tidy(int dir_fd, const char *store, unsigned keep_days)
         uv_sidecars_remove_folders(dir_fd, store);
 }
 
-void uv_sidecars_expire(int dir_fd, const char *store, unsigned keep_days)
+void uv_sidecars_expire(int sidecars_fd, const char *store, unsigned keep_days)
 {
-    uv_autofd int fd = -1;
-    {
-        uv_rights_scope rights = uv_rights_take_of(dir_fd);
-        fd = uv_sidecars_open(dir_fd, store);
-    }
-    if (fd < 0)
-        return;
-    uv_rights_scope rights = uv_rights_take_of(fd);
-    expire(fd, store, keep_days);
+    g_autofree char *lock = uv_sidecar_name(store, LOCK);
+
+    if (is_there(sidecars_fd, lock))
+        expire(sidecars_fd, store, keep_days);
 }
 
 static void tidy_named(int dir_fd, const char *folder, size_t (*name_bytes)(const char *entry),

@@ -328,7 +328,7 @@ int uv_sidecars_set_journal_aside(int sidecars_fd, const char *store, unsigned *
     return result < 0 ? result : uv_sync_names(sidecars_fd);
 }
 
-static bool may_write(const struct stat *folder, uid_t uid, gid_t gid)
+bool uv_folder_may_write(const struct stat *folder, uid_t uid, gid_t gid)
 {
     if (uid == 0)
         return true;
@@ -346,5 +346,5 @@ bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid)
 
     if (result == 0)
         return st.st_uid == uid;
-    return result == -ENOENT && fstat(dir_fd, &st) == 0 && may_write(&st, uid, gid);
+    return result == -ENOENT && fstat(dir_fd, &st) == 0 && uv_folder_may_write(&st, uid, gid);
 }

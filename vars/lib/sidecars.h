@@ -13,6 +13,7 @@
  */
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define UV_SIDECARS ".uefivarsfs"
@@ -46,6 +47,8 @@ int uv_sidecars_open(int dir_fd, const char *store);
 int uv_sidecars_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
 /* Whether this user needs no root for uv_sidecars_make(). */
 bool uv_sidecars_may_make(int dir_fd, const char *store, uid_t uid, gid_t gid);
+/* Whether the modes of this folder let that user make names in it. */
+bool uv_folder_may_write(const struct stat *folder, uid_t uid, gid_t gid);
 
 /* Whether a file in the folder of the sidecars is one of this store's (a conflict is no store's).
  */
