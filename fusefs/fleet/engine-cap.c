@@ -8,6 +8,7 @@
  * the guest that wants an engine waits in fleet->wanting.
  */
 
+#include "engine-stopped.h"
 #include "fleet-private.h"
 
 #include <errno.h>
@@ -147,6 +148,8 @@ void engine_want(FsGuest *guest, FsStart why)
     if (live->engine) {
         if (why == FS_START_GUEST && engine_only_looks(live->engine))
             engine_end(live->engine);
+        else if (why == FS_START_GUEST)
+            engine_knocked(live->engine);
         return;
     }
     if (failed_lately(guest, why)) {
@@ -202,6 +205,7 @@ void engines_tick(FsFleet *fleet, int64_t now)
     end_idle(fleet, now);
     engines_reconnect(fleet, now);
     engines_start_again(fleet, now);
+    engines_end_stopped(fleet, now);
     if (fleet->wanting.head)
         engines_make_room(fleet);
 }

@@ -89,6 +89,12 @@ static bool read_report(UvReader *reader, FsEngine *engine)
     return true;
 }
 
+/* One that runs from before an upgrade may not tell. */
+static void read_process(UvReader *reader, FsEngine *engine)
+{
+    engine->guest_process = reader->left > 0 ? uv_read_u32(reader) : 0;
+}
+
 char *read_entry_name(UvReader *reader)
 {
     uint16_t size = uv_read_u16(reader);
@@ -178,6 +184,7 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
             return false;
         g_hash_table_add(named, g_steal_pointer(&name));
     }
+    read_process(reader, engine);
     if (!uv_reader_done(reader))
         return false;
     guest_remove_others(guest, named);
@@ -221,6 +228,14 @@ static bool take_changed(FsEngine *engine, UvReader *reader)
     return uv_reader_done(reader);
 }
 
+static bool take_state(FsEngine *engine, UvReader *reader)
+{
+    if (!read_report(reader, engine))
+        return false;
+    read_process(reader, engine);
+    return !reader->failed;
+}
+
 static bool take_hello(FsEngine *engine, UvReader *reader)
 {
     FsIdentity identity;
@@ -241,6 +256,7 @@ static bool take_hello(FsEngine *engine, UvReader *reader)
     g_free(engine->build);
     engine->build = g_utf8_make_valid(build, (gssize)build_bytes);
     engine->guest->live->state = state;
+    engine->guest_process = 0;
     /* Of one that was started here more is known than what it says of itself. */
     if (engine->pid == 0 && pid > 1 && pid <= INT32_MAX)
         engine_attach_process(engine, (int)syscall(SYS_pidfd_open, pid, 0), (pid_t)pid, false);
@@ -323,7 +339,7 @@ static bool take_frame(FsEngine *engine, UvFrame *frame)
     case UV_HOST_CHANGED:
         return take_changed(engine, &reader);
     case UV_HOST_STATE:
-        return read_report(&reader, engine);
+        return take_state(engine, &reader);
     case UV_HOST_RECORDED:
         guest_record_grew(engine->guest);
         return true;

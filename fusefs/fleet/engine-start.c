@@ -10,6 +10,7 @@
  * store is made (perhaps from a template) if there is none, and a new engine started.
  */
 
+#include "engine-stopped.h"
 #include "fleet-private.h"
 
 #include "fd.h"
@@ -63,6 +64,7 @@ static void on_started(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
         return;
     }
     engine->has_listener = engine->wants_listener;
+    engine_watch_later(engine);
     if (fds[0] >= 0)
         engine_connected(engine, uv_fd_steal(&fds[0]));
     else

@@ -9,6 +9,7 @@
  * read): we connect again and take a new snapshot. It is gone when its process is.
  */
 
+#include "engine-stopped.h"
 #include "fleet-record.h"
 
 #include "fd.h"
@@ -62,8 +63,10 @@ uint64_t engine_send(FsEngine *engine, uint16_t type, GBytes *payload)
 {
     const uint64_t cookie = engine_tell(engine, type, payload);
 
-    if (cookie && !engine->waiting_since)
+    if (cookie && !engine->waiting_since) {
         engine->waiting_since = g_get_monotonic_time();
+        fleet_due(engine->fleet, engine->waiting_since + STOPPED_US);
+    }
     return cookie;
 }
 

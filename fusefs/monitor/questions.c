@@ -14,6 +14,7 @@
 #include "caller.h"
 #include "fd.h"
 #include "file-io.h"
+#include "program.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -169,6 +170,9 @@ static int first_kill(FsAsked *asked)
 {
     FsGuestState *guest = known_guest(asked);
 
+    if (guest && asked->question->flags & FS_KILL_STOPPED &&
+        !(uv_child_is_stopped(guest->pidfd) && uv_process_is_gone((pid_t)asked->question->process)))
+        return -EBUSY;
     return guest ? monitor_kill(guest) : -ESRCH;
 }
 

@@ -131,6 +131,17 @@ class Host(EngineTest):
             self.assertEqual(guest.get("B", p.TEST)[2], bytes([i]))
         self.assertTrue(self.h.set_variable("V", p.TEST, p.BS_RT, b"x").ok)
 
+    def test_whose_process_the_guest_is(self):
+        self.assertEqual(self.h.snapshot()["process"], 0)
+        guest = self.guest(self.e)
+        told = [self.h.next_event()]
+        while not told[-1]["state"] & p.HOST_STATE_CONNECTED:
+            told.append(self.h.next_event())
+        self.assertEqual(told[-1]["process"], os.getpid())
+        self.assertEqual(self.h.snapshot()["process"], os.getpid())
+        guest.bye()
+        self.assertEqual(self.h.snapshot()["process"], 0)
+
     def test_states(self):
         self.h.snapshot()
         guest = self.guest(self.e)

@@ -479,6 +479,7 @@ class Host(Frames):
         for _ in range(reader.take("<I")):
             name, mtime, content = reader.entry()
             out["entries"][name] = (content, mtime)
+        out["process"] = reader.take("<I")
         return out
 
     def _outcome(self, payload):
@@ -586,4 +587,6 @@ class Host(Frames):
                     event["changes"][name] = content
                 else:
                     event["changes"][reader.name()] = None
+        if type_ == HOST_STATE:
+            event["process"] = reader.take("<I")
         return event

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -335,6 +336,33 @@ static void test_engine_after_engine(MonitorFixture *f, const void *data)
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_KILL, "a"), ==, 0);
 }
 
+/* Only one that stands still, and whose guest is no more. */
+static void test_kill_of_stopped_engine(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_KILL, .flags = FS_KILL_STOPPED, .guest = "a"};
+
+    if (!g_getenv("UV_ENGINE")) {
+        g_test_skip("no engine");
+        return;
+    }
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -ESRCH);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_START, "a"), ==, 0);
+    const pid_t pid = (pid_t)f->answer.number;
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EBUSY);
+    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    question.process = (uint32_t)getpid();
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EBUSY);
+    question.process = UINT32_MAX; /* of which nobody knows anything */
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EBUSY);
+    g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
+    question.process = 0;
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EBUSY);
+    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    while (monitor_fixture_send(f, question, NULL, 0) == -EBUSY)
+        g_usleep(1000); /* it is told to stop, and does so when it runs next */
+    g_assert_cmpint(f->answer.error, ==, 0);
+}
+
 static void test_engine_with_bad_wish(MonitorFixture *f, const void *data)
 {
     FsQuestion question = {.kind = FS_ASK_START, .guest = "a", .start = {.size_bytes = 17}};
@@ -531,6 +559,7 @@ int main(int argc, char **argv)
         {"/monitor/sockets", test_sockets},
         {"/monitor/engine", test_engine},
         {"/monitor/engine-after-engine", test_engine_after_engine},
+        {"/monitor/kill-of-stopped-engine", test_kill_of_stopped_engine},
         {"/monitor/engine-with-bad-wish", test_engine_with_bad_wish},
         {"/monitor/store-of-no-file", test_store_of_no_file},
         {"/monitor/make-empty-store", test_make_empty_store},

@@ -227,11 +227,13 @@ void uv_events_state_changed(UvServer *server)
     const uint32_t state = uv_events_state(server);
     g_auto(UvWriter) writer = {0};
 
-    if (state == server->told_state)
+    if (state == server->told_state && server->guest_process == server->told_process)
         return;
     server->told_state = state;
+    server->told_process = server->guest_process;
     uv_writer_init(&writer, 256);
     write_head(server, &writer);
+    uv_write_u32(&writer, (uint32_t)server->guest_process);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     tell(server, UV_HOST_STATE, payload);
 }

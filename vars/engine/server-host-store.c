@@ -27,6 +27,7 @@ void uv_host_snapshot(UvConn *conn, const UvFrame *frame)
     uv_write_u32(&writer, uv_varset_count(set));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
         uv_events_write_entry(server, &writer, v);
+    uv_write_u32(&writer, (uint32_t)server->guest_process);
     conn->subscribed = true;
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }

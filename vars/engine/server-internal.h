@@ -92,6 +92,7 @@ struct UvServer {
     bool session_alive;
     UvSessionHead session;
     bool session_resumed, session_failed_closed;
+    pid_t guest_process;   /* who connected for it last; 0: not known here */
     int64_t lost_since_us; /* alive, but without its connection; 0: not so */
     uint32_t buffer_size;  /* as agreed in HELLO */
     int64_t
@@ -101,6 +102,7 @@ struct UvServer {
 
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
+    pid_t told_process;
     size_t record_bytes;
     UvRecord *record;            /* NULL: none */
     UvActor actor;               /* of what is done just now */

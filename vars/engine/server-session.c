@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <syslog.h>
 
 #include "next-boot.h"
@@ -97,6 +98,17 @@ static bool resume(UvServer *server, GError **error)
     return server->session.mode != UV_SESSION_SERVING || uv_hold_take(server, false, error);
 }
 
+/* 0: it is one that we can't see. */
+static pid_t peer_process(const UvConn *conn)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(uv_frame_io_fd(conn->io), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0
+               ? peer.pid
+               : 0;
+}
+
 static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
 {
     UvConn *old = server->guest;
@@ -107,6 +119,7 @@ static void take_place(UvServer *server, UvConn *conn, const UvHello *hello)
     server->guest = conn;
     if (old)
         uv_conn_close(old);
+    server->guest_process = peer_process(conn);
     server->lost_since_us = 0;
     memcpy(server->session.name, hello->name, sizeof(hello->name));
 }
@@ -187,6 +200,7 @@ void uv_session_end(UvServer *server)
     const bool apart = server->session.mode != UV_SESSION_SERVING;
     uv_trace_event(server, "session-ended");
     server->session_alive = false;
+    server->guest_process = 0;
     server->session = (UvSessionHead){0};
     server->session_resumed = server->session_failed_closed = false;
     server->changed_when_resumed = false;

@@ -15,10 +15,12 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Above all targets, so that none is overwritten before it was copied. */
@@ -169,4 +171,20 @@ int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd)
     }
     close_all(program);
     return result;
+}
+
+bool uv_child_is_stopped(int pidfd)
+{
+    siginfo_t info = {0};
+
+    return pidfd >= 0 && waitid(P_PIDFD, (id_t)pidfd, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
+}
+
+bool uv_process_is_gone(pid_t pid)
+{
+    uv_autofd int pidfd = pid == 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+
+    return pid == 0 || (pidfd < 0 ? errno == ESRCH : poll(&poll_fd, 1, 0) > 0);
 }

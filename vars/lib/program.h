@@ -29,3 +29,7 @@ bool uv_program_reserve(void);
 int uv_program_become(UvProgram *program);
 /* In a session of its own, as our child; closes the descriptors. 0 or -errno. */
 int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd);
+/* A child of ours is stopped by a signal, and will do nothing until another one continues it. */
+bool uv_child_is_stopped(int pidfd);
+/* There is no such process, or it has ended and only its parent has not heard of that. Of 0 too. */
+bool uv_process_is_gone(pid_t pid);

@@ -86,7 +86,9 @@ typedef enum {
     /* To the engine that has the guest's host socket, with its pidfd and number if it was started
      * by this monitor. -ECONNREFUSED: none. */
     FS_ASK_CONNECT,
-    FS_ASK_KILL, /* the engine that was started for this guest */
+    /* The engine that was started for this guest; with FS_KILL_STOPPED only one that is stopped by
+     * a signal, while `process` (its guest; 0: it has none) is no more. -EBUSY: it is not so. */
+    FS_ASK_KILL,
     /*
      * The engine is gone: its host socket, and with FS_CLEAN_SESSION its session, and of a guest
      * that is none any more also its socket. The answer's text says how it ended, if by itself.
@@ -113,6 +115,7 @@ typedef enum {
 #define FS_MAKE_EMPTY 2u /* there is no template: descriptor 0 is the pin, if any */
 #define FS_CLEAN_SESSION 1u
 #define FS_START_NO_LISTENER 1u
+#define FS_KILL_STOPPED 1u
 
 typedef enum {
     FS_FORMAT_JSON,
