@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# usage: test-domains.sh SOURCE GUEST [MODULE-HEADERS]
+# usage: test-domains.sh SOURCE GUEST [MODULE-HEADERS [TEST...]]
 #
 # What a host has whose administrator installed the packages and did nothing else: domains.py, with this
 # system's libvirt and QEMU, over this system's own files, which stay as they are. GUEST is the bare-metal
-# guest, and MODULE-HEADERS a folder of qemu-glue/get-headers.sh for this QEMU. Exit status 0, 1, or 77 (it
-# can't be done here).
+# guest, and MODULE-HEADERS a folder of qemu-glue/get-headers.sh for this QEMU. With TEST those of domains.py
+# alone, for instance UV_ROUNDS=100 and Served.test_lives. Exit status 0, 1, or 77 (it can't be done here).
 set -euo pipefail
 
 source=$(realpath "$1")
@@ -52,8 +52,8 @@ cp -r "$source/tests/lib" "$source/tests/qemu" "$source/tests/packaging" "$work/
 install -m 755 "$guest" "$root/uefivars/guest"
 
 # Not as systemd would have it: there is none, so libvirt is left without control groups.
-"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" bash -euc '
+"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" UV_ROUNDS="${UV_ROUNDS:-}" bash -euc '
     umount -R -l /sys/fs/cgroup
     cd /uefivars
     dpkg --install packages/uefivarsfs_*.deb packages/uefivarsfs-libvirt_*.deb packages/uefivars-qemu_*.deb
-    python3 packaging/domains.py guest packages'
+    python3 packaging/domains.py guest packages "$@"' domains "${@:4}"
