@@ -65,42 +65,38 @@ static bool read_head(const FsGuest *guest, UvReader *reader)
 
 /* Reading: once to see whether all of it can be, then to take it. */
 
-/* With a guest they are put into its replica. */
+/* With a guest they are put into its replica, and `ret_names` is filled. */
 static bool read_names(UvReader body, FsGuest *guest, GHashTable *ret_names)
 {
-    while (body.left > 0) {
+    for (guint count = 0; body.left > 0; count++) {
         g_autofree char *name = read_entry_name(&body);
         const int64_t mtime_ns = (int64_t)uv_read_u64(&body);
         const uint32_t bytes = uv_read_u32(&body);
         const uint32_t attributes = uv_read_u32(&body);
 
-        if (body.failed || !name || bytes < 4 || bytes > UV_WIRE_BLOB_MAX ||
-            g_hash_table_size(ret_names) >= NAMES_MAX)
+        if (body.failed || !name || bytes < 4 || bytes > UV_WIRE_BLOB_MAX || count >= NAMES_MAX)
             return false;
-        if (guest)
-            guest_put_size(guest, name, bytes, attributes, mtime_ns);
+        if (!guest)
+            continue;
+        guest_put_size(guest, name, bytes, attributes, mtime_ns);
         g_hash_table_add(ret_names, g_steal_pointer(&name));
     }
     return true;
 }
 
-static bool take_names(FsGuest *guest, UvReader body)
+static void take_names(FsGuest *guest, UvReader body)
 {
     g_autoptr(GHashTable) named = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
     FsLive *live = guest->live;
 
-    if (!read_names(body, NULL, named))
-        return false;
     if (live->named && !live->stale && fs_identity_equal(&live->identity, &guest->look.store))
-        return true; /* all that and more is known */
-    g_hash_table_remove_all(named);
+        return; /* all that and more is known */
     read_names(body, guest, named);
     guest_remove_others(guest, named);
     guest_views_changed(guest);
     guest_store_is_now(guest, &guest->look.store);
     live->named = true;
     live->filled = live->stale = false;
-    return true;
 }
 
 static bool read_usage(FsGuest *guest, UvReader *body, bool take)
@@ -135,14 +131,11 @@ static bool read_status(FsGuest *guest, UvReader *body, bool take)
 
 static bool read_part(FsGuest *guest, Part kind, UvReader body, bool take)
 {
-    g_autoptr(GHashTable) named = NULL;
-
     switch (kind) {
     case PART_NAMES:
         if (take)
-            return take_names(guest, body);
-        named = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
-        return read_names(body, NULL, named);
+            take_names(guest, body);
+        return take || read_names(body, NULL, NULL);
     case PART_USAGE:
         return read_usage(guest, &body, take);
     case PART_STATUS:
