@@ -32,6 +32,16 @@ void guest_remove_others(FsGuest *guest, GHashTable *named);
 /* A variable or the engine's state is another: what was kept of views counts no more. */
 void guest_views_changed(FsGuest *guest);
 void guest_views_clear(FsGuest *guest);
+/* What its engine has just said; of a list false: one is kept. */
+bool guest_views_keep_list(FsGuest *guest, FsViewKind view, GBytes *list);
+void guest_views_keep_text(FsGuest *guest, FsViewKind view, const char *path, GBytes *bytes);
+/* What is kept of the store as it is: the list where `path` is ""; a new reference, or NULL. */
+GBytes *guest_views_kept(FsGuest *guest, FsViewKind view, const char *path);
+/* Something is kept of the store as it is, and this text is not. */
+bool guest_views_miss(const FsGuest *guest, FsViewKind view, const char *path);
+/* Of the newest of the variables that the view shows; where there is none, of the oldest of all: it
+ * must stay the same when the store is written anew, or each backup would copy the view. */
+int64_t guest_views_newest_ns(const FsGuest *guest, FsViewKind view);
 /* The engine has told what its store is now; with all changes that it told of before, it is the
  * same content. */
 void guest_store_is_now(FsGuest *guest, const FsIdentity *identity);

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What engines said of views, and asking them.
+ * What engines said of views.
  *
  * What is kept counts for the store that it was made of (as its engine identified it), and goes
- * when the engine tells of a change of a variable or of its state. An answer is kept only if
- * nothing changed between the question and its delivery.
+ * when the engine tells of a change of a variable or of its state.
  */
 
 #include "views.h"
 
-#include "efi-errno.h"
 #include "fleet-private.h"
 
-#include "uv-limits.h"
-
-#include <errno.h>
 #include <string.h>
 
 /* Of all guests together; those of one, of texts. */
@@ -41,15 +36,6 @@ struct FsViewCache {
     size_t bytes;
     GList in_fleet;
 };
-
-static const char *const names[FS_VIEWS] = {"boot", "secure-boot", "next-boot"};
-
-const char *fs_view_name(FsViewKind view)
-{
-    return names[view];
-}
-
-/* Keeping */
 
 static void free_texts(FsViewCache *cache)
 {
@@ -144,7 +130,7 @@ static const FsKeptText *find_text(const FsViewCache *cache, FsViewKind view, co
     return NULL;
 }
 
-static void keep_text(FsGuest *guest, FsViewKind view, const char *path, GBytes *bytes)
+void guest_views_keep_text(FsGuest *guest, FsViewKind view, const char *path, GBytes *bytes)
 {
     FsViewCache *cache = cache_for(guest);
     const size_t path_bytes = strlen(path) + 1;
@@ -181,9 +167,7 @@ static bool shows(FsViewKind view, const char *name)
     return false;
 }
 
-/* Of the newest of them; where there is none, of the oldest of all: it must stay the same when the
- * store is written anew, or each backup would copy the view. */
-static int64_t newest_shown(const FsGuest *guest, FsViewKind view)
+int64_t guest_views_newest_ns(const FsGuest *guest, FsViewKind view)
 {
     int64_t newest = 0, oldest = 0;
     const FsEntry *entry;
@@ -198,15 +182,14 @@ static int64_t newest_shown(const FsGuest *guest, FsViewKind view)
     return newest ? newest : oldest;
 }
 
-/* false: one is kept. */
-static bool keep_list(FsGuest *guest, FsViewKind view, GBytes *list)
+bool guest_views_keep_list(FsGuest *guest, FsViewKind view, GBytes *list)
 {
     FsViewCache *cache = cache_for(guest);
 
     if (cache->lists[view])
         return false;
     cache->lists[view] = g_bytes_ref(list);
-    cache->mtime_ns[view] = newest_shown(guest, view);
+    cache->mtime_ns[view] = guest_views_newest_ns(guest, view);
     account(cache, g_bytes_get_size(list));
     return true;
 }
@@ -245,7 +228,7 @@ bool guest_views_read_list(FsGuest *guest, UvReader *body)
 
     if (!list || view >= FS_VIEWS || !fs_view_list_check(list))
         return false;
-    if (guest && keep_list(guest, view, list))
+    if (guest && guest_views_keep_list(guest, view, list))
         guest->live->views->mtime_ns[view] = mtime_ns;
     return true;
 }
@@ -263,187 +246,28 @@ bool guest_views_read_text(FsGuest *guest, UvReader *body)
     if (guest) {
         g_autofree char *name = g_strndup(path, path_bytes);
         g_autoptr(GBytes) text = g_bytes_new(bytes, size);
-        keep_text(guest, view, name, text);
+        guest_views_keep_text(guest, view, name, text);
     }
     return true;
 }
 
-/* Asking */
-
-typedef struct {
-    FsViewKind view;
-    void *request;
-    uint32_t generation;
-    bool recalled; /* what is kept beside the store was read */
-    FsReply go_on;
-    void *data;
-    char path[]; /* "": the list */
-} Asking;
-
-static void end(Asking *asking, FsGuest *guest, int error, GBytes *reply)
-{
-    asking->go_on(guest, error, reply, asking->data);
-    g_free(asking);
-}
-
-static void took_list(Asking *asking, FsGuest *guest, GBytes *list)
-{
-    if (!fs_view_list_check(list)) {
-        fs_guest_log(guest, "its engine listed a view that can't be");
-        end(asking, guest, EIO, NULL);
-        return;
-    }
-    guest->live->view_mtime_ns[asking->view] = newest_shown(guest, asking->view);
-    if (asking->generation == guest->live->views_generation)
-        keep_list(guest, asking->view, list);
-    end(asking, guest, 0, list);
-}
-
-/* An outcome, with the text in place of a reason. */
-#define OUTCOME_BYTES 12
-
-static void took_text(Asking *asking, FsGuest *guest, GBytes *reply)
-{
-    g_autofree char *reason = NULL;
-    const int error = fs_outcome_parse(reply, &reason);
-
-    if (error) {
-        end(asking, guest, error, NULL);
-        return;
-    }
-    g_autoptr(GBytes) text =
-        g_bytes_new_from_bytes(reply, OUTCOME_BYTES, g_bytes_get_size(reply) - OUTCOME_BYTES);
-    if (asking->generation == guest->live->views_generation)
-        keep_text(guest, asking->view, asking->path, text);
-    end(asking, guest, 0, text);
-}
-
-static void answered(FsGuest *guest, int error, GBytes *reply, void *data)
-{
-    Asking *asking = data;
-
-    if (!guest || error)
-        end(asking, guest, error, NULL);
-    else if (!*asking->path)
-        took_list(asking, guest, reply);
-    else
-        took_text(asking, guest, reply);
-}
-
-static void write_text(UvWriter *writer, const char *text)
-{
-    const size_t size = strlen(text);
-
-    uv_write_u16(writer, (uint16_t)size);
-    uv_write_bytes(writer, text, size);
-}
-
-static void ask(FsGuest *guest, int error, void *data)
-{
-    Asking *asking = data;
-    g_auto(UvWriter) writer = {0};
-
-    if (!guest || error) {
-        end(asking, guest, error, NULL);
-        return;
-    }
-    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
-    write_text(&writer, names[asking->view]);
-    if (*asking->path)
-        write_text(&writer, asking->path);
-    g_autoptr(GBytes) payload = uv_writer_steal(&writer);
-    if (!payload) {
-        end(asking, guest, ENAMETOOLONG, NULL);
-        return;
-    }
-    asking->generation = guest->live->views_generation;
-    fs_guest_call(guest, asking->request, *asking->path ? UV_HOST_VIEW_READ : UV_HOST_VIEW_LIST,
-                  payload, answered, asking);
-}
-
-/* A new reference, or NULL. */
-static GBytes *kept(const FsGuest *guest, const Asking *asking)
+GBytes *guest_views_kept(FsGuest *guest, FsViewKind view, const char *path)
 {
     const FsViewCache *cache = current(guest);
     const FsKeptText *text;
 
     if (!cache)
         return NULL;
-    guest->live->view_mtime_ns[asking->view] = cache->mtime_ns[asking->view];
-    if (!*asking->path)
-        return cache->lists[asking->view] ? g_bytes_ref(cache->lists[asking->view]) : NULL;
-    text = find_text(cache, asking->view, asking->path);
+    guest->live->view_mtime_ns[view] = cache->mtime_ns[view];
+    if (!*path)
+        return cache->lists[view] ? g_bytes_ref(cache->lists[view]) : NULL;
+    text = find_text(cache, view, path);
     return text ? g_bytes_ref(text->text) : NULL;
 }
 
-static void looked(FsGuest *guest, int error, void *data)
-{
-    Asking *asking = data;
-    g_autoptr(GBytes) reply = guest && !error ? kept(guest, asking) : NULL;
-    const bool engine = guest && guest->live && guest->live->engine && !guest_engine_ends(guest);
-    const bool recalls = !asking->recalled && guest && !engine;
-
-    if (reply || !guest || error) {
-        end(asking, guest, error, reply);
-    } else if (recalls) {
-        asking->recalled = true;
-        fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
-    } else {
-        /* An engine that is there looks at the store again, if that has changed. */
-        fs_guest_need_replica(guest, asking->request, ask, asking);
-    }
-}
-
-static void begin(FsGuest *guest, void *request, FsViewKind view, const char *path, FsReply go_on,
-                  void *data)
-{
-    const size_t path_bytes = strlen(path) + 1;
-    Asking *asking = g_malloc(sizeof(*asking) + path_bytes);
-
-    *asking = (Asking){.view = view, .request = request, .go_on = go_on, .data = data};
-    memcpy(asking->path, path, path_bytes);
-    fs_guest_need(guest, FS_NEED_FRESH_LOOK, request, looked, asking);
-}
-
-void fs_guest_view_list(FsGuest *guest, void *request, FsViewKind view, FsReply go_on, void *data)
-{
-    begin(guest, request, view, "", go_on, data);
-}
-
-void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const char *path,
-                        FsReply go_on, void *data)
-{
-    begin(guest, request, view, path, go_on, data);
-}
-
-static void ignore(FsGuest *guest, int error, GBytes *reply, void *data)
-{
-}
-
-void fs_guest_view_expect(FsGuest *guest, FsViewKind view, const char *path)
+bool guest_views_miss(const FsGuest *guest, FsViewKind view, const char *path)
 {
     const FsViewCache *cache = current(guest);
 
-    if (cache && guest->live->engine && !find_text(cache, view, path))
-        fs_guest_view_read(guest, NULL, view, path, ignore, NULL);
-}
-
-/* Changing */
-
-void fs_guest_view_act(FsGuest *guest, void *request, FsViewKind view, FsViewAct act,
-                       const char *path, GBytes *content, FsContinue go_on, void *data)
-{
-    g_auto(UvWriter) writer = {0};
-    gsize size = 0;
-    const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
-
-    if (view == FS_VIEW_NEXT_BOOT)
-        guest_unkeep(guest);
-    uv_writer_init(&writer, UV_VIEW_FRAME_MAX);
-    uv_write_u32(&writer, act);
-    write_text(&writer, names[view]);
-    write_text(&writer, path);
-    if (size > 0)
-        uv_write_bytes(&writer, bytes, size);
-    call_submit_outcome(guest, request, UV_HOST_VIEW_ACT, &writer, true, go_on, data);
+    return cache && !find_text(cache, view, path);
 }
