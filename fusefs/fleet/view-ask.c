@@ -112,6 +112,33 @@ static void ask(FsGuest *guest, int error, void *data)
                   payload, answered, asking);
 }
 
+static void ignore(FsGuest *guest, int error, GBytes *reply, void *data)
+{
+}
+
+/* Whether what is asked for has been asked for already because it was expected to be, and is of
+ * what the view is now: that answer is then this one's. Takes `asking` in that case. */
+static bool join_expected(FsGuest *guest, Asking *asking)
+{
+    const FsLive *live = guest->live;
+
+    for (GList *link = live ? live->calls.head : NULL; link; link = link->next) {
+        FsCall *call = link->data;
+        Asking *expected = call->data;
+
+        if (call->type != UV_HOST_VIEW_READ || call->request || expected->go_on != ignore ||
+            expected->generation != live->views_generation || expected->view != asking->view ||
+            strcmp(expected->path, asking->path) != 0)
+            continue;
+        expected->go_on = asking->go_on;
+        expected->data = asking->data;
+        call->request = asking->request;
+        g_free(asking);
+        return true;
+    }
+    return false;
+}
+
 static void looked(FsGuest *guest, int error, void *data)
 {
     Asking *asking = data;
@@ -125,7 +152,7 @@ static void looked(FsGuest *guest, int error, void *data)
     } else if (recalls) {
         asking->recalled = true;
         fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
-    } else {
+    } else if (!join_expected(guest, asking)) {
         /* An engine that is there looks at the store again, if that has changed. */
         fs_guest_need_replica(guest, asking->request, ask, asking);
     }
@@ -151,10 +178,6 @@ void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const ch
                         FsReply go_on, void *data)
 {
     begin(guest, request, view, path, go_on, data);
-}
-
-static void ignore(FsGuest *guest, int error, GBytes *reply, void *data)
-{
 }
 
 void fs_guest_view_expect(FsGuest *guest, FsViewKind view, const char *path)

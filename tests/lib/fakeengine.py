@@ -38,6 +38,7 @@ class Engine:
         self.conns = []
         self.subscribed = set()
         self.kept = []
+        self.reads = 0  # of views
         self.load()
 
     def path(self):
@@ -154,6 +155,11 @@ class Engine:
             sys.exit(0)
         elif type_ == 0x43:
             reply = b'{"fake": true}'
+        elif type_ == 0x4B:
+            reply = struct.pack("<IIQH", 1, 0o100444, 6, 1) + b"f"
+        elif type_ == 0x4C:
+            self.reads += 1
+            reply = bytes(12) + b"read %d" % self.reads
         else:
             self.send(conn, 0x80FF, cookie, struct.pack("<I", 3) + b"unknown")
             return

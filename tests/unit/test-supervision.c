@@ -4,6 +4,8 @@
 
 #include "fleetfixture.h"
 
+#include "views.h"
+
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -418,6 +420,49 @@ static void test_guest_first_needs_store(FleetFixture *f, const void *data)
     g_assert_true(fs_guest_has_store(guest));
 }
 
+typedef struct {
+    bool done;
+    int error;
+    char text[16];
+} ViewResult;
+
+static void on_view(FsGuest *guest, int error, GBytes *reply, void *data)
+{
+    ViewResult *result = data;
+
+    *result = (ViewResult){.done = true, .error = error};
+    if (reply)
+        memcpy(result->text, g_bytes_get_data(reply, NULL),
+               MIN(g_bytes_get_size(reply), sizeof(result->text) - 1));
+}
+
+/* What was expected to be read is asked for once, and who reads it can be interrupted. */
+static void test_expected_view(FleetFixture *f, const void *data)
+{
+    ViewResult result = {0};
+    int request;
+
+    fleet_fixture_put(f, "a.json", STORE);
+    start(f);
+    FsGuest *guest = fleet_fixture_find(f, "a");
+    fs_guest_view_list(guest, NULL, FS_VIEW_BOOT, on_view, &result);
+    fleet_fixture_run_until(f, &result.done);
+    g_assert_cmpint(result.error, ==, 0);
+
+    result.done = false;
+    fs_guest_view_expect(guest, FS_VIEW_BOOT, "f");
+    fs_guest_view_read(guest, &request, FS_VIEW_BOOT, "f", on_view, &result);
+    fleet_fixture_run_until(f, &result.done);
+    g_assert_cmpstr(result.text, ==, "read 1");
+
+    result.done = false;
+    fs_guest_view_expect(guest, FS_VIEW_BOOT, "g");
+    fs_guest_view_read(guest, &request, FS_VIEW_BOOT, "g", on_view, &result);
+    fs_fleet_interrupt(f->fleet, &request);
+    fleet_fixture_run_until(f, &result.done);
+    g_assert_cmpint(result.error, ==, EINTR);
+}
+
 static void test_interrupt(FleetFixture *f, const void *data)
 {
     Result result = {0};
@@ -471,5 +516,6 @@ int main(int argc, char **argv)
     ADD("/supervision/other-version", test_other_version);
     ADD("/supervision/guest-first-needs-store", test_guest_first_needs_store);
     ADD("/supervision/interrupt", test_interrupt);
+    ADD("/supervision/expected-view", test_expected_view);
     return g_test_run();
 }
