@@ -105,10 +105,10 @@ static bool open_file(UvRecord *record, int create)
 {
     g_autoptr(GError) error = NULL;
     size_t size;
-    uv_autofd int fd =
-        uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | create | O_APPEND, &error);
+    uv_autofd int fd = uv_folder_open(record->folder, UV_FILE_RECORD, O_RDWR | create | O_APPEND,
+                                      create ? &error : NULL);
 
-    if (error && create)
+    if (error)
         uv_log_limited(&record->troubles, LOG_WARNING, FAILED "%s", error->message);
     if (fd < 0 || !whole_size(fd, &size))
         return false;
