@@ -90,6 +90,8 @@ static int64_t deadline(const UvConn *conn)
 
 static void rearm(UvConn *conn)
 {
+    if (conn->in_dispatch)
+        return;
     const GIOCondition wanted = uv_frame_io_queued_bytes(conn->io) > 0 ? G_IO_OUT : G_IO_IN;
     int64_t at = deadline(conn);
 
@@ -259,6 +261,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     if (!conn)
         return G_SOURCE_REMOVE;
     g_rc_box_acquire(conn);
+    conn->in_dispatch = true;
     const UvFrameResult flushed = uv_frame_io_flush(conn->io);
     if (flushed == UV_FRAME_CLOSED)
         uv_conn_close(conn);
@@ -270,6 +273,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     if (!conn->closed && conn->closing && uv_frame_io_queued_bytes(conn->io) == 0)
         uv_conn_close(conn);
     const bool stays = !conn->closed;
+    conn->in_dispatch = false;
     if (stays)
         rearm(conn);
     uv_server_rearm(conn->server);

@@ -54,6 +54,7 @@ struct UvConn {
     void *tag;
     GIOCondition watched;
     int64_t since_us; /* accepted; or, when closing, since then */
+    bool in_dispatch; /* its source is armed when that ends: each change wakes the loop up */
     bool closing;     /* goes when its last bytes are sent */
     bool closed;      /* gone; the struct lives until its dispatch is over */
     bool must_prove;  /* came over the store's socket: HELLO must come with the store */
