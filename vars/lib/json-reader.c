@@ -18,15 +18,13 @@ static void skip_space(UvJsonReader *reader)
 
 static void skip_string(UvJsonReader *reader)
 {
-    for (reader->at++; reader->at < reader->size; reader->at++) {
-        if (reader->text[reader->at] == '"') {
-            reader->at++;
-            return;
-        }
-        if (reader->text[reader->at] == '\\')
-            reader->at++;
-    }
-    reader->at = reader->size;
+    const char *text = reader->text;
+    const size_t size = reader->size;
+    size_t at = reader->at + 1;
+
+    while (at < size && text[at] != '"')
+        at += text[at] == '\\' ? 2 : 1;
+    reader->at = MIN(at + 1, size);
 }
 
 /* A value, up to the comma or bracket behind it. */
