@@ -327,7 +327,8 @@ void guest_keep(FsGuest *guest)
         return;
     if (!fleet->stopping) {
         fleet->keeping++;
-        guest->look_stale = true; /* a list would not tell what is kept */
+        /* A list would not tell what is kept; a look that was asked for since does. */
+        guest->look_stale |= guest->look_asked == guest->look_done;
         guest_need_own(guest, FS_NEED_FRESH_LOOK | FS_NEED_HINT, keep_looked_at, fleet);
         return;
     }
