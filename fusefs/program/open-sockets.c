@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -199,6 +200,20 @@ static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
     return true;
 }
 
+/* What monitors that are gone did not come to name. */
+static void drop_unnamed(const char *by_store)
+{
+    const size_t size = strlen(FS_BY_STORE_NEW);
+    g_autoptr(GDir) dir = g_dir_open(by_store, 0, NULL);
+
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = g_build_filename(by_store, name, NULL);
+        if (strncmp(name, FS_BY_STORE_NEW, size) == 0 && kill(atoi(name + size), 0) < 0 &&
+            errno == ESRCH)
+            unlink(path);
+    }
+}
+
 /* Guests can be served without it. NULL: it can't be had. */
 static char *open_by_store(const char *run)
 {
@@ -206,7 +221,10 @@ static char *open_by_store(const char *run)
     g_autoptr(GError) error = NULL;
     uv_autofd int fd = fs_open_private_folder(path, 0711, &error);
 
-    return fd < 0 ? NULL : g_steal_pointer(&path);
+    if (fd < 0)
+        return NULL;
+    drop_unnamed(path);
+    return g_steal_pointer(&path);
 }
 
 FsSockdir *fs_sockdir_open(const FsLocal *source, const FsOptions *options, GError **error)

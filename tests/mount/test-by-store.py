@@ -61,6 +61,19 @@ class ByStore(unittest.TestCase):
             guest.hello()
             guest.bye()
 
+    def test_what_a_killed_monitor_left(self):
+        self.mount().stop()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        left = [BY_STORE / f".new-{pid}" for pid in (child, os.getpid())]
+        for path in left:
+            path.touch()
+            self.addCleanup(path.unlink, missing_ok=True)
+        self.mount()
+        self.assertEqual([path.exists() for path in left], [False, True])
+
     def test_no_proof(self):
         self.mount()
         other = self.source / "other.json"
