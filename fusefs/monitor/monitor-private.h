@@ -168,8 +168,10 @@ void monitor_find_engines(FsMonitor *monitor);
 void monitor_tell_engine(FsMonitor *monitor, const char *guest);
 
 /* spawn.c */
-/* Starts the guest's engine with what monitor_files_start() has opened. 0 or -errno. */
-int monitor_spawn(FsGuestState *guest, const FsAsked *opened);
+/* Starts the guest's engine with what monitor_files_start() has opened, which it takes. 0 or
+ * -errno.
+ */
+int monitor_spawn(FsGuestState *guest, FsAsked *opened);
 
 /* domains.c: SOURCE as a libvirt tells of it; does nothing where it is none */
 void monitor_domains_start(FsMonitor *monitor);

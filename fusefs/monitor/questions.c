@@ -112,9 +112,11 @@ static int first_start(FsAsked *asked)
 
     if (size_bytes && (size_bytes < UV_STORAGE_MIN || size_bytes > UV_STORAGE_MAX))
         return refuse_start(asked, -EINVAL, g_strerror(EINVAL));
-    if (first_connect(asked) == 0)
-        return 0;
     FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
+    if (((guest && (guest->pid != 0 || guest->lent)) ||
+         g_hash_table_size(asked->monitor->engines) > 0) && /* of an earlier monitor */
+        first_connect(asked) == 0)
+        return 0;
     if (!guest)
         return GO_ON;
     if (guest->start)
@@ -134,6 +136,7 @@ static char *take_path(FsAsked *asked)
 static int start(FsAsked *asked, FsGuestState *guest, const char *path)
 {
     const bool own_listener = !(asked->question->flags & FS_START_NO_LISTENER);
+    const bool empty = monitor_opened_nothing(asked);
     int result = own_listener ? monitor_listen(guest, &asked->answer.look, path) : 0;
 
     if (result < 0)
@@ -144,7 +147,7 @@ static int start(FsAsked *asked, FsGuestState *guest, const char *path)
             g_strdup_printf("%s: %s", asked->monitor->options->engine, g_strerror(-result));
         return refuse_start(asked, result, why);
     }
-    guest->empty = monitor_opened_nothing(asked);
+    guest->empty = empty;
     if (own_listener)
         monitor_watch(guest, false);
     return 0;
@@ -319,20 +322,11 @@ static const struct {
     [FS_ASK_NAME] = {.first = first_name},
 };
 
-static size_t count_fds(const int fds[FS_QUESTION_FDS])
-{
-    size_t n = 0;
-
-    while (n < FS_QUESTION_FDS && fds[n] >= 0)
-        n++;
-    return n;
-}
-
 static int ask(FsAsked *asked)
 {
     const FsAsk kind = asked->question->kind;
     const FsLocal *source = asked->monitor->source;
-    const size_t n_fds = count_fds(asked->fds);
+    const size_t n_fds = fs_packet_count(asked->fds);
     int result = GO_ON;
 
     if (n_fds < table[kind].least_fds || n_fds > table[kind].most_fds)
@@ -361,7 +355,8 @@ static int ask(FsAsked *asked)
 static void answer(FsAsked *asked, int result)
 {
     asked->answer.error = result;
-    monitor_tell(asked->monitor, &asked->answer, asked->answer_fds, count_fds(asked->answer_fds));
+    monitor_tell(asked->monitor, &asked->answer, asked->answer_fds,
+                 fs_packet_count(asked->answer_fds));
     fs_packet_close(asked->answer_fds);
 }
 

@@ -105,7 +105,7 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
     return uv_fd_steal(&ours);
 }
 
-int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
+int monitor_spawn(FsGuestState *guest, FsAsked *opened)
 {
     const FsSockdir *sockdir = guest->monitor->sockdir;
     const bool own_listener = !(opened->question->flags & FS_START_NO_LISTENER);
@@ -117,10 +117,11 @@ int monitor_spawn(FsGuestState *guest, const FsAsked *opened)
         .argv = (char **)arguments->pdata,
         .uid = (uid_t)((uint64_t)opened->answer.number >> 32),
         .gid = (gid_t)opened->answer.number,
-        .fds = {copy(opened->answer_fds[0]),
+        .fds = {uv_fd_steal(&opened->answer_fds[0]),
                 own_listener ? copy(guest->listener_fd) : uv_unix_listen_unnamed(),
                 uv_unix_listen(host, 0600), fs_sockdir_open_session(sockdir, guest->name),
-                store_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : copy(store_fd)},
+                store_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
+                             : uv_fd_steal(&opened->answer_fds[1])},
         .n_fds = 5,
     };
     pid_t pid;

@@ -69,16 +69,14 @@ static G_GNUC_NORETURN void be_child(const FsWork *work, int output_fd)
         .answer_fds = {-1, -1, -1},
     };
     int kept[] = {work->fds[0], work->fds[1], work->fds[2], output_fd, work->monitor->source->fd};
-    size_t n_fds = 0;
 
     uv_close_all_but(kept, G_N_ELEMENTS(kept));
     fs_beneath_stay(false);
     asked.answer.error = work->work(&asked);
-    while (n_fds < FS_QUESTION_FDS && asked.answer_fds[n_fds] >= 0)
-        n_fds++;
     asked.answer.kind = FS_TELL_ANSWER;
     asked.answer.id = work->question.id;
-    _exit(-fs_packet_send(output_fd, &asked.answer, sizeof(asked.answer), asked.answer_fds, n_fds));
+    _exit(-fs_packet_send(output_fd, &asked.answer, sizeof(asked.answer), asked.answer_fds,
+                          fs_packet_count(asked.answer_fds)));
 }
 
 /* The answer that a child which has ended like this has sent; its error. */
@@ -157,8 +155,12 @@ static int start(FsWork *work)
     uv_fd_clear(&ends[1]);
     work->output_fd = ends[0];
     work->pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (work->pidfd < 0)
-        return -errno;
+    if (work->pidfd < 0) {
+        const int result = -errno;
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
+            waitpid(pid, NULL, 0);
+        return result;
+    }
     fs_packet_close(work->fds);
     fs_watch_add(&work->end, work->monitor->poll, work->pidfd, EPOLLIN, on_end, work);
     work->deadline = g_timeout_source_new_seconds(!work->far   ? SLOW_S

@@ -11,7 +11,7 @@
 #define OWNER 0700u
 #define GROUP 0070u
 #define OTHERS 0007u
-#define WALKED_US 20000
+#define WALKED_US 50000
 
 static bool has_list(int folder_fd, const char *path)
 {

@@ -29,7 +29,7 @@ typedef struct {
 
 /*
  * Walks up from `folder_fd` (O_PATH will do), which `st` is, unless that was done not long ago
- * (20 ms) and the folder itself has not changed: of those above it a change shows so late.
+ * (50 ms) and the folder itself has not changed: of those above it a change shows so late.
  */
 void uv_access_walk(int folder_fd, const struct stat *st, UvAccessAbove *above);
 /*

@@ -123,28 +123,20 @@ ON_OTHER_STACK static int part_and_execute(void *data)
 {
     const UvProgram *program = data;
 
-    if (close_range((unsigned)(first_slot + SLOTS), ~0u, CLOSE_RANGE_UNSHARE) < 0 &&
+    if (first_slot && close_range((unsigned)(first_slot + SLOTS), ~0u, CLOSE_RANGE_UNSHARE) < 0 &&
         unshare(CLONE_FILES) < 0)
         _exit(126);
     execute(program);
 }
 
 /* We stand still until it executes. */
-static pid_t fork_sharing(UvProgram *program)
+static pid_t start(UvProgram *program, int *ret_pidfd)
 {
     static _Alignas(16) char stack[STACK_BYTES];
+    const int shared = first_slot ? CLONE_FILES : 0;
 
     return clone(part_and_execute, stack + STACK_BYTES,
-                 CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, program);
-}
-
-static pid_t fork_copying(UvProgram *program)
-{
-    const pid_t pid = vfork();
-
-    if (pid == 0)
-        execute(program);
-    return pid;
+                 CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | shared, program, ret_pidfd);
 }
 
 /* A slot is filled again with what was there. */
@@ -165,9 +157,8 @@ int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd)
     int result = prepare(program, first_slot);
 
     if (result == 0) {
-        *ret_pid = first_slot ? fork_sharing(program) : fork_copying(program);
-        *ret_pidfd = *ret_pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, *ret_pid, 0);
-        result = *ret_pidfd < 0 ? -errno : 0;
+        *ret_pid = start(program, ret_pidfd);
+        result = *ret_pid < 0 ? -errno : 0;
     }
     close_all(program);
     return result;

@@ -68,6 +68,8 @@ int uv_unix_listen(const char *path, mode_t mode)
 
 int uv_unix_give(const char *path, uid_t uid, gid_t gid)
 {
+    if (uid == (uid_t)-1 && gid == (gid_t)-1)
+        return 0;
     return lchown(path, uid, gid) == 0 || geteuid() != 0 ? 0 : -errno;
 }
 

@@ -36,6 +36,15 @@ void fs_packet_close(int fds[FS_QUESTION_FDS])
         uv_fd_clear(&fds[i]);
 }
 
+size_t fs_packet_count(const int fds[FS_QUESTION_FDS])
+{
+    size_t n = 0;
+
+    while (n < FS_QUESTION_FDS && fds[n] >= 0)
+        n++;
+    return n;
+}
+
 int fs_packet_receive(int socket_fd, void *ret_packet, size_t size_bytes,
                       int ret_fds[FS_QUESTION_FDS])
 {

@@ -22,6 +22,8 @@ int fs_packet_send(int socket_fd, const void *packet, size_t size_bytes, const i
 int fs_packet_receive(int socket_fd, void *ret_packet, size_t size_bytes,
                       int ret_fds[FS_QUESTION_FDS]);
 void fs_packet_close(int fds[FS_QUESTION_FDS]);
+/* How many there are before the first that is none. */
+size_t fs_packet_count(const int fds[FS_QUESTION_FDS]);
 
 /* Whether the texts end within their fields and no number is out of its range. */
 bool fs_question_valid(const FsQuestion *question);
