@@ -192,16 +192,23 @@ class Proof(EngineTest):
             os.setgroups([])
             os.setresgid(USER, USER, USER)
             os.setresuid(USER, USER, USER)
-            proofs = [(os.open(other, os.O_RDWR),), (os.open(self.store, os.O_RDONLY),), ()]
+            proofs = [(os.open(other, os.O_RDWR),), (os.open(self.store, os.O_RDONLY),), (),
+                      (os.open(os.devnull, os.O_RDWR),)]
             for i in itertools.count() if count is None else range(count):
                 guest = p.Prover(self.path, *proofs[i % len(proofs)])
                 try:
+                    if i % 10 == 9:
+                        guest.send_raw(b"\xff" * 400)
+                        if guest.receive()[0] != p.REPLY | p.ERROR:
+                            return 4
+                        continue
                     guest.hello(flags=p.HELLO_STORE)
                     return 1
                 except p.ErrorFrame as error:
                     if error.code != p.E_PROOF:
                         return 2
-                guest.close()
+                finally:
+                    guest.close()
             return 0
         except Exception as error:  # pylint: disable=broad-except
             print(f"the stranger: {error!r}", file=sys.stderr)
