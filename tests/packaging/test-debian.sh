@@ -96,7 +96,8 @@ same()
 
 [ -z "$stock" ] || stand_in 1:10.0 "$stock"
 cp "${packages[@]}" "$root/tmp/"
-chroot "$root" sh -c 'dpkg -i /tmp/uefi*.deb'
+chroot "$root" sh -c 'dpkg -i /tmp/uefi*.deb' 2>&1 | tee "$work/log"
+! grep -i 'error' "$work/log" || failed "something was said of an error"
 chroot "$root" uefivarsd --version
 chroot "$root" uefivarsfs --version
 chroot "$root" getent passwd uefivarsfs >/dev/null || failed "there is no user uefivarsfs"

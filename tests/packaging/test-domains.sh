@@ -52,8 +52,10 @@ cp -r "$source/tests/lib" "$source/tests/qemu" "$source/tests/packaging" "$work/
 install -m 755 "$guest" "$root/uefivars/guest"
 
 # Not as systemd would have it: there is none, so libvirt is left without control groups.
-"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" UV_ROUNDS="${UV_ROUNDS:-}" bash -euc '
+"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" UV_ROUNDS="${UV_ROUNDS:-}" bash -euo pipefail -c '
     umount -R -l /sys/fs/cgroup
     cd /uefivars
-    dpkg --install packages/uefivarsfs_*.deb packages/uefivarsfs-libvirt_*.deb packages/uefivars-qemu_*.deb
+    dpkg --install packages/uefivarsfs_*.deb packages/uefivarsfs-libvirt_*.deb packages/uefivars-qemu_*.deb \
+        2>&1 | tee log
+    ! grep -i error log || exit 1
     python3 packaging/domains.py guest packages "$@"' domains "${@:4}"
