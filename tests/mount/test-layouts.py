@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """layout=auto: stores as Incus, LXD and Proxmox keep them, and on block devices."""
 
+import contextlib
 import errno
 import json
 import os
@@ -9,6 +10,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -179,6 +182,36 @@ class UBoot(unittest.TestCase):
         self.assertEqual(self.mount.read("board", "Here"), (7, b"1"))
         self.write(uvuboot.entry("Here", p.TEST, b"two"))
         wait_until(lambda: self.mount.read("board", "Here") == (7, b"two"), "the new content")
+
+    def test_rewritten_without_pause(self):
+        """What can't be read then is told for what it is; it can be when there is a pause."""
+        aside = self.source / "board/aside"
+        stop = threading.Event()
+
+        def rewrite():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                aside.write_bytes(uvuboot.file(uvuboot.entry("Here", p.TEST, b"%d" % number)))
+                os.rename(aside, self.file)
+                stop.wait(0.002)
+
+        def read():
+            with contextlib.suppress(OSError):
+                return self.mount.read("board", "Here")[1]
+
+        writer = threading.Thread(target=rewrite)
+        writer.start()
+        end = time.monotonic() + 4
+        told = set()
+        while time.monotonic() < end:
+            read()
+            told.add(json.dumps(self.mount.status("board")["warnings"]))
+        stop.set()
+        writer.join()
+        self.assertNotIn("died while it was starting", " ".join(told) + self.mount.log.read_text())
+        wait_until(lambda: uvuboot.file(uvuboot.entry("Here", p.TEST, read() or b"")) ==
+                   self.file.read_bytes(), "the last content", 15, 0.1)
 
     def test_hostile(self):
         self.file.write_bytes(self.file.read_bytes()[:-8])

@@ -120,7 +120,7 @@ struct UvServer {
 /* server.c */
 void uv_server_rearm(UvServer *server);
 void uv_server_stop(UvServer *server, int exit_status);
-/* Ends without another answer: who asked asks the next engine. */
+/* The store is another by now: hosts are told so, and ask the next engine what they asked. */
 void uv_server_leave(UvServer *server);
 /* The store was given to another user: this engine can't complete it. A successor, which runs as
  * that user, has what is in the journal. */

@@ -196,8 +196,12 @@ void uv_server_stop(UvServer *server, int exit_status)
 
 void uv_server_leave(UvServer *server)
 {
-    while (server->hosts->len > 0)
-        uv_conn_close(server->hosts->pdata[0]);
+    while (server->hosts->len > 0) {
+        UvConn *conn = server->hosts->pdata[0];
+        uv_conn_error(conn, 0, UV_WIRE_E_CHANGED, "the store changes faster than engines start");
+        if (server->hosts->len > 0 && server->hosts->pdata[0] == conn)
+            uv_conn_close(conn);
+    }
     uv_server_stop(server, 0);
 }
 
