@@ -132,7 +132,8 @@ class Case(unittest.TestCase):
         return guest
 
     def is_running(self, name):
-        return SYSTEM.virsh("domstate", name)[1].strip() in ("running", "paused")
+        """Also while it is shut down: it still has its store then."""
+        return SYSTEM.virsh("domstate", name)[1].strip() != "shut off"
 
     def off(self, name, guest):
         guest.type("off")
