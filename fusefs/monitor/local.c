@@ -35,11 +35,6 @@ static int pin_file(const FsLocal *source, const char *path, UvPinned *pinned, b
                        : result;
 }
 
-int fs_local_pin_folder(const FsLocal *source, const char *folder, UvPinned *pinned)
-{
-    return uv_pinned_take(pinned, fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0));
-}
-
 /* The store that others made in it, allocated; NULL: none. -EXDEV likewise, in `ret_result`. */
 static char *others_store(int folder_fd, const char *folder, int *ret_result)
 {
@@ -58,27 +53,30 @@ static char *others_store(int folder_fd, const char *folder, int *ret_result)
     return NULL;
 }
 
-/* Which of folder_files are in guest's folder, as bits; -errno if there is no such folder. */
-static int folder_contents(const FsLocal *source, const char *folder, UvPinned *ret_folder)
+int fs_local_folder(const FsLocal *source, const char *folder, FsPlace *place)
 {
-    int contents = fs_local_pin_folder(source, folder, ret_folder);
+    int contents =
+        uv_pinned_take(&place->base, fs_beneath_open(source->fd, folder, O_PATH | O_DIRECTORY, 0));
 
     if (contents < 0)
         return contents;
-    uv_rights_scope rights = uv_rights_take_at(ret_folder);
+    uv_rights_scope rights = uv_rights_take_at(&place->base);
     for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++) {
         struct stat st;
-        const int result = fs_beneath_stat(ret_folder->fd, folder_files[i], &st);
+        const int result = fs_beneath_stat(place->base.fd, folder_files[i], &st);
         if (result == -EXDEV)
             return result;
         if (result == 0 && (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
             contents |= 1 << i;
+        if (result == 0 && i < FOLDER_STORES && !place->store)
+            place->store = g_strdup(folder_files[i]);
     }
-    if (contents == 0 && source->any_layout) {
-        g_autofree char *others = others_store(ret_folder->fd, folder, &contents);
-        if (others)
-            contents = OTHERS_STORE;
+    if (!place->store && source->any_layout) {
+        place->store = others_store(place->base.fd, folder, &contents);
+        contents = place->store ? OTHERS_STORE : contents;
     }
+    if (!place->store)
+        place->store = g_strdup(folder_files[0]);
     return contents;
 }
 
@@ -92,7 +90,7 @@ static int rule_holds(const FsLocal *source, const char *guest, FsPlace *place)
 
     if (!uv_guest_fits(source->libvirts, place->rule, guest))
         return 0;
-    result = folder ? folder_contents(source, guest, &place->base)
+    result = folder ? fs_local_folder(source, guest, place)
                     : pin_file(source, file, &place->file, &linked);
     if (linked) /* whose folder is another one */
         uv_fd_clear(&place->file.fd);
@@ -180,7 +178,7 @@ static const char *why_not(const struct dirent *entry, int result, mode_t mode)
 int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_guest,
                    UvGuestRule *ret_rule, const char **ret_why)
 {
-    UvPinned folder = UV_PINNED_NONE;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
     mode_t mode;
     size_t size;
 
@@ -200,23 +198,6 @@ int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_
     }
     memcpy(ret_guest, entry->d_name, size);
     ret_guest[size] = '\0';
-    const int contents = S_ISDIR(mode) ? folder_contents(source, ret_guest, &folder) : 1;
-    uv_fd_clear(&folder.fd);
+    const int contents = S_ISDIR(mode) ? fs_local_folder(source, ret_guest, &place) : 1;
     return contents > 0 || contents == -EXDEV ? 0 : -ENOENT;
-}
-
-char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder_fd)
-{
-    char *others = NULL;
-    struct stat st;
-    int ignored;
-
-    for (int i = 0; i < FOLDER_STORES; i++) {
-        const int result = fs_beneath_stat(folder_fd, folder_files[i], &st);
-        if (result == 0 || result == -EXDEV)
-            return g_strdup(folder_files[i]);
-    }
-    if (source->any_layout)
-        others = others_store(folder_fd, guest, &ignored);
-    return others ? others : g_strdup(folder_files[0]);
 }

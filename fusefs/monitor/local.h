@@ -9,7 +9,6 @@
  * place.h: another file system is mounted there, and only a child may wait for it (work.c).
  */
 
-#include "beneath.h"
 #include "guest-name.h"
 
 #include <dirent.h>
@@ -29,9 +28,6 @@ typedef struct {
 
 /* The file or folder in SOURCE by which `rule` makes the guest; allocated. */
 char *fs_local_file(const FsLocal *source, UvGuestRule rule, const char *guest);
-/* The store in a guest's folder: the one that is there, or the one that would be made; allocated.
- */
-char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder_fd);
 
 /*
  * Which guest the entry may make (`ret_guest` has UV_GUEST_NAME_MAX + 1 bytes): 0; -ENOENT: none,
@@ -40,5 +36,3 @@ char *fs_local_folder_store(const FsLocal *source, const char *guest, int folder
  */
 int fs_local_entry(const FsLocal *source, const struct dirent *entry, char *ret_guest,
                    UvGuestRule *ret_rule, const char **ret_why);
-/* A folder in SOURCE: 0 or -errno. */
-int fs_local_pin_folder(const FsLocal *source, const char *folder, UvPinned *pinned);

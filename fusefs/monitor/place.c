@@ -49,17 +49,13 @@ static bool says_format(const char *store)
 
 static void set_names(const FsLocal *source, const char *guest, FsPlace *place)
 {
-    if (place->rule == UV_GUEST_FOLDER) {
-        uv_rights_scope rights = uv_rights_take_at(&place->base);
-        /* What a domain wants is in its XML. */
-        place->config = source->is_domains ? NULL : g_strdup("config.json");
-        place->store = fs_local_folder_store(source, guest, place->base.fd);
-    } else {
-        place->config = place->rule == UV_GUEST_SOURCE
-                            ? NULL
+    /* What a domain wants is in its XML. */
+    if (place->rule != UV_GUEST_SOURCE && !source->is_domains)
+        place->config = place->rule == UV_GUEST_FOLDER
+                            ? g_strdup("config.json")
                             : uv_guest_config(source->libvirts, place->rule, guest);
+    if (place->rule != UV_GUEST_FOLDER)
         place->store = fs_local_file(source, place->rule, guest);
-    }
     place->format = format_of(place->store);
 }
 
@@ -138,9 +134,8 @@ int fs_place_open_lost(const FsLocal *source, const char *guest, const char *fil
                            &size) ||
         size != strlen(guest) || memcmp(file, guest, size) != 0)
         return -EINVAL;
-    const int result = ret_place->rule == UV_GUEST_FOLDER
-                           ? fs_local_pin_folder(source, guest, &ret_place->base)
-                           : 0;
+    const int result =
+        ret_place->rule == UV_GUEST_FOLDER ? fs_local_folder(source, guest, ret_place) : 0;
     return result < 0 ? result : complete(source, guest, ret_place);
 }
 

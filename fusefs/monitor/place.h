@@ -10,6 +10,7 @@
  */
 
 #include "access.h"
+#include "beneath.h"
 #include "local.h"
 #include "questions.h"
 #include "rights.h"
@@ -31,8 +32,11 @@ typedef struct {
     int unreached;      /* a domain's: why the folder of its store can't be (-errno); 0: it can */
 } FsPlace;
 
+/* A folder in SOURCE as a guest's: its base, and the store that is there or would be made. 0: it
+ * makes no guest, more: it does, or -errno. */
+int fs_local_folder(const FsLocal *source, const char *folder, FsPlace *place);
 /*
- * What makes `guest` a guest now: its rule and SOURCE's folder, of a folder its base, of a file
+ * What makes `guest` a guest now: its rule and SOURCE's folder, of a folder the same, of a file
  * that, if it is no link. 0, -ENOENT (nothing does), or another -errno; to be cleared, here and
  * below, whatever came of it. `ret_shadowed` (nullable) gets the losers' names, one a line.
  */
