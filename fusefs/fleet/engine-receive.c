@@ -89,10 +89,13 @@ static bool read_report(UvReader *reader, FsEngine *engine)
     return true;
 }
 
-/* One that runs from before an upgrade may not tell. */
-static void read_process(UvReader *reader, FsEngine *engine)
+/* A report, and which process the guest is: one that runs from before an upgrade does not tell. */
+static bool take_state(FsEngine *engine, UvReader *reader)
 {
+    if (!read_report(reader, engine))
+        return false;
     engine->guest_process = reader->left > 0 ? uv_read_u32(reader) : 0;
+    return !reader->failed;
 }
 
 char *read_entry_name(UvReader *reader)
@@ -184,7 +187,6 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
             return false;
         g_hash_table_add(named, g_steal_pointer(&name));
     }
-    read_process(reader, engine);
     if (!uv_reader_done(reader))
         return false;
     guest_remove_others(guest, named);
@@ -201,6 +203,8 @@ static bool take_snapshot(FsEngine *engine, UvReader *reader)
         engine->state = FS_ENGINE_READY;
     engine_tell_refused(engine);
     engine_check_config(guest);
+    if (guest->live->state & UV_HOST_STATE_GUEST)
+        engine_send(engine, UV_HOST_CHECK, NULL); /* which process it is */
     return true;
 }
 
@@ -226,14 +230,6 @@ static bool take_changed(FsEngine *engine, UvReader *reader)
             return false;
     }
     return uv_reader_done(reader);
-}
-
-static bool take_state(FsEngine *engine, UvReader *reader)
-{
-    if (!read_report(reader, engine))
-        return false;
-    read_process(reader, engine);
-    return !reader->failed;
 }
 
 static bool take_hello(FsEngine *engine, UvReader *reader)
@@ -320,7 +316,7 @@ static bool take_reply(FsEngine *engine, const UvFrame *frame, UvReader *reader)
 {
     FsCall *call = frame->cookie ? guest_find_call(engine->guest, frame->cookie) : NULL;
 
-    if (frame->type == (UV_WIRE_REPLY | UV_HOST_CHECK) && !read_report(reader, engine))
+    if (frame->type == (UV_WIRE_REPLY | UV_HOST_CHECK) && !take_state(engine, reader))
         return false;
     if (!call)
         return true;

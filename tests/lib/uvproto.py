@@ -479,7 +479,6 @@ class Host(Frames):
         for _ in range(reader.take("<I")):
             name, mtime, content = reader.entry()
             out["entries"][name] = (content, mtime)
-        out["process"] = reader.take("<I")
         return out
 
     def _outcome(self, payload):
@@ -515,7 +514,8 @@ class Host(Frames):
 
     def check(self):
         reader = Reader(self.request(HOST_CHECK))
-        return {"state": reader.take("<I"), "usage": reader.usage(), "identity": reader.identity()}
+        return {"state": reader.take("<I"), "usage": reader.usage(), "identity": reader.identity(),
+                "process": reader.take("<I")}
 
     def break_hold(self):
         return self._outcome(self.request(HOST_BREAK))

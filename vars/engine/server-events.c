@@ -34,7 +34,7 @@ uint32_t uv_events_state(const UvServer *server)
     return state;
 }
 
-void uv_events_write_usage(const UvServer *server, UvWriter *writer)
+static void write_usage(const UvServer *server, UvWriter *writer)
 {
     UvQueryInfo info = {0};
     const uint32_t attributes =
@@ -165,10 +165,10 @@ static bool somebody_listens(const UvServer *server)
     return false;
 }
 
-static void write_head(const UvServer *server, UvWriter *writer)
+void uv_events_write_head(const UvServer *server, UvWriter *writer)
 {
     uv_write_u32(writer, uv_events_state(server));
-    uv_events_write_usage(server, writer);
+    write_usage(server, writer);
     uv_events_write_identity(server, writer);
 }
 
@@ -195,7 +195,7 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
     if (!somebody_listens(server))
         return;
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
-    write_head(server, &writer);
+    uv_events_write_head(server, &writer);
     uv_write_u32(&writer, uv_change_count(change));
     for (size_t i = 0; i < uv_change_count(change); i++)
         write_item(server, &writer, uv_change_item(change, i));
@@ -213,7 +213,7 @@ void uv_events_touched(UvServer *server, const UvVariable *variable)
     if (!somebody_listens(server))
         return;
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
-    write_head(server, &writer);
+    uv_events_write_head(server, &writer);
     uv_write_u32(&writer, 1);
     uv_write_u8(&writer, true);
     write_entry(server, &writer, name, variable);
@@ -232,7 +232,7 @@ void uv_events_state_changed(UvServer *server)
     server->told_state = state;
     server->told_process = server->guest_process;
     uv_writer_init(&writer, 256);
-    write_head(server, &writer);
+    uv_events_write_head(server, &writer);
     uv_write_u32(&writer, (uint32_t)server->guest_process);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     tell(server, UV_HOST_STATE, payload);

@@ -21,13 +21,10 @@ void uv_host_snapshot(UvConn *conn, const UvFrame *frame)
 
     uv_server_refresh(server);
     uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
-    uv_write_u32(&writer, uv_events_state(server));
-    uv_events_write_usage(server, &writer);
-    uv_events_write_identity(server, &writer);
+    uv_events_write_head(server, &writer);
     uv_write_u32(&writer, uv_varset_count(set));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
         uv_events_write_entry(server, &writer, v);
-    uv_write_u32(&writer, (uint32_t)server->guest_process);
     conn->subscribed = true;
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }

@@ -115,9 +115,8 @@ static void handle_check(UvConn *conn, const UvFrame *frame)
 
     uv_server_refresh(conn->server);
     uv_writer_init(&writer, 256);
-    uv_write_u32(&writer, uv_events_state(conn->server));
-    uv_events_write_usage(conn->server, &writer);
-    uv_events_write_identity(conn->server, &writer);
+    uv_events_write_head(conn->server, &writer);
+    uv_write_u32(&writer, (uint32_t)conn->server->guest_process);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }
 

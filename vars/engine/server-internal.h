@@ -306,7 +306,8 @@ void uv_host_view_frame(UvConn *conn, const UvFrame *frame);
 
 /* server-events.c */
 uint32_t uv_events_state(const UvServer *server);
-void uv_events_write_usage(const UvServer *server, UvWriter *writer);
+/* State, usage and identity: what every report begins with. */
+void uv_events_write_head(const UvServer *server, UvWriter *writer);
 void uv_events_write_identity(const UvServer *server, UvWriter *writer);
 void uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
 void uv_events_changed(UvService *service, const UvChange *change, void *server);

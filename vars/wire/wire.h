@@ -67,8 +67,8 @@
     0x40u /* u32 version, front build; reply u32 version, u32 state, u32 pid, identity, engine     \
              build */
 #define UV_HOST_SNAPSHOT                                                                           \
-    0x41u /* empty; reply u32 state, usage, identity, u32 count, entries, u32 process that is the  \
-             guest (0: not known); CHANGED follow from then on */
+    0x41u /* empty; reply u32 state, usage, identity, u32 count, entries; CHANGED follow from then \
+             on */
 #define UV_HOST_SET                                                                                \
     0x42u /* u32 flags, i64 mtime ns (0: now), name, content to the end; reply outcome */
 #define UV_HOST_STATUS 0x43u /* empty; reply JSON object (UTF-8) */
@@ -78,9 +78,8 @@
 #define UV_HOST_IMPORT 0x45u /* store JSON text; reply outcome (EBUSY: a session is alive) */
 #define UV_HOST_TOUCH 0x46u  /* i64 mtime ns, name; reply outcome */
 #define UV_HOST_LISTENER                                                                           \
-    0x47u /* empty; reply empty with the guest's listening socket (SCM_RIGHTS) */
-#define UV_HOST_CHECK                                                                              \
-    0x48u /* the store's file looks different: reply u32 state, usage, identity after looking */
+    0x47u                   /* empty; reply empty with the guest's listening socket (SCM_RIGHTS) */
+#define UV_HOST_CHECK 0x48u /* the store's file looks different: reply as STATE, after looking */
 #define UV_HOST_END                                                                                \
     0x49u /* end unless a guest is there: reply u32 1 if it ends (store complete), identity, and   \
              the state it leaves: as STATUS's reply, without what is the engine's own */
@@ -105,7 +104,7 @@
 #define UV_HOST_CHANGED                                                                            \
     0x50u /* event, cookie 0: u32 state, usage, identity, u32 count, {u8 1 put 0 removed, entry or \
              name} */
-/* event, cookie 0: u32 state, usage, identity, the same process */
+/* event, cookie 0: u32 state, usage, identity, u32 process that is the guest (0: not known) */
 #define UV_HOST_STATE 0x51u
 /* event, cookie 0: u32 one of UV_TRACE_*, u64 how many were lost before these, u32 how many these
  * are, and they: whole lines of JSON, or whole packets of a pcap file. */
