@@ -9,7 +9,9 @@
  *   magic and version, what else it depends on (text), the store's identity, config.json's;
  *   then parts: u16 kind, u32 size, what the kind says
  *
- * It counts for that very store only, and is never needed. The folder's owner may have written
+ * It counts for that very store only, and is never needed. Of a block device nothing is kept, nor
+ * known without an engine: who writes through another node of it (libvirt's QEMU has its own)
+ * leaves no mark, and another volume may come by its name. The folder's owner may have written
  * anything there: it is taken as from an engine that was taken over, all of it or nothing.
  */
 
@@ -21,6 +23,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const uint8_t magic[8] = {'u', 'v', 'e', 'x', 'p', 'r', 't', 3};
 
@@ -173,7 +176,7 @@ void guest_recall(FsGuest *guest)
 
     if (bytes && guest->live->engine)
         guest_forget_kept(guest); /* for when it has ended: now it knows better */
-    if (!bytes || guest->gone || guest->live->engine)
+    if (!bytes || guest->gone || guest->live->engine || S_ISBLK(guest->look.mode))
         return;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
     uv_reader_init(&reader, data, size);

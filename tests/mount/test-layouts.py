@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from uvmount import wait_until  # noqa: E402
 from uvskip import skip  # noqa: E402
 
 TEMPLATE = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+EMPTY = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 VARIABLE = f"Here-{p.TEST}"
 
 
@@ -102,15 +104,39 @@ class Auto(Layouts):
     def test_a_block_device(self):
         image = self.scratch.path / "image"
         shutil.copy(TEMPLATE, image)
+        (self.source / "volume.fd").symlink_to(self.attach(image))
+        wait_until(lambda: "volume" in self.guests(), "the device's guest")
+        self.check("volume")
+
+    def attach(self, image):
         made = subprocess.run(["losetup", "-f", "--show", image], check=False, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         if made.returncode != 0:
             self.skipTest("no loop devices here")
         device = made.stdout.strip()
         self.addCleanup(self.forget, device)
+        return device
+
+    def test_a_block_device_that_others_write(self):
+        """Through another node, which leaves no mark at the one that is known here."""
+        image, node = self.scratch.path / "image", self.scratch.path / "node"
+        shutil.copy(TEMPLATE, image)
+        device = self.attach(image)
         (self.source / "volume.fd").symlink_to(device)
         wait_until(lambda: "volume" in self.guests(), "the device's guest")
-        self.check("volume")
+        summary = self.mount.guest("volume") / "secure-boot" / "summary"
+        os.mknod(node, stat.S_IFBLK | 0o600, os.stat(device).st_rdev)
+        for template, mode in ((TEMPLATE, "user"), (EMPTY, "setup"), (TEMPLATE, "user")):
+            with open(node, "r+b") as file:
+                file.write(template.read_bytes())
+            names = os.listdir(self.mount.vars("volume"))
+            self.assertEqual(f"PK-{p.GLOBAL}" in names, mode == "user")
+            self.assertIn(f"mode: {mode}\n", summary.read_text())
+            self.assertEqual(self.mount.status("volume")["secure-boot"]["setup-mode"], mode == "setup")
+            wait_until(lambda: not self.mount.engines(), "its engine ended")
+            if mode == "setup":
+                self.mount.stop()
+                self.mount.start()
 
     def forget(self, device):
         self.mount.stop()
