@@ -33,6 +33,8 @@ STORES = pathlib.Path("/var/lib/libvirt/qemu/varstore")
 MOUNT = pathlib.Path("/run/uefivars/varstore")
 UNIT = pathlib.Path("/usr/lib/systemd/system/uefivarsfs-libvirt@.service")
 FIRMWARE = "/usr/share/seabios/bios-256k.bin"
+REAL_FIRMWARE = os.environ.get("UEFIVARS_FIRMWARE")
+DESCRIPTORS = pathlib.Path("/etc/qemu/firmware")
 # Where a domain's life could leave something: our folders, and those where others have their logs too.
 OURS = (str(STORES), "/run/uefivars", "/run/uefivarsfs", "/var/lib/uefivarsfs")
 LEFT = (*OURS, "/var/lib/libvirt", "/etc/libvirt/qemu", "/run/libvirt/qemu", "/tmp")
@@ -109,11 +111,14 @@ class Case(unittest.TestCase):
         for path in [*STORES.glob("*.json"), *STORES.glob(".uefivarsfs/*")]:
             path.unlink(missing_ok=True)
 
-    def define(self, name, store="<varstore/>"):
-        serial = (f"<serial type='unix'><source mode='bind' path='/run/uv-libvirt/{name}.serial'/></serial>"
-                  f"<memballoon model='none'/>")
-        said = SYSTEM.define(name, f"<kernel>{GUEST}</kernel>{store}", devices=serial)
+    def define(self, name, store="<varstore/>", devices=""):
+        serial = self.serial(name)
+        said = SYSTEM.define(name, f"<kernel>{GUEST}</kernel>{store}", devices=serial + devices)
         self.assertIsNone(said)
+
+    def serial(self, name):
+        return (f"<serial type='unix'><source mode='bind' path='/run/uv-libvirt/{name}.serial'/></serial>"
+                f"<memballoon model='none'/>")
 
     def store(self, name):
         return STORES / f"{name}.json"
@@ -200,6 +205,27 @@ class Served(Case):
             self.assertNotIn("taint", SYSTEM.virsh("dominfo", name)[1])
             self.off(name, guest)
             self.assertEqual(self.kept(name), {MARK: b"1", "Host": b"2"})
+
+    @unittest.skipUnless(REAL_FIRMWARE, "UEFIVARS_FIRMWARE is not set")
+    def test_real_firmware(self):
+        """To where it has its boot options, with Secure Boot's state, and again after a reset."""
+        descriptor = DESCRIPTORS / "05-real.json"
+        describe(descriptor, "real", REAL_FIRMWARE)
+        self.addCleanup(descriptor.unlink)
+        self.assertIsNone(SYSTEM.define("real", "<varstore/>", devices=self.serial("real")))
+        SYSTEM.virsh("start", "real")
+        self.assert_ours("real")
+        variables = MOUNT / "guests/real/vars"
+        order = variables / f"BootOrder-{p.GLOBAL}"
+        wait_until(order.exists, "the firmware's boot options", 120, 0.2)
+        self.assertTrue((variables / f"SecureBoot-{p.GLOBAL}").exists())
+        self.host_write("real", "Host", b"kept")
+        SYSTEM.virsh("reset", "real")
+        wait_until(lambda: not (variables / f"BootCurrent-{p.GLOBAL}").exists() and order.exists(),
+                   "its next start", 120, 0.2)
+        SYSTEM.virsh("destroy", "real")
+        self.assertEqual(self.kept("real"), {"Host": b"kept"})
+        self.assertIn('"BootOrder"', self.store("real").read_text())
 
     def live(self, name, number):
         """One life: nothing lost, and nothing left."""
@@ -297,6 +323,31 @@ class Served(Case):
         SYSTEM.virsh("snapshot-delete", "web", "one", "--metadata")
         self.off("web", guest)
         self.assertEqual(self.kept("web"), {MARK: b"before"})
+
+    def test_internal_snapshot(self):
+        """All of it in the disk's image, and back, also to a machine that has ended."""
+        disk = SYSTEM.folder / "disk.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "64M"], check=True)
+        self.define("web", devices=f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{disk}'/>"
+                                   "<target dev='vda' bus='virtio'/></disk>")
+        guest = self.start("web")
+        self.write(guest, b"before")
+        SYSTEM.virsh("snapshot-create-as", "web", "one")
+        self.write(guest, b"after")
+        SYSTEM.virsh("snapshot-revert", "web", "one")
+        guest.close()
+        guest = self.connect("web")
+        self.assertEqual(guest.get(MARK)[2], b"before")
+        self.assertEqual(self.host_read("web", MARK), b"before")
+        self.write(guest, b"later")
+        self.off("web", guest)
+        SYSTEM.virsh("snapshot-revert", "web", "one")
+        guest = self.connect("web")
+        self.assert_ours("web")
+        self.assertEqual(guest.get(MARK)[2], b"before")
+        self.off("web", guest)
+        self.assertEqual(self.kept("web"), {MARK: b"before"})
+        SYSTEM.virsh("snapshot-delete", "web", "one")
 
     def test_labels(self):
         """Each step leaves the store to whom QEMU's own device leaves it."""
@@ -436,6 +487,14 @@ class Without(Case):
         self.off("web", guest)
 
 
+def describe(path, what, firmware):
+    """As packages of firmware for the device have it."""
+    path.write_text(json.dumps({
+        "description": what, "interface-types": ["uefi"], "features": [], "tags": [],
+        "mapping": {"device": "memory", "filename": firmware, "uefi-vars": {"template": str(TEMPLATE)}},
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}]}))
+
+
 SYSTEM = System()
 FRONT = Front()
 
@@ -450,13 +509,8 @@ def tearDownModule():
 
 
 if __name__ == "__main__":
-    # A descriptor for what serves as firmware here, as packages of firmware for the device have it.
     TEMPLATE = SYSTEM.folder / "template.json"
     TEMPLATE.write_text('{"version": 2, "variables": []}')
-    DESCRIPTORS = pathlib.Path("/etc/qemu/firmware")
     DESCRIPTORS.mkdir(parents=True, exist_ok=True)
-    (DESCRIPTORS / "10-uefi-vars.json").write_text(json.dumps({
-        "description": "bare metal", "interface-types": ["uefi"], "features": [], "tags": [],
-        "mapping": {"device": "memory", "filename": FIRMWARE, "uefi-vars": {"template": str(TEMPLATE)}},
-        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}]}))
+    describe(DESCRIPTORS / "10-uefi-vars.json", "bare metal", FIRMWARE)
     unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)

@@ -6,7 +6,8 @@
 # What a host has whose administrator installed the packages and did nothing else: domains.py, with this
 # system's libvirt and QEMU, over this system's own files, which stay as they are. GUEST is the bare-metal
 # guest, and MODULE-HEADERS a folder of qemu-glue/get-headers.sh for this QEMU. With TEST those of domains.py
-# alone, for instance UV_ROUNDS=100 and Served.test_lives. Exit status 0, 1, or 77 (it can't be done here).
+# alone, for instance UV_ROUNDS=100 and Served.test_lives. UEFIVARS_FIRMWARE names a real firmware for the
+# device, which one domain boots then. Exit status 0, 1, or 77 (it can't be done here).
 set -euo pipefail
 
 source=$(realpath "$1")
@@ -50,9 +51,11 @@ root=$work/over/root
 mkdir -p "$root/uefivars" "$root/var/lib/libvirt/qemu"
 cp -r "$source/tests/lib" "$source/tests/qemu" "$source/tests/packaging" "$work/packages" "$root/uefivars/"
 install -m 755 "$guest" "$root/uefivars/guest"
+[ -z "${UEFIVARS_FIRMWARE:-}" ] || install -m 644 "$UEFIVARS_FIRMWARE" "$root/uefivars/firmware.fd"
 
 # Not as systemd would have it: there is none, so libvirt is left without control groups.
-"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" UV_ROUNDS="${UV_ROUNDS:-}" bash -euo pipefail -c '
+"$source/tests/lib/in-root.sh" "$root" UV_LONG="${UV_LONG:-}" UV_ROUNDS="${UV_ROUNDS:-}" \
+    UEFIVARS_FIRMWARE="${UEFIVARS_FIRMWARE:+/uefivars/firmware.fd}" bash -euo pipefail -c '
     umount -R -l /sys/fs/cgroup
     cd /uefivars
     dpkg --install packages/uefivarsfs_*.deb packages/uefivarsfs-libvirt_*.deb packages/uefivars-qemu_*.deb \
