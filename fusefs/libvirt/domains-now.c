@@ -197,9 +197,9 @@ FsDomainsNow *fs_domains_now_new(virConnectPtr connection, int link_fd, GError *
     domains->due = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     domains->timer = virEventAddTimeout(SAVED_AGAIN_MS, on_timer, domains, NULL);
     /* First, so that nothing happens between the list and the events. */
-    domains->event =
-        virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                         VIR_DOMAIN_EVENT_CALLBACK(on_event), domains, NULL);
+    domains->event = virConnectDomainEventRegisterAny(
+        connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+        VIR_DOMAIN_EVENT_CALLBACK((void (*)(void))on_event), domains, NULL);
     if (domains->event >= 0 && list(domains))
         return g_steal_pointer(&domains);
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s", virGetLastErrorMessage());

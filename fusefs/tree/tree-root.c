@@ -83,8 +83,9 @@ static void reply_guest(FsOp *op)
 {
     FsNode *child = fs_guest_node(op->tree, op->found);
     struct stat attr;
+    const FsKeep keep = fs_guest_fill(op->tree, child, &attr);
 
-    fs_op_reply_entry(op, child, &attr, fs_guest_fill(op->tree, child, &attr));
+    fs_op_reply_entry(op, child, &attr, keep);
 }
 
 static void guests_lookup(FsOp *op)

@@ -150,7 +150,8 @@ static void getattr_ready(FsOp *op)
         fs_op_error(op, ESTALE);
         return;
     }
-    fs_op_reply_attr(op, &attr, fs_view_fill(op, op->node, there ? &entry : NULL, &attr));
+    const FsKeep keep = fs_view_fill(op, op->node, there ? &entry : NULL, &attr);
+    fs_op_reply_attr(op, &attr, keep);
 }
 
 static bool view_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep *ret_keep)
@@ -188,7 +189,8 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
     child->existed = true;
     if (S_ISREG(entry->mode) && entry->mode & 0444)
         fs_guest_view_expect(op->node->guest, fs_view_of(child), path);
-    fs_op_reply_entry(op, child, &attr, fs_view_fill(op, child, entry, &attr));
+    const FsKeep keep = fs_view_fill(op, child, entry, &attr);
+    fs_op_reply_entry(op, child, &attr, keep);
 }
 
 /* As view-away.h has it. */
