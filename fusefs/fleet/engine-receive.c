@@ -355,13 +355,15 @@ static bool take_frame(FsEngine *engine, UvFrame *frame)
     }
 }
 
-/* Something of ours is unanswered: since when, for telling silent engines from busy ones. */
+/* It is at work; something of ours is unanswered: since when, for telling silent engines from busy
+ * ones. */
 static void note_answer(FsEngine *engine)
 {
     bool waits = engine->state != FS_ENGINE_READY;
     for (GList *link = engine->guest->live->calls.head; link && !waits; link = link->next)
         waits = ((FsCall *)link->data)->cookie != 0;
     engine->waiting_since = waits ? g_get_monotonic_time() : 0;
+    engine->knocked = false;
 }
 
 bool engine_receive(FsEngine *engine)

@@ -2,10 +2,11 @@
 
 /*
  * An engine that a signal stopped (SIGSTOP) serves no guest, and its guest's next start would fail.
- * One that owes an answer for most of a second, and whose guest's process is no more, is ended, if
- * it is stopped indeed, and the next one takes its place: what was acknowledged is in the store or
- * its journal. One that is busy is not touched, nor one whose guest's process is there: that guest
- * waits for it, and goes on with it.
+ * When a process connects as the guest, one that owes an answer for most of a second, and whose
+ * guest's process is no more, is ended, if it is stopped indeed, and the next one takes its place:
+ * what was acknowledged is in the store or its journal. One that is busy is not touched, nor one
+ * whose guest's process is there: that guest waits for it, and goes on with it. What the host asks
+ * waits for it, too, and fails in the end.
  *
  * An idle engine owes nothing. So the monitor watches its guest's socket beside it: when a process
  * connects the front asks the engine for a sign of life, at most once in that time, however often
@@ -24,6 +25,7 @@ void engine_watch_later(FsEngine *engine)
 
 void engine_knocked(FsEngine *engine)
 {
+    engine->knocked = true;
     if (engine->io && engine->state == FS_ENGINE_READY && !engine->waiting_since)
         engine_send(engine, UV_HOST_CHECK, NULL);
     engine_watch_later(engine);
@@ -83,7 +85,7 @@ void engines_end_stopped(FsFleet *fleet, int64_t now)
             continue;
         if (engine->watch_at)
             watch(engine, now);
-        if (engine_silent_us(engine) > 0)
+        if (engine->knocked && engine_silent_us(engine) > 0)
             end_if_stopped(engine, now);
     }
 }

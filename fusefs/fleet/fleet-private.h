@@ -148,6 +148,7 @@ struct FsEngine {
     int64_t watch_at; /* its guest's socket is watched from then on; 0: it is, or need not be */
     int64_t kill_at;  /* see engine-stopped.c; 0: not yet asked for */
     uint32_t guest_process; /* as it tells; 0: not known */
+    bool knocked;           /* a process connected as the guest, since it answered last */
     unsigned start_tries;
     bool wants_listener;
     bool no_socket;    /* the guest has none: there are no descriptors for it */

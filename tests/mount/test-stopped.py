@@ -106,16 +106,6 @@ class Stopped(unittest.TestCase):
         self.stop(pid)
         self.assertEqual(self.next_guest().get("Kept", p.TEST)[2], b"1")
 
-    def test_host(self):
-        """Without a guest the host's write is made by the next engine."""
-        self.mount.write("g", "B", b"b")
-        pid = self.mount.engine_pid("g")
-        self.stop(pid)
-        with within(SERVED_S + 1, "the write is made"):
-            self.mount.write("g", "C", b"c")
-        self.assertEqual(self.mount.read("g", "B")[1], b"b")
-        self.assertNotEqual(self.mount.engine_pid("g"), pid)
-
     def connect_often(self, seconds):
         """Strangers, with and without HELLO, who want the engine of a guest that lives ended."""
         end = time.monotonic() + seconds
