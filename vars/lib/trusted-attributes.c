@@ -10,8 +10,6 @@
 
 bool uv_has_trusted_attributes(int fd)
 {
-    if (flistxattr(fd, NULL, 0) <= 0) /* as most files; without a buffer for the longest list */
-        return false;
     g_autofree char *names = g_malloc0(XATTR_LIST_MAX + 1);
     const ssize_t size = flistxattr(fd, names, XATTR_LIST_MAX);
 
