@@ -126,7 +126,7 @@ class Bare(EngineTest):
                        lambda: pathlib.Path(self.e.store).write_text(uvmount.store_text())):
             host = self.start()
             change()
-            with self.assertRaises(p.Closed):
+            with self.assertRaisesRegex(p.ErrorFrame, "ERROR 8: "):
                 host.check()
             self.assertEqual(self.e.process.wait(10), 0)
             self.put(b"value")
