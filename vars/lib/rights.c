@@ -12,16 +12,15 @@
 #define NO_GROUP 65534
 #define NO_USER 65534
 
-/* Of this process, which has one thread and stays who it is. */
+/* Of this process, which has one thread. */
 static UvRights own, current;
-static bool is_known, is_root;
+static bool is_known;
 
 static void know(void)
 {
     if (is_known)
         return;
     own = current = (UvRights){(uid_t)setfsuid((uid_t)-1), (gid_t)setfsgid((gid_t)-1)};
-    is_root = geteuid() == 0;
     is_known = true;
 }
 
@@ -29,7 +28,9 @@ static UvRights set(uid_t uid, gid_t gid)
 {
     const UvRights before = current;
 
-    if (!is_root || (uid == current.uid && gid == current.gid))
+    if (uid == current.uid && gid == current.gid)
+        return before;
+    if (geteuid() != 0) /* nor any more */
         return before;
     /* What these return is what was before: only a second call tells whether it took hold. */
     setfsgid(gid);
@@ -56,9 +57,7 @@ UvRights uv_rights_take_of(int folder_fd)
 {
     struct stat st = {.st_uid = NO_USER, .st_gid = NO_GROUP};
 
-    know();
-    if (is_root)
-        (void)fstat(folder_fd, &st);
+    (void)fstat(folder_fd, &st);
     return uv_rights_take(st.st_uid, st.st_gid);
 }
 
