@@ -3,6 +3,7 @@
 """layout=auto: stores as Incus, LXD and Proxmox keep them, and on block devices."""
 
 import contextlib
+import contextlib
 import errno
 import json
 import os
@@ -143,7 +144,7 @@ class Auto(Layouts):
         subprocess.run(["losetup", "-d", device], check=True)
         for path in pathlib.Path("/dev/.uefivarsfs").glob(os.path.basename(device) + ".*"):
             path.unlink()
-        if not os.listdir("/dev/.uefivarsfs"):
+        with contextlib.suppress(OSError):  # others' may be there
             os.rmdir("/dev/.uefivarsfs")
 
 
