@@ -100,7 +100,7 @@ class ByStore(unittest.TestCase):
         self.assert_ours(self.qemu(), engine)
 
     def test_every_form_of_the_option(self):
-        store = self.make_store('a, "b" é\\.json')
+        store = self.make_store('a, "b" {[,]} é\\.json')
         engine = self.engine(store)
         link = f"{self.folder}/link"
         os.symlink(store, link)
@@ -108,7 +108,7 @@ class ByStore(unittest.TestCase):
                        f"driver=uefi-vars-x64,id=x,jsonfile={store.replace(',', ',,')},size=262144",
                        f"uefi-vars-x64,use-pio=off,jsonfile={link}",
                        json.dumps({"driver": "uefi-vars-x64", "jsonfile": store}),
-                       json.dumps({"id": "{[,]}", "jsonfile": store, "driver": "uefi-vars-x64"},
+                       json.dumps({"id": "x", "jsonfile": store, "driver": "uefi-vars-x64"},
                                   ensure_ascii=False, indent=1)):
             with self.subTest(device):
                 qemu = self.qemu(device)
