@@ -11,8 +11,8 @@ set -euo pipefail
 exec unshare --mount --pid --uts --ipc --fork --kill-child bash -euc '
     root=$1
     shift
-    # Who unmounts one of these waits for the last copy of it.
-    grep " fuse.uefivarsfs " /proc/mounts | cut -d " " -f 2 | xargs -r -n1 umount -l
+    # Who unmounts one of these waits for the last copy of it. One may go by itself meanwhile: with its folder.
+    { grep " fuse.uefivarsfs " /proc/mounts | cut -d " " -f 2 | xargs -r -n1 umount -l; } 2>/dev/null || true
     mount --bind "$root" "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"

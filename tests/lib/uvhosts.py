@@ -12,11 +12,14 @@ import uuid
 
 import uvskip
 
-SCRIPT = """
+# Who unmounts one of these waits for the last copy of it. One may go by itself meanwhile: with its folder.
+NO_OTHERS_MOUNTS = """
+awk '$3 == "fuse.uefivarsfs" {print $2}' /proc/mounts | xargs -r -n1 umount -l 2>/dev/null || true
+"""
+SCRIPT = f"""
 set -e
 mount --make-rprivate /
-# Who unmounts one of these waits for the last copy of it.
-awk '$3 == "fuse.uefivarsfs" {print $2}' /proc/mounts | xargs -r -n1 umount -l
+{NO_OTHERS_MOUNTS}
 mount -t tmpfs none /run
 mount --bind "$1" /proc/sys/kernel/random/boot_id
 hostname "$2"

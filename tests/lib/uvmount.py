@@ -63,6 +63,14 @@ def wait_until(true, what, seconds=10, step=0.005):
         time.sleep(step)
 
 
+def is_mount(path):
+    """As os.path.ismount(), also of another host's root below /proc, which Python before 3.12 follows by name."""
+    try:
+        return path.lstat().st_dev != path.parent.lstat().st_dev
+    except OSError:
+        return False
+
+
 def process_state(pid):
     """The letter of /proc/PID/stat; "" if there is no such process."""
     try:
@@ -161,7 +169,7 @@ class Mount:
             if self.process.poll() is not None:
                 raise RuntimeError(f"uefivarsfs ended with {self.process.returncode}: "
                                    f"{self.log.read_text()}")
-            return os.path.ismount(self.path)
+            return is_mount(self.path)
         wait_until(ready, f"{self.path} is mounted", seconds)
         return self
 

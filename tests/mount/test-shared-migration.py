@@ -262,6 +262,8 @@ class Migration(unittest.TestCase):
 
     def test_migrations(self):
         for i in range(MIGRATIONS):
+            wait_until(lambda: self.machine.host.acknowledged and self.other().refused,
+                       "an administrator's write each: here and there")
             self.machine.write(random.randrange(1, 20))
             if i % 5 == 4:
                 self.machine.give_up_migration(self.other())

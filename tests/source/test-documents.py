@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import uvhosts  # noqa: E402
 import uvmount  # noqa: E402
 from uvskip import skip  # noqa: E402
 
@@ -23,8 +24,7 @@ FAILS = re.compile(r"vars/PK-")
 
 PREPARE = """
 set -eu
-# Who unmounts one of these waits for the last copy of it.
-awk '$3 == "fuse.uefivarsfs" {{print $2}}' /proc/mounts | xargs -r -n1 umount -l
+{others}
 mount -t tmpfs tmpfs /srv
 mount -t tmpfs tmpfs /mnt
 mount -t tmpfs tmpfs /sys/firmware
@@ -64,7 +64,7 @@ def page():
 def script(commands):
     """Each command with its number before it, and its exit status after it."""
     bins = f"{uvmount.UEFIVARSFS.parent}:{uvmount.UEFIVARSD.parent}"
-    parts = [PREPARE.format(ovmf=OVMF, bins=bins), "set +e"]
+    parts = [PREPARE.format(ovmf=OVMF, bins=bins, others=uvhosts.NO_OTHERS_MOUNTS), "set +e"]
     for number, command in enumerate(commands):
         parts += [f"echo '@{number}'", command, f"echo \"@{number} $?\""]
     return "\n".join(parts + ["cd /", "umount /sys/firmware/efi/efivars /srv/uefi /mnt 2>/dev/null",
