@@ -94,6 +94,9 @@ char *fs_view_entry_name_in(const FsViewEntry *entry, const char *folder, bool *
         (before && entry->path[folder_bytes] != '/'))
         return NULL;
     slash = memchr(name, '/', entry->path_bytes - before);
-    *ret_deeper = slash != NULL;
+    if (slash && !ret_deeper)
+        return NULL;
+    if (ret_deeper)
+        *ret_deeper = slash != NULL;
     return g_strndup(name, slash ? (size_t)(slash - name) : entry->path_bytes - before);
 }

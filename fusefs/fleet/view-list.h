@@ -34,5 +34,6 @@ bool fs_view_walk_next(FsViewWalk *walk, FsViewEntry *ret_entry);
 /* The file or folder of that path; false: none. */
 bool fs_view_list_find(GBytes *list, const char *path, FsViewEntry *ret_entry);
 /* The name in that folder ("": the view itself) of the entry, or of what the entry lies in
- * (`ret_deeper`), for the caller to free; NULL: it is not in that folder. */
+ * (`ret_deeper`; NULL: that is not asked for), for the caller to free; NULL: it is not in that
+ * folder. */
 char *fs_view_entry_name_in(const FsViewEntry *entry, const char *folder, bool *ret_deeper);

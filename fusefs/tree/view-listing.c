@@ -67,12 +67,12 @@ static GArray *children(const FsOp *op, const char *folder)
     g_autoptr(GHashTable) filled = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
     FsViewWalk walk;
     Listed listed;
-    bool deeper;
+    bool deeper = false, *ret_deeper = *folder ? &deeper : NULL; /* a view's own are all listed */
 
     g_array_set_clear_func(all, listed_clear);
     fs_view_walk_init(&walk, op->content);
     while (fs_view_walk_next(&walk, &listed.entry)) {
-        listed.name = fs_view_entry_name_in(&listed.entry, folder, &deeper);
+        listed.name = fs_view_entry_name_in(&listed.entry, folder, ret_deeper);
         if (!listed.name)
             continue;
         if (deeper) {

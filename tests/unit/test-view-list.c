@@ -94,6 +94,9 @@ static void test_find(void)
     g_autofree char *in_view = fs_view_entry_name_in(&entry, "", &deeper);
     g_assert_cmpstr(in_view, ==, "PK");
     g_assert_true(deeper);
+    g_assert_null(fs_view_entry_name_in(&entry, "", NULL));
+    g_autofree char *itself = fs_view_entry_name_in(&entry, "PK", NULL);
+    g_assert_cmpstr(itself, ==, "append");
     g_autofree char *not_in_other = fs_view_entry_name_in(&entry, "P", &deeper);
     g_assert_null(not_in_other);
     g_assert_true(fs_view_list_find(list, "PK", &entry));
