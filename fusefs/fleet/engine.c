@@ -18,7 +18,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* An engine of another version is asked that often whether it is still there. */
@@ -410,7 +409,7 @@ void engine_gone(FsEngine *engine)
     }
     guest->live->engine = NULL;
     guest->live->state = 0;
-    guest->live->stale = guest->live->stale || !ended || S_ISBLK(guest->look.mode);
+    guest->live->stale = guest->live->stale || !ended || guest_is_never_known(guest);
     guest->live->tell_death = child && started && !ended;
     trace_engine_gone(guest);
     guest->away = false;

@@ -167,6 +167,11 @@ static bool read_parts(FsGuest *guest, UvReader reader, bool take)
     return true;
 }
 
+bool guest_is_never_known(const FsGuest *guest)
+{
+    return S_ISBLK(guest->look.mode);
+}
+
 void guest_recall(FsGuest *guest)
 {
     FsCachedText *text = &guest->live->texts[FS_TEXT_HINT];
@@ -176,7 +181,7 @@ void guest_recall(FsGuest *guest)
 
     if (bytes && guest->live->engine)
         guest_forget_kept(guest); /* for when it has ended: now it knows better */
-    if (!bytes || guest->gone || guest->live->engine || S_ISBLK(guest->look.mode))
+    if (!bytes || guest->gone || guest->live->engine || guest_is_never_known(guest))
         return;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
     uv_reader_init(&reader, data, size);

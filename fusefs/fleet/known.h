@@ -7,6 +7,9 @@
 
 #include "bytes.h"
 
+/* Whether nothing of the guest may be remembered without its engine, nor kept: its store is a block
+ * device. */
+bool guest_is_never_known(const FsGuest *guest);
 /* FS_TEXT_HINT was read. */
 void guest_recall(FsGuest *guest);
 /* Its engine has ended, the store complete. */
