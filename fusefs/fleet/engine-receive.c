@@ -28,8 +28,9 @@
 #define REPLICA_MAX (2 * UV_WIRE_BLOB_MAX)
 #define BUILD_MAX 256
 #define ERROR_TEXT_MAX 1024
-/* Engines in a row whose store was replaced while they started. */
-#define OUTDATED_MAX 8
+/* Engines in a row whose store was replaced while they started: where that is done every ten
+ * milliseconds and others keep the machine busy, eight were not always enough. */
+#define OUTDATED_MAX 32
 
 uint32_t host_frame_cap(uint16_t type, void *data)
 {

@@ -4,7 +4,7 @@
 descriptors, it serves the JSON store as opaque entries, and misbehaves as the store's name asks:
 
   fails*      answers its first frame with ERROR and exits
-  replaced*   as fails, with E_CHANGED, the first three times (replaced-always: each time)
+  replaced*   as fails, with E_CHANGED, the first twenty times (replaced-always: each time)
   dies*       is gone at the first SET
   garbage*    answers the first SET with a frame that can't be
   mute*       answers nothing after the snapshot
@@ -104,7 +104,7 @@ class Engine:
     def replaced(self):
         with open(f"/proc/self/fd/{self.dir}/{self.name}.started", "a+b") as marker:
             marker.write(b".")
-            return marker.tell() <= 3 or "always" in self.name
+            return marker.tell() <= 20 or "always" in self.name
 
     def handle(self, conn, type_, cookie, payload):
         if self.name.startswith("fails"):
