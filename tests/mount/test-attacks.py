@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
+import uvflash  # noqa: E402
 import uvmount  # noqa: E402
 import uvpace  # noqa: E402
 import uvproto  # noqa: E402
@@ -91,49 +92,56 @@ class Folder(Attack):
     """What lies in a guest's folder was put there by its owner, whatever it is called."""
 
     def test_nothing_there_is_roots(self):
-        folder = self.folder("g")
-        self.store(folder / "vars.json", ATTACKER)
+        for guest in ("json", "flash"):
+            folder = self.folder(guest)
+            if guest == "json":
+                self.store(folder / "vars.json", ATTACKER)
+            else:
+                uvflash.small_image(folder / "vars.fd")
+                os.chown(folder / "vars.fd", ATTACKER, ATTACKER)
         mount = self.mount()
-        (mount.guest("g") / "store.json").read_bytes()
-        (mount.guest("g") / "config.json").write_text("{}")
-        mount.write("g", "B", b"b")
+        for guest in ("json", "flash"):
+            (mount.guest(guest) / "store.json").read_bytes()
+            (mount.guest(guest) / "config.json").write_text("{}")
+            mount.write(guest, "B", b"b")
+            (mount.guest(guest) / "store.json").read_bytes()
         mount.stop()
-        for path in [folder, *folder.rglob("*")]:
-            st = path.lstat()
-            self.assertEqual((st.st_uid, st.st_gid), (ATTACKER, ATTACKER), path)
+        for guest in ("json", "flash"):
+            for path in [self.source / guest, *(self.source / guest).rglob("*")]:
+                st = path.lstat()
+                self.assertEqual((st.st_uid, st.st_gid), (ATTACKER, ATTACKER), path)
 
     def test_hint_becomes_a_store(self):
-        """A file made beside the store is renamed to a store's name, then swapped for a link."""
+        """What is kept beside the store becomes the store: a flash image has most of it."""
         folder = self.folder("g")
-        self.store(folder / "vars.json", ATTACKER)
-        image = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+        store = folder / "vars.fd"
+        uvflash.small_image(store)
+        os.chown(store, ATTACKER, ATTACKER)
         mount = self.mount()
-        (mount.guest("g") / "store.json").read_bytes()
         mount.write("g", "B", b"b")
+        (mount.guest("g") / "store.json").read_bytes()
+        mount.stop()
+        beside = [path for path in folder.glob(".uefivarsfs/*") if path.suffix != ".lock"]
+        self.assertIn("vars.fd.meta", [path.name for path in beside])
+        aside = folder / "aside"
 
         def swap():
-            quietly(os.rename, folder / "vars.json", folder / "aside.json")
-            for hint in folder.glob(".uefivarsfs/*.export"):
-                quietly(os.rename, hint, folder / "vars.fd")
-            time.sleep(0.002)
-            quietly(os.unlink, folder / "vars.fd")
-            quietly(os.symlink, self.secret, folder / "vars.fd")
-            time.sleep(0.002)
-            quietly(os.unlink, folder / "vars.fd")
-            if image.exists():
-                quietly((folder / "vars.fd").write_bytes, image.read_bytes())
-            time.sleep(0.002)
-            quietly(os.unlink, folder / "vars.fd")
-            quietly(os.rename, folder / "aside.json", folder / "vars.json")
-            time.sleep(0.002)
+            """Each is the store for as long as an engine takes to start, and the image again."""
+            for path in beside:
+                for _ in range(10):
+                    quietly(os.rename, store, aside)
+                    quietly(os.rename, path, store)
+                    time.sleep(0.006)
+                    quietly(os.rename, store, path)
+                    quietly(os.rename, aside, store)
+                    time.sleep(0.006)
 
+        mount.start()
         with attacker(swap):
-            for _ in range(ROUNDS):
-                quietly((mount.guest("g") / "store.json").read_bytes)
-                quietly(mount.write, "g", "C", b"c" * 100)
-                self.no_engine_is_root(mount)
-                pid = mount.engine_pid("g")
-                if pid:
+            for _ in range(10 * ROUNDS):
+                quietly(mount.read, "g", "B")
+                for pid in mount.engines():
+                    self.no_engine_is_root(mount)
                     quietly(os.kill, pid, signal.SIGKILL)
         self.served(mount, "afterwards")
 
@@ -265,38 +273,56 @@ class Sockets(Attack):
         uvmount.wait_until(lambda: os.path.exists(mount.socket("g")), "its socket")
 
         def connect():
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect_ex(mount.socket("g"))
+            os.execvp("perl", ["perl", "-MSocket", "-e", """
+                my $to = pack_sockaddr_un($ARGV[0]);
+                while (1) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); connect($s, $to) }
+                """, mount.socket("g")])
 
-        with attacker(connect):
+        with contextlib.ExitStack() as attackers:
+            for _ in range(6):
+                attackers.enter_context(attacker(connect))
+            begin = time.monotonic()
             for _ in range(ROUNDS):
                 self.served(mount, "while somebody connects")
+                os.listdir(mount.path / "guests")
+            took = time.monotonic() - begin
+        self.assertLess(took, PATIENCE_S / 10 * ROUNDS * uvpace.factor())
 
 
 class Source(Attack):
     def test_mkdir(self):
-        """Who owns SOURCE swaps what is being made for a link, or for a file of root's."""
-        source = self.source
-        os.chown(source, ATTACKER, ATTACKER)
-        os.chown(source / "other.json", ATTACKER, ATTACKER)
+        """Who owns SOURCE puts a file of root's in the place of a folder that is just being made."""
+        source, taken, roots = self.source, self.source / ".taken", self.source / ".roots"
+        roots.write_bytes(SECRET)
+        roots.chmod(0o600)
+        secret = roots.stat().st_ino
+        for path in (source, source / "other.json"):
+            os.chown(path, ATTACKER, ATTACKER)
 
         def swap():
-            for path in source.iterdir():
-                if path.name == "other.json" or path.name.startswith(".uefivarsfs"):
-                    continue
-                quietly(os.rename, path, source / ".taken")
-                quietly(os.symlink, self.secret, path)
-                quietly(os.unlink, path)
-                quietly(os.unlink, source / ".taken" / "config.json")
-                quietly(os.symlink, self.secret, source / ".taken" / "config.json")
-                quietly(os.rename, source / ".taken", path)
+            os.execvp("perl", ["perl", "-e", """
+                my ($new, $taken, $roots, $link) = @ARGV;
+                while (1) {
+                    rename $new, $taken or next;
+                    rename $roots, $new;
+                    rename $new, $roots;
+                    symlink $link, $new;
+                    unlink $new;
+                    unlink "$taken/config.json";
+                    symlink $link, "$taken/config.json";
+                    rename $taken, $new;
+                    rename $new, $taken;
+                    unlink "$taken/config.json";
+                    rmdir $taken;
+                }""", source / "new", taken, roots, self.secret])
 
         mount = self.mount()
         with attacker(swap):
-            for i in range(ROUNDS):
-                quietly(os.mkdir, mount.path / "guests" / f"new{i}")
-        roots = [path for path in source.rglob("*") if path.lstat().st_uid == 0]
-        self.assertEqual(roots, [])
+            for _ in range(50 * ROUNDS):
+                quietly(os.mkdir, mount.path / "guests" / "new")
+        for path in source.rglob("*"):
+            st = path.lstat()
+            self.assertEqual(st.st_uid == 0, st.st_ino == secret, (path, st))
 
 
 class Front(Attack):
