@@ -180,7 +180,8 @@ struct FsFleet {
     GPtrArray *guests;   /* by sequence */
     GHashTable *by_name; /* FsGuest.name -> FsGuest */
     GHashTable *by_file; /* FsGuest.file -> FsGuest */
-    uint64_t last_sequence, last_actor;
+    uint64_t last_sequence;
+    struct FsActors *actors; /* actors.c */
     bool started, stopping, lost, no_more_sockets;
 
     GQueue engines; /* FsEngine.in_fleet */
@@ -376,6 +377,8 @@ void trace_engine_gone(FsGuest *guest);
 /* actors.c */
 /* Of a change that is about to be submitted; it is not sent before its actor has a name. */
 void call_find_actor(FsCall *call);
+void actors_start(FsFleet *fleet);
+void actors_stop(FsFleet *fleet);
 void engine_send_actor(FsEngine *engine, const FsActor *actor);
 
 /* needs.c */

@@ -67,6 +67,7 @@ static FsFleet *fleet_alloc(FsSource *source, const FsFleetOptions *options, GMa
     fleet->folders = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     fleet->files = g_hash_table_new_full(uv_hash_text, g_str_equal, NULL, g_free);
     fleet->inotify_fd = -1;
+    actors_start(fleet);
     deliver_start(fleet);
     return fleet;
 }
@@ -191,6 +192,7 @@ void fs_fleet_free(FsFleet *fleet)
     searches_stop(fleet);
     fs_source_free(fleet->source);
     fleet->source = NULL;
+    actors_stop(fleet);
     free_queues(fleet);
     follow_stop(fleet);
     g_queue_clear_full(&fleet->retired, (GDestroyNotify)guest_free);

@@ -13,7 +13,6 @@
 
 #include "caller.h"
 #include "fd.h"
-#include "file-io.h"
 #include "program.h"
 #include "uv-limits.h"
 
@@ -271,11 +270,9 @@ static int first_ready(FsAsked *asked)
 static int first_name(FsAsked *asked)
 {
     g_autofree char *path = g_strdup_printf("/proc/%u/comm", asked->question->process);
-    uv_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0)
-        return -errno;
-    return (int)MIN(uv_pread_all(fd, asked->answer.text, sizeof(asked->answer.text) - 1, 0), 0);
+    return give(asked, fd < 0 ? -errno : fd);
 }
 
 /* Bits of a row. */

@@ -90,6 +90,17 @@ class Doors(ChangesTest):
             self.assertEqual(line["who"]["comm"], "dd")
             self.assertGreater(line["who"]["pid"], 1)
 
+    def test_process_that_becomes_another_program(self):
+        """Each change has the name that its process had then; the number says nothing."""
+        first, second = (self.guest / "vars" / f"{name}-{p.TEST}" for name in ("First", "Second"))
+        subprocess.run(["bash", "-c", f"printf '\\7\\0\\0\\0x' >{first}; printf '\\7\\0\\0\\0y' >{first}\n"
+                        f"exec dd of={second} status=none"], input=b"\7\0\0\0x", check=True)
+        line = self.line("Second")
+        self.assertEqual(line["who"]["comm"], "dd")
+        who = [change["who"] for change in self.lines()]
+        self.assertEqual([one["comm"] for one in who], ["bash", "bash", "dd"])
+        self.assertEqual(len({one["pid"] for one in who}), 1)
+
     def test_owner(self):
         key = uvsign.Key("PK")
         self.as_user(USERS[0], self.guest / "secure-boot/PK/replace", key.pem.read_bytes())
