@@ -28,12 +28,14 @@ static bool is_alike(const FsFleet *fleet, const FsGuest *guest)
     return fleet->walk.kept || !(guest->look.flags & FS_LOOK_HINT);
 }
 
+static void start_ahead(FsFleet *fleet);
+
 static void on_ready(FsGuest *guest, int error, void *data)
 {
     FsFleet *fleet = data;
 
     fleet->walk.starting--;
-    engines_ahead(fleet);
+    start_ahead(fleet);
 }
 
 static void on_looked(FsGuest *guest, int error, void *data)
@@ -47,7 +49,8 @@ static void on_looked(FsGuest *guest, int error, void *data)
         on_ready(guest, error, fleet);
 }
 
-void engines_ahead(FsFleet *fleet)
+/* The engines of the next guests, if a program walks there. */
+static void start_ahead(FsFleet *fleet)
 {
     FsWalk *walk = &fleet->walk;
 
@@ -81,5 +84,5 @@ void engines_walk(const FsGuest *guest)
         walk->ahead = 0;
     walk->at = guest->sequence;
     walk->kept = guest->look.flags & FS_LOOK_HINT;
-    engines_ahead(fleet);
+    start_ahead(fleet);
 }

@@ -16,8 +16,6 @@ typedef struct {
 
 /* A request needs the guest's engine. */
 void engines_walk(const FsGuest *guest);
-/* Starts those of the next guests, if a program walks there. */
-void engines_ahead(FsFleet *fleet);
 
 /* engine-cap.c's: one more would wait for none to end. */
 bool engines_have_room(const FsFleet *fleet);

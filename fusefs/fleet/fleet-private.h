@@ -302,8 +302,6 @@ void guest_free(FsGuest *guest);
 /* The store's file is what the replica is of, as of the last look. With an engine a journal is
  * nothing unusual. */
 bool guest_replica_valid(const FsGuest *guest);
-/* The same of all but the contents. */
-bool guest_names_valid(const FsGuest *guest);
 /* It was asked to: what it knows of its store it says then. */
 bool guest_engine_ends(const FsGuest *guest);
 

@@ -25,7 +25,8 @@ static const struct {
 
 #define REPLICA_NEEDS ((unsigned)(FS_NEED_REPLICA | FS_NEED_NAMES))
 
-bool guest_names_valid(const FsGuest *guest)
+/* As guest_replica_valid() for all but the contents. */
+static bool names_valid(const FsGuest *guest)
 {
     const FsLive *live = guest->live;
 
@@ -40,7 +41,7 @@ bool guest_names_valid(const FsGuest *guest)
 
 bool guest_replica_valid(const FsGuest *guest)
 {
-    return guest_names_valid(guest) && guest->live->filled;
+    return names_valid(guest) && guest->live->filled;
 }
 
 static bool is_read_only(const FsGuest *guest)
@@ -64,8 +65,8 @@ static unsigned missing(const FsGuest *guest, unsigned needs)
     if (needs & FS_NEED_NO_ENGINE && guest->live && guest->live->engine)
         missed |= FS_NEED_NO_ENGINE;
     /* What is kept beside the store may tell the names. */
-    if (needs & FS_NEED_NAMES && !guest_names_valid(guest) &&
-        !(guest->live && guest->live->engine) && !guest_text_current(guest, FS_TEXT_HINT))
+    if (needs & FS_NEED_NAMES && !names_valid(guest) && !(guest->live && guest->live->engine) &&
+        !guest_text_current(guest, FS_TEXT_HINT))
         missed |= FS_NEED_HINT;
     return missed | (needs & REPLICA_NEEDS);
 }
@@ -155,7 +156,7 @@ static void find_status(FsCall *call)
 /* For FS_NEED_REPLICA, or FS_NEED_NAMES alone. */
 static bool replica_serves(const FsGuest *guest, unsigned needs)
 {
-    return needs & FS_NEED_REPLICA ? guest_replica_valid(guest) : guest_names_valid(guest);
+    return needs & FS_NEED_REPLICA ? guest_replica_valid(guest) : names_valid(guest);
 }
 
 /* The look is current: either the replica is, too, or an engine has to say. */

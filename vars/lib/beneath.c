@@ -73,6 +73,12 @@ static int read_root_link(int link_fd, char **ret_target)
     return 0;
 }
 
+/* The file itself, also a link, pinned: a descriptor or -errno. */
+static int find(int folder_fd, const char *name)
+{
+    return open_how(folder_fd, name, O_PATH | O_NOFOLLOW, 0, 0);
+}
+
 /* One step of a walk: what root's link means is root's business, links and all. */
 static int open_component(int folder_fd, const char *name, int flags, mode_t mode)
 {
@@ -83,7 +89,7 @@ static int open_component(int folder_fd, const char *name, int flags, mode_t mod
     if (fd >= 0 && (!(flags & O_PATH) || flags & O_DIRECTORY)) /* O_PATH alone takes links, too */
         return uv_fd_steal(&fd);
     if (fd < 0)
-        fd = fs_beneath_find(folder_fd, name);
+        fd = find(folder_fd, name);
     if (fd < 0)
         return fd;
     int result = read_root_link(fd, &target);
@@ -125,7 +131,7 @@ int fs_beneath_resolve(int *fd, char **name)
 {
     for (int i = 0; i < LINKS_MAX; i++) {
         g_autofree char *target = NULL;
-        uv_autofd int link_fd = fs_beneath_find(*fd, *name);
+        uv_autofd int link_fd = find(*fd, *name);
         if (link_fd < 0)
             return link_fd == -ENOENT ? 0 : link_fd;
         int result = read_root_link(link_fd, &target);
@@ -148,11 +154,6 @@ int fs_beneath_openat(int folder_fd, const char *path, int flags)
     return open_how(folder_fd, path, flags, 0, 0);
 }
 
-int fs_beneath_find(int folder_fd, const char *name)
-{
-    return open_how(folder_fd, name, O_PATH | O_NOFOLLOW, 0, 0);
-}
-
 int uv_pinned_take(UvPinned *pinned, int fd)
 {
     uv_fd_clear(&pinned->fd);
@@ -173,7 +174,7 @@ UvRights uv_rights_take_at(const UvPinned *folder)
 
 int fs_beneath_pin(int folder_fd, const char *name, UvPinned *pinned)
 {
-    return uv_pinned_take(pinned, fs_beneath_find(folder_fd, name));
+    return uv_pinned_take(pinned, find(folder_fd, name));
 }
 
 int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat)

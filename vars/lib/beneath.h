@@ -44,9 +44,8 @@ int fs_beneath_resolve(int *fd, char **name);
 
 /* As openat(2), links and all, where the process stays; O_CLOEXEC is added. */
 int fs_beneath_openat(int folder_fd, const char *path, int flags);
-/* The file itself, also a link, pinned (O_PATH): a descriptor or -errno. */
-int fs_beneath_find(int folder_fd, const char *name);
-/* The same, and what it is, for what was pinned. 0 or -errno. */
+/* The file itself, also a link, pinned (O_PATH), and what it is, for what was pinned. 0 or -errno.
+ */
 int fs_beneath_pin(int folder_fd, const char *name, UvPinned *pinned);
 /* Only what it is. 0 or -errno. */
 int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat);

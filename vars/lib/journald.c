@@ -28,11 +28,6 @@ bool uv_journald_open(void)
     return journal_fd >= 0;
 }
 
-bool uv_journald_is_open(void)
-{
-    return journal_fd >= 0;
-}
-
 static void add_field(GString *out, const GLogField *field)
 {
     const gsize size = field->length < 0 ? strlen(field->value) : (gsize)field->length;

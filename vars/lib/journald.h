@@ -12,6 +12,5 @@
 
 /* false: no journal is there, or not for us. */
 bool uv_journald_open(void);
-bool uv_journald_is_open(void);
 /* One entry. Values of length -1 are texts. */
 void uv_journald_send(const GLogField *fields, gsize n_fields);

@@ -92,7 +92,8 @@ UvMeta *uv_meta_parse(const void *bytes, size_t size)
     return reader.failed ? NULL : g_steal_pointer(&meta);
 }
 
-UvMeta *uv_meta_read(UvFolder *folder)
+/* What the file says; NULL: nothing. */
+static UvMeta *read_meta(UvFolder *folder)
 {
     g_autoptr(GBytes) bytes = uv_checked_file_read(folder, UV_FILE_META, magic, META_MAX);
     gsize size;
@@ -141,7 +142,7 @@ static UvVariable *with_time(const UvVariable *variable, int64_t mtime_ns)
 
 void uv_meta_load(UvStore *store, GPtrArray *variables, bool goes_on)
 {
-    g_autoptr(UvMeta) meta = uv_meta_read(store->folder);
+    g_autoptr(UvMeta) meta = read_meta(store->folder);
     const bool same = meta && is_same_file(&meta->file, &store->identity);
 
     for (guint i = 0; i < variables->len; i++) {

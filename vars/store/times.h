@@ -39,9 +39,7 @@ struct UvMeta {
     GHashTable *variables; /* UvLeft, by GUID and name; owns them */
 };
 
-/* What the file says; NULL: nothing. */
-UvMeta *uv_meta_read(UvFolder *folder);
-/* From its bytes between magic and check. */
+/* From the file's bytes between magic and check. NULL: it can't be one. */
 UvMeta *uv_meta_parse(const void *bytes, size_t size);
 /*
  * After loading: `variables` (UvVariable) get their times, where the file knows one and the
