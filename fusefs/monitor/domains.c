@@ -8,7 +8,6 @@
 #include "domain-folders.h"
 #include "monitor-private.h"
 
-#include "edit.h"
 #include "fd.h"
 #include "program.h"
 #include "sidecars-tidy.h"
@@ -132,7 +131,7 @@ static int clear_files(FsAsked *asked)
 
     if (result < 0)
         return result;
-    if (fs_edit_set_aside_at(&place, &path) == 0)
+    if (monitor_set_journal_aside(&place, &path) == 0)
         g_warning("domain %s: its store was removed before it had every change: the others are "
                   "kept in %s",
                   asked->question->guest, path);

@@ -6,13 +6,14 @@
  * lies there (a journal that was set aside, a file of the administrator's) keeps it.
  */
 
-#include "edit.h"
+#include "monitor-private.h"
 
 #include "beneath.h"
 #include "fd.h"
 #include "file-io.h"
 #include "rights.h"
 #include "sidecars-folders.h"
+#include "sidecars-tidy.h"
 #include "sidecars.h"
 
 #include <errno.h>
@@ -20,8 +21,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Made aside, under a name that is no guest's, so that no user meets half of it. */
-int fs_edit_make(const FsLocal *source, const char *guest)
+/* Made aside, under a name that is no guest's, so that no user meets half of it; SOURCE's owner's
+ * from its first moment on. */
+static int make_folder(const FsLocal *source, const char *guest)
 {
     static const char empty[] = "{}\n";
     g_autofree char *aside = g_strdup_printf(".%s.%x-new", guest, g_random_int());
@@ -44,6 +46,22 @@ int fs_edit_make(const FsLocal *source, const char *guest)
         unlinkat(source->fd, aside, AT_REMOVEDIR);
     }
     return result;
+}
+
+int monitor_files_make(FsAsked *asked)
+{
+    const FsLocal *source = asked->monitor->source;
+    const char *guest = asked->question->guest;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    int result;
+
+    if (!uv_guest_name_valid(source->libvirts, guest) ||
+        !uv_guest_fits(source->libvirts, UV_GUEST_FOLDER, guest))
+        return -EINVAL;
+    if (fs_local_find(source, guest, &place, NULL) == 0)
+        return -EEXIST;
+    result = make_folder(source, guest);
+    return result < 0 ? result : monitor_files_look(asked);
 }
 
 static bool belongs_to_folder(const char *file, const char *store)
@@ -90,8 +108,10 @@ static int remove_file(const FsLocal *source, const FsPlace *place, const char *
     return 0;
 }
 
-int fs_edit_remove(const FsLocal *source, const char *guest)
+int monitor_files_remove(FsAsked *asked)
 {
+    const FsLocal *source = asked->monitor->source;
+    const char *guest = asked->question->guest;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autoptr(GString) shadowed = g_string_new(NULL);
     int result;
@@ -131,8 +151,10 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
     return uv_sync_names(source->fd) < 0 && errno != EBADF ? -errno : 0;
 }
 
-int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
+int monitor_files_rename(FsAsked *asked)
 {
+    const FsLocal *source = asked->monitor->source;
+    const char *guest = asked->question->guest, *to = asked->question->to;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_auto(FsPlace) other = FS_PLACE_NONE;
     int result;
@@ -154,7 +176,7 @@ int fs_edit_rename(const FsLocal *source, const char *guest, const char *to)
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-int fs_edit_set_aside_at(const FsPlace *place, char **ret_path)
+int monitor_set_journal_aside(const FsPlace *place, char **ret_path)
 {
     unsigned number;
 
@@ -174,10 +196,30 @@ int fs_edit_set_aside_at(const FsPlace *place, char **ret_path)
     return 0;
 }
 
-int fs_edit_set_aside(const FsLocal *source, const char *guest, const char *file, char **ret_path)
+void monitor_tidy(const FsAsked *asked)
 {
-    g_auto(FsPlace) place = FS_PLACE_NONE;
-    const int result = fs_place_open_lost(source, guest, file, &place);
+    const FsLocal *source = asked->monitor->source;
+    const FsMonitorOptions *options = asked->monitor->options;
 
-    return result < 0 ? result : fs_edit_set_aside_at(&place, ret_path);
+    if (options->read_only || source->store)
+        return;
+    for (UvGuestRule rule = UV_GUEST_FOLDER + 1; rule < UV_GUEST_RULES; rule++) {
+        g_autofree char *store = fs_local_file(source, rule, asked->question->guest);
+        uv_sidecars_tidy(source->fd, store, options->keep_days);
+    }
+}
+
+int monitor_files_set_aside(FsAsked *asked)
+{
+    const FsQuestion *question = asked->question;
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+    g_autofree char *path = NULL;
+    int result = fs_place_open_lost(asked->monitor->source, question->guest, question->to, &place);
+
+    if (result == 0)
+        result = monitor_set_journal_aside(&place, &path);
+    if (result == 0)
+        g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
+    monitor_tidy(asked);
+    return result;
 }

@@ -9,11 +9,8 @@
 #include "monitor-private.h"
 
 #include "beneath.h"
-#include "edit.h"
 #include "fd.h"
-#include "file-io.h"
 #include "filelock.h"
-#include "replace-file.h"
 #include "rights.h"
 #include "sidecars-tidy.h"
 #include "sidecars.h"
@@ -246,57 +243,6 @@ int monitor_files_write(FsAsked *asked)
     if (result == 0)
         result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
     return result < 0 ? result : fill_look(asked, &place, asked->question->guest);
-}
-
-int monitor_files_make(FsAsked *asked)
-{
-    const FsLocal *source = asked->monitor->source;
-    const char *guest = asked->question->guest;
-    g_auto(FsPlace) place = FS_PLACE_NONE;
-    int result;
-
-    if (!uv_guest_name_valid(source->libvirts, guest) ||
-        !uv_guest_fits(source->libvirts, UV_GUEST_FOLDER, guest))
-        return -EINVAL;
-    if (fs_local_find(source, guest, &place, NULL) == 0)
-        return -EEXIST;
-    result = fs_edit_make(source, guest);
-    return result < 0 ? result : look_at(asked, guest);
-}
-
-int monitor_files_remove(FsAsked *asked)
-{
-    return fs_edit_remove(asked->monitor->source, asked->question->guest);
-}
-
-int monitor_files_rename(FsAsked *asked)
-{
-    return fs_edit_rename(asked->monitor->source, asked->question->guest, asked->question->to);
-}
-
-void monitor_tidy(const FsAsked *asked)
-{
-    const FsLocal *source = asked->monitor->source;
-    const FsMonitorOptions *options = asked->monitor->options;
-
-    if (options->read_only || source->store)
-        return;
-    for (UvGuestRule rule = UV_GUEST_FOLDER + 1; rule < UV_GUEST_RULES; rule++) {
-        g_autofree char *store = fs_local_file(source, rule, asked->question->guest);
-        uv_sidecars_tidy(source->fd, store, options->keep_days);
-    }
-}
-
-int monitor_files_set_aside(FsAsked *asked)
-{
-    g_autofree char *path = NULL;
-    const int result = fs_edit_set_aside(asked->monitor->source, asked->question->guest,
-                                         asked->question->to, &path);
-
-    if (path)
-        g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
-    monitor_tidy(asked);
-    return result;
 }
 
 int monitor_files_image(FsAsked *asked)

@@ -106,14 +106,24 @@ int monitor_files_listen(FsAsked *asked);
 int monitor_files_start(FsAsked *asked);
 int monitor_files_read(FsAsked *asked);
 int monitor_files_write(FsAsked *asked);
-int monitor_files_make(FsAsked *asked);
-int monitor_files_remove(FsAsked *asked);
-int monitor_files_rename(FsAsked *asked);
-/* Nothing stays of a guest that is none any more. */
-void monitor_tidy(const FsAsked *asked);
-int monitor_files_set_aside(FsAsked *asked);
 int monitor_files_image(FsAsked *asked);
 int monitor_files_holder(FsAsked *asked);
+
+/* edit.c: likewise. A folder with an empty config.json. */
+int monitor_files_make(FsAsked *asked);
+/* -ENOTEMPTY: something else is there that would be lost, or become this guest. */
+int monitor_files_remove(FsAsked *asked);
+/*
+ * Its store, sidecars, config.json and folder get the name. -EEXIST: that is a guest; -EBUSY: a
+ * journal lies there, which belongs to the store's name: its engine must end first.
+ */
+int monitor_files_rename(FsAsked *asked);
+int monitor_files_set_aside(FsAsked *asked);
+/* The journal of a store that is gone, to a name under which no engine looks for one. -ENOENT:
+ * there is none. `ret_path` is where it is now (allocated). */
+int monitor_set_journal_aside(const FsPlace *place, char **ret_path);
+/* Nothing stays of a guest that is none any more. */
+void monitor_tidy(const FsAsked *asked);
 /* make-store.c: becomes uefivars-make; returns only an -errno. */
 int monitor_files_instantiate(FsAsked *asked);
 
