@@ -13,61 +13,47 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JSON_LINK "vars.json"
-#define FLASH_LINK "vars.fd"
-/* Beside FLASH_LINK: it leads to a qcow2 image. */
-#define QCOW2_MARK "qcow2"
-#define NO_PATH "config.json"
 #define NEW_FOLDER ".new"
 #define NEW_LINK ".new"
 /* What is in no domain's folder. */
 #define NO_STORE "none"
 
-static const char *const links[] = {JSON_LINK, FLASH_LINK};
-static const char *const names[] = {JSON_LINK, FLASH_LINK, QCOW2_MARK, NO_PATH, NEW_LINK};
+/* The one that is there says of which format the store is. */
+static const char *const links[] = {
+    [FS_FORMAT_JSON] = "vars.json",
+    [FS_FORMAT_FLASH] = "vars.fd",
+    [FS_FORMAT_QCOW2] = "vars.qcow2",
+};
 
-static bool leads_to(int folder_fd, const char *name, const char *path)
+/* Where the folder's link leads, which we made ourselves; allocated. NULL: there is none. */
+static char *read_link(int folder_fd, FsFormat *ret_format)
 {
-    char target[FS_QUESTION_TEXT];
-    const ssize_t size = readlinkat(folder_fd, name, target, sizeof(target));
+    for (FsFormat format = 0; format < G_N_ELEMENTS(links); format++) {
+        char target[FS_QUESTION_TEXT] = "";
 
-    return size == (ssize_t)strlen(path) && memcmp(target, path, (size_t)size) == 0;
+        if (readlinkat(folder_fd, links[format], target, sizeof(target) - 1) < 0 ||
+            !fs_domain_path_valid(target))
+            continue;
+        *ret_format = format;
+        return g_strdup(target);
+    }
+    *ret_format = FS_FORMAT_FLASH;
+    return NULL;
 }
 
-static int put_link(int folder_fd, const char *name, const char *path)
-{
-    if (leads_to(folder_fd, name, path))
-        return 0;
-    unlinkat(folder_fd, NEW_LINK, 0);
-    if (symlinkat(path, folder_fd, NEW_LINK) < 0 ||
-        renameat(folder_fd, NEW_LINK, folder_fd, name) < 0)
-        return -errno;
-    return 0;
-}
-
-static int put_file(int folder_fd, const char *name)
-{
-    uv_autofd int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    return fd < 0 ? -errno : 0;
-}
-
-/* What is right comes before what is wrong goes: it is a guest all the time. */
+/* What is right comes before what is wrong goes: it leads there all the time. */
 static int fill(int folder_fd, const FsDomain *domain)
 {
-    const char *name = domain->text[0] == '\0'            ? NO_PATH
-                       : domain->format == FS_FORMAT_JSON ? JSON_LINK
-                                                          : FLASH_LINK;
-    const bool qcow2 = domain->text[0] && domain->format == FS_FORMAT_QCOW2;
-    int result = qcow2 ? put_file(folder_fd, QCOW2_MARK) : 0;
+    const char *name = domain->text[0] ? links[domain->format] : NULL;
 
-    if (result == 0)
-        result = domain->text[0] == '\0' ? put_file(folder_fd, name)
-                                         : put_link(folder_fd, name, domain->text);
-    for (size_t i = 0; result == 0 && i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], name) != 0 && !(qcow2 && strcmp(names[i], QCOW2_MARK) == 0))
-            unlinkat(folder_fd, names[i], 0);
-    return result;
+    unlinkat(folder_fd, NEW_LINK, 0);
+    if (name && (symlinkat(domain->text, folder_fd, NEW_LINK) < 0 ||
+                 renameat(folder_fd, NEW_LINK, folder_fd, name) < 0))
+        return -errno;
+    for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
+        if (links[i] != name)
+            unlinkat(folder_fd, links[i], 0);
+    return 0;
 }
 
 static int open_folder(const FsLocal *source, const char *name)
@@ -81,8 +67,10 @@ static void remove_folder(const FsLocal *source, const char *name)
 {
     uv_autofd int fd = open_folder(source, name);
 
-    for (size_t i = 0; fd >= 0 && i < G_N_ELEMENTS(names); i++)
-        unlinkat(fd, names[i], 0);
+    for (size_t i = 0; fd >= 0 && i < G_N_ELEMENTS(links); i++)
+        unlinkat(fd, links[i], 0);
+    if (fd >= 0)
+        unlinkat(fd, NEW_LINK, 0);
     unlinkat(source->fd, name, AT_REMOVEDIR);
 }
 
@@ -100,39 +88,20 @@ static int make_folder(const FsLocal *source, const FsDomain *domain)
     return renameat(source->fd, NEW_FOLDER, source->fd, domain->guest) < 0 ? -errno : 0;
 }
 
-static bool is_there(int folder_fd, const char *name)
-{
-    struct stat st;
-
-    return fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static FsFormat format_in(int folder_fd)
-{
-    if (is_there(folder_fd, JSON_LINK))
-        return FS_FORMAT_JSON;
-    return is_there(folder_fd, QCOW2_MARK) ? FS_FORMAT_QCOW2 : FS_FORMAT_FLASH;
-}
-
-/* To a store, and not to this one. */
-static bool leads_elsewhere(int folder_fd, const FsDomain *domain)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
-        if (is_there(folder_fd, links[i]))
-            return !leads_to(folder_fd, links[i], domain->text) ||
-                   format_in(folder_fd) != domain->format;
-    return false;
-}
-
 int fs_domain_put(const FsLocal *source, const FsDomain *domain, bool *ret_moved)
 {
+    FsFormat format;
+
     *ret_moved = false;
     if (!uv_guest_name_valid(source->libvirts, domain->guest))
         return -EINVAL;
     uv_autofd int fd = open_folder(source, domain->guest);
     if (fd < 0)
         return make_folder(source, domain);
-    *ret_moved = leads_elsewhere(fd, domain);
+    g_autofree char *path = read_link(fd, &format);
+    if (path && format == domain->format && strcmp(path, domain->text) == 0)
+        return 0;
+    *ret_moved = path != NULL;
     return fill(fd, domain);
 }
 
@@ -160,27 +129,13 @@ void fs_domain_sweep(const FsLocal *source, GHashTable *kept, FsDomainGone gone,
     closedir(dir);
 }
 
-/* Where this link leads, which we made ourselves; allocated. NULL: there is none. */
-static char *read_target(int folder_fd, const char *name)
-{
-    char target[FS_QUESTION_TEXT];
-    const ssize_t size = readlinkat(folder_fd, name, target, sizeof(target) - 1);
-
-    if (size < 0)
-        return NULL;
-    target[size] = '\0';
-    return fs_domain_path_valid(target) ? g_strdup(target) : NULL;
-}
-
 char *fs_domain_store(const FsLocal *source, const char *guest)
 {
     uv_autofd int fd =
         uv_guest_name_valid(source->libvirts, guest) ? open_folder(source, guest) : -1;
-    char *target = NULL;
+    FsFormat format;
 
-    for (size_t i = 0; fd >= 0 && !target && i < G_N_ELEMENTS(links); i++)
-        target = read_target(fd, links[i]);
-    return target;
+    return fd < 0 ? NULL : read_link(fd, &format);
 }
 
 /* The folder of the store; its name may be a link of root's, as those in /dev are. */
@@ -212,9 +167,8 @@ int fs_domain_follow(FsPlace *place)
     g_autofree char *name = NULL;
 
     place->domain = true;
-    place->format = format_in(place->base.fd);
-    place->link = place->format == FS_FORMAT_JSON ? JSON_LINK : FLASH_LINK;
-    place->path = read_target(place->base.fd, place->store);
+    place->path = read_link(place->base.fd, &place->format);
+    place->link = links[place->format];
     place->folder.fd = -1; /* which is the base's */
     const int result = place->path ? reach(place->path, &place->folder, &name) : -ENOENT;
     if (result == -EXDEV)

@@ -3,10 +3,9 @@
 
 /*
  * SOURCE of a libvirt: a folder of the monitor's own that has a folder for each domain, and in that
- * a link to the domain's store: vars.json, or vars.fd (a flash image; "qcow2" beside it says of
- * which kind). So a domain is a guest like others, found, listed and followed like others; what it
- * leads to is opened by the rules for any store (place.h). A domain without a store's path has an
- * empty config.json instead.
+ * a link to the domain's store: vars.json, vars.fd or vars.qcow2, as its format is. So a domain is
+ * a guest like others, found, listed and followed like others; what it leads to is opened by the
+ * rules for any store (place.h). That of a domain without a store's path is empty.
  *
  * No other user can put anything there. That a link's text is plain was checked before it was made;
  * its folders are walked without following links but root's.

@@ -60,6 +60,10 @@ int fs_local_folder(const FsLocal *source, const char *folder, FsPlace *place)
 
     if (contents < 0)
         return contents;
+    if (source->is_domains) { /* a guest, whatever is in it (domain-folders.h) */
+        place->store = g_strdup(folder_files[0]);
+        return 1;
+    }
     uv_rights_scope rights = uv_rights_take_at(&place->base);
     for (size_t i = 0; i < G_N_ELEMENTS(folder_files); i++) {
         struct stat st;

@@ -32,7 +32,7 @@ static bool texts_end(const FsDomain *domain)
 
 bool fs_domain_valid(const FsDomain *domain)
 {
-    if (!texts_end(domain) || domain->format >= FS_FORMATS ||
+    if (!texts_end(domain) || domain->format > FS_FORMAT_QCOW2 ||
         (domain->flags & ~FS_DOMAIN_FLAGS) != 0 || has_controls(domain->guest))
         return false;
     switch (domain->kind) {

@@ -29,7 +29,7 @@ typedef enum {
 typedef struct {
     uint32_t kind; /* FsDomainKind */
     uint32_t flags;
-    uint32_t format; /* FsFormat of its store */
+    uint32_t format; /* FsFormat of its store: JSON, flash or qcow2 */
     char guest[FS_QUESTION_FILE];
     /* Of FS_DOMAIN_IS the absolute path of its store, "" if libvirt has not given it one yet. */
     char text[FS_QUESTION_TEXT];
