@@ -104,8 +104,9 @@ void monitor_watch_later(FsMonitor *monitor, const char *folder)
     go_on_in_background(monitor);
 }
 
-int monitor_follow(FsMonitor *monitor)
+int monitor_follow(FsAsked *asked)
 {
+    FsMonitor *monitor = asked->monitor;
     uv_autofd int fd = -1;
     int number;
 
@@ -122,5 +123,6 @@ int monitor_follow(FsMonitor *monitor)
         return number;
     tell(monitor, "", number);
     go_on_in_background(monitor);
-    return uv_fd_steal(&fd);
+    asked->answer_fds[0] = uv_fd_steal(&fd);
+    return 0;
 }

@@ -146,23 +146,30 @@ int monitor_listen(FsGuestState *guest, const FsLook *look, const char *store_pa
                                    : make_listener(guest, look, store_path);
 }
 
-int monitor_accept(FsGuestState *guest)
+int monitor_accept(FsAsked *asked)
 {
-    if (guest->listener_fd < 0)
+    const FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
+
+    if (!guest || guest->listener_fd < 0)
         return -EAGAIN;
     int fd = accept4(guest->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && guest->store_socket.fd >= 0)
         fd = accept4(guest->store_socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    asked->answer_fds[0] = fd;
+    return fd < 0 ? -errno : 0;
 }
 
 /* Only a socket that listens under this guest's name. */
-int monitor_take_listener(FsGuestState *guest, int fd)
+int monitor_take_listener(FsAsked *asked)
 {
-    const FsSockdir *sockdir = guest->monitor->sockdir;
+    const FsSockdir *sockdir = asked->monitor->sockdir;
+    FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
+    const int fd = asked->fds[0];
     int listens = 0;
     socklen_t size = sizeof(listens);
 
+    if (!guest)
+        return -ENOENT;
     if (guest->listener_fd >= 0)
         return -EEXIST;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
@@ -280,27 +287,35 @@ void monitor_drop_sockets(FsMonitor *monitor)
     }
 }
 
-int monitor_clean(FsGuestState *guest, bool session, char **ret_ending)
+int monitor_clean(FsAsked *asked)
 {
-    FsMonitor *monitor = guest->monitor;
+    FsMonitor *monitor = asked->monitor;
+    const char *name = asked->question->guest;
     g_auto(FsPlace) place = FS_PLACE_NONE;
 
+    if (*name && !uv_guest_name_valid(monitor->source->libvirts, name))
+        return -EINVAL;
+    FsGuestState *guest = monitor_guest(monitor, name);
     if (!reap(guest)) /* its end may not have had its turn yet */
         return -EBUSY;
-    *ret_ending = g_steal_pointer(&guest->ending);
+    if (guest->ending)
+        g_strlcpy(asked->answer.text, guest->ending, sizeof(asked->answer.text));
+    g_clear_pointer(&guest->ending, g_free);
     guest->lent = guest->store_lent = false;
-    fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_HOST);
-    if (session || fs_sockdir_session_is_empty(monitor->sockdir, guest->name))
+    fs_sockdir_unlink(monitor->sockdir, name, FS_SOCKDIR_HOST);
+    if (asked->question->flags & FS_CLEAN_SESSION ||
+        fs_sockdir_session_is_empty(monitor->sockdir, guest->name))
         fs_sockdir_unlink(monitor->sockdir, guest->name, FS_SOCKDIR_SESSION);
     if (guest->gone_store)
         monitor_domain_clear(monitor, guest->name, guest->gone_store);
     g_clear_pointer(&guest->gone_store, g_free);
     start_next(guest);
     /* What another file system holds may be one. */
-    if (guest->pid != 0 || fs_local_find(monitor->source, guest->name, &place, NULL) != -ENOENT)
+    if (guest->pid != 0 || fs_local_find(monitor->source, name, &place, NULL) != -ENOENT)
         return 0;
     drop_socket(guest);
-    g_hash_table_remove(monitor->guests, guest->name);
+    g_hash_table_remove(monitor->guests, name);
+    monitor_tidy(asked); /* its engine had the lock until now */
     return 0;
 }
 

@@ -210,18 +210,17 @@ static gint compare_names(const void *a, const void *b, void *data)
     return strcmp(a, b);
 }
 
-void monitor_list(FsMonitor *monitor, uint64_t id)
+int monitor_list(FsAsked *asked)
 {
+    FsMonitor *monitor = asked->monitor;
     FsListing *listing;
     int result;
 
-    if (monitor->listing) { /* one at a time */
-        monitor_answer(monitor, id, -EBUSY);
-        return;
-    }
+    if (monitor->listing) /* one at a time */
+        return -EBUSY;
     listing = g_new0(FsListing, 1);
     listing->monitor = monitor;
-    listing->id = id;
+    listing->id = asked->question->id;
     listing->rules = g_tree_new_full(compare_names, NULL, g_free, NULL);
     listing->turns = g_source_new(&turn_funcs, sizeof(GSource));
     g_source_set_callback(listing->turns, on_turn, listing, NULL);
@@ -232,4 +231,5 @@ void monitor_list(FsMonitor *monitor, uint64_t id)
     result = open_names(listing);
     if (result < 0)
         finish(listing, result);
+    return MONITOR_LATER;
 }

@@ -74,6 +74,21 @@ typedef struct {
     int answer_fds[FS_QUESTION_FDS];
 } FsAsked;
 
+/* Results of a first step, beside 0 and -errno: files are asked, or it is answered later. */
+#define MONITOR_GO_ON 1
+#define MONITOR_LATER 2
+
+/* As it begins: nothing is answered yet. `question` and `fds` must outlive it. */
+static inline FsAsked monitor_asked(FsMonitor *monitor, const FsQuestion *question,
+                                    int fds[FS_QUESTION_FDS])
+{
+    return (FsAsked){.monitor = monitor,
+                     .question = question,
+                     .fds = fds,
+                     .answer = {.kind = FS_TELL_ANSWER, .id = question->id},
+                     .answer_fds = {-1, -1, -1}};
+}
+
 /* reply.c */
 /* Takes the descriptors. */
 void monitor_tell(FsMonitor *monitor, const FsAnswer *answer, int *fds, size_t n_fds);
@@ -156,20 +171,18 @@ int monitor_listen(FsGuestState *guest, const FsLook *look, const char *store_pa
  * served over its own. */
 void monitor_listen_store(FsGuestState *guest, const char *store_path);
 void monitor_watch(FsGuestState *guest, bool watch);
-int monitor_accept(FsGuestState *guest);
-int monitor_take_listener(FsGuestState *guest, int fd);
+/* First steps: one that waits; and a listening socket that an engine has given back. */
+int monitor_accept(FsAsked *asked);
+int monitor_take_listener(FsAsked *asked);
 void monitor_engine_started(FsGuestState *guest, pid_t pid, int pidfd /* takes */);
 void monitor_bridge_started(FsGuestState *guest, int pidfd /* takes */);
 int monitor_kill(FsGuestState *guest);
 /* Where the guest's last engine is on its way out: the question is asked again when it has ended.
  * false: there is none any more. Not while one waits already. */
 bool monitor_wait_for_end(FsGuestState *guest, const FsQuestion *start);
-/*
- * The engine is gone: its host socket, perhaps its session, and of a guest that is none any more
- * all else. `ret_ending` says how it ended if that was not asked for (allocated, or NULL). 0, or
- * -EBUSY: it lives.
- */
-int monitor_clean(FsGuestState *guest, bool session, char **ret_ending);
+/* First step: the engine is gone: its host socket, perhaps its session, and of a guest that is none
+ * any more all else. */
+int monitor_clean(FsAsked *asked);
 void monitor_free_guest(void *guest);
 /* At the end: those that no engine has. */
 void monitor_drop_sockets(FsMonitor *monitor);
@@ -197,11 +210,11 @@ bool monitor_domain_is_saved(const FsMonitor *monitor, const char *guest);
 bool monitor_domains_are_awaited(const FsMonitor *monitor);
 
 /* list.c */
-void monitor_list(FsMonitor *monitor, uint64_t id);
+int monitor_list(FsAsked *asked); /* first step */
 void monitor_free_listing(FsListing *listing);
 
 /* follow.c */
-int monitor_follow(FsMonitor *monitor); /* a descriptor to hand over, or -errno */
+int monitor_follow(FsAsked *asked); /* first step */
 /* Watches this folder in SOURCE and tells so, unless it is watched. */
 void monitor_watch_folder(FsMonitor *monitor, const char *folder);
 /* Changes in this folder in SOURCE, or (NULL) in SOURCE itself, are told. */

@@ -20,28 +20,11 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Results of a first step. */
-#define GO_ON 1
-#define LATER 2
-
-/* `fd` is the answer, or -errno. */
-static int give(FsAsked *asked, int fd)
-{
-    asked->answer_fds[0] = MAX(fd, -1);
-    return MIN(fd, 0);
-}
-
-static int first_list(FsAsked *asked)
-{
-    monitor_list(asked->monitor, asked->question->id);
-    return LATER;
-}
-
 static int first_look(FsAsked *asked)
 {
     if (*asked->question->guest)
         monitor_watch_folder(asked->monitor, asked->question->guest);
-    return GO_ON;
+    return MONITOR_GO_ON;
 }
 
 /* Something happened to it: it may be another folder now. */
@@ -66,7 +49,7 @@ static int then_look(FsAsked *asked)
 static int first_instantiate(FsAsked *asked)
 {
     if (!asked->monitor->source->is_domains)
-        return GO_ON;
+        return MONITOR_GO_ON;
     g_strlcpy(asked->answer.text, FS_PLACE_NOT_STARTED, sizeof(asked->answer.text));
     return -EROFS;
 }
@@ -75,11 +58,6 @@ static int then_make(FsAsked *asked)
 {
     monitor_watch_folder(asked->monitor, asked->question->guest);
     return 0;
-}
-
-static int first_follow(FsAsked *asked)
-{
-    return give(asked, monitor_follow(asked->monitor));
 }
 
 /* The engine's host socket, and its handle if it is a child of ours. */
@@ -117,10 +95,10 @@ static int first_start(FsAsked *asked)
         first_connect(asked) == 0)
         return 0;
     if (!guest)
-        return GO_ON;
+        return MONITOR_GO_ON;
     if (guest->start)
         return refuse_start(asked, -EBUSY, "its last engine has not ended yet");
-    return monitor_wait_for_end(guest, asked->question) ? LATER : GO_ON;
+    return monitor_wait_for_end(guest, asked->question) ? MONITOR_LATER : MONITOR_GO_ON;
 }
 
 /* The store's path is for us alone. */
@@ -178,22 +156,6 @@ static int first_kill(FsAsked *asked)
     return guest ? monitor_kill(guest) : -ESRCH;
 }
 
-static int first_clean(FsAsked *asked)
-{
-    const char *name = asked->question->guest;
-    g_autofree char *ending = NULL;
-
-    if (*name && !uv_guest_name_valid(asked->monitor->source->libvirts, name))
-        return -EINVAL;
-    const int result = monitor_clean(monitor_guest(asked->monitor, name),
-                                     asked->question->flags & FS_CLEAN_SESSION, &ending);
-    if (ending)
-        g_strlcpy(asked->answer.text, ending, sizeof(asked->answer.text));
-    if (result == 0 && !known_guest(asked)) /* its engine had the lock until now */
-        monitor_tidy(asked);
-    return result;
-}
-
 static int then_listen(FsAsked *asked)
 {
     FsGuestState *guest = monitor_guest(asked->monitor, asked->question->guest);
@@ -214,7 +176,7 @@ static int first_watch(FsAsked *asked)
     if (!guest || guest->listener_fd < 0)
         return -ENOENT;
     monitor_watch(guest, true);
-    return guest->store_socket.fd < 0 ? GO_ON : 0;
+    return guest->store_socket.fd < 0 ? MONITOR_GO_ON : 0;
 }
 
 static int then_watch(FsAsked *asked)
@@ -227,20 +189,6 @@ static int then_watch(FsAsked *asked)
     if (guest && guest->listener.poll)
         monitor_watch(guest, true);
     return 0;
-}
-
-static int first_accept(FsAsked *asked)
-{
-    FsGuestState *guest = known_guest(asked);
-
-    return give(asked, guest ? monitor_accept(guest) : -EAGAIN);
-}
-
-static int first_listener(FsAsked *asked)
-{
-    FsGuestState *guest = known_guest(asked);
-
-    return guest ? monitor_take_listener(guest, asked->fds[0]) : -ENOENT;
 }
 
 static int first_caller(FsAsked *asked)
@@ -270,9 +218,9 @@ static int first_ready(FsAsked *asked)
 static int first_name(FsAsked *asked)
 {
     g_autofree char *path = g_strdup_printf("/proc/%u/comm", asked->question->process);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    return give(asked, fd < 0 ? -errno : fd);
+    asked->answer_fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+    return asked->answer_fds[0] < 0 ? -errno : 0;
 }
 
 /* Bits of a row. */
@@ -286,10 +234,10 @@ static const struct {
     int (*then)(FsAsked *asked);
     uint8_t bits, least_fds, most_fds;
 } table[FS_ASKS] = {
-    [FS_ASK_LIST] = {.first = first_list},
+    [FS_ASK_LIST] = {.first = monitor_list},
     [FS_ASK_LOOK] = {.first = first_look, .files = monitor_files_look, .then = then_look},
     [FS_ASK_FILE] = {.first = first_file, .files = monitor_files_file, .then = then_look},
-    [FS_ASK_FOLLOW] = {.first = first_follow},
+    [FS_ASK_FOLLOW] = {.first = monitor_follow},
     [FS_ASK_READ] = {.files = monitor_files_read},
     [FS_ASK_WRITE] = {.files = monitor_files_write,
                       .bits = WRITES | SLOW,
@@ -308,11 +256,11 @@ static const struct {
     [FS_ASK_START] = {.first = first_start, .files = monitor_files_start, .then = then_start},
     [FS_ASK_CONNECT] = {.first = first_connect},
     [FS_ASK_KILL] = {.first = first_kill},
-    [FS_ASK_CLEAN] = {.first = first_clean},
+    [FS_ASK_CLEAN] = {.first = monitor_clean},
     [FS_ASK_LISTEN] = {.files = monitor_files_listen, .then = then_listen},
     [FS_ASK_WATCH] = {.first = first_watch, .files = monitor_files_listen, .then = then_watch},
-    [FS_ASK_ACCEPT] = {.first = first_accept},
-    [FS_ASK_LISTENER] = {.first = first_listener, .least_fds = 1, .most_fds = 1},
+    [FS_ASK_ACCEPT] = {.first = monitor_accept},
+    [FS_ASK_LISTENER] = {.first = monitor_take_listener, .least_fds = 1, .most_fds = 1},
     [FS_ASK_CALLER] = {.first = first_caller},
     [FS_ASK_UNMOUNT] = {.first = first_unmount},
     [FS_ASK_READY] = {.first = first_ready},
@@ -324,7 +272,7 @@ static int ask(FsAsked *asked)
     const FsAsk kind = asked->question->kind;
     const FsLocal *source = asked->monitor->source;
     const size_t n_fds = fs_packet_count(asked->fds);
-    int result = GO_ON;
+    int result = MONITOR_GO_ON;
 
     if (n_fds < table[kind].least_fds || n_fds > table[kind].most_fds)
         return -EINVAL;
@@ -334,7 +282,7 @@ static int ask(FsAsked *asked)
         return -EPERM;
     if (table[kind].first)
         result = table[kind].first(asked);
-    if (result != GO_ON)
+    if (result != MONITOR_GO_ON)
         return result;
     /* What is kept lazily is written at once, where there is a folder for it. */
     const bool slow =
@@ -344,7 +292,7 @@ static int ask(FsAsked *asked)
     if (slow || far) {
         fs_packet_close(asked->answer_fds);
         result = monitor_work(asked, table[kind].files, slow, far);
-        return result == 0 ? LATER : result;
+        return result == 0 ? MONITOR_LATER : result;
     }
     return result == 0 && table[kind].then ? table[kind].then(asked) : result;
 }
@@ -370,16 +318,10 @@ void monitor_conclude(FsAsked *asked, int result)
 
 void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS])
 {
-    FsAsked asked = {
-        .monitor = monitor,
-        .question = question,
-        .fds = fds,
-        .answer = {.kind = FS_TELL_ANSWER, .id = question->id},
-        .answer_fds = {-1, -1, -1},
-    };
+    FsAsked asked = monitor_asked(monitor, question, fds);
     const int result = monitor->deferred >= FS_QUESTIONS_MAX ? -EBUSY : ask(&asked);
 
     fs_packet_close(fds);
-    if (result != LATER)
+    if (result != MONITOR_LATER)
         answer(&asked, result);
 }

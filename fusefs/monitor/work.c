@@ -58,23 +58,16 @@ static void work_free(FsWork *work)
 }
 
 /* It may outlive the monitor, and must keep no lock then. */
-static G_GNUC_NORETURN void be_child(const FsWork *work, int output_fd)
+static G_GNUC_NORETURN void be_child(FsWork *work, int output_fd)
 {
-    FsAsked asked = {
-        .monitor = work->monitor,
-        .question = &work->question,
-        .fds = (int *)work->fds,
-        .output_fd = output_fd,
-        .far = true,
-        .answer_fds = {-1, -1, -1},
-    };
+    FsAsked asked = monitor_asked(work->monitor, &work->question, work->fds);
     int kept[] = {work->fds[0], work->fds[1], work->fds[2], output_fd, work->monitor->source->fd};
 
     uv_close_all_but(kept, G_N_ELEMENTS(kept));
     fs_beneath_stay(false);
+    asked.far = true;
+    asked.output_fd = output_fd;
     asked.answer.error = work->work(&asked);
-    asked.answer.kind = FS_TELL_ANSWER;
-    asked.answer.id = work->question.id;
     _exit(-fs_packet_send(output_fd, &asked.answer, sizeof(asked.answer), asked.answer_fds,
                           fs_packet_count(asked.answer_fds)));
 }
@@ -101,11 +94,7 @@ static int receive(const FsWork *work, const siginfo_t *ended, FsAsked *ret_aske
 
 static void conclude(FsWork *work, const siginfo_t *ended)
 {
-    FsAsked asked = {
-        .monitor = work->monitor,
-        .question = &work->question,
-        .answer_fds = {-1, -1, -1},
-    };
+    FsAsked asked = monitor_asked(work->monitor, &work->question, work->fds);
     const int result = receive(work, ended, &asked);
 
     work->monitor->deferred -= work->question.id != 0;
