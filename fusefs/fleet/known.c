@@ -176,15 +176,12 @@ void guest_recall(FsGuest *guest)
 {
     FsCachedText *text = &guest->live->texts[FS_TEXT_HINT];
     g_autoptr(GBytes) bytes = g_steal_pointer(&text->bytes);
-    UvReader reader;
-    gsize size;
+    UvReader reader = uv_reader_of(bytes);
 
     if (bytes && guest->live->engine)
         guest_forget_kept(guest); /* for when it has ended: now it knows better */
     if (!bytes || guest->gone || guest->live->engine || guest_is_never_known(guest))
         return;
-    const uint8_t *data = g_bytes_get_data(bytes, &size);
-    uv_reader_init(&reader, data, size);
     if (!read_head(guest, &reader) || !read_parts(guest, reader, false))
         return;
     read_parts(guest, reader, true);

@@ -203,11 +203,8 @@ void trace_engine_gone(FsGuest *guest)
 
 static bool take_traced(FsTrace *trace, GBytes *payload)
 {
-    UvReader reader;
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(payload, &size);
-
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader_of(payload);
+    const size_t size = reader.left;
     const uint32_t kind = uv_read_u32(&reader);
     const uint64_t lost = uv_read_u64(&reader);
     const uint32_t count = uv_read_u32(&reader);
@@ -222,11 +219,8 @@ static bool take_traced(FsTrace *trace, GBytes *payload)
 
 static bool take_error(FsTrace *trace, GBytes *payload)
 {
-    UvReader reader;
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(payload, &size);
+    UvReader reader = uv_reader_of(payload);
 
-    uv_reader_init(&reader, bytes, size);
     if (uv_read_u32(&reader) != UV_WIRE_E_UNKNOWN_TYPE)
         return false;
     trace->refused = true;

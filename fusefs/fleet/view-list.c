@@ -12,10 +12,7 @@
 
 void fs_view_walk_init(FsViewWalk *walk, GBytes *list)
 {
-    gsize size;
-    const void *bytes = g_bytes_get_data(list, &size);
-
-    uv_reader_init(&walk->reader, bytes, size);
+    walk->reader = uv_reader_of(list);
     uv_read_u32(&walk->reader);
 }
 

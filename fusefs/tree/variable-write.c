@@ -37,13 +37,10 @@ static int refuse(FsGuest *guest, const char *reason)
 
 int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content)
 {
-    gsize size;
-    const void *bytes = g_bytes_get_data(content, &size);
-    UvReader reader;
-    uint32_t attributes;
+    const size_t size = g_bytes_get_size(content);
+    UvReader reader = uv_reader_of(content);
+    const uint32_t attributes = uv_read_u32(&reader);
 
-    uv_reader_init(&reader, bytes, size);
-    attributes = uv_read_u32(&reader);
     if (size > UV_HOST_CONTENT_MAX)
         return refuse(guest, too_large);
     if (reader.failed)

@@ -179,15 +179,10 @@ char *uv_device_path_file(const uint8_t *bytes, size_t size)
 /* The bytes that have this text in the old path. */
 static bool copy_old_node(GBytes *old, const char *text, UvWriter *writer)
 {
+    UvReader reader = uv_reader_of(old);
     const uint8_t *node;
     size_t node_size;
-    UvReader reader;
-    gsize size;
 
-    if (!old)
-        return false;
-    const void *bytes = g_bytes_get_data(old, &size);
-    uv_reader_init(&reader, bytes, size);
     for (int n = 0; n < NODES_MAX && next_node(&reader, &node, &node_size) && !is_end_entire(node);
          n++) {
         g_autofree char *known = is_end(node) ? NULL : format_node(node, node_size);
