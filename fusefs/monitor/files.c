@@ -160,7 +160,7 @@ static void expire_sidecars(const FsAsked *asked, const FsPlace *place)
 }
 
 static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *ret_file,
-                      char **ret_why)
+                      const char **ret_why)
 {
     const FsMonitorOptions *options = asked->monitor->options;
     /* The engine only looks which file it is, and on shared storage another one may be writing. */
@@ -173,7 +173,6 @@ static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *r
         return result;
     /* A domain that libvirt has not made a store for is looked at as one without variables, by
      * a user who owns nothing. */
-    g_clear_pointer(ret_why, g_free);
     *ret_file = (FsStoreFile){.fd = -1, .uid = options->front_uid, .gid = options->front_gid};
     return 0;
 }
@@ -181,7 +180,7 @@ static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *r
 int monitor_files_start(FsAsked *asked)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    g_autofree char *why = NULL;
+    const char *why = NULL;
     FsStoreFile file = {.fd = -1};
     int result = listen_at(asked, &place);
 

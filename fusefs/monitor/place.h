@@ -91,8 +91,8 @@ typedef struct {
  * Opens the store for its engine: for reading and writing, or for reading where that is all that
  * its owner may do, or all that is asked for. `engine_uid` (uid_t)-1: the engine is the store's
  * owner, who must be the folder's or have the store in a folder of root's; root only where the
- * folder is root's and no other user may put anything there. 0, or -errno with `ret_why` for people
- * (allocated).
+ * folder is root's and no other user may put anything there. 0, or -errno with `ret_why` for
+ * people.
  */
 int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
-                        FsStoreFile *ret_file, char **ret_why);
+                        FsStoreFile *ret_file, const char **ret_why);

@@ -14,9 +14,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static int refuse(char **ret_why, int result, const char *why)
+static int refuse(const char **ret_why, int result, const char *why)
 {
-    *ret_why = g_strdup(why);
+    *ret_why = why;
     return result;
 }
 
@@ -26,7 +26,7 @@ static bool is_roots_alone(const struct stat *folder)
     return folder->st_uid == 0 && !(folder->st_mode & 022);
 }
 
-static int check_owner(const struct stat *folder, const FsStoreFile *file, char **ret_why)
+static int check_owner(const struct stat *folder, const FsStoreFile *file, const char **ret_why)
 {
     if (file->uid == 0 && !is_roots_alone(folder))
         return refuse(ret_why, -EPERM,
@@ -39,7 +39,7 @@ static int check_owner(const struct stat *folder, const FsStoreFile *file, char 
     return 0;
 }
 
-static int check_type(const FsPlace *place, const struct stat *st, char **ret_why)
+static int check_type(const FsPlace *place, const struct stat *st, const char **ret_why)
 {
     if (S_ISREG(st->st_mode))
         return 0;
@@ -60,7 +60,7 @@ static int reopen(int found, bool read_only, uid_t uid, gid_t gid)
 }
 
 int fs_place_open_store(const FsPlace *place, bool read_only, uid_t engine_uid, gid_t engine_gid,
-                        FsStoreFile *ret_file, char **ret_why)
+                        FsStoreFile *ret_file, const char **ret_why)
 {
     const bool there = place->file.fd >= 0, owners = engine_uid == (uid_t)-1;
     const struct stat *st = there ? &place->file.st : &place->folder.st;
