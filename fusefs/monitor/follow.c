@@ -107,7 +107,6 @@ void monitor_watch_later(FsMonitor *monitor, const char *folder)
 int monitor_follow(FsAsked *asked)
 {
     FsMonitor *monitor = asked->monitor;
-    uv_autofd int fd = -1;
     int number;
 
     if (monitor->source->store)
@@ -115,9 +114,9 @@ int monitor_follow(FsAsked *asked)
     if (monitor->inotify_fd >= 0)
         return -EEXIST;
     monitor->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    fd = monitor->inotify_fd < 0 ? -1 : fcntl(monitor->inotify_fd, F_DUPFD_CLOEXEC, 0);
+    uv_autofd int fd = monitor->inotify_fd < 0 ? -errno : uv_fd_copy(monitor->inotify_fd);
     if (fd < 0)
-        return -errno;
+        return fd;
     number = add_watch(monitor, monitor->source->fd, EVENTS | CONTENT_EVENTS);
     if (number < 0)
         return number;

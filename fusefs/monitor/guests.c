@@ -175,11 +175,11 @@ int monitor_take_listener(FsAsked *asked)
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
         !fs_sockdir_is_guest(sockdir, guest->name, fd))
         return -EINVAL;
-    guest->listener_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    guest->listener_fd = uv_fd_steal(&asked->fds[0]);
     guest->lent = false;
     guest->uid = fs_sockdir_guest_owner(sockdir, guest->name);
     guest->gid = (gid_t)-1; /* not known: the next look gives it the store's */
-    return guest->listener_fd < 0 ? -errno : 0;
+    return 0;
 }
 
 /* Reaps it; false: it lives. */

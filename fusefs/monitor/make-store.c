@@ -49,7 +49,7 @@ static int open_sidecars(FsPlace *place)
 
 static int given_or_null(int fd)
 {
-    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? uv_fd_copy(fd) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the template, where one is needed, is there, and the pin is what it must be. */
@@ -93,7 +93,7 @@ int monitor_files_instantiate(FsAsked *asked)
         .gid = place.folder.st.st_gid,
         .fds = {open_folder(&place), open_sidecars(&place),
                 given_or_null(question->flags & FS_MAKE_EMPTY ? -1 : asked->fds[0]),
-                given_or_null(pin), fcntl(asked->output_fd, F_DUPFD_CLOEXEC, 0)},
+                given_or_null(pin), uv_fd_copy(asked->output_fd)},
         .n_fds = 5,
     };
     return uv_program_become(&program);

@@ -76,9 +76,9 @@ static int follow(FsPlace *place)
 
     if (place->file.fd < 0 || !S_ISLNK(place->file.st.st_mode))
         return result;
-    fd = fcntl(place->base.fd, F_DUPFD_CLOEXEC, 0);
+    fd = uv_fd_copy(place->base.fd);
     if (fd < 0)
-        return -errno;
+        return fd;
     uv_fd_clear(&place->file.fd);
     result = fs_beneath_resolve(&fd, &place->store);
     place->folder.fd = -1; /* which was the base's */

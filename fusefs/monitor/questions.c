@@ -71,7 +71,7 @@ static int first_connect(FsAsked *asked)
         return fd == -ENOENT ? -ECONNREFUSED : fd;
     asked->answer_fds[0] = fd;
     if (guest && guest->pidfd >= 0) {
-        asked->answer_fds[1] = fcntl(guest->pidfd, F_DUPFD_CLOEXEC, 0);
+        asked->answer_fds[1] = MAX(uv_fd_copy(guest->pidfd), -1);
         asked->answer.number = guest->pid;
     }
     return 0;

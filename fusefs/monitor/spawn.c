@@ -22,13 +22,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static int copy(int fd)
-{
-    int copied = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-    return copied < 0 ? -errno : copied;
-}
-
 static void add(GPtrArray *arguments, const char *option, const char *value)
 {
     g_ptr_array_add(arguments, g_strconcat(option, value, NULL));
@@ -95,7 +88,7 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
         .argv = arguments,
         .uid = uid,
         .gid = gid,
-        .fds = {ends[1], copy(image_fd)},
+        .fds = {ends[1], uv_fd_copy(image_fd)},
         .n_fds = 2,
     };
     const int result = uv_program_start(&program, &pid, &pidfd);
@@ -118,7 +111,7 @@ int monitor_spawn(FsGuestState *guest, FsAsked *opened)
         .uid = (uid_t)((uint64_t)opened->answer.number >> 32),
         .gid = (gid_t)opened->answer.number,
         .fds = {uv_fd_steal(&opened->answer_fds[0]),
-                own_listener ? copy(guest->listener_fd) : uv_unix_listen_unnamed(),
+                own_listener ? uv_fd_copy(guest->listener_fd) : uv_unix_listen_unnamed(),
                 uv_unix_listen(host, 0600), fs_sockdir_open_session(sockdir, guest->name),
                 store_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
                              : uv_fd_steal(&opened->answer_fds[1])},
@@ -131,7 +124,7 @@ int monitor_spawn(FsGuestState *guest, FsAsked *opened)
         program.fds[program.n_fds++] = start_bridge(guest, store_fd, program.uid, program.gid);
     else if (own_listener && guest->store_socket.fd >= 0) { /* of a JSON store */
         program.fds[program.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        program.fds[program.n_fds++] = copy(guest->store_socket.fd);
+        program.fds[program.n_fds++] = uv_fd_copy(guest->store_socket.fd);
     }
     const int result = uv_program_start(&program, &pid, &pidfd);
     if (result == 0)

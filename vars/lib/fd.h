@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 /* Closes `*fd` if it is a descriptor, and makes it -1. */
@@ -28,6 +29,14 @@ static inline int uv_fd_steal(int *fd)
 
     *fd = -1;
     return stolen;
+}
+
+/* Another descriptor of the same, close-on-exec, or -errno. */
+static inline int uv_fd_copy(int fd)
+{
+    const int copied = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copied < 0 ? -errno : copied;
 }
 
 #define uv_autofd __attribute__((cleanup(uv_fd_clear)))

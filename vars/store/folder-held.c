@@ -45,8 +45,7 @@ static int held_open(void *data, UvFileRole role, int flags)
         return -EROFS;
     if (found < 0)
         return found;
-    const int fd = fcntl(held->store_fd, F_DUPFD_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
+    return uv_fd_copy(held->store_fd);
 }
 
 static int held_rename(void *data, UvFileRole from, UvFileRole to, unsigned *ret_number)
