@@ -17,6 +17,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvproto as p  # noqa: E402
+from deaffs import NoCloseFs  # noqa: E402
 from uvengine import EngineTest  # noqa: E402
 
 STORE = '{"version": 2, "variables": []}'
@@ -139,14 +140,67 @@ class Proof(EngineTest):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root is somebody else")
     def test_another_user_without_end(self):
-        """As another virtual machine's user, which has a store of its own: refused each time."""
+        """As another virtual machine's user, which has a store of its own: refused each time, also where
+        modes would let everybody open the store."""
         other = self.file("other.json")
         os.chown(other, USER, USER)
-        self.assertEqual(os.waitstatus_to_exitcode(
-            os.waitpid(self.stranger_process(other, 100000 if LONG else 3000), 0)[1]), 0)
-        guest = self.proven()
-        self.assert_status(guest.set("A", p.TEST, p.NV_BS, b"1"), p.SUCCESS)
+        for mode in 0o644, 0o666:
+            os.chmod(self.store, mode)
+            self.assertEqual(os.waitstatus_to_exitcode(
+                os.waitpid(self.stranger_process(other, 50000 if LONG else 1500), 0)[1]), 0)
+            guest = self.proven()
+            self.assert_status(guest.set("A", p.TEST, p.NV_BS, b"1"), p.SUCCESS)
+            guest.bye()
         self.assertLess(self.engine_fds(), 64)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root is somebody else")
+    def test_who_can_have_it(self):
+        """By the owner, the group and the mode, as open(2) decides."""
+        for uid, gid, mode, groups, can in ((USER, 0, 0o600, [], True), (0, USER, 0o660, [], True),
+                                            (0, 7, 0o660, [5, 7], True), (0, 0, 0o606, [], True),
+                                            (0, 7, 0o660, [5], False), (0, USER, 0o640, [], False),
+                                            (0, 0, 0o604, [], False)):
+            with self.subTest(uid=uid, gid=gid, mode=f"{mode:o}", groups=groups):
+                os.chown(self.store, uid, gid)
+                os.chmod(self.store, mode)
+                fd = self.open(self.store)  # by root: whether it is taken is the question
+                child = os.fork()
+                if child == 0:
+                    os._exit(self.show(fd, groups))
+                self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0 if can else 3)
+
+    def show(self, fd, groups):
+        """Whether it is the guest then."""
+        try:
+            self.become_the_stranger(groups)
+            with p.Prover(self.path, fd) as guest:
+                guest.hello(flags=p.HELLO_STORE)
+                guest.bye()
+            return 0
+        except p.ErrorFrame as error:
+            return 3 if error.code == p.E_PROOF and "you can't" in str(error) else 2
+        except Exception as error:  # pylint: disable=broad-except
+            print(f"who has it: {error!r}", file=sys.stderr)
+            return 1
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root is somebody else")
+    def test_a_file_that_is_never_closed(self):
+        """Of another user's own file system: closing it would take as long as he likes. The engine takes
+        nothing from who can't have the store open."""
+        guest = self.proven()
+        path = self.file("stuck")
+        os.chown(path, USER, USER)
+        if not os.path.exists("/dev/fuse"):
+            self.skipTest("no /dev/fuse")
+        with NoCloseFs(path, USER):
+            child = os.fork()
+            if child == 0:
+                self.hand_over(path)
+            self.addCleanup(os.waitpid, child, 0)
+            self.addCleanup(os.kill, child, signal.SIGKILL)
+            for _ in range(100):
+                self.assert_status(guest.set("A", p.TEST, p.NV_BS, b"1"), p.SUCCESS)
+                time.sleep(0.01)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root is somebody else")
     def test_the_guest_is_served_meanwhile(self):
@@ -187,11 +241,26 @@ class Proof(EngineTest):
             os._exit(self.knock(other, count))
         return child
 
+    @staticmethod
+    def become_the_stranger(groups=()):
+        os.setgroups(groups)
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
+
+    def hand_over(self, path):
+        """And is there until it is killed: its own end closes the file, too."""
+        try:
+            self.become_the_stranger()
+            stranger = p.Prover(self.path, os.open(path, os.O_RDWR))
+            stranger.send(p.HELLO, p.hello_payload(os.urandom(16), p.HELLO_STORE, "stranger", p.VERSION,
+                                                   p.VERSION, 0, 65536))
+            signal.pause()
+        finally:
+            os._exit(1)
+
     def knock(self, other, count):
         try:
-            os.setgroups([])
-            os.setresgid(USER, USER, USER)
-            os.setresuid(USER, USER, USER)
+            self.become_the_stranger()
             proofs = [(os.open(other, os.O_RDWR),), (os.open(self.store, os.O_RDONLY),), (),
                       (os.open(os.devnull, os.O_RDWR),)]
             for i in itertools.count() if count is None else range(count):

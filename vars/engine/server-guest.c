@@ -80,7 +80,9 @@ static GBytes *hello_reply(const UvServer *server)
  */
 static bool may_be_guest(UvConn *conn, UvFrame *frame)
 {
-    const char *refusal = conn->must_prove ? uv_proof_refusal(conn->server, frame->fd) : NULL;
+    const char *refusal = conn->must_prove
+                              ? uv_proof_refusal(conn->server, uv_frame_io_fd(conn->io), frame->fd)
+                              : NULL;
 
     uv_fd_clear(&frame->fd);
     uv_frame_io_refuse_descriptors(conn->io);

@@ -5,28 +5,77 @@
  * open for reading and writing. File modes, AppArmor or SELinux decided about that when it opened
  * the store, so they decide which virtual machine may be which guest. The descriptor comes with
  * HELLO; the engine looks at it and closes it, and reads or writes nothing through it.
+ *
+ * A descriptor may be of a file system that its sender serves himself, and closing one of those
+ * waits for its server (FUSE: flush), as does asking it anything. So none is taken from who can't
+ * have opened the store, by its owner, group and mode; and nothing is asked that the kernel does
+ * not know. Who has the store's user could stop the engine as well.
  */
 
 #include "server-internal.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
-const char *uv_proof_refusal(const UvServer *server, int fd)
+#define GROUPS_MAX 1024
+
+static bool is_in_group(int socket_fd, const struct ucred *peer, gid_t gid)
+{
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof(groups);
+
+    if (peer->gid == gid)
+        return true;
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        return false;
+    for (size_t i = 0; i < size / sizeof(*groups); i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
+}
+
+bool uv_proof_can_have(const UvServer *server, int socket_fd)
+{
+    const mode_t group = S_IRGRP | S_IWGRP, others = S_IROTH | S_IWOTH;
+    struct ucred peer;
+    struct stat store;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+        !uv_folder_stat(server->store->folder, UV_FILE_STORE, &store, NULL))
+        return false;
+    return peer.uid == 0 || peer.uid == store.st_uid || (store.st_mode & others) == others ||
+           ((store.st_mode & group) == group && is_in_group(socket_fd, &peer, store.st_gid));
+}
+
+/* Of what the kernel knows of the file. */
+static bool is_same_file(const struct statx *given, const struct stat *store)
+{
+    return makedev(given->stx_dev_major, given->stx_dev_minor) == store->st_dev &&
+           given->stx_ino == store->st_ino;
+}
+
+const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd)
 {
     const int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-    struct stat given, store;
+    struct statx given;
+    struct stat store;
 
+    if (fd < 0 && !uv_proof_can_have(server, socket_fd))
+        return "this socket is for who has the store open: by its owner, group and mode you can't";
     if (fd < 0)
         return "this socket is for who has the store open: no descriptor of it came with HELLO";
     if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) != O_RDWR)
         return "the descriptor that came with HELLO is not open for reading and writing";
-    if (fstat(fd, &given) < 0 || !S_ISREG(given.st_mode))
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &given) < 0 ||
+        !S_ISREG(given.stx_mode))
         return "the descriptor that came with HELLO is of no regular file";
     /* As the name means now, not as we know it: a new store may just have been put there. */
     if (!uv_folder_stat(server->store->folder, UV_FILE_STORE, &store, NULL))
         return "the store is not there";
-    if (given.st_dev != store.st_dev || given.st_ino != store.st_ino)
+    if (!is_same_file(&given, &store))
         return "the descriptor that came with HELLO is of another file than the store";
     return NULL;
 }
