@@ -264,6 +264,7 @@ static void take_listener(FsEngine *engine, UvFrame *frame)
 {
     if (frame->fd < 0 || !engine->guest->away)
         return;
+    uv_frame_io_refuse_descriptors(engine->io);
     guest_take_listener(engine->guest, frame->fd);
     frame->fd = -1;
 }

@@ -97,6 +97,7 @@ void engine_connected(FsEngine *engine, int fd)
 
     engine->connected_at = g_get_monotonic_time();
     engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
+    uv_frame_io_expect_listener(engine->io, engine->guest->away);
     fs_watch_add(&engine->watch, engine->fleet->poll, fd, EPOLLIN, on_engine_ready, engine);
     engine->watching_output = false;
     engine->state = FS_ENGINE_STARTING;

@@ -123,6 +123,7 @@ static void send_wanted(FsTrace *trace)
 static void connected(FsTrace *trace, int fd)
 {
     trace->io = uv_frame_io_new(fd, frame_cap, NULL);
+    uv_frame_io_refuse_descriptors(trace->io);
     trace->watched = EPOLLIN;
     trace->sent = trace->answered = 0;
     fs_watch_add(&trace->watch, trace->guest->fleet->poll, fd, EPOLLIN, on_ready, trace);

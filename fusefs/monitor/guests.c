@@ -10,6 +10,7 @@
 
 #include "fd-limit.h"
 #include "fd.h"
+#include "unix-socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,15 +166,12 @@ int monitor_take_listener(FsAsked *asked)
     const FsSockdir *sockdir = asked->monitor->sockdir;
     FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
     const int fd = asked->fds[0];
-    int listens = 0;
-    socklen_t size = sizeof(listens);
 
     if (!guest)
         return -ENOENT;
     if (guest->listener_fd >= 0)
         return -EEXIST;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
-        !fs_sockdir_is_guest(sockdir, guest->name, fd))
+    if (!uv_unix_is_listening(fd) || !fs_sockdir_is_guest(sockdir, guest->name, fd))
         return -EINVAL;
     guest->listener_fd = uv_fd_steal(&asked->fds[0]);
     guest->lent = false;

@@ -11,6 +11,7 @@ descriptors, it serves the JSON store as opaque entries, and misbehaves as the s
   other*      speaks version 2, once the file "SOURCE/upgraded" is there
   guest*      says that a guest's session is alive
   leaves*     hangs up when asked for its status, listens no more, and lives on for a while
+  stuck*      gives the file SOURCE/never-closed with its snapshot
   flood*      sends changes without end once it was asked for its snapshot
 """
 
@@ -163,7 +164,7 @@ class Engine:
         else:
             self.send(conn, 0x80FF, cookie, struct.pack("<I", 3) + b"unknown")
             return
-        self.send(conn, type_ | 0x8000, cookie, reply)
+        self.send(conn, type_ | 0x8000, cookie, reply, given=self.given(type_))
         while type_ == 0x41 and self.name.startswith("flood"):
             self.send(conn, 0x50, 0, self.report() + self.changes())
 
@@ -177,9 +178,19 @@ class Engine:
             struct.pack("<BH", 0, len(f"N{i}{guid}")) + f"N{i}{guid}".encode() for i in range(many))
         return struct.pack("<I", 2 * many) + body
 
+    def given(self, type_):
+        if type_ != 0x41 or not self.name.startswith("stuck"):
+            return []
+        return [os.open(f"/proc/self/fd/{self.dir}/never-closed", os.O_RDWR)]
+
     @staticmethod
-    def send(conn, type_, cookie, payload, flags=0):
-        conn.sendall(HEADER.pack(len(payload), type_, flags, cookie) + payload)
+    def send(conn, type_, cookie, payload, flags=0, given=()):
+        if given:
+            header = HEADER.pack(len(payload), type_, flags, cookie)
+            conn.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", given))])
+        else:
+            conn.sendall(HEADER.pack(len(payload), type_, flags, cookie))
+        conn.sendall(payload)
 
     @staticmethod
     def exactly(conn, size):

@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvengine  # noqa: E402
 import uvmount  # noqa: E402
+from deaffs import NoCloseFs  # noqa: E402
 from uvmount import variable  # noqa: E402
 
 LIB = pathlib.Path(__file__).resolve().parents[1] / "lib"
@@ -169,6 +170,28 @@ class Bounds(unittest.TestCase):
         self.assertLess(slowest, 1, f"{quiet} without it")
         self.assertLess(self.front_mib(mount), 300)
         self.assertGreater(self.front_cpu(mount), 0.1, "nothing was sent")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root mounts a file system over a file")
+    def test_a_file_that_is_never_closed(self):
+        """An engine that was taken over gives the front one: also one that was there before the front."""
+        (self.source / "stuck.json").write_text(uvmount.store_text(variable("A", b"x")))
+        (self.source / "never-closed").touch()
+        mount = self.mount(f"engine={LIB / 'fakeengine.py'}")
+        with NoCloseFs(self.source / "never-closed", 0):
+            for again in range(2):
+                reader = threading.Thread(target=self.read_anything, args=(mount, "stuck"), daemon=True)
+                reader.start()
+                self.assertLess(self.slowest(mount, 3), 1)
+                reader.join(20)
+                if not again:
+                    mount.kill()
+                    mount.clear()
+                    mount.start()
+
+    @staticmethod
+    def read_anything(mount, guest):
+        with contextlib.suppress(OSError):
+            mount.read(guest, "A")
 
     def test_guest_of_an_engine_that_hung_up(self):
         """One that was looked at, and was taken over or killed: it can't be asked to make room."""

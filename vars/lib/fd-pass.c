@@ -3,10 +3,10 @@
 #include "fd-pass.h"
 
 #include "fd.h"
+#include "unix-socket.h"
 
 #include <errno.h>
 #include <glib.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -86,4 +86,21 @@ ssize_t uv_pass_receive(int socket_fd, const struct iovec *parts, size_t n_parts
     if (!fit)
         return -EPROTO;
     return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : 0;
+}
+
+ssize_t uv_pass_receive_one(int socket_fd, void *buffer, size_t size, bool listener, int *fd)
+{
+    const struct iovec part = {buffer, size};
+    int came = -1;
+    ssize_t n = uv_pass_receive(socket_fd, &part, 1, &came, 1, MSG_DONTWAIT);
+
+    if (came >= 0 && listener && !uv_unix_is_listening(came)) {
+        n = -EPROTO;
+    } else if (came >= 0) {
+        uv_fd_clear(fd);
+        *fd = came;
+    }
+    if (n < 0)
+        errno = -n;
+    return n < 0 ? -1 : n;
 }

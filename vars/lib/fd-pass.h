@@ -6,6 +6,7 @@
  * expected is closed, never kept: an error of a receive leaves no descriptor with the caller.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -30,3 +31,10 @@ ssize_t uv_pass_send(int socket_fd, const struct iovec *parts, size_t n_parts, c
  */
 ssize_t uv_pass_receive(int socket_fd, const struct iovec *parts, size_t n_parts, int *ret_fds,
                         size_t max_fds, int flags);
+
+/*
+ * As recv(2), without waiting: with a descriptor, if one came, in `fd` (-1 or one that came before,
+ * which is closed then). With `listener` that is a listening socket; of anything else, which may be
+ * a file whose closing waits for its server, it is EPROTO, and it stays open.
+ */
+ssize_t uv_pass_receive_one(int socket_fd, void *buffer, size_t size, bool listener, int *fd);

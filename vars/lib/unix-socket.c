@@ -89,6 +89,14 @@ int uv_unix_publish(const char *aside, const char *path, mode_t mode, uid_t uid,
     return result;
 }
 
+bool uv_unix_is_listening(int fd)
+{
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
+}
+
 int uv_unix_listen_unnamed(void)
 {
     const struct sockaddr_un address = {.sun_family = AF_UNIX};

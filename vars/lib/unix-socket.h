@@ -3,6 +3,7 @@
 
 /* Stream sockets with a name, close-on-exec and non-blocking. All return a descriptor or -errno. */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Bound, with this mode from its first moment on; it does not listen yet. -EADDRINUSE: there is a
@@ -19,6 +20,7 @@ int uv_unix_listen(const char *path, mode_t mode);
 int uv_unix_publish(const char *aside, const char *path, mode_t mode, uid_t uid, gid_t gid);
 /* Gives it another owner, and is no error for an ordinary user, whose it stays. 0 or -errno. */
 int uv_unix_give(const char *path, uid_t uid, gid_t gid);
+bool uv_unix_is_listening(int fd);
 /* Listening under a name that no other process knows. */
 int uv_unix_listen_unnamed(void);
 /* -ECONNREFUSED: no process listens there. -EAGAIN: too many wait there. */

@@ -46,7 +46,7 @@ struct UvFrameIo {
     int fd;
     UvFrameCap cap;
     void *cap_data;
-    bool refuse_fds;
+    bool refuse_fds, expects_listener;
     bool skips_too_large;
     bool broken; /* malformed or closed: nothing more is read */
 
@@ -131,6 +131,12 @@ void uv_frame_io_refuse_descriptors(UvFrameIo *io)
     io->refuse_fds = true;
 }
 
+void uv_frame_io_expect_listener(UvFrameIo *io, bool expected)
+{
+    io->expects_listener = expected;
+    io->refuse_fds = !expected;
+}
+
 void uv_frame_io_skip_too_large(UvFrameIo *io)
 {
     io->skips_too_large = true;
@@ -146,27 +152,12 @@ bool uv_frame_io_has_buffered(const UvFrameIo *io)
     return !io->broken && io->end > io->at;
 }
 
-/* As recv(2), with a descriptor taken that came with it: one for a frame is all that there is. */
-static ssize_t receive_with_descriptor(UvFrameIo *io, void *buffer, size_t size)
-{
-    const struct iovec part = {buffer, size};
-    uv_autofd int fd = -1;
-    const ssize_t n = uv_pass_receive(io->fd, &part, 1, &fd, 1, MSG_DONTWAIT);
-
-    if (fd >= 0) {
-        uv_fd_clear(&io->received_fd);
-        io->received_fd = uv_fd_steal(&fd);
-    }
-    if (n < 0)
-        errno = -n;
-    return n < 0 ? -1 : n;
-}
-
 /* As recv(2), with EINTR tried again. Plain recv closes what it is sent of descriptors. */
 static ssize_t receive_some(UvFrameIo *io, void *buffer, size_t size)
 {
-    return io->refuse_fds ? TEMP_FAILURE_RETRY(recv(io->fd, buffer, size, MSG_DONTWAIT))
-                          : receive_with_descriptor(io, buffer, size);
+    return io->refuse_fds
+               ? TEMP_FAILURE_RETRY(recv(io->fd, buffer, size, MSG_DONTWAIT))
+               : uv_pass_receive_one(io->fd, buffer, size, io->expects_listener, &io->received_fd);
 }
 
 static UvFrameResult read_failed(UvFrameIo *io, ssize_t n)
@@ -174,7 +165,7 @@ static UvFrameResult read_failed(UvFrameIo *io, ssize_t n)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return UV_FRAME_NONE;
     io->broken = true;
-    return UV_FRAME_CLOSED;
+    return n < 0 && errno == EPROTO ? UV_FRAME_MALFORMED : UV_FRAME_CLOSED;
 }
 
 /* READY: at least a byte more is in the stash. */

@@ -64,6 +64,9 @@ UvFrameResult uv_frame_io_hold(UvFrameIo *io, bool held);
 size_t uv_frame_io_queued_bytes(const UvFrameIo *io);
 /* Descriptors sent by the peer are dropped by the kernel from now on (the engine wants none). */
 void uv_frame_io_refuse_descriptors(UvFrameIo *io);
+/* A listening socket is taken from now on, and after anything else no frame; or, if none is
+ * expected, descriptors are refused. */
+void uv_frame_io_expect_listener(UvFrameIo *io, bool expected);
 /*
  * A payload over its cap is read and dropped from now on, in the place of the connection: when all
  * of it has gone by, `ret_frame` has its type and cookie, and an empty payload.
