@@ -35,8 +35,12 @@ python3 - /srv/guests/demo_VARS.json <<'END'
 import json, sys
 store = json.load(open(sys.argv[1]))
 names = {{v["name"] for v in store["variables"]}}
-entry = next(v for v in store["variables"] if v["name"] == "Boot0001")
-store["variables"] += [dict(entry, name=n) for n in ("Boot0002",) if n not in names]
+# Of an image that has keys alone.
+made = {{"guid": "8be4df61-93ca-11d2-aa0d-00e098032b8c", "attr": 7,
+         "data": "010000001800" + "One\\0".encode("utf-16-le").hex() +
+                 "04041400" + "\\\\1.efi\\0\\0".encode("utf-16-le").hex() + "7fff0400"}}
+entry = next((v for v in store["variables"] if v["name"] == "Boot0001"), made)
+store["variables"] += [dict(entry, name=n) for n in ("Boot0000", "Boot0001", "Boot0002") if n not in names]
 json.dump(store, open(sys.argv[1], "w"))
 END
 cp {ovmf} /srv/guests/web_VARS.fd
