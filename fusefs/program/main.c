@@ -98,11 +98,11 @@ static FsTreeOptions tree_options(const FsOptions *options)
     return (FsTreeOptions){
         .read_only = options->read_only,
         .immutable_kernel = options->immutable_kernel,
-        .guest_view = options->view == FS_VIEW_GUEST,
+        .guest_view = options->guest_view,
         .uid = options->uid,
         .gid = options->gid,
         .umask = options->umask,
-        .umask_set = options->umask_set,
+        .umask_set = options->umask != (mode_t)-1,
         .views = options->views,
         .shared = options->shared,
         .look_s = options->look_s,
@@ -189,8 +189,8 @@ static FsSource *part(Front *front, FsSplit *split, GError **error)
         !fs_front_confine(&front->user, (const char *const *)folders,
                           front->options->sandbox_strict, &front->confinement, error))
         g_clear_pointer(&source, fs_source_free);
-    g_snprintf(front->known_by, sizeof(front->known_by), "%s %zu", UV_VERSION,
-               front->options->size_bytes);
+    g_snprintf(front->known_by, sizeof(front->known_by), "%s %" G_GINT64_FORMAT, UV_VERSION,
+               (gint64)front->options->size_bytes);
     front->fleet_options.known_by = front->known_by;
     front->fleet_options.confined = front->confinement.active;
     front->fleet_options.unconfined = front->confinement.missing;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The -o options that are ours: a table of their names, what takes the value, and what --help
- * tells.
- */
+/* The -o options that are ours: a table of their names, where their values go and what these may
+ * be, and what --help tells. */
 
 #include "mount-options.h"
 
@@ -24,278 +23,165 @@ bool fs_options_fail(GError **error, const char *format, ...)
     return false;
 }
 
-/* Values */
+typedef enum {
+    TEXT,    /* char * */
+    FOLDERS, /* char **: with colons between them */
+    WORD,    /* char *: one of those that --help tells */
+    CHOICE,  /* bool: one of them means yes */
+    FLAG,    /* bool: it is given */
+    COUNT,   /* unsigned, uid_t or gid_t */
+    BYTES,   /* int64_t */
+    MODE,    /* mode_t */
+} Kind;
 
-static bool number(const char *name, const char *value, guint64 least, guint64 most,
-                   guint64 *ret_number, GError **error)
+struct FsMountOption {
+    const char *name;
+    Kind kind;
+    size_t at;         /* its place in FsOptions */
+    const char *value; /* NULL: not told by --help; of WORD and CHOICE: those there are */
+    const char *help;
+    const char *yes;     /* of CHOICE */
+    guint64 least, most; /* of COUNT and BYTES */
+    bool may_be_nothing; /* 0 is taken, too */
+};
+
+#define AT(field) .at = G_STRUCT_OFFSET(FsOptions, field)
+
+static const FsMountOption table[] = {
+    {"sockdir", TEXT, AT(sockdir), "DIR", "where the guests' sockets are made"},
+    {"sock-group", TEXT, AT(sock_group), "GROUP", "who may connect to them (the store's group)"},
+    {"sock-mode", MODE, AT(sock_mode), "MODE", "their mode (660)"},
+    {"engine-user", TEXT, AT(engine_user), "USER", "who engines run as (the store's owner)"},
+    {"front-user", TEXT, AT(front_user), "USER", "who serves the mount (uefivarsfs, if it exists)"},
+    {"engines", COUNT, AT(engines), "N", "most engines without a guest (64)", .least = 1,
+     .most = 100000},
+    {"idle", COUNT, AT(idle_s), "SECONDS", "when an engine without a guest ends (5)",
+     .most = 86400},
+    {"firmware", FOLDERS, AT(firmware), "DIR:DIR", "firmware descriptors, general to specific"},
+    {"templates", FOLDERS, AT(templates), "DIR:DIR", "where config.json may take templates from"},
+    {"keys", FOLDERS, AT(keys), "DIR:DIR", "where secure-boot/enroll finds profiles"},
+    {"views", CHOICE, AT(views), "on|off", "show boot/, secure-boot/, next-boot/ (on)",
+     .yes = "on"},
+    {"view", CHOICE, AT(guest_view), "host|guest", "guest: what its OS sees at runtime (host)",
+     .yes = "guest"},
+    {"varcheck", WORD, AT(varcheck), "strict|edk2|off", "checks of known variables (strict)"},
+    {"saved", WORD, AT(saved), "refuse|warn",
+     "changes while a saved state of the guest exists (warn)"},
+    {"immutable", CHOICE, AT(immutable_kernel), "none|kernel",
+     "kernel: immutable as in efivarfs (none)", .yes = "kernel"},
+    {"uid", COUNT, AT(uid), "UID", "owner of all files (the store's)", .most = UINT32_MAX - 1},
+    {"gid", COUNT, AT(gid), "GID", "group of all files (the store's)", .most = UINT32_MAX - 1},
+    {"umask", MODE, AT(umask), "MODE", "permission bits that files do not have"},
+    {"size", BYTES, AT(size_bytes), "BYTES", "storage of a guest (262144)", .least = UV_STORAGE_MIN,
+     .most = UV_STORAGE_MAX},
+    {"record", BYTES, AT(record_bytes), "BYTES",
+     "who changed what, of each guest (1048576; 0: none)", .least = 4096, .most = 1 << 30,
+     .may_be_nothing = true},
+    {"sandbox", CHOICE, AT(sandbox_strict), "auto|strict",
+     "strict: no engine without all confinement (auto)", .yes = "strict"},
+    {"keep", COUNT, AT(keep_days), "DAYS", "how long what was set aside stays beside a store (30)",
+     .most = 36500},
+    {"layout", CHOICE, AT(any_layout), "own|auto", "auto: find others' stores in SOURCE, too (own)",
+     .yes = "auto"},
+    {"shared", FLAG, AT(shared), "", "other hosts have SOURCE, too: one has a guest"},
+    {"look", COUNT, AT(look_s), "SECONDS", "how late another host's changes show, if shared (1)",
+     .most = 3600},
+    {"engine", TEXT, AT(engine_path)},
+};
+
+static bool take_number(const FsMountOption *option, const char *value, guint64 *ret_number,
+                        GError **error)
 {
-    if (!g_ascii_string_to_unsigned(value, 10, least, most, ret_number, NULL))
-        return fs_options_fail(error, "%s=%s: not a number from %llu to %llu", name, value,
-                               (unsigned long long)least, (unsigned long long)most);
-    return true;
+    *ret_number = 0;
+    if ((option->may_be_nothing && strcmp(value, "0") == 0) ||
+        g_ascii_string_to_unsigned(value, 10, option->least, option->most, ret_number, NULL))
+        return true;
+    return fs_options_fail(error, "%s=%s: not a number from %llu to %llu", option->name, value,
+                           (unsigned long long)option->least, (unsigned long long)option->most);
 }
 
-static bool set_mode(const char *name, const char *value, mode_t *ret_mode, GError **error)
+static bool take_mode(const FsMountOption *option, const char *value, mode_t *ret_mode,
+                      GError **error)
 {
     guint64 mode;
 
     if (!g_ascii_string_to_unsigned(value, 8, 0, 0777, &mode, NULL))
-        return fs_options_fail(error, "%s=%s: not a mode (octal, up to 777)", name, value);
+        return fs_options_fail(error, "%s=%s: not a mode (octal, up to 777)", option->name, value);
     *ret_mode = mode;
     return true;
 }
 
-static bool set_count(const char *name, const char *value, guint64 least, guint64 most,
-                      unsigned *ret_count, GError **error)
+static bool is_choice(const FsMountOption *option, const char *value, GError **error)
 {
-    guint64 count;
+    g_auto(GStrv) choices = g_strsplit(option->value, "|", -1);
+    g_autofree char *all = g_strjoinv(", ", choices);
 
-    if (!number(name, value, least, most, &count, error))
-        return false;
-    *ret_count = count;
-    return true;
+    return g_strv_contains((const char *const *)choices, value) ||
+           fs_options_fail(error, "%s=%s: not one of %s", option->name, value, all);
 }
 
-static bool set_choice(const char *name, const char *value, const char *const *choices,
-                       size_t *ret_index, GError **error)
-{
-    g_autofree char *all = NULL;
-
-    for (size_t i = 0; choices[i]; i++) {
-        if (strcmp(choices[i], value) == 0) {
-            *ret_index = i;
-            return true;
-        }
-    }
-    all = g_strjoinv(", ", (char **)choices);
-    return fs_options_fail(error, "%s=%s: not one of %s", name, value, all);
-}
-
-static bool set_text(char **place, const char *value)
+static bool take_text(char **place, const char *value)
 {
     g_free(*place);
     *place = g_strdup(value);
     return true;
 }
 
-static bool set_list(char ***place, const char *value)
+static bool take_folders(char ***place, const char *value)
 {
     g_strfreev(*place);
     *place = g_strsplit(value, ":", -1);
     return true;
 }
 
-/* Options */
-
-static bool set_sockdir(FsOptions *options, const char *name, const char *value, GError **error)
+static bool take_value(const FsMountOption *option, void *place, const char *value, GError **error)
 {
-    return set_text(&options->sockdir, value);
-}
+    guint64 number = 0;
 
-static bool set_sock_group(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_text(&options->sock_group, value);
-}
-
-static bool set_sock_mode(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_mode(name, value, &options->sock_mode, error);
-}
-
-static bool set_engine_user(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_text(&options->engine_user, value);
-}
-
-static bool set_front_user(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_text(&options->front_user, value);
-}
-
-static bool set_engine(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_text(&options->engine_path, value);
-}
-
-static bool set_engines(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 1, 100000, &options->engines, error);
-}
-
-static bool set_idle(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 0, 86400, &options->idle_s, error);
-}
-
-static bool set_firmware(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_list(&options->firmware, value);
-}
-
-static bool set_templates(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_list(&options->templates, value);
-}
-
-static bool set_keys(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_list(&options->keys, value);
-}
-
-static bool set_views(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    if (!set_choice(name, value, (const char *const[]){"off", "on", NULL}, &index, error))
-        return false;
-    options->views = index == 1;
-    return true;
-}
-
-static bool set_view(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    if (!set_choice(name, value, (const char *const[]){"host", "guest", NULL}, &index, error))
-        return false;
-    options->view = index == 0 ? FS_VIEW_HOST : FS_VIEW_GUEST;
-    return true;
-}
-
-static bool set_varcheck(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    return set_choice(name, value, (const char *const[]){"strict", "edk2", "off", NULL}, &index,
-                      error) &&
-           set_text(&options->varcheck, value);
-}
-
-static bool set_saved(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    return set_choice(name, value, (const char *const[]){"refuse", "warn", NULL}, &index, error) &&
-           set_text(&options->saved, value);
-}
-
-static bool set_immutable(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    if (!set_choice(name, value, (const char *const[]){"none", "kernel", NULL}, &index, error))
-        return false;
-    options->immutable_kernel = index == 1;
-    return true;
-}
-
-static bool set_sandbox(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    size_t index;
-    if (!set_choice(name, value, (const char *const[]){"auto", "strict", NULL}, &index, error))
-        return false;
-    options->sandbox_strict = index == 1;
-    return true;
-}
-
-static bool set_uid(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 0, UINT32_MAX - 1, &options->uid, error);
-}
-
-static bool set_gid(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 0, UINT32_MAX - 1, &options->gid, error);
-}
-
-static bool set_umask(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    options->umask_set = true;
-    return set_mode(name, value, &options->umask, error);
-}
-
-static bool set_size(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    guint64 size;
-    if (!number(name, value, UV_STORAGE_MIN, UV_STORAGE_MAX, &size, error))
-        return false;
-    options->size_bytes = size;
-    return true;
-}
-
-static bool set_record(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    guint64 bytes = 0;
-    if (strcmp(value, "0") != 0 && !number(name, value, 4096, 1 << 30, &bytes, error))
-        return false;
-    options->record_bytes = (int64_t)bytes;
-    return true;
-}
-
-static bool set_keep(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 0, 36500, &options->keep_days, error);
-}
-
-static bool set_look(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    return set_count(name, value, 0, 3600, &options->look_s, error);
-}
-
-static bool set_layout(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    static const char *const layouts[] = {"own", "auto", NULL};
-    size_t layout;
-
-    if (!set_choice(name, value, layouts, &layout, error))
-        return false;
-    options->any_layout = layout == 1;
-    return true;
-}
-
-static bool set_shared(FsOptions *options, const char *name, const char *value, GError **error)
-{
-    options->shared = true;
-    return true;
-}
-
-static const struct {
-    const char *name;
-    FsSetOption set;
-    const char *value; /* NULL: not told by --help; "": it takes none */
-    const char *help;
-} table[] = {
-    {"sockdir", set_sockdir, "DIR", "where the guests' sockets are made"},
-    {"sock-group", set_sock_group, "GROUP", "who may connect to them (the store's group)"},
-    {"sock-mode", set_sock_mode, "MODE", "their mode (660)"},
-    {"engine-user", set_engine_user, "USER", "who engines run as (the store's owner)"},
-    {"front-user", set_front_user, "USER", "who serves the mount (uefivarsfs, if it exists)"},
-    {"engines", set_engines, "N", "most engines without a guest (64)"},
-    {"idle", set_idle, "SECONDS", "when an engine without a guest ends (5)"},
-    {"firmware", set_firmware, "DIR:DIR", "firmware descriptors, general to specific"},
-    {"templates", set_templates, "DIR:DIR", "where config.json may take templates from"},
-    {"keys", set_keys, "DIR:DIR", "where secure-boot/enroll finds profiles"},
-    {"views", set_views, "on|off", "show boot/, secure-boot/, next-boot/ (on)"},
-    {"view", set_view, "host|guest", "guest: what its OS sees at runtime (host)"},
-    {"varcheck", set_varcheck, "strict|edk2|off", "checks of known variables (strict)"},
-    {"saved", set_saved, "refuse|warn", "changes while a saved state of the guest exists (warn)"},
-    {"immutable", set_immutable, "none|kernel", "kernel: immutable as in efivarfs (none)"},
-    {"uid", set_uid, "UID", "owner of all files (the store's)"},
-    {"gid", set_gid, "GID", "group of all files (the store's)"},
-    {"umask", set_umask, "MODE", "permission bits that files do not have"},
-    {"size", set_size, "BYTES", "storage of a guest (262144)"},
-    {"record", set_record, "BYTES", "who changed what, of each guest (1048576; 0: none)"},
-    {"sandbox", set_sandbox, "auto|strict", "strict: no engine without all confinement (auto)"},
-    {"keep", set_keep, "DAYS", "how long what was set aside stays beside a store (30)"},
-    {"layout", set_layout, "own|auto", "auto: find others' stores in SOURCE, too (own)"},
-    {"shared", set_shared, "", "other hosts have SOURCE, too: one has a guest"},
-    {"look", set_look, "SECONDS", "how late another host's changes show, if shared (1)"},
-    {"engine", set_engine, NULL, NULL},
-};
-
-FsSetOption fs_mount_option_find(const char *name, bool *ret_flag)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
-        if (strcmp(table[i].name, name) == 0) {
-            *ret_flag = table[i].value && !*table[i].value;
-            return table[i].set;
-        }
+    switch (option->kind) {
+    case TEXT:
+        return take_text(place, value);
+    case FOLDERS:
+        return take_folders(place, value);
+    case WORD:
+        return is_choice(option, value, error) && take_text(place, value);
+    case CHOICE:
+        *(bool *)place = strcmp(value, option->yes) == 0;
+        return is_choice(option, value, error);
+    case COUNT:
+        if (!take_number(option, value, &number, error))
+            return false;
+        *(unsigned *)place = (unsigned)number;
+        return true;
+    case BYTES:
+        if (!take_number(option, value, &number, error))
+            return false;
+        *(int64_t *)place = (int64_t)number;
+        return true;
+    case MODE:
+        return take_mode(option, value, place, error);
+    case FLAG:
+        break;
     }
+    *(bool *)place = true;
+    return true;
+}
+
+bool fs_mount_option_take(const FsMountOption *option, FsOptions *options, const char *value,
+                          GError **error)
+{
+    if (option->kind == FLAG && value)
+        return fs_options_fail(error, "option %s takes no value", option->name);
+    if (option->kind != FLAG && (!value || !*value))
+        return fs_options_fail(error, "option %s needs a value", option->name);
+    return take_value(option, (char *)options + option->at, value, error);
+}
+
+const FsMountOption *fs_mount_option_find(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
     return NULL;
 }
 

@@ -5,13 +5,13 @@
 
 #include "options.h"
 
-/* Takes a value that is not empty, or NULL for an option that has none; false with an error that
- * names the option. */
-typedef bool (*FsSetOption)(FsOptions *options, const char *name, const char *value,
-                            GError **error);
+typedef struct FsMountOption FsMountOption;
 
-/* NULL: none of ours. `ret_flag`: it has no value. */
-FsSetOption fs_mount_option_find(const char *name, bool *ret_flag);
+/* NULL: none of ours. */
+const FsMountOption *fs_mount_option_find(const char *name);
+/* `value` NULL: none is given. false with an error that names the option. */
+bool fs_mount_option_take(const FsMountOption *option, FsOptions *options, const char *value,
+                          GError **error);
 void fs_mount_options_help(void); /* to stdout */
 
 /* Always false: replaces the error. */

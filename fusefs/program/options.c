@@ -66,17 +66,12 @@ static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *
 {
     const char *equals = strchr(option, '=');
     g_autofree char *name = equals ? g_strndup(option, equals - option) : g_strdup(option);
-    bool flag = false;
-    FsSetOption set = fs_mount_option_find(name, &flag);
+    const FsMountOption *ours = fs_mount_option_find(name);
 
     if (!*option)
         return true;
-    if (set && flag)
-        return equals ? fs_options_fail(error, "option %s takes no value", name)
-                      : set(options, name, NULL, error);
-    if (set)
-        return equals && equals[1] ? set(options, name, equals + 1, error)
-                                   : fs_options_fail(error, "option %s needs a value", name);
+    if (ours)
+        return fs_mount_option_take(ours, options, equals ? equals + 1 : NULL, error);
     if (strcmp(option, "ro") == 0) {
         options->read_only = true;
         fuse_opt_add_arg(fuse, "-oro");
@@ -206,6 +201,7 @@ FsOptions *fs_options_parse(int argc, char **argv, void *ret_fuse_args, GError *
     options->varcheck = g_strdup("strict");
     options->uid = (uid_t)-1;
     options->gid = (gid_t)-1;
+    options->umask = (mode_t)-1;
     options->size_bytes = UV_STORAGE_DEFAULT;
     fuse_opt_add_arg(fuse, "uefivarsfs");
     if (!take_arguments(options, fuse, argc, argv, error))

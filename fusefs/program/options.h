@@ -7,11 +7,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-typedef enum {
-    FS_VIEW_HOST,
-    FS_VIEW_GUEST,
-} FsView;
-
 typedef struct {
     char *source;
     char *mountpoint;
@@ -28,9 +23,9 @@ typedef struct {
     char **templates;  /* NULL: the descriptors' own folders */
     char **keys;       /* folders of profiles for secure-boot/enroll; NULL: the standard ones */
     bool views;        /* boot/, secure-boot/, next-boot/ are shown */
-    FsView view;
-    char *varcheck; /* strict, edk2, off */
-    char *saved;    /* refuse, warn; NULL: warn */
+    bool guest_view;   /* what the guest's OS sees */
+    char *varcheck;    /* strict, edk2, off */
+    char *saved;       /* refuse, warn; NULL: warn */
     bool immutable_kernel;
     bool sandbox_strict;
     unsigned keep_days; /* what was set aside: 30 */
@@ -39,9 +34,8 @@ typedef struct {
     unsigned look_s;    /* 1 */
     uid_t uid;          /* (uid_t)-1: the store's owner */
     gid_t gid;
-    mode_t umask;
-    bool umask_set;
-    size_t size_bytes;    /* 262144 */
+    mode_t umask;         /* (mode_t)-1: none is given */
+    int64_t size_bytes;   /* 262144 */
     int64_t record_bytes; /* of each guest's record of changes; -1: the engine's default */
 } FsOptions;
 

@@ -116,7 +116,7 @@ static void add(GPtrArray *arguments, const char *option, const char *value)
 static char **engine_arguments(const FsOptions *options)
 {
     GPtrArray *arguments = g_ptr_array_new();
-    g_autofree char *size = g_strdup_printf("%" G_GSIZE_FORMAT, options->size_bytes);
+    g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)options->size_bytes);
     g_autofree char *record = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)options->record_bytes);
 
     add(arguments, "--varcheck=", options->varcheck);

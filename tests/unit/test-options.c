@@ -53,9 +53,10 @@ static void test_standard(void)
     g_assert_cmpstr(options->source, ==, "/s");
     g_assert_cmpstr(options->mountpoint, ==, "/m");
     g_assert_false(options->foreground || options->debug || options->read_only || options->shared ||
-                   options->umask_set || options->immutable_kernel || options->sandbox_strict);
+                   options->umask != (mode_t)-1 || options->immutable_kernel ||
+                   options->sandbox_strict);
     g_assert_true(options->views);
-    g_assert_cmpint(options->view, ==, FS_VIEW_HOST);
+    g_assert_false(options->guest_view);
     g_assert_cmpuint(options->sock_mode, ==, 0660);
     g_assert_cmpuint(options->engines, ==, 64);
     g_assert_cmpuint(options->idle_s, ==, 5);
@@ -98,14 +99,13 @@ static void test_numbers(void)
     g_assert_cmpuint(options->idle_s, ==, 0);
     g_assert_cmpuint(options->uid, ==, 0);
     g_assert_cmpuint(options->gid, ==, UINT32_MAX - 1);
-    g_assert_true(options->umask_set);
     g_assert_cmpuint(options->umask, ==, 0777);
     g_assert_cmpuint(options->size_bytes, ==, 4096);
     g_assert_cmpint(options->record_bytes, ==, 0);
     g_assert_cmpuint(options->keep_days, ==, 36500);
     g_assert_cmpuint(options->look_s, ==, 3600);
     g_assert_cmpint(other->record_bytes, ==, 4096);
-    g_assert_true(other->umask_set && other->umask == 0);
+    g_assert_true(other->umask == 0);
     g_assert_cmpuint(other->size_bytes, ==, 1048576);
 }
 
@@ -118,12 +118,12 @@ static void test_choices(void)
         parse_ok("/s /m -o views=on,view=host,varcheck=off,saved=warn,immutable=none,sandbox=auto");
 
     g_assert_false(options->views);
-    g_assert_cmpint(options->view, ==, FS_VIEW_GUEST);
+    g_assert_true(options->guest_view);
     g_assert_cmpstr(options->varcheck, ==, "edk2");
     g_assert_cmpstr(options->saved, ==, "refuse");
     g_assert_true(options->immutable_kernel && options->sandbox_strict && options->shared);
     g_assert_true(other->views);
-    g_assert_cmpint(other->view, ==, FS_VIEW_HOST);
+    g_assert_false(other->guest_view);
     g_assert_cmpstr(other->varcheck, ==, "off");
     g_assert_cmpstr(other->saved, ==, "warn");
     g_assert_false(other->immutable_kernel || other->sandbox_strict || other->shared);
@@ -145,7 +145,7 @@ static void test_refused_values(void)
         {"record=4095", "record=4095: not a number from 4096 to 1073741824"},
         {"keep=99999", "keep=99999: not a number from 0 to 36500"},
         {"look=3601", "look=3601: not a number from 0 to 3600"},
-        {"views=yes", "views=yes: not one of off, on"},
+        {"views=yes", "views=yes: not one of on, off"},
         {"view=us", "view=us: not one of host, guest"},
         {"varcheck=Strict", "varcheck=Strict: not one of strict, edk2, off"},
         {"saved=off", "saved=off: not one of refuse, warn"},
