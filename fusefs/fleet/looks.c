@@ -300,17 +300,6 @@ uint32_t guest_next_text(FsGuest *guest, FsText text)
            (under_way && fs_identity_equal(&cached->identity, text_identity(guest, text)) ? 0 : 1);
 }
 
-static int read_head(int fd, size_t max, GBytes **ret_bytes)
-{
-    g_autofree uint8_t *head = g_malloc(max);
-    ssize_t size = uv_pread_all(fd, head, max, 0);
-
-    if (size < 0)
-        return (int)size;
-    *ret_bytes = g_bytes_new_take(g_steal_pointer(&head), (size_t)size);
-    return 0;
-}
-
 /* What was read last, or nothing: the next look tells whether it is good. */
 static void read_text(FsCachedText *cached, FsText text, int fd)
 {
@@ -319,7 +308,7 @@ static void read_text(FsCachedText *cached, FsText text, int fd)
     int result = fstat(fd, &st) < 0 ? -errno : 0;
 
     if (result == 0)
-        result = text == FS_TEXT_STORE ? read_head(fd, max, &cached->bytes)
+        result = text == FS_TEXT_STORE ? uv_read_begin(fd, max, &cached->bytes)
                                        : uv_read_to_end(fd, max, &cached->bytes);
     cached->error = -result;
     if (result < 0)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define DEPTH_MAX 8 /* of a subtree */
+
 struct FsNodes {
     GHashTable *by_id;
     GHashTable *by_name; /* parent and name */
@@ -90,6 +92,23 @@ FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, c
     g_hash_table_insert(nodes->by_id, GSIZE_TO_POINTER(node->id), node);
     hash_name(nodes, node);
     return node;
+}
+
+char *fs_node_path(const FsNode *node)
+{
+    const char *names[DEPTH_MAX + 1] = {NULL};
+    int at = DEPTH_MAX;
+
+    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent)
+        names[--at] = node->name;
+    return g_strjoinv("/", (char **)names + at);
+}
+
+char *fs_node_child_path(const FsNode *folder, const char *name)
+{
+    g_autofree char *path = fs_node_path(folder);
+
+    return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
 }
 
 void fs_nodes_join_guest(FsNode *node, FsGuest *guest, FsNode *head)

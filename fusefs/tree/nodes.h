@@ -50,6 +50,10 @@ size_t fs_nodes_count(const FsNodes *nodes);
 FsNode *fs_nodes_get(const FsNodes *nodes, uint64_t id);
 /* The hashed child of that name, or NULL. */
 FsNode *fs_nodes_child(const FsNodes *nodes, const FsNode *parent, const char *name);
+/* Below the topmost folder with the same `data`, as in a view or another subtree of one owner; "":
+ * it is that folder. To be freed, as is where its child of that name is. */
+char *fs_node_path(const FsNode *node);
+char *fs_node_child_path(const FsNode *folder, const char *name);
 /* A new hashed child (`parent` NULL: the root). It is held by none yet: hand it to the kernel, hold
  * it, or give it to fs_nodes_discard(). */
 FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,

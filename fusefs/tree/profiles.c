@@ -92,19 +92,8 @@ GBytes *fs_profiles_list(char *const *folders)
     return g_string_free_to_bytes(text);
 }
 
-/* A flash image may be large (Arm's have 64 MiB); its variables are at its begin. */
-static int read_begin(int fd, GBytes **ret_bytes)
-{
-    g_autofree uint8_t *bytes = g_malloc(IMAGE_BYTES_MAX);
-    const ssize_t size = uv_pread_all(fd, bytes, IMAGE_BYTES_MAX, 0);
-
-    if (size < 0)
-        return (int)size;
-    *ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), (size_t)size);
-    return 0;
-}
-
-/* Adds a file under its name in the profile; false with a reason. */
+/* Adds a file under its name in the profile; false with a reason. A flash image may be large (Arm's
+ * have 64 MiB); its variables are at its begin. */
 static bool add_file(UvWriter *writer, const char *path, const char *name, char **ret_reason)
 {
     uv_autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -113,7 +102,7 @@ static bool add_file(UvWriter *writer, const char *path, const char *name, char 
     int result = fd < 0 || fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
 
     if (result == 0)
-        result = g_str_has_suffix(name, ".fd") ? read_begin(fd, &bytes)
+        result = g_str_has_suffix(name, ".fd") ? uv_read_begin(fd, IMAGE_BYTES_MAX, &bytes)
                                                : uv_read_to_end(fd, PROFILE_BYTES_MAX, &bytes);
     if (result < 0) {
         *ret_reason = g_strdup_printf("%s: %s", path, g_strerror(-result));

@@ -21,8 +21,6 @@
 #include "view-away.h"
 #include "view-node.h"
 
-#define DEPTH_MAX 8
-
 static const FsViewKind kinds[FS_VIEWS] = {FS_VIEW_BOOT, FS_VIEW_SECURE_BOOT, FS_VIEW_NEXT_BOOT};
 static const FsNodeClass view_class;
 
@@ -34,23 +32,6 @@ FsViewKind fs_view_of(const FsNode *node)
 static bool is_top(const FsNode *node)
 {
     return node->parent->data != node->data;
-}
-
-char *fs_view_path(const FsNode *node)
-{
-    const char *names[DEPTH_MAX + 1] = {NULL};
-    int at = DEPTH_MAX;
-
-    for (; at > 0 && !is_top(node); node = node->parent)
-        names[--at] = node->name;
-    return g_strjoinv("/", (char **)names + at);
-}
-
-char *fs_view_child_path(const FsNode *folder, const char *name)
-{
-    g_autofree char *path = fs_view_path(folder);
-
-    return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
 }
 
 uint64_t fs_view_inode(const FsGuest *guest, FsViewKind view, const char *path)
@@ -65,7 +46,7 @@ FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name)
     FsNode *node = fs_nodes_child(tree->nodes, folder, name);
 
     if (!node) {
-        g_autofree char *path = fs_view_child_path(folder, name);
+        g_autofree char *path = fs_node_child_path(folder, name);
         node = fs_nodes_add(tree->nodes, &view_class, folder, name,
                             fs_view_inode(folder->guest, fs_view_of(folder), path));
         fs_nodes_join_guest(node, folder->guest, &fs_tree_guest(tree, folder->guest)->nodes);
@@ -76,7 +57,7 @@ FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name)
 
 void fs_view_become(FsTree *tree, FsNode *staging, const char *name)
 {
-    g_autofree char *path = fs_view_child_path(staging->parent, name);
+    g_autofree char *path = fs_node_child_path(staging->parent, name);
 
     fs_staging_become(tree, staging, &view_class, name,
                       fs_view_inode(staging->guest, fs_view_of(staging->parent), path));
@@ -85,7 +66,8 @@ void fs_view_become(FsTree *tree, FsNode *staging, const char *name)
     fs_tree_invalidate(tree, staging);
 }
 
-bool fs_view_keeps(FsViewKind view, const char *path)
+/* next-boot/ keeps what is written under that name, which nothing has now. */
+static bool keeps(FsViewKind view, const char *path)
 {
     char spelling[UV_FILE_NAME_MAX + 1];
     const char *name = strrchr(path, '/');
@@ -112,7 +94,7 @@ FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, stru
 {
     const bool folder = entry && S_ISDIR(entry->mode);
     const bool writable = !entry || entry->mode & 0222;
-    g_autofree char *path = fs_view_path(node);
+    g_autofree char *path = fs_node_path(node);
     g_autoptr(GBytes) own = fs_view_own_text(op->tree, fs_view_of(node), path);
 
     fs_tree_fill(op->tree, node, folder ? S_IFDIR | 0777 : S_IFREG | (writable ? 0666 : 0444),
@@ -134,7 +116,7 @@ void fs_view_need_list(FsOp *op, FsStep step)
 /* Of op->node, in the list that op->content is. */
 static bool find_self(const FsOp *op, FsViewEntry *ret_entry)
 {
-    g_autofree char *path = fs_view_path(op->node);
+    g_autofree char *path = fs_node_path(op->node);
 
     return fs_view_list_find(op->content, path, ret_entry);
 }
@@ -196,7 +178,7 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
 /* As view-away.h has it. */
 static char *away_path(const FsOp *op, const char *name)
 {
-    g_autofree char *path = fs_view_child_path(op->node, name);
+    g_autofree char *path = fs_node_child_path(op->node, name);
 
     return g_strconcat(fs_view_name(fs_view_of(op->node)), "/", path, NULL);
 }
@@ -217,7 +199,7 @@ static void bring_back(const FsOp *op, const char *name)
 
 static void lookup_ready(FsOp *op)
 {
-    g_autofree char *path = fs_view_child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
     FsViewEntry entry;
     struct stat attr;
@@ -285,7 +267,7 @@ static void create_there(FsOp *op, const FsViewEntry *entry)
 
 static void create_ready(FsOp *op)
 {
-    g_autofree char *path = fs_view_child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
     FsViewEntry entry;
     struct stat attr;
@@ -294,7 +276,7 @@ static void create_ready(FsOp *op)
         create_there(op, &entry);
         return;
     }
-    if (!fs_view_keeps(fs_view_of(op->node), path) || (child && child->class != &view_class)) {
+    if (!keeps(fs_view_of(op->node), path) || (child && child->class != &view_class)) {
         fs_staging_create(op);
         return;
     }
@@ -317,7 +299,7 @@ static void view_create(FsOp *op)
 
 static void act(FsOp *op, FsViewAct what, FsStep step, FsStep or_else)
 {
-    g_autofree char *path = fs_view_child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
 
     fs_op_view_act(op, fs_view_of(op->node), what, path, NULL, step, or_else);
 }
@@ -381,13 +363,13 @@ static void view_mkdir(FsOp *op)
 static void rename_ready(FsOp *op)
 {
     FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
-    g_autofree char *path = fs_view_child_path(op->node, op->new_name);
+    g_autofree char *path = fs_node_child_path(op->node, op->new_name);
     FsViewEntry entry;
     bool there = fs_view_list_find(op->content, path, &entry);
 
     if (!staging || staging->class != &fs_staging_class || (there && S_ISDIR(entry.mode))) {
         fs_op_error(op, EPERM);
-    } else if (!there && !fs_view_keeps(fs_view_of(op->node), path)) {
+    } else if (!there && !keeps(fs_view_of(op->node), path)) {
         fs_view_file_rename(op, staging);
     } else if (there && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);

@@ -10,28 +10,10 @@
 #include "tree-parts.h"
 
 #define FIRST_OFFSET 3
-#define DEPTH_MAX 8
 
 static const FsVirtual *virtual_of(const FsNode *node)
 {
     return node->data;
-}
-
-/* Relative to the subtree's root, the caller's. */
-static char *path_of(const FsNode *node)
-{
-    const char *names[DEPTH_MAX + 1] = {NULL};
-    int at = DEPTH_MAX;
-
-    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent)
-        names[--at] = node->name;
-    return g_strjoinv("/", (char **)names + at);
-}
-
-static char *child_path(const FsNode *node, const char *name)
-{
-    g_autofree char *path = path_of(node);
-    return path[0] ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
 }
 
 static mode_t look(const FsNode *node, const char *path)
@@ -92,7 +74,7 @@ static void fill(const FsOp *op, const FsNode *node, const char *path, mode_t mo
 
 static void getattr_ready(FsOp *op)
 {
-    g_autofree char *path = path_of(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     mode_t mode = look(op->node, path);
     struct stat attr;
 
@@ -123,7 +105,7 @@ static FsNode *made_child(const FsOp *op)
 
 static void lookup_there(FsOp *op)
 {
-    g_autofree char *path = child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *child = made_child(op);
 
     if (child) {
@@ -137,7 +119,7 @@ static void lookup_there(FsOp *op)
 
 static void lookup_ready(FsOp *op)
 {
-    g_autofree char *path = child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *made = made_child(op);
 
     if (made && (fs_restore_is_by(op) || !look(op->node, path)))
@@ -151,7 +133,7 @@ static void lookup_ready(FsOp *op)
 /* false: there is no room for it. */
 static bool list_entry(FsOp *op, const char *name, uint64_t next_offset)
 {
-    g_autofree char *path = child_path(op->node, name);
+    g_autofree char *path = fs_node_child_path(op->node, name);
     struct stat attr = {.st_mode = look(op->node, path), .st_ino = inode_of(op->node, path)};
     FsNode *child = NULL;
 
@@ -167,7 +149,7 @@ static bool list_entry(FsOp *op, const char *name, uint64_t next_offset)
 static void readdir_ready(FsOp *op)
 {
     const FsVirtual *virtual = virtual_of(op->node);
-    g_autofree char *path = path_of(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
     size_t n_names = names ? g_strv_length(names) : 0;
 
@@ -182,14 +164,14 @@ static void readdir_ready(FsOp *op)
 
 static void readlink_ready(FsOp *op)
 {
-    g_autofree char *path = path_of(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     g_autofree char *target = read_text(op->node, path);
     fs_op_reply_text(op, target);
 }
 
 static void open_ready(FsOp *op)
 {
-    g_autofree char *path = path_of(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     mode_t mode = look(op->node, path);
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
     FsHandle *handle;
@@ -212,7 +194,7 @@ static void virtual_read(FsOp *op)
 
 static void write_ready(FsOp *op)
 {
-    g_autofree char *path = path_of(op->node);
+    g_autofree char *path = fs_node_path(op->node);
 
     fs_op_write_virtual(op, virtual_of(op->node), path, fs_op_reply_written);
 }
@@ -222,7 +204,7 @@ static void write_ready(FsOp *op)
 static bool may_be_made(const FsOp *op, const char *name)
 {
     const FsVirtual *virtual = virtual_of(op->node);
-    g_autofree char *path = child_path(op->node, name);
+    g_autofree char *path = fs_node_child_path(op->node, name);
 
     return op->node->guest && virtual->is_generated && virtual->is_generated(virtual->data, path);
 }
@@ -247,7 +229,7 @@ static void virtual_symlink(FsOp *op)
 
 static void unlink_ready(FsOp *op)
 {
-    g_autofree char *path = child_path(op->node, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *made = made_child(op);
 
     if (made) {

@@ -40,7 +40,7 @@ static bool each_anew(FsViewKind view, const char *path)
 
 static FsHandle *new_handle(FsOp *op, FsNode *node, GBytes *before)
 {
-    g_autofree char *path = fs_view_path(node);
+    g_autofree char *path = fs_node_path(node);
     FsHandle *handle = fs_handle_new(op->tree, node);
 
     handle->text = fs_view_text_new(before, each_anew(fs_view_of(node), path));
@@ -89,7 +89,7 @@ static void read_ready(FsOp *op)
 /* op->needs keeps the file's mode. */
 static void open_ready(FsOp *op)
 {
-    g_autofree char *path = fs_view_path(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     FsViewEntry entry;
     bool there = fs_view_list_find(op->content, path, &entry);
     g_autoptr(GBytes) own = fs_view_own_text(op->tree, fs_view_of(op->node), path);
@@ -170,7 +170,7 @@ static void committed(FsOp *op)
 
 static void commit_handle(FsOp *op, FsStep done)
 {
-    g_autofree char *path = fs_view_path(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     g_autoptr(GBytes) content = fs_view_text_content(op->handle->text);
 
     commit(op, op->node, path, content, done);
@@ -188,7 +188,7 @@ static bool holds(GBytes *text, size_t offset, GBytes *piece)
 
 static void refuse_read_only(FsOp *op)
 {
-    g_autofree char *path = fs_view_path(op->node);
+    g_autofree char *path = fs_node_path(op->node);
     g_autofree char *reason =
         g_strdup_printf("%s/%s is made of the guest's variables, and can't be written",
                         fs_view_name(fs_view_of(op->node)), path);
@@ -272,7 +272,7 @@ static void compared(FsOp *op)
 
 void fs_view_file_replace(FsOp *op, bool writable)
 {
-    g_autofree char *path = fs_view_child_path(op->node, op->new_name);
+    g_autofree char *path = fs_node_child_path(op->node, op->new_name);
 
     if (fs_staging_mtime(op->child)) {
         replaced(op);

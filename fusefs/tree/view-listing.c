@@ -119,7 +119,7 @@ static bool list_entry(FsOp *op, const Listed *listed)
 
 static void readdir_ready(FsOp *op)
 {
-    g_autofree char *folder = fs_view_path(op->node);
+    g_autofree char *folder = fs_node_path(op->node);
     g_autoptr(GArray) all = children(op, folder);
 
     fs_op_begin_directory(op);

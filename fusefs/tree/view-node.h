@@ -8,9 +8,6 @@
 #include "views.h"
 
 FsViewKind fs_view_of(const FsNode *node);
-/* Relative to the view; "": the view itself. To be freed. */
-char *fs_view_path(const FsNode *node);
-char *fs_view_child_path(const FsNode *folder, const char *name);
 uint64_t fs_view_inode(const FsGuest *guest, FsViewKind view, const char *path);
 /* The step finds the list of op->node's view in op->content. */
 void fs_view_need_list(FsOp *op, FsStep step);
@@ -22,8 +19,6 @@ void fs_view_become(FsTree *tree, FsNode *staging, const char *name);
 FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, struct stat *attr);
 /* What the front itself shows there (the profiles' names); NULL: nothing. A new reference. */
 GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path);
-/* next-boot/ keeps what is written under that name, which nothing has now. */
-bool fs_view_keeps(FsViewKind view, const char *path);
 
 /* view-listing.c */
 void fs_view_readdir(FsOp *op);

@@ -42,6 +42,17 @@ ssize_t uv_pread_all(int fd, void *bytes, size_t size, uint64_t offset)
     return done;
 }
 
+int uv_read_begin(int fd, size_t max, GBytes **ret_bytes)
+{
+    g_autofree uint8_t *bytes = g_malloc(max);
+    const ssize_t size = uv_pread_all(fd, bytes, max, 0);
+
+    if (size < 0)
+        return (int)size;
+    *ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), (size_t)size);
+    return 0;
+}
+
 int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes)
 {
     g_autoptr(GByteArray) all = g_byte_array_new();

@@ -15,6 +15,8 @@
 ssize_t uv_read_all(int fd, void *bytes, size_t size);
 /* The same, from `offset` on. */
 ssize_t uv_pread_all(int fd, void *bytes, size_t size, uint64_t offset);
+/* At most `max` bytes from the file's beginning, whatever comes behind them. 0 or -errno. */
+int uv_read_begin(int fd, size_t max, GBytes **ret_bytes);
 /* From where `fd` stands to the end, at most `max` bytes: 0, or -errno (-EFBIG: more is there). */
 int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes);
 
