@@ -3,11 +3,13 @@
 """by-store/: a guest is found by its store's path, by users who share nothing with anybody, and whoever
 has the store open is that guest."""
 
+import ctypes
 import hashlib
 import os
 import pathlib
 import signal
 import sys
+import threading
 import time
 import unittest
 
@@ -18,6 +20,8 @@ from uvmount import alive, variable, wait_until  # noqa: E402
 
 ROOT = os.geteuid() == 0
 USER = 65534
+LIBC = ctypes.CDLL(None)
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 BY_STORE = pathlib.Path("/run/uefivarsfs/by-store" if ROOT else
                         f"{os.environ.get('XDG_RUNTIME_DIR')}/uefivarsfs/by-store")
 
@@ -149,6 +153,44 @@ class ByStore(unittest.TestCase):
                 guest.hello(flags=p.HELLO_STORE)
         os.close(old)
         self.assertEqual(self.guest().get("A", p.TEST)[2], b"new")
+
+    def test_names_that_are_exchanged(self):
+        """While somebody with one of the two stores asks at both: he is never the other's guest."""
+        self.store.write_text(uvmount.store_text(variable("Owner", b"other")))
+        mine = self.source / "mine.json"
+        mine.write_text(uvmount.store_text(variable("Owner", b"mine")))
+        fd = os.open(mine, os.O_RDWR)
+        self.addCleanup(os.close, fd)
+        self.mount()
+        names = [mine, self.store]
+        wait_until(lambda: all(entry(name, ".sock").exists() for name in names), "their sockets")
+        stopping = threading.Event()
+        thread = threading.Thread(target=self.exchange, args=(names, stopping))
+        thread.start()
+        try:
+            served = [self.owner(entry(names[number % 2], ".sock"), fd) for number in range(400)]
+        finally:
+            stopping.set()
+            thread.join()
+        self.assertEqual(set(served) - {None}, {b"mine"})
+
+    @staticmethod
+    def exchange(names, stopping):
+        one, other = (os.fsencode(name) for name in names)
+        while not stopping.wait(0.001):
+            LIBC.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE)
+
+    @staticmethod
+    def owner(path, fd):
+        """None: refused."""
+        try:
+            with p.Prover(str(path), fd) as guest:
+                guest.hello(flags=p.HELLO_STORE)
+                owner = guest.get("Owner", p.TEST)[2]
+                guest.bye()
+                return owner
+        except (OSError, p.ErrorFrame, p.Closed):
+            return None
 
     def test_killed_front(self):
         """The engine keeps the socket; when it ends, the next front makes it anew."""

@@ -78,11 +78,13 @@ static GBytes *hello_reply(const UvServer *server)
  * The descriptor is closed before the engine looks whether others have the store open, and none is
  * taken after it.
  */
-static bool may_be_guest(UvConn *conn, UvFrame *frame)
+static bool may_be_guest(UvConn *conn, UvFrame *frame, UvHello *hello)
 {
-    const char *refusal = conn->must_prove
-                              ? uv_proof_refusal(conn->server, uv_frame_io_fd(conn->io), frame->fd)
-                              : NULL;
+    const char *refusal = NULL;
+
+    if (conn->must_prove)
+        refusal =
+            uv_proof_refusal(conn->server, uv_frame_io_fd(conn->io), frame->fd, &hello->shown);
 
     uv_fd_clear(&frame->fd);
     uv_frame_io_refuse_descriptors(conn->io);
@@ -109,7 +111,7 @@ static void handle_hello(UvConn *conn, UvFrame *frame)
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_VERSION, "this engine speaks version 1");
         return;
     }
-    if (!may_be_guest(conn, frame))
+    if (!may_be_guest(conn, frame, &hello))
         return;
     if (!uv_session_hello(server, conn, &hello, &text)) {
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_OCCUPIED, text);

@@ -173,14 +173,16 @@ void uv_guest_frame(UvConn *conn, UvFrame *frame);
 /* Whether the client at `socket_fd` could have opened the store; false also if there is none. */
 bool uv_proof_can_have(const UvServer *server, int socket_fd);
 /* Why the client at `socket_fd` that sent `fd` (-1: nothing) with HELLO may not be the guest; NULL:
- * it may. */
-const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd);
+ * it may, and `ret_store` is what it showed (device and inode alone). */
+const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd,
+                             UvStoreIdentity *ret_store);
 
 /* server-session.c */
 typedef struct {
     uint32_t lowest, highest, features, flags, buffer_size;
     uint8_t id[UV_WIRE_SESSION_ID_BYTES];
     char name[UV_WIRE_NAME_MAX + 1];
+    UvStoreIdentity shown; /* device and inode of the file that came with it; 0: none had to */
 } UvHello;
 /* Makes `conn` the guest, or returns false: occupied, `ret_text` says by whom. */
 bool uv_session_hello(UvServer *server, UvConn *conn, const UvHello *hello, char **ret_text);

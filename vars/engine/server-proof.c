@@ -57,7 +57,8 @@ static bool is_same_file(const struct statx *given, const struct stat *store)
            given->stx_ino == store->st_ino;
 }
 
-const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd)
+const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd,
+                             UvStoreIdentity *ret_store)
 {
     const int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
     struct statx given;
@@ -77,5 +78,6 @@ const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd)
         return "the store is not there";
     if (!is_same_file(&given, &store))
         return "the descriptor that came with HELLO is of another file than the store";
+    *ret_store = (UvStoreIdentity){.device = store.st_dev, .inode = store.st_ino};
     return NULL;
 }

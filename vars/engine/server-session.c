@@ -39,9 +39,8 @@ void uv_session_persist(UvServer *server)
     uv_log_limited(&server->troubles, LOG_WARNING, "the session can't be kept: %s", error->message);
 }
 
-void uv_session_cold_start(UvServer *server)
+static void boot(UvServer *server)
 {
-    uv_server_refresh_at_boot(server);
     uv_next_boot_apply(server);
     server->is_boot_work = true;
     const EfiStatus status = uv_service_cold_start(server->service);
@@ -55,12 +54,46 @@ void uv_session_cold_start(UvServer *server)
     uv_events_state_changed(server);
 }
 
+void uv_session_cold_start(UvServer *server)
+{
+    uv_server_refresh_at_boot(server);
+    boot(server);
+}
+
+static bool is_same_file(const UvStoreIdentity *a, const UvStoreIdentity *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+/* What is loaded is of the file that came with HELLO, or none had to come. */
+static bool is_loaded(const UvServer *server, const UvHello *hello)
+{
+    const UvStoreIdentity *store = &server->store->identity;
+
+    return hello->shown.inode == 0 || is_same_file(&hello->shown, store);
+}
+
+/* What the store's name means may be another file by now than when its guest showed it. */
+static bool refresh(UvServer *server, const UvHello *hello, GError **error)
+{
+    const UvStoreIdentity *store = &server->store->identity;
+    const bool was_loaded = is_loaded(server, hello);
+
+    if (server->session_alive)
+        uv_session_end(server); /* makes it complete, which may be a file of its own */
+    const UvStoreIdentity before = *store;
+    uv_server_refresh(server);
+    if (is_loaded(server, hello) || (was_loaded && is_same_file(store, &before)))
+        return true;
+    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "the store was replaced just now");
+    return false;
+}
+
 /* Nothing of another session is left behind. false: the guest is on another host. */
 static bool start_over(UvServer *server, const UvHello *hello, GError **error)
 {
-    if (server->session_alive)
-        uv_session_end(server);
-    uv_server_refresh(server);
+    if (!refresh(server, hello, error))
+        return false;
     /* Of an incoming one the source may still write. */
     if (!(hello->flags & UV_WIRE_HELLO_INCOMING) && !uv_hold_take(server, true, error))
         return false;
@@ -87,7 +120,7 @@ static bool begin(UvServer *server, const UvHello *hello, GError **error)
                        "its reset");
     } else {
         uv_saved_end(server);
-        uv_session_cold_start(server);
+        boot(server);
     }
     return true;
 }
