@@ -3,11 +3,14 @@
 """by-store/: a guest is found by its store's path, by users who share nothing with anybody, and whoever
 has the store open is that guest."""
 
+import collections
 import ctypes
 import hashlib
 import os
 import pathlib
 import signal
+import socket
+import statistics
 import sys
 import threading
 import time
@@ -15,11 +18,14 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
+import uvpace  # noqa: E402
 import uvproto as p  # noqa: E402
+from uvattacker import attacker  # noqa: E402
 from uvmount import alive, variable, wait_until  # noqa: E402
 
 ROOT = os.geteuid() == 0
 USER = 65534
+START_S = 0.2
 LIBC = ctypes.CDLL(None)
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 BY_STORE = pathlib.Path("/run/uefivarsfs/by-store" if ROOT else
@@ -191,6 +197,40 @@ class ByStore(unittest.TestCase):
                 return owner
         except (OSError, p.ErrorFrame, p.Closed):
             return None
+
+    @unittest.skipUnless(ROOT, "only root is two users")
+    def test_many_that_say_nothing(self):
+        """Of users who can't have the store: its guest starts nearly as ever."""
+        self.mount()
+        path = str(entry(self.store, ".sock"))
+        held = collections.deque()
+
+        def connect():
+            held.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            try:
+                held[-1].connect(path)
+            except OSError:
+                held.pop().close()
+                time.sleep(0.001)
+            if len(held) > 400:
+                held.popleft().close()
+
+        with attacker(connect), attacker(connect), attacker(connect):
+            times = []
+            for _ in range(20):
+                begun = time.monotonic()
+                wait_until(self.starts, "the guest's start")
+                times.append(time.monotonic() - begun)
+        self.assertLess(statistics.median(times), START_S * uvpace.factor())
+
+    def starts(self):
+        try:
+            with p.prove(str(entry(self.store, ".sock")), self.store) as guest:
+                self.assertEqual(guest.get("A", p.TEST)[2], b"a")
+                guest.bye()
+                return True
+        except (OSError, p.ErrorFrame, p.Closed):
+            return False
 
     def test_killed_front(self):
         """The engine keeps the socket; when it ends, the next front makes it anew."""

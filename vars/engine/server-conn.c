@@ -290,7 +290,7 @@ UvConn *uv_conn_new(UvServer *server, int fd, UvConnKind kind, bool must_prove)
     conn->kind = kind;
     conn->io = uv_frame_io_new(fd, frame_cap, conn);
     conn->must_prove = must_prove;
-    if (!must_prove || !uv_proof_can_have(server, fd))
+    if (!must_prove)
         uv_frame_io_refuse_descriptors(conn->io);
     if (kind == UV_CONN_HOST)
         uv_frame_io_skip_too_large(conn->io);

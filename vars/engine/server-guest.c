@@ -83,8 +83,7 @@ static bool may_be_guest(UvConn *conn, UvFrame *frame, UvHello *hello)
     const char *refusal = NULL;
 
     if (conn->must_prove)
-        refusal =
-            uv_proof_refusal(conn->server, uv_frame_io_fd(conn->io), frame->fd, &hello->shown);
+        refusal = uv_proof_refusal(conn->server, frame->fd, &hello->shown);
 
     uv_fd_clear(&frame->fd);
     uv_frame_io_refuse_descriptors(conn->io);

@@ -170,12 +170,11 @@ uint32_t uv_guest_frame_cap(uint16_t type, void *conn);
 void uv_guest_frame(UvConn *conn, UvFrame *frame);
 
 /* server-proof.c */
-/* Whether the client at `socket_fd` could have opened the store; false also if there is none. */
-bool uv_proof_can_have(const UvServer *server, int socket_fd);
-/* Why the client at `socket_fd` that sent `fd` (-1: nothing) with HELLO may not be the guest; NULL:
- * it may, and `ret_store` is what it showed (device and inode alone). */
-const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd,
-                             UvStoreIdentity *ret_store);
+/* Whether the client at `socket_fd` could have opened the store, which `store` is. */
+bool uv_proof_can_have(const struct stat *store, int socket_fd);
+/* Why the client that sent `fd` (-1: nothing) with HELLO may not be the guest; NULL: it may, and
+ * `ret_store` is what it showed (device and inode alone). */
+const char *uv_proof_refusal(const UvServer *server, int fd, UvStoreIdentity *ret_store);
 
 /* server-session.c */
 typedef struct {

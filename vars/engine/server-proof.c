@@ -36,18 +36,16 @@ static bool is_in_group(int socket_fd, const struct ucred *peer, gid_t gid)
     return false;
 }
 
-bool uv_proof_can_have(const UvServer *server, int socket_fd)
+bool uv_proof_can_have(const struct stat *store, int socket_fd)
 {
     const mode_t group = S_IRGRP | S_IWGRP, others = S_IROTH | S_IWOTH;
     struct ucred peer;
-    struct stat store;
     socklen_t size = sizeof(peer);
 
-    if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-        !uv_folder_stat(server->store->folder, UV_FILE_STORE, &store, NULL))
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return false;
-    return peer.uid == 0 || peer.uid == store.st_uid || (store.st_mode & others) == others ||
-           ((store.st_mode & group) == group && is_in_group(socket_fd, &peer, store.st_gid));
+    return peer.uid == 0 || peer.uid == store->st_uid || (store->st_mode & others) == others ||
+           ((store->st_mode & group) == group && is_in_group(socket_fd, &peer, store->st_gid));
 }
 
 /* Of what the kernel knows of the file. */
@@ -57,15 +55,12 @@ static bool is_same_file(const struct statx *given, const struct stat *store)
            given->stx_ino == store->st_ino;
 }
 
-const char *uv_proof_refusal(const UvServer *server, int socket_fd, int fd,
-                             UvStoreIdentity *ret_store)
+const char *uv_proof_refusal(const UvServer *server, int fd, UvStoreIdentity *ret_store)
 {
     const int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
     struct statx given;
     struct stat store;
 
-    if (fd < 0 && !uv_proof_can_have(server, socket_fd))
-        return "this socket is for who has the store open: by its owner, group and mode you can't";
     if (fd < 0)
         return "this socket is for who has the store open: no descriptor of it came with HELLO";
     if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) != O_RDWR)

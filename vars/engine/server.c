@@ -5,6 +5,7 @@
 #include "server-internal.h"
 
 #include "fd.h"
+#include "listen.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -25,6 +26,8 @@
 /* Of the store's socket, where strangers can knock: HELLO of one that came before them is read
  * first, and the guest does not wait for them. */
 #define TURN_STRANGERS 4
+/* Of those that are turned away at once, and cost next to nothing. */
+#define TURN_AWAY 64
 /* While the guest is connected, strangers have their turn that often: each costs it some time. */
 #define STRANGERS_PAUSE_MS 20
 #define LOST_US (30 * G_USEC_PER_SEC)
@@ -160,6 +163,41 @@ static gboolean on_pause_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Of the store's socket. */
+static void admit_strangers(UvServer *server)
+{
+    unsigned taken = 0;
+    struct stat st;
+    const bool there = uv_folder_stat(server->store->folder, UV_FILE_STORE, &st, NULL);
+
+    for (unsigned i = 0; i < TURN_AWAY && taken < TURN_STRANGERS; i++) {
+        const int fd = accept4(server->store_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        if (there && uv_proof_can_have(&st, fd)) {
+            add_guest(server, fd, true);
+            taken++;
+        } else {
+            uv_turn_away(fd, UV_WIRE_E_PROOF,
+                         "this socket is for who has the store open: by its owner, group and mode "
+                         "you can't");
+        }
+    }
+}
+
+static void admit(UvServer *server, int listener)
+{
+    for (unsigned i = 0; i < TURN_ACCEPTS; i++) {
+        const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        if (listener == server->host_listener)
+            add_host(server, fd);
+        else
+            add_guest(server, fd, false);
+    }
+}
+
 static gboolean on_listener(gint listener, GIOCondition condition, gpointer data)
 {
     UvServer *server = data;
@@ -170,17 +208,11 @@ static gboolean on_listener(gint listener, GIOCondition condition, gpointer data
         return G_SOURCE_CONTINUE;
     }
     const bool store = listener == server->store_listener;
-    const unsigned turn = store ? TURN_STRANGERS : TURN_ACCEPTS;
 
-    for (unsigned i = 0; i < turn; i++) {
-        const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            break;
-        if (listener == server->host_listener)
-            add_host(server, fd);
-        else
-            add_guest(server, fd, store);
-    }
+    if (store)
+        admit_strangers(server);
+    else
+        admit(server, listener);
     uv_server_rearm(server);
     if (!store || !server->guest)
         return G_SOURCE_CONTINUE;

@@ -106,6 +106,13 @@ static void answer(UvFrameIo *io, uint64_t cookie, uint32_t code, const char *te
     (void)uv_frame_io_send(io, UV_WIRE_ERROR | UV_WIRE_REPLY, cookie, payload, -1);
 }
 
+void uv_turn_away(int fd, uint32_t code, const char *text)
+{
+    g_autoptr(UvFrameIo) io = uv_frame_io_new(fd, any_frame, NULL);
+
+    answer(io, 0, code, text);
+}
+
 void uv_listen_report_failure(int listener, uint32_t code, const char *text)
 {
     const int64_t until = g_get_monotonic_time() + REPORT_MS * 1000;

@@ -14,6 +14,9 @@
  * or a file of another kind, is an error. -1 with an error that names the path.
  */
 int uv_listen(const char *path, mode_t mode, GError **error);
+/* Takes `fd` and closes it, with ERROR as the answer to whatever its client sends; nothing of that,
+ * and no descriptor, is read. */
+void uv_turn_away(int fd, uint32_t code, const char *text);
 /*
  * For an engine that could not start: waits (at most 10 s) for the front, reads its first frame and
  * answers it with ERROR. Blocks.
