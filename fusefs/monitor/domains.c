@@ -142,7 +142,7 @@ static int clear_files(FsAsked *asked)
 void monitor_domain_clear(FsMonitor *monitor, const char *guest, const char *store)
 {
     FsQuestion question = {.kind = FS_ASK_SET_ASIDE};
-    FsAsked asked = {.monitor = monitor, .question = &question, .fds = (int[]){-1, -1, -1}};
+    FsAsked asked = monitor_asked(monitor, &question, (int[]){-1, -1, -1});
 
     g_strlcpy(question.guest, guest, sizeof(question.guest));
     g_strlcpy(question.path, store, sizeof(question.path));

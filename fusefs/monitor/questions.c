@@ -46,12 +46,17 @@ static int then_look(FsAsked *asked)
     return 0;
 }
 
+static int refuse(FsAsked *asked, int result, const char *why)
+{
+    g_strlcpy(asked->answer.text, why, sizeof(asked->answer.text));
+    return result;
+}
+
 static int first_instantiate(FsAsked *asked)
 {
     if (!asked->monitor->source->is_domains)
         return MONITOR_GO_ON;
-    g_strlcpy(asked->answer.text, FS_PLACE_NOT_STARTED, sizeof(asked->answer.text));
-    return -EROFS;
+    return refuse(asked, -EROFS, FS_PLACE_NOT_STARTED);
 }
 
 static int then_make(FsAsked *asked)
@@ -77,18 +82,12 @@ static int first_connect(FsAsked *asked)
     return 0;
 }
 
-static int refuse_start(FsAsked *asked, int result, const char *why)
-{
-    g_strlcpy(asked->answer.text, why, sizeof(asked->answer.text));
-    return result;
-}
-
 static int first_start(FsAsked *asked)
 {
     const uint64_t size_bytes = asked->question->start.size_bytes;
 
     if (size_bytes && (size_bytes < UV_STORAGE_MIN || size_bytes > UV_STORAGE_MAX))
-        return refuse_start(asked, -EINVAL, g_strerror(EINVAL));
+        return refuse(asked, -EINVAL, g_strerror(EINVAL));
     FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
     if (((guest && (guest->pid != 0 || guest->lent)) ||
          g_hash_table_size(asked->monitor->engines) > 0) && /* of an earlier monitor */
@@ -97,7 +96,7 @@ static int first_start(FsAsked *asked)
     if (!guest)
         return MONITOR_GO_ON;
     if (guest->start)
-        return refuse_start(asked, -EBUSY, "its last engine has not ended yet");
+        return refuse(asked, -EBUSY, "its last engine has not ended yet");
     return monitor_wait_for_end(guest, asked->question) ? MONITOR_LATER : MONITOR_GO_ON;
 }
 
@@ -117,12 +116,12 @@ static int start(FsAsked *asked, FsGuestState *guest, const char *path)
     int result = own_listener ? monitor_listen(guest, &asked->answer.look, path) : 0;
 
     if (result < 0)
-        return refuse_start(asked, result, g_strerror(-result));
+        return refuse(asked, result, g_strerror(-result));
     result = monitor_spawn(guest, asked);
     if (result < 0) {
         g_autofree char *why =
             g_strdup_printf("%s: %s", asked->monitor->options->engine, g_strerror(-result));
-        return refuse_start(asked, result, why);
+        return refuse(asked, result, why);
     }
     guest->empty = empty;
     if (own_listener)
