@@ -349,5 +349,5 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, FsEngineWish *ret_
         ret_wish->stateless = true;
         return true;
     }
-    return why == FS_START_READ || make_store(firmware, guest, wish, choice, error);
+    return why < FS_START_WRITE || make_store(firmware, guest, wish, choice, error);
 }

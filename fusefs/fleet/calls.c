@@ -189,6 +189,7 @@ static bool calls_want(const FsGuest *guest, FsStart *ret_why)
     for (GList *link = live->calls.head; link; link = link->next) {
         const FsCall *call = link->data;
         any = any || call->for_engine;
+        *ret_why = MAX(*ret_why, call->why);
         if (is_change(call) || call->type == UV_HOST_TOUCH)
             *ret_why = FS_START_WRITE;
     }
@@ -259,8 +260,8 @@ void guest_pump(FsGuest *guest)
         return;
     else if (is_of_another(engine))
         engine_end(engine); /* the next one is its owner's, and may read and write it */
-    else if (engine_only_looks(engine) && why != FS_START_READ)
-        engine_end(engine); /* the next one verifies, and gets the guest's socket */
+    else if (engine_only_looks(engine) && why > engine->why)
+        engine_end(engine); /* the next one can do more, and may get the guest's socket */
     else
         send_calls(engine, live);
 }
@@ -334,10 +335,11 @@ void call_submit(FsCall *call)
     guest_pump(guest);
 }
 
-void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload, FsReply go_on,
-                   void *data)
+void fs_guest_call(FsGuest *guest, void *request, FsStart why, uint16_t type, GBytes *payload,
+                   FsReply go_on, void *data)
 {
     FsCall *call = call_new(guest, request, type, payload);
+    call->why = why;
     call->for_engine = true;
     call->finish = deliver_reply;
     call->go_on = (void (*)(void))go_on;

@@ -38,15 +38,27 @@ static void on_ready(FsGuest *guest, int error, void *data)
     start_ahead(fleet);
 }
 
+/* Its engine will be asked for what the others on the way were. */
+static void expect(FsGuest *guest)
+{
+    const FsWalk *walk = &guest->fleet->walk;
+    FsLive *live = guest_live(guest);
+
+    if (walk->row >= ROW && (walk->shows || walk->showed))
+        live->why = MAX(live->why, FS_START_SHOW);
+}
+
 static void on_looked(FsGuest *guest, int error, void *data)
 {
     FsFleet *fleet = data;
 
     if (guest && !error && !guest->fleet->stopping && fs_guest_has_store(guest) &&
-        is_alike(fleet, guest) && !guest_replica_valid(guest) && engines_have_room(fleet))
+        is_alike(fleet, guest) && !guest_replica_valid(guest) && engines_have_room(fleet)) {
+        expect(guest);
         guest_need_own(guest, FS_NEED_REPLICA, on_ready, fleet);
-    else
+    } else {
         on_ready(guest, error, fleet);
+    }
 }
 
 /* The engines of the next guests, if a program walks there. */
@@ -69,7 +81,7 @@ static void start_ahead(FsFleet *fleet)
     }
 }
 
-void engines_walk(const FsGuest *guest)
+void engines_walk(FsGuest *guest)
 {
     FsFleet *fleet = guest->fleet;
     FsWalk *walk = &fleet->walk;
@@ -84,5 +96,16 @@ void engines_walk(const FsGuest *guest)
         walk->ahead = 0;
     walk->at = guest->sequence;
     walk->kept = guest->look.flags & FS_LOOK_HINT;
+    walk->showed = follows && walk->shows;
+    walk->shows = false;
+    expect(guest);
     start_ahead(fleet);
+}
+
+void engines_walk_shows(const FsGuest *guest)
+{
+    FsWalk *walk = &guest->fleet->walk;
+
+    if (guest->sequence == walk->at)
+        walk->shows = true;
 }

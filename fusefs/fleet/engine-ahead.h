@@ -12,10 +12,14 @@ typedef struct {
     unsigned row;      /* of neighbours so far */
     unsigned starting; /* engines wanted before they are asked for that are not ready yet */
     bool kept;         /* beside the last one's store something was kept, and did not serve */
+    bool shows;        /* the last one's device paths are looked at */
+    bool showed;       /* ... those of the one before it were */
 } FsWalk;
 
 /* A request needs the guest's engine. */
-void engines_walk(const FsGuest *guest);
+void engines_walk(FsGuest *guest);
+/* ... and one that shows device paths. */
+void engines_walk_shows(const FsGuest *guest);
 
 /* engine-cap.c's: one more would wait for none to end. */
 bool engines_have_room(const FsFleet *fleet);

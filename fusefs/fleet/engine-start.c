@@ -78,13 +78,14 @@ static void ask_start(FsEngine *engine)
 
     /* What another host does to a shared store its engine has to be able to follow. */
     const bool follows = fs_fleet_is_shared(guest->fleet) && fs_guest_has_store(guest);
-    const bool looks = engine->why == FS_START_READ && !follows;
+    const bool looks = engine->why < FS_START_WRITE && !follows;
 
     engine->no_socket =
         !looks && guest->listener == FS_LISTENER_NONE && guest->fleet->no_more_sockets;
     engine->wants_listener = !looks && !engine->no_socket;
     question.start = engine->wish;
     question.start.looked_at = looks;
+    question.start.light = looks && engine->why < FS_START_SHOW;
     question.start.traced = guest->live->trace != NULL;
     engine->uid = guest->look.uid;
     if (!engine->wants_listener)

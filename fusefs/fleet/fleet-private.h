@@ -325,6 +325,7 @@ struct FsCall {
     uint32_t look_number;                           /* see guest_next_look() */
     uint32_t text_numbers[FS_TEXTS], holder_number; /* what must be answered; 0: not asked yet */
     uint16_t type;                                  /* 0: waits for the replica only */
+    FsStart why; /* what its engine has to be able to, beside changes */
     GBytes *payload;
     void (*finish)(FsCall *call, FsGuest *guest); /* guest NULL: gone */
     void (*go_on)(void);                          /* FsContinue or FsReply, as finish knows */
@@ -333,13 +334,12 @@ struct FsCall {
     uint64_t cookie; /* 0: not sent */
     FsActor actor;
     uint64_t actor_asked; /* its name is asked for, by this number; 0: it is not waited for */
-    bool actor_known;
+    bool actor_known, retried;
     FsUntold *untold; /* refused here; its process waits until its name is known */
     bool once;        /* not to be sent a second time */
-    bool retried;
-    bool lenient; /* at the deadline what is known serves */
-    bool brief;   /* has the shorter deadline */
-    bool own;     /* the fleet's: not counted among the 64 */
+    bool lenient;     /* at the deadline what is known serves */
+    bool brief;       /* has the shorter deadline */
+    bool own;         /* the fleet's: not counted among the 64 */
     int64_t deadline;
     int error;
     GBytes *reply;

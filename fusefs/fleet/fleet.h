@@ -62,6 +62,7 @@ typedef struct {
 /* What an engine is started for; the later, the more. */
 typedef enum {
     FS_START_READ,
+    FS_START_SHOW, /* to read what device paths are shown in */
     FS_START_WRITE,
     FS_START_GUEST,
 } FsStart;
@@ -213,10 +214,11 @@ uint32_t fs_guest_state(const FsGuest *guest); /* UV_HOST_STATE_*; 0 without an 
  */
 void fs_fleet_interrupt(FsFleet *fleet, void *request);
 
-/* A host-socket request (UV_HOST_*) and its reply; `reply` is NULL with an error. */
+/* A host-socket request (UV_HOST_*) to an engine that was started for no less than `why`, and its
+ * reply; `reply` is NULL with an error. */
 typedef void (*FsReply)(FsGuest *guest, int error, GBytes *reply, void *data);
-void fs_guest_call(FsGuest *guest, void *request, uint16_t type, GBytes *payload /* nullable */,
-                   FsReply go_on, void *data);
+void fs_guest_call(FsGuest *guest, void *request, FsStart why, uint16_t type,
+                   GBytes *payload /* nullable */, FsReply go_on, void *data);
 /* SET, TOUCH and IMPORT: the reply's outcome as an errno of the efivarfs table (0: done). */
 void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *content, uint32_t flags,
                   int64_t mtime_ns, FsContinue go_on, void *data);

@@ -31,6 +31,12 @@ typedef struct {
     char path[]; /* "": the list */
 } Asking;
 
+/* Device paths are in boot/ alone. */
+static FsStart start_for(FsViewKind view)
+{
+    return view == FS_VIEW_BOOT ? FS_START_SHOW : FS_START_READ;
+}
+
 static void end(Asking *asking, FsGuest *guest, int error, GBytes *reply)
 {
     asking->go_on(guest, error, reply, asking->data);
@@ -108,8 +114,10 @@ static void ask(FsGuest *guest, int error, void *data)
         return;
     }
     asking->generation = guest->live->views_generation;
-    fs_guest_call(guest, asking->request, *asking->path ? UV_HOST_VIEW_READ : UV_HOST_VIEW_LIST,
-                  payload, answered, asking);
+    if (asking->view == FS_VIEW_BOOT)
+        engines_walk_shows(guest);
+    fs_guest_call(guest, asking->request, start_for(asking->view),
+                  *asking->path ? UV_HOST_VIEW_READ : UV_HOST_VIEW_LIST, payload, answered, asking);
 }
 
 static void ignore(FsGuest *guest, int error, GBytes *reply, void *data)
@@ -153,6 +161,8 @@ static void looked(FsGuest *guest, int error, void *data)
         asking->recalled = true;
         fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
     } else if (!join_expected(guest, asking)) {
+        FsLive *wants = guest_live(guest);
+        wants->why = MAX(wants->why, start_for(asking->view));
         /* An engine that is there looks at the store again, if that has changed. */
         fs_guest_need_replica(guest, asking->request, ask, asking);
     }

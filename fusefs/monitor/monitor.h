@@ -25,10 +25,10 @@ typedef struct {
     gid_t engine_gid;
     uid_t front_uid; /* with whose rights FS_ASK_IMAGE opens */
     gid_t front_gid;
-    const char *engine;  /* uefivarsd's path */
-    const char *maker;   /* uefivars-make's path */
-    const char *bridge;  /* uefivars-qcow2's path */
-    const char *libvirt; /* uefivars-libvirt's path */
+    const char *engine, *light; /* paths of uefivarsd and uefivars-look; light NULL: the same */
+    const char *maker;          /* uefivars-make's path */
+    const char *bridge;         /* uefivars-qcow2's path */
+    const char *libvirt;        /* uefivars-libvirt's path */
     char **libvirt_arguments;
     const char *uri;   /* of the libvirt that SOURCE is, as libvirt has it; NULL: it is none */
     uid_t libvirt_uid; /* who asks it */

@@ -37,7 +37,6 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
     GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *socket_path =
         fs_sockdir_path(guest->monitor->sockdir, guest->name, FS_SOCKDIR_GUEST);
-    g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)wish->size_bytes);
 
     add(arguments, "uefivarsd", "");
     add(arguments, "--spawned", "");
@@ -47,7 +46,7 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
     if (*guest->name)
         add(arguments, "--name=", guest->name);
     if (wish->size_bytes)
-        add(arguments, "--size=", size);
+        g_ptr_array_add(arguments, g_strdup_printf("--size=%" G_GUINT64_FORMAT, wish->size_bytes));
     if (wish->force_secure_boot)
         add(arguments, "--force-secure-boot", "");
     if (wish->disable_custom_mode)
@@ -100,13 +99,14 @@ static int start_bridge(FsGuestState *guest, int image_fd, uid_t uid, gid_t gid)
 
 int monitor_spawn(FsGuestState *guest, FsAsked *opened)
 {
+    const FsMonitorOptions *options = guest->monitor->options;
     const FsSockdir *sockdir = guest->monitor->sockdir;
     const bool own_listener = !(opened->question->flags & FS_START_NO_LISTENER);
     const int store_fd = opened->answer_fds[1];
     g_autoptr(GPtrArray) arguments = build_arguments(guest, opened);
     g_autofree char *host = fs_sockdir_path(sockdir, guest->name, FS_SOCKDIR_HOST);
     UvProgram program = {
-        .path = guest->monitor->options->engine,
+        .path = opened->question->start.light && options->light ? options->light : options->engine,
         .argv = (char **)arguments->pdata,
         .uid = (uid_t)((uint64_t)opened->answer.number >> 32),
         .gid = (gid_t)opened->answer.number,

@@ -264,6 +264,7 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
     serve(&front, source);
     fs_mount_free(split.mount);
     g_free(split.engine);
+    g_free(split.look);
     g_free(split.maker);
     g_free(split.libvirt);
 }

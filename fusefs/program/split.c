@@ -82,6 +82,16 @@ static bool check_program(const char *path, GError **error)
     return false;
 }
 
+/* It is not built everywhere, and may do what uefivarsd does alone. */
+static char *find_look(const FsSplit *split)
+{
+    const char *const looks[] = {"../libexec/uefivarsfs/uefivars-look", "../vars/uefivars-look",
+                                 NULL};
+    g_autofree char *look = uv_find_program(looks, UV_LIBEXECDIR "/uefivars-look");
+
+    return split->options->engine_path || access(look, X_OK) < 0 ? NULL : g_steal_pointer(&look);
+}
+
 bool fs_split_find_programs(FsSplit *split, GError **error)
 {
     const char *const engines[] = {"uefivarsd", "../vars/uefivarsd", NULL};
@@ -95,6 +105,7 @@ bool fs_split_find_programs(FsSplit *split, GError **error)
 
     split->engine = split->options->engine_path ? g_strdup(split->options->engine_path)
                                                 : uv_find_program(engines, UV_BINDIR "/uefivarsd");
+    split->look = find_look(split);
     split->maker = uv_find_program(makers, UV_LIBEXECDIR "/uefivars-make");
     /* Who has no such image needs it not. */
     split->bridge = uv_find_program(bridges, UV_LIBEXECDIR "/uefivars-qcow2");
@@ -157,6 +168,7 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
         .front_uid = split->front_uid,
         .front_gid = split->front_gid,
         .engine = split->engine,
+        .light = split->look,
         .maker = split->maker,
         .bridge = split->bridge,
         .libvirt = split->libvirt,

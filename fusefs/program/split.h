@@ -21,9 +21,9 @@ typedef struct {
     gid_t front_gid;
     uid_t engine_uid; /* (uid_t)-1: each store's owner */
     gid_t engine_gid;
-    char *engine, *maker, *bridge; /* programs */
-    char *libvirt;                 /* likewise, where SOURCE is one; else NULL */
-    char *uri;                     /* of the libvirt that SOURCE is; NULL: it is none */
+    char *engine, *look, *maker, *bridge; /* programs */
+    char *libvirt;                        /* likewise, where SOURCE is one; else NULL */
+    char *uri;                            /* of the libvirt that SOURCE is; NULL: it is none */
 } FsSplit;
 
 /* Theirs. false with an error: one is missing. */

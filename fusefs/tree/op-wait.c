@@ -309,7 +309,7 @@ static void called(FsGuest *guest, int error, GBytes *reply, void *data)
 void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or_else)
 {
     uint64_t serial = wait_with(op, step, or_else);
-    fs_guest_call(op->node->guest, op->req, type, payload, called, op);
+    fs_guest_call(op->node->guest, op->req, FS_START_READ, type, payload, called, op);
     park(op, serial);
 }
 

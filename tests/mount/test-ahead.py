@@ -53,6 +53,19 @@ class Ahead(unittest.TestCase):
             self.assertEqual(self.of(mount, GUESTS[last:]), [])
             self.walk(mount, GUESTS[ROW + 1:])
 
+    def test_what_shows(self):
+        """Each guest has one engine, whatever of it is looked at: the first ones taught which."""
+        with self.mount() as mount:
+            for name in GUESTS[:20]:
+                (mount.guest(name) / "secure-boot/summary").read_text()
+                (mount.guest(name) / "boot/summary").read_text()
+            pids = {}
+            for name in GUESTS[20:40]:
+                (mount.guest(name) / "secure-boot/summary").read_text()
+                pids[name] = mount.engine_pid(name)
+                (mount.guest(name) / "boot/summary").read_text()
+                self.assertEqual(mount.engine_pid(name), pids[name])
+
     def test_gaps(self):
         """Those between that are known already need no engine, and end no walk."""
         with self.mount() as mount:

@@ -5,6 +5,7 @@ guest comes, there is another one, and who asked notices nothing."""
 
 import os
 import pathlib
+import struct
 import sys
 import unittest
 
@@ -14,6 +15,13 @@ import uvproto  # noqa: E402
 from uvmount import variable, wait_until  # noqa: E402
 
 
+# A boot option that is a partition.
+OPTION = (struct.pack("<IH", 1, 46) + "x\0".encode("utf-16-le") +
+          struct.pack("<BBHIQQ16sBB", 4, 1, 42, 1, 0x800, 0x1000, bytes(range(16)), 2, 2) +
+          bytes.fromhex("7fff0400"))
+LOOK = "uefivars-look" if (uvmount.BUILD / "vars" / "uefivars-look").exists() else "uefivarsd"
+
+
 class LookedAt(unittest.TestCase):
     def setUp(self):
         scratch = uvmount.Scratch()
@@ -21,7 +29,9 @@ class LookedAt(unittest.TestCase):
         source = scratch.path / "source"
         source.mkdir()
         self.store = source / "g.json"
-        self.store.write_text(uvmount.store_text(variable("A", b"a")))
+        self.store.write_text(uvmount.store_text(
+            variable("A", b"a"),
+            variable("Boot0001", OPTION, guid="8be4df61-93ca-11d2-aa0d-00e098032b8c")))
         self.mount = scratch.mount(source, "idle=60")
         self.assertEqual(self.mount.read("g", "A")[1], b"a")
         self.looked_at = self.mount.engine_pid("g")
@@ -30,6 +40,22 @@ class LookedAt(unittest.TestCase):
     def verifies(self):
         pid = self.mount.engine_pid("g")
         return "gnutls" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+
+    def program(self):
+        return os.path.basename(os.readlink(f"/proc/{self.mount.engine_pid('g')}/exe"))
+
+    def test_program(self):
+        """What starts soonest serves all but device paths, which only libefivar can show."""
+        guest = self.mount.guest("g")
+        (guest / "secure-boot/summary").read_text()
+        self.assertEqual(self.mount.engine_pid("g"), self.looked_at)
+        self.assertEqual(self.program(), LOOK)
+        self.assertIn("HD(1,GPT,", (guest / "boot/0001/path").read_text())
+        self.assertEqual(self.program(), "uefivarsd")
+        self.assertFalse(self.verifies())
+        shows = self.mount.engine_pid("g")
+        (guest / "secure-boot/PK/hashes").read_text()
+        self.assertEqual(self.mount.engine_pid("g"), shows)
 
     def test_change(self):
         self.mount.write("g", "B", b"b")

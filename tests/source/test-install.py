@@ -22,6 +22,8 @@ EXAMPLES = ["edk2-mm.lua", "efitools/mount", "libvirt/README", "libvirt/apparmor
 HELPERS = ["uefivars-folders", "uefivars-make", "uefivars-qcow2", "uefivars-verify.so"]
 if (uvmount.BUILD / "fusefs" / "libvirt" / "uefivars-libvirt").exists():
     HELPERS.append("uefivars-libvirt")
+if (uvmount.BUILD / "vars" / "uefivars-look").exists():
+    HELPERS.append("uefivars-look")
 UNITS = ["uefivarsd@.service", "uefivarsfs-libvirt@.service", "uefivarsfs@.service"]
 
 

@@ -134,6 +134,7 @@ typedef struct {
     uint8_t force_secure_boot, disable_custom_mode, stateless; /* not 0: yes */
     uint8_t traced;    /* not 0: a trace will be asked for, from the guest's first request on */
     uint8_t looked_at; /* not 0: nothing will be changed through it, and no guest comes to it */
+    uint8_t light;     /* not 0: ... and no device paths are looked at: uefivars-look will do */
 } FsEngineWish;
 
 typedef struct {
