@@ -33,6 +33,7 @@ typedef struct {
     unsigned engines;    /* most engines without a guest alive at once */
     unsigned idle_s;     /* when an engine without a guest ends */
     unsigned processors; /* so many engines can start at a time */
+    bool light;          /* there is uefivars-look: FS_START_READ's engines can do less */
     const UvHost *host;  /* other hosts have SOURCE, too, and this is this one; NULL: none have */
     unsigned look_s;     /* how old a look may be there */
     /* What engines tell of a store depends on it, too: what was kept with another counts no more.

@@ -32,9 +32,9 @@ typedef struct {
 } Asking;
 
 /* Device paths are in boot/ alone. */
-static FsStart start_for(FsViewKind view)
+static FsStart start_for(const FsGuest *guest, FsViewKind view)
 {
-    return view == FS_VIEW_BOOT ? FS_START_SHOW : FS_START_READ;
+    return view == FS_VIEW_BOOT && guest->fleet->options->light ? FS_START_SHOW : FS_START_READ;
 }
 
 static void end(Asking *asking, FsGuest *guest, int error, GBytes *reply)
@@ -114,9 +114,9 @@ static void ask(FsGuest *guest, int error, void *data)
         return;
     }
     asking->generation = guest->live->views_generation;
-    if (asking->view == FS_VIEW_BOOT)
+    if (start_for(guest, asking->view) == FS_START_SHOW)
         engines_walk_shows(guest);
-    fs_guest_call(guest, asking->request, start_for(asking->view),
+    fs_guest_call(guest, asking->request, start_for(guest, asking->view),
                   *asking->path ? UV_HOST_VIEW_READ : UV_HOST_VIEW_LIST, payload, answered, asking);
 }
 
@@ -162,7 +162,7 @@ static void looked(FsGuest *guest, int error, void *data)
         fs_guest_need(guest, FS_NEED_HINT, asking->request, looked, asking);
     } else if (!join_expected(guest, asking)) {
         FsLive *wants = guest_live(guest);
-        wants->why = MAX(wants->why, start_for(asking->view));
+        wants->why = MAX(wants->why, start_for(guest, asking->view));
         /* An engine that is there looks at the store again, if that has changed. */
         fs_guest_need_replica(guest, asking->request, ask, asking);
     }

@@ -244,6 +244,7 @@ static void mount_and_serve(const FsOptions *options, struct fuse_args *fuse_arg
         !fs_split_find_engine_user(&split, &error) || !fs_split_find_programs(&split, &error) ||
         !fs_front_user_find(options, &front.user, &error))
         fail(error);
+    front.fleet_options.light = split.look != NULL;
     sockdir = fs_sockdir_open(local, options, &error);
     if (!sockdir)
         fail(error);

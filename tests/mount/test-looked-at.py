@@ -54,6 +54,7 @@ class LookedAt(unittest.TestCase):
         self.assertEqual(self.program(), "uefivarsd")
         self.assertFalse(self.verifies())
         shows = self.mount.engine_pid("g")
+        self.assertEqual(shows == self.looked_at, LOOK == "uefivarsd")
         (guest / "secure-boot/PK/hashes").read_text()
         self.assertEqual(self.mount.engine_pid("g"), shows)
 
