@@ -35,9 +35,11 @@ def timed(mount, what, command, bar):
     """In guests/, by a shell that does not mind how many there are."""
     plain = run_true()
     begun = time.perf_counter()
-    subprocess.run(["bash", "-c", command], cwd=mount.path / "guests", stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=False)
+    ran = subprocess.run(["bash", "-c", command], cwd=mount.path / "guests", stdout=subprocess.DEVNULL,
+                         stderr=subprocess.PIPE, text=True, check=False)
     spent = time.perf_counter() - begun
+    if ran.stderr:  # what fails is quick
+        sys.exit(f"{what}: {ran.stderr.splitlines()[0]}")
     show(what, spent, "s", bar, (plain + run_true()) / (2 * SAMPLE) * COUNT)
 
 

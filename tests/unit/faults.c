@@ -77,7 +77,8 @@ static void remember(int fd, off_t offset, size_t size)
     g_assert_cmpint(undo->fd, >=, 0);
     g_assert_cmpint(fstat(undo->fd, &undo->before), ==, 0);
     undo->offset = offset;
-    undo->bytes = g_bytes_new_take(bytes, MAX(pread(undo->fd, bytes, size, offset), 0));
+    const ssize_t found = pread(undo->fd, bytes, size, offset);
+    undo->bytes = g_bytes_new_take(bytes, (gsize)MAX(found, 0));
     g_ptr_array_add(faults.undos, undo);
 }
 
