@@ -76,8 +76,7 @@ static int first_connect(FsAsked *asked)
         return fd == -ENOENT ? -ECONNREFUSED : fd;
     asked->answer_fds[0] = fd;
     if (guest && guest->pidfd >= 0) {
-        const int handle = uv_fd_copy(guest->pidfd);
-        asked->answer_fds[1] = MAX(handle, -1);
+        asked->answer_fds[1] = uv_fd_copy(guest->pidfd); /* or none */
         asked->answer.number = guest->pid;
     }
     return 0;
