@@ -252,9 +252,6 @@ static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
 /* registry.c */
 /* A look of the source at `name`: adds, changes or retires the guest. NULL: it is none now. */
 FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLook *look);
-/* A whole look is taken as one that was asked for with the list; not where something has happened
- * to the guest since, or tells more of it already. */
-bool guest_take_listed(FsGuest *guest, const FsTold *told);
 /* SOURCE's, from a look. */
 void fleet_take_reach(FsFleet *fleet, uint16_t reach);
 FsGuest *fleet_guest(const FsFleet *fleet, const char *name);
@@ -279,7 +276,7 @@ void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fd
 void guest_answered(FsGuest *guest);
 
 /* search.c */
-void fleet_ask_list(FsFleet *fleet, bool whole);
+void fleet_ask_list(FsFleet *fleet);
 void fleet_ask_file(FsFleet *fleet, const char *file);
 /* Events were lost: nothing is known for sure. */
 void fleet_list_is_stale(FsFleet *fleet);

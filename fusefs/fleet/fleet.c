@@ -89,7 +89,7 @@ FsFleet *fs_fleet_new(FsSource *source, const FsFleetOptions *options, GMainCont
         return NULL;
     }
     follow_start(fleet);
-    fleet_ask_list(fleet, false);
+    fleet_ask_list(fleet);
     while (source->facts.is_store && !fleet->listed && !fleet->lost)
         g_main_context_iteration(context, TRUE);
     if (source->facts.is_store && fleet->guests->len == 0) {

@@ -175,7 +175,7 @@ void guest_ask_look(FsGuest *guest)
 /* Who goes through the guests in the order of their list asks for the next ones soon. */
 #define AHEAD 16
 /* A list costs less than looks at this part of all guests. */
-#define LIST_PART 32
+#define LIST_PART 16
 
 void guest_look_ahead(const FsGuest *guest)
 {
@@ -190,7 +190,7 @@ void guest_look_ahead(const FsGuest *guest)
     if (walks && fs_fleet_has_many(fleet) && now - fleet->listed_at >= SHOWN_US &&
         fleet->walked >= fleet->guests->len / LIST_PART) {
         fleet->walked = 0;
-        fleet_ask_list(fleet, true);
+        fleet_ask_list(fleet);
     }
     for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
         FsGuest *next = fleet->guests->pdata[i];

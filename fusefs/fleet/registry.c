@@ -230,7 +230,6 @@ FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLo
         fs_guest_set_warning(guest, "store", NULL);
     if (strcmp(guest->file, look->file) == 0) {
         set_look(guest, look);
-        guest->list_number = fleet->list_number; /* a list under way knows no more than that */
         engine_check_config(guest);
         return guest;
     }
@@ -241,19 +240,6 @@ FsGuest *fleet_take_look(FsFleet *fleet, const char *name, int error, const FsLo
     }
     fleet_retire(guest);
     return add_guest(fleet, name, look);
-}
-
-bool guest_take_listed(FsGuest *guest, const FsTold *told)
-{
-    const FsAnswer answer = {.look = told->look};
-    FsFleet *fleet = guest->fleet;
-
-    if (told->look.flags & FS_LOOK_BRIEF || guest->look_stale ||
-        guest->look_asked != guest->look_done || guest->list_number == fleet->list_number)
-        return false;
-    guest->looked_at = fleet->listed_at;
-    fleet_take_answer(fleet, told->guest, &answer);
-    return true;
 }
 
 FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after)

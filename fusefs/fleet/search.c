@@ -79,7 +79,7 @@ static void on_listed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *da
     searches_go_on(fleet);
 }
 
-void fleet_ask_list(FsFleet *fleet, bool whole)
+void fleet_ask_list(FsFleet *fleet)
 {
     FsQuestion question = fs_question(FS_ASK_LIST, NULL);
 
@@ -89,7 +89,6 @@ void fleet_ask_list(FsFleet *fleet, bool whole)
     fleet->list_stale = false;
     fleet->list_number++;
     fleet->listed_at = g_get_monotonic_time();
-    question.flags = whole ? FS_LIST_WHOLE : 0;
     fs_source_ask(fleet->source, &question, NULL, 0, on_listed, fleet);
 }
 
@@ -102,7 +101,7 @@ void fleet_list_is_stale(FsFleet *fleet)
 }
 
 /* A brief look at one of many: enough to know that it is there, and whose; and where it tells all
- * of a store, whether what is known of it is so still. Or a whole look. */
+ * of a store, whether what is known of it is so still. */
 static void list_guest(FsFleet *fleet, const FsTold *told)
 {
     FsGuest *guest = fleet_guest(fleet, told->guest);
@@ -112,7 +111,7 @@ static void list_guest(FsFleet *fleet, const FsTold *told)
         guest = fleet_take_look(fleet, told->guest, 0, &told->look);
     else if (strcmp(guest->file, told->look.file) != 0)
         guest_look_again(guest);
-    else if (!guest_take_listed(guest, told) && !looks_agree(&guest->look, &told->look))
+    else if (!looks_agree(&guest->look, &told->look))
         guest_is_stale(guest);
     guest->list_number = fleet->list_number;
 }
@@ -317,7 +316,7 @@ void searches_go_on(FsFleet *fleet)
 static void list_again(FsFleet *fleet, int64_t now)
 {
     if (now - fleet->listed_at >= LIST_AGAIN_US)
-        fleet_ask_list(fleet, false);
+        fleet_ask_list(fleet);
     else
         fleet_due(fleet, fleet->listed_at + LIST_AGAIN_US);
 }
@@ -371,7 +370,7 @@ void fs_fleet_need_list(FsFleet *fleet, bool looks, void *request, FsContinue go
     const bool any = !looks && fs_fleet_has_many(fleet);
 
     if (fleet->listed && age_us >= (any ? NAMES_US : looks ? SHOWN_US : SHOWN_US / 2))
-        fleet_ask_list(fleet, false);
+        fleet_ask_list(fleet);
     search_begin(fleet, NULL, any, request, go_on, data);
 }
 

@@ -11,7 +11,6 @@
 #include "fd-limit.h"
 #include "fd.h"
 #include "file-io.h"
-#include "hash.h"
 #include "rights.h"
 #include "sidecars.h"
 #include "uv-limits.h"
@@ -29,10 +28,9 @@
 struct FsListing {
     FsMonitor *monitor;
     uint64_t id;
-    DIR *dir;          /* NULL: all names are read */
-    GTree *rules;      /* name -> UvGuestRule */
-    GHashTable *names; /* all that is in SOURCE, for whole looks; NULL: brief ones */
-    GTreeNode *at;     /* to be told next */
+    DIR *dir;      /* NULL: all names are read */
+    GTree *rules;  /* name -> UvGuestRule */
+    GTreeNode *at; /* to be told next */
     GSource *turns;
 };
 
@@ -45,7 +43,6 @@ void monitor_free_listing(FsListing *listing)
     if (listing->dir)
         closedir(listing->dir);
     g_tree_unref(listing->rules);
-    g_clear_pointer(&listing->names, g_hash_table_unref);
     g_free(listing);
 }
 
@@ -91,8 +88,6 @@ static void take_entry(FsListing *listing, const struct dirent *entry)
     const char *why;
     const int result = fs_local_entry(monitor->source, entry, guest, &rule, &why);
 
-    if (listing->names)
-        g_hash_table_add(listing->names, g_strdup(entry->d_name));
     if (why && !monitor->told)
         g_message("%s/%s: no guest: %s", monitor->source->path, entry->d_name, why);
     if (result < 0 && result != -ENOENT)
@@ -118,21 +113,6 @@ static bool read_names(FsListing *listing)
     return true;
 }
 
-/* What a file beside it in SOURCE is, the names tell: a change since then is told by inotify.
- * false: it is to be looked at for itself. */
-static bool look_at_all(const FsListing *listing, const char *name, FsLook *ret_look)
-{
-    FsQuestion question = {.kind = FS_ASK_LOOK};
-    FsAsked asked = {.monitor = listing->monitor, .question = &question};
-
-    g_strlcpy(question.guest, name, sizeof(question.guest));
-    if (monitor_files_look(&asked) < 0 || *asked.answer.text ||
-        !(asked.answer.look.flags & FS_LOOK_WATCHED))
-        return false;
-    *ret_look = asked.answer.look;
-    return true;
-}
-
 /* false: it is gone meanwhile. */
 static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule, FsTold *ret_told)
 {
@@ -140,8 +120,6 @@ static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule
 
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
-    if (listing->names && rule != UV_GUEST_FOLDER && look_at_all(listing, name, &ret_told->look))
-        return true;
     return fs_place_look_briefly(monitor->source, rule, name, &monitor->above, &ret_told->look) ==
            0;
 }
@@ -172,11 +150,9 @@ static int tell_guests(FsListing *listing)
         return -errno;
     uv_rights_scope rights = uv_rights_take_at(&folder);
     uv_access_walk(folder.fd, &folder.st, &listing->monitor->above);
-    fs_beneath_know(folder.fd, listing->names);
     for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
         n += look_at(listing, g_tree_node_key(listing->at),
                      GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &told[n]);
-    fs_beneath_know(-1, NULL);
     return tell(listing, told, n);
 }
 
@@ -246,9 +222,6 @@ int monitor_list(FsAsked *asked)
     listing->monitor = monitor;
     listing->id = asked->question->id;
     listing->rules = g_tree_new_full(compare_names, NULL, g_free, NULL);
-    if (asked->question->flags & FS_LIST_WHOLE && monitor_watches(monitor, NULL) &&
-        !monitor->source->is_domains)
-        listing->names = g_hash_table_new_full(uv_hash_text, g_str_equal, g_free, NULL);
     listing->turns = g_source_new(&turn_funcs, sizeof(GSource));
     g_source_set_callback(listing->turns, on_turn, listing, NULL);
     g_source_set_ready_time(listing->turns, 0);

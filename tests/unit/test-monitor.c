@@ -2,7 +2,6 @@
 
 /* The monitor's answers, asked as a front asks. */
 
-#include "fd.h"
 #include "monitorfixture.h"
 
 #include <errno.h>
@@ -86,54 +85,6 @@ static void test_list_of_many(MonitorFixture *f, const void *data)
         g_assert_cmpint(strcmp(before, told->guest), <, 0);
         before = told->guest;
     }
-}
-
-static const FsLook *list_one(MonitorFixture *f, const char *guest)
-{
-    const FsQuestion question = {.kind = FS_ASK_LIST, .flags = FS_LIST_WHOLE};
-
-    g_array_set_size(f->told, 0);
-    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
-    return &find_told(f, FS_TELL_GUESTS, guest)->look;
-}
-
-/* What a list tells of a guest, wholly, is what a look at it tells. */
-static void check_whole(MonitorFixture *f, const char *guest)
-{
-    const FsLook listed = *list_one(f, guest);
-
-    g_assert_cmpuint(listed.flags & FS_LOOK_BRIEF, ==, 0);
-    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LOOK, guest), ==, 0);
-    g_assert_cmpmem(&listed, sizeof(listed), &f->answer.look, sizeof(listed));
-}
-
-static void test_list_of_whole_looks(MonitorFixture *f, const void *data)
-{
-    g_autofree char *link = g_build_filename(f->source, "linked.json", NULL);
-
-    monitor_fixture_put(f, "b/vars.json", "{}");
-    g_assert_cmpint(symlink("b/vars.json", link), ==, 0);
-    /* Nothing would tell of a change. */
-    g_assert_cmpuint(list_one(f, "a")->flags & FS_LOOK_BRIEF, !=, 0);
-    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_FOLLOW, ""), ==, 0);
-    uv_fd_clear(&f->fds[0]);
-    check_whole(f, "a");
-    monitor_fixture_put(f, "a.config.json", "{}");
-    check_whole(f, "a");
-    g_assert_cmpuint(list_one(f, "a")->flags & FS_LOOK_CONFIG, !=, 0);
-    monitor_fixture_put(f, ".uefivarsfs/a.json.journal", "");
-    monitor_fixture_put(f, ".uefivarsfs/a.json.pin", "{}");
-    monitor_fixture_put(f, ".uefivarsfs/a.json.export", "{}");
-    check_whole(f, "a");
-    g_assert_cmpuint(list_one(f, "a")->flags & FS_LOOK_JOURNAL, !=, 0);
-    g_assert_cmpuint(list_one(f, "b")->flags & FS_LOOK_BRIEF, !=, 0); /* a folder */
-    if (geteuid() == 0)
-        g_assert_cmpuint(list_one(f, "linked")->flags & FS_LOOK_BRIEF, !=, 0);
-    monitor_fixture_put(f, "a_VARS.fd", ""); /* which loses, and is told with a look alone */
-    g_assert_cmpuint(list_one(f, "a")->flags & FS_LOOK_BRIEF, !=, 0);
-    /* What is not there while a list is made is found again afterwards. */
-    monitor_fixture_put(f, "new.json", "{}");
-    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LOOK, "new"), ==, 0);
 }
 
 static void test_look(MonitorFixture *f, const void *data)
@@ -601,7 +552,6 @@ int main(int argc, char **argv)
     } tests[] = {
         {"/monitor/list", test_list},
         {"/monitor/list-of-many", test_list_of_many},
-        {"/monitor/list-of-whole-looks", test_list_of_whole_looks},
         {"/monitor/look", test_look},
         {"/monitor/file", test_file},
         {"/monitor/follow", test_follow},

@@ -24,10 +24,6 @@
 
 /* Of this process. */
 static bool stays;
-static struct {
-    int folder_fd;
-    GHashTable *names;
-} known;
 
 bool fs_beneath_stay(bool stay)
 {
@@ -37,18 +33,6 @@ bool fs_beneath_stay(bool stay)
     return before;
 }
 
-void fs_beneath_know(int folder_fd, GHashTable *names)
-{
-    known.folder_fd = folder_fd;
-    known.names = names;
-}
-
-static bool is_known_absent(int folder_fd, const char *path, int flags)
-{
-    return known.names && folder_fd == known.folder_fd && !(flags & O_CREAT) &&
-           !strchr(path, '/') && !g_hash_table_contains(known.names, path);
-}
-
 static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     const struct open_how how = {
@@ -56,9 +40,6 @@ static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uin
         .mode = flags & O_CREAT ? mode : 0,
         .resolve = resolve | (stays ? RESOLVE_NO_XDEV : 0),
     };
-
-    if (is_known_absent(folder_fd, path, flags))
-        return -ENOENT;
     /* An engine's list of calls has only the plain one. */
     const long fd = how.resolve ? syscall(SYS_openat2, folder_fd, path, &how, sizeof(how))
                                 : openat(folder_fd, path, flags | O_CLOEXEC, mode);

@@ -32,9 +32,6 @@ UvRights uv_rights_take_at(const UvPinned *folder);
  * -EXDEV then, from all functions here, before a server is asked. What it was before.
  */
 bool fs_beneath_stay(bool stay);
-/* Of this folder all names are known (a set, borrowed; NULL: no longer): what is none of them is
- * not looked for, and -ENOENT. */
-void fs_beneath_know(int folder_fd, GHashTable *names);
 
 /* `path`: components below `folder_fd`, no "..". O_CLOEXEC is added. A descriptor, or -errno
  * (-ELOOP: a link that is not root's). */

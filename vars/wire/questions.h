@@ -46,10 +46,8 @@ typedef enum {
 } FsText;
 
 typedef enum {
-    /* All guests, in the order of their names, by FS_TELL_GUESTS; then the answer. With
-     * FS_LIST_WHOLE those that are files of SOURCE as FS_ASK_LOOK tells them, as far as that is
-     * cheap: where no name lost, and SOURCE is watched. */
-    FS_ASK_LIST = 1,
+    FS_ASK_LIST =
+        1, /* all guests, in the order of their names, by FS_TELL_GUESTS; then the answer */
     /*
      * Look at `guest` anew; the answer has its look, and in its text who lost by the naming rules,
      * one a line. -ENOENT: nothing makes it a guest.
@@ -113,7 +111,6 @@ typedef enum {
     FS_ASKS,
 } FsAsk;
 
-#define FS_LIST_WHOLE 1u
 #define FS_MAKE_REPLACE 1u
 #define FS_MAKE_EMPTY 2u /* there is no template: descriptor 0 is the pin, if any */
 #define FS_CLEAN_SESSION 1u
@@ -201,7 +198,7 @@ typedef enum {
 #define FS_TOLD_MAX 256
 typedef struct {
     char guest[FS_QUESTION_FILE];
-    FsLook look; /* FS_LOOK_BRIEF, or whole */
+    FsLook look; /* FS_LOOK_BRIEF */
 } FsTold;
 
 typedef struct {
