@@ -72,6 +72,8 @@ class Stopped(unittest.TestCase):
     def other_guest(self, data=b"1"):
         other = OtherGuest(self.mount.socket("g"), "Kept", data)
         self.addCleanup(lambda: alive(other.pid) and other.kill())
+        # What is answered behind it: who its guest is, the engine tells before it can be stopped.
+        self.mount.write("g", "Told", data)
         return other, self.mount.engine_pid("g")
 
     def next_guest(self):
