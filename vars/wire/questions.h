@@ -107,7 +107,7 @@ typedef enum {
     FS_ASK_UNMOUNT, /* the mount ends; the front goes on to its own end */
     FS_ASK_READY,   /* the mount is usable: who waits for it is told */
     FS_ASK_NAME,    /* what `process` is called, as a descriptor: read from its beginning it tells
-                       that, with a newline, as it is then; -ESRCH: the process is no more */
+                       that, with a newline, as it is then; -ENOENT: the process is no more */
     FS_ASKS,
 } FsAsk;
 
