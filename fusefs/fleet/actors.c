@@ -144,9 +144,8 @@ void call_find_actor(FsCall *call)
 
 void engine_send_actor(FsEngine *engine, const FsActor *actor)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(12 + FS_ACTOR_NAME_MAX);
 
-    uv_writer_init(&writer, 12 + FS_ACTOR_NAME_MAX);
     uv_write_u32(&writer, actor->uid);
     uv_write_u32(&writer, actor->gid);
     uv_write_u32(&writer, actor->pid);

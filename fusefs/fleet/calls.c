@@ -390,11 +390,10 @@ static bool set_is_once(GBytes *content, uint32_t flags)
 void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *content, uint32_t flags,
                   int64_t mtime_ns, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer = {0};
     gsize size = 0;
     const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_SET_MAX);
 
-    uv_writer_init(&writer, UV_HOST_SET_MAX);
     uv_write_u32(&writer, flags);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
@@ -407,9 +406,8 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
 void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mtime_ns,
                     FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
 
-    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
     write_name(&writer, name);
     call_submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
@@ -417,11 +415,10 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
 
 void fs_guest_import(FsGuest *guest, void *request, GBytes *json, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer = {0};
     gsize size;
     const void *bytes = g_bytes_get_data(json, &size);
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_IMPORT_MAX);
 
-    uv_writer_init(&writer, UV_HOST_IMPORT_MAX);
     uv_write_bytes(&writer, bytes, size);
     call_submit_outcome(guest, request, UV_HOST_IMPORT, &writer, false, go_on, data);
 }

@@ -93,8 +93,6 @@ static void on_engine_ready(void *data, uint32_t events)
 
 void engine_connected(FsEngine *engine, int fd)
 {
-    g_auto(UvWriter) writer = {0};
-
     engine->connected_at = g_get_monotonic_time();
     engine->io = uv_frame_io_new(fd, host_frame_cap, NULL);
     uv_frame_io_expect_listener(engine->io, engine->guest->away);
@@ -102,7 +100,7 @@ void engine_connected(FsEngine *engine, int fd)
     engine->watching_output = false;
     engine->state = FS_ENGINE_STARTING;
     engine->waiting_since = 0;
-    uv_writer_init(&writer, 64);
+    g_auto(UvWriter) writer = uv_writer(64);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_bytes(&writer, "uefivarsfs " UV_VERSION, strlen("uefivarsfs " UV_VERSION));
     g_autoptr(GBytes) hello = uv_writer_steal(&writer);

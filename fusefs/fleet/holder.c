@@ -94,8 +94,7 @@ void guest_need_here(FsGuest *guest, FsContinue go_on, void *data)
 
 void fs_guest_break_hold(FsGuest *guest, void *request, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
 
-    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
     call_submit_outcome(guest, request, UV_HOST_BREAK, &writer, false, go_on, data);
 }

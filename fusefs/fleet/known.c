@@ -56,9 +56,8 @@ static void write_head(const FsGuest *guest, const FsIdentity *store, UvWriter *
 /* false: it is not of this store, or not ours. */
 static bool read_head(const FsGuest *guest, UvReader *reader)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(sizeof(magic) + 2 + KEY_MAX + 2 * sizeof(FsIdentity));
 
-    uv_writer_init(&writer, sizeof(magic) + 2 + KEY_MAX + 2 * sizeof(FsIdentity));
     write_head(guest, &guest->look.store, &writer);
     g_autoptr(GBytes) expected = uv_writer_steal(&writer);
     const gsize size = g_bytes_get_size(expected);
@@ -264,9 +263,8 @@ static void write_view(FsViewKind view, const char *path, int64_t mtime_ns, GByt
 /* NULL: it is too much. */
 static GBytes *encode(const FsGuest *guest, bool texts)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(FS_HINT_BYTES_MAX);
 
-    uv_writer_init(&writer, FS_HINT_BYTES_MAX);
     write_head(guest, &guest->live->identity, &writer);
     write_names(guest, &writer);
     write_state(guest, &writer);

@@ -125,10 +125,9 @@ void guest_take_listener(FsGuest *guest, int fd)
 
 static void send_refusal(int fd, const char *text)
 {
-    g_auto(UvWriter) writer = {0};
     size_t size = MIN(strlen(text), REASON_MAX);
+    g_auto(UvWriter) writer = uv_writer(2 * REASON_MAX);
 
-    uv_writer_init(&writer, 2 * REASON_MAX);
     uv_write_u32(&writer, (uint32_t)(4 + size));
     uv_write_u16(&writer, UV_WIRE_REPLY | UV_WIRE_ERROR);
     uv_write_u16(&writer, 0);

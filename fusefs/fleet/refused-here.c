@@ -50,9 +50,8 @@ static void write_text(UvWriter *writer, const char *text, size_t bytes_max)
 static void tell(FsEngine *engine, const FsUntold *untold, uint32_t left_out)
 {
     const FsRefusal *refusal = &untold->refusal;
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
 
-    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
     uv_write_u64(&writer, (uint64_t)refusal->at_us);
     uv_write_u32(&writer, (uint32_t)refusal->error);
     uv_write_u32(&writer, left_out);

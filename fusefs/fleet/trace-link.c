@@ -99,9 +99,8 @@ static void send_frame(FsTrace *trace, uint16_t type, GBytes *payload)
 
 static void send_hello(FsTrace *trace)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(64);
 
-    uv_writer_init(&writer, 64);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_bytes(&writer, "uefivarsfs " UV_VERSION, strlen("uefivarsfs " UV_VERSION));
     g_autoptr(GBytes) hello = uv_writer_steal(&writer);
@@ -110,11 +109,9 @@ static void send_hello(FsTrace *trace)
 
 static void send_wanted(FsTrace *trace)
 {
-    g_auto(UvWriter) writer = {0};
-
     trace->wanted = trace_wanted(trace);
     trace->sent++;
-    uv_writer_init(&writer, 4);
+    g_auto(UvWriter) writer = uv_writer(4);
     uv_write_u32(&writer, trace->wanted);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     send_frame(trace, UV_HOST_TRACE, payload);

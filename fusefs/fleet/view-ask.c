@@ -98,13 +98,12 @@ static void write_text(UvWriter *writer, const char *text)
 static void ask(FsGuest *guest, int error, void *data)
 {
     Asking *asking = data;
-    g_auto(UvWriter) writer = {0};
 
     if (!guest || error) {
         end(asking, guest, error, NULL);
         return;
     }
-    uv_writer_init(&writer, UV_HOST_REQUEST_MAX);
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
     write_text(&writer, names[asking->view]);
     if (*asking->path)
         write_text(&writer, asking->path);
@@ -201,13 +200,12 @@ void fs_guest_view_expect(FsGuest *guest, FsViewKind view, const char *path)
 void fs_guest_view_act(FsGuest *guest, void *request, FsViewKind view, FsViewAct act,
                        const char *path, GBytes *content, FsContinue go_on, void *data)
 {
-    g_auto(UvWriter) writer = {0};
     gsize size = 0;
     const void *bytes = content ? g_bytes_get_data(content, &size) : NULL;
 
     if (view == FS_VIEW_NEXT_BOOT)
         guest_unkeep(guest);
-    uv_writer_init(&writer, UV_VIEW_FRAME_MAX);
+    g_auto(UvWriter) writer = uv_writer(UV_VIEW_FRAME_MAX);
     uv_write_u32(&writer, act);
     write_text(&writer, names[view]);
     write_text(&writer, path);

@@ -189,13 +189,12 @@ static const char *folder_of(char *const *folders, const char *name)
 GBytes *fs_profile_read(char *const *folders, const char *name, char **ret_reason)
 {
     const char *folder = folder_of(folders, name);
-    g_auto(UvWriter) writer = {0};
 
     if (!folder) {
         g_autofree char *searched = folders ? g_strjoinv(":", (char **)folders) : g_strdup("");
         *ret_reason = g_strdup_printf("no such profile in %s", searched);
         return NULL;
     }
-    uv_writer_init(&writer, PROFILE_BYTES_MAX);
+    g_auto(UvWriter) writer = uv_writer(PROFILE_BYTES_MAX);
     return add_profile(&writer, folder, name, ret_reason) ? uv_writer_steal(&writer) : NULL;
 }

@@ -51,13 +51,11 @@ static void read_all(int fd, void *bytes, size_t size)
 /* One frame and its reply. */
 static GBytes *request(int fd, uint16_t type, GBytes *payload)
 {
-    g_auto(UvWriter) writer = {0};
     uint8_t header[UV_WIRE_HEADER_BYTES];
     gsize size;
     const void *bytes = g_bytes_get_data(payload, &size);
-    UvReader reader;
+    g_auto(UvWriter) writer = uv_writer(1 << 20);
 
-    uv_writer_init(&writer, 1 << 20);
     uv_write_u32(&writer, size);
     uv_write_u16(&writer, type);
     uv_write_u16(&writer, 0);
@@ -66,7 +64,7 @@ static GBytes *request(int fd, uint16_t type, GBytes *payload)
     g_autoptr(GBytes) frame = uv_writer_steal(&writer);
     write_all(fd, g_bytes_get_data(frame, NULL), g_bytes_get_size(frame));
     read_all(fd, header, sizeof(header));
-    uv_reader_init(&reader, header, sizeof(header));
+    UvReader reader = uv_reader(header, sizeof(header));
     const uint32_t length = uv_read_u32(&reader);
     if (uv_read_u16(&reader) != (type | UV_WIRE_REPLY))
         g_error("the engine refused a frame");
@@ -77,9 +75,8 @@ static GBytes *request(int fd, uint16_t type, GBytes *payload)
 
 static void hello(int fd)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(1024);
 
-    uv_writer_init(&writer, 1024);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_zeros(&writer, 8);
@@ -92,12 +89,11 @@ static void hello(int fd)
 
 static GBytes *set_message(const UvGuid *guid, const char *name_text, GBytes *data)
 {
-    g_auto(UvWriter) writer = {0};
     g_autoptr(UvName) name = uv_name_new_utf8(name_text, NULL);
     gsize size;
     const void *bytes = g_bytes_get_data(data, &size);
+    g_auto(UvWriter) writer = uv_writer(1 << 20);
 
-    uv_writer_init(&writer, 1 << 20);
     uv_write_bytes(&writer, uv_guid_smm_variable_protocol.bytes, 16);
     uv_write_u64(&writer, EFI_MM_VARIABLE_HEADER_BYTES + EFI_MM_ACCESS_BYTES +
                               uv_name_size_bytes(name) + size);
@@ -115,9 +111,8 @@ static GBytes *set_message(const UvGuid *guid, const char *name_text, GBytes *da
 static void send_set(int fd, GBytes *message)
 {
     g_autoptr(GBytes) reply = request(fd, UV_WIRE_MM, message);
-    UvReader reader;
+    UvReader reader = uv_reader(g_bytes_get_data(reply, NULL), g_bytes_get_size(reply));
 
-    uv_reader_init(&reader, g_bytes_get_data(reply, NULL), g_bytes_get_size(reply));
     uv_read_bytes(&reader, 8 + EFI_MM_HEADER_BYTES + 8);
     const EfiStatus status = uv_read_u64(&reader);
     if (status != EFI_SUCCESS)

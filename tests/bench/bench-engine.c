@@ -100,9 +100,8 @@ static void write_whole(int fd, const void *buffer, size_t size)
 
 static GBytes *frame(uint16_t type, const void *payload, size_t size)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_MM_MAX + UV_WIRE_HEADER_BYTES);
 
-    uv_writer_init(&writer, UV_WIRE_MM_MAX + UV_WIRE_HEADER_BYTES);
     uv_write_u32(&writer, size);
     uv_write_u16(&writer, type);
     uv_write_u16(&writer, 0);
@@ -133,9 +132,8 @@ static GBytes *access_message(uint64_t function, const char *name, uint32_t attr
                               const void *data, size_t size)
 {
     const size_t name_bytes = 2 * (strlen(name) + 1);
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_MM_BUFFER_MAX);
 
-    uv_writer_init(&writer, UV_MM_BUFFER_MAX);
     uv_write_bytes(&writer, uv_guid_smm_variable_protocol.bytes, 16);
     uv_write_u64(&writer, EFI_MM_VARIABLE_HEADER_BYTES + EFI_MM_ACCESS_BYTES + name_bytes + size);
     uv_write_u64(&writer, function);

@@ -73,11 +73,10 @@ static double time_next(const UvService *service)
 /* A whole MM message, as a guest sends it. */
 static double time_mm_get(UvService *service)
 {
-    g_auto(UvWriter) message = {0};
     g_autoptr(UvName) name = name_of(0);
     uint32_t device;
+    g_auto(UvWriter) message = uv_writer(UV_MM_BUFFER_MAX);
 
-    uv_writer_init(&message, UV_MM_BUFFER_MAX);
     uv_write_bytes(&message, uv_guid_smm_variable_protocol.bytes, sizeof(UvGuid));
     uv_write_u64(&message, 16 + 36 + uv_name_size_bytes(name) + 64);
     uv_write_u64(&message, EFI_MM_GET_VARIABLE);

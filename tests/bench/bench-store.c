@@ -222,7 +222,7 @@ static void send_frame(int fd, uint16_t type, UvWriter *payload)
     size_t size;
     const void *data = g_bytes_get_data(bytes, &size);
 
-    uv_writer_init(&frame, UV_WIRE_HEADER_BYTES + size);
+    frame = uv_writer(UV_WIRE_HEADER_BYTES + size);
     uv_write_u32(&frame, size);
     uv_write_u16(&frame, type);
     uv_write_u16(&frame, 0);
@@ -235,11 +235,10 @@ static void send_frame(int fd, uint16_t type, UvWriter *payload)
 
 static void receive_frame(int fd, uint16_t type, uint8_t *buffer, size_t room)
 {
-    UvReader header;
     uint32_t size;
 
     must(recv(fd, buffer, UV_WIRE_HEADER_BYTES, MSG_WAITALL) == UV_WIRE_HEADER_BYTES, "recv");
-    uv_reader_init(&header, buffer, UV_WIRE_HEADER_BYTES);
+    UvReader header = uv_reader(buffer, UV_WIRE_HEADER_BYTES);
     size = uv_read_u32(&header);
     must(uv_read_u16(&header) == (type | UV_WIRE_REPLY) && size <= room, "reply");
     must(size == 0 || recv(fd, buffer, size, MSG_WAITALL) == (ssize_t)size, "recv");
@@ -250,7 +249,7 @@ static void say_hello(int fd)
     g_auto(UvWriter) payload;
     uint8_t reply[1024];
 
-    uv_writer_init(&payload, 128);
+    payload = uv_writer(128);
     uv_write_u32(&payload, 1);
     uv_write_u32(&payload, 1);
     uv_write_u32(&payload, 0);
@@ -271,7 +270,7 @@ static void set_variable(void *data, unsigned i)
     g_auto(UvWriter) message;
     size_t body = EFI_MM_VARIABLE_HEADER_BYTES + EFI_MM_ACCESS_BYTES + sizeof(name) + DATA_BYTES;
 
-    uv_writer_init(&message, 4096);
+    message = uv_writer(4096);
     uv_write_bytes(&message, uv_guid_smm_variable_protocol.bytes, sizeof(UvGuid));
     uv_write_u64(&message, body);
     uv_write_u64(&message, EFI_MM_SET_VARIABLE);

@@ -119,16 +119,15 @@ static void append_frame(UvWriter *out, uint16_t type, uint64_t cookie, UvReader
 
 GBytes *fake_frames(const uint16_t *types, size_t n_types, const uint8_t *data, size_t size)
 {
-    g_auto(UvWriter) out = {0};
     UvReader in, payload;
+    g_auto(UvWriter) out = uv_writer(1u << 20);
 
-    uv_writer_init(&out, 1u << 20);
-    uv_reader_init(&in, data, size);
+    in = uv_reader(data, size);
     while (in.left > 3) {
         const uint8_t kind = uv_read_u8(&in);
         const size_t wanted = uv_read_u16(&in), length = MIN(wanted, in.left);
 
-        uv_reader_init(&payload, uv_read_bytes(&in, length), length);
+        payload = uv_reader(uv_read_bytes(&in, length), length);
         append_frame(&out, types[kind % n_types], kind / n_types, &payload);
     }
     if (in.left > 0)

@@ -47,9 +47,8 @@ static GBytes *certificate_list(void)
 {
     static const UvGuid x509 =
         UV_GUID(0xa5c059a1, 0x94e4, 0x4aa7, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72);
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4096);
 
-    uv_writer_init(&writer, 4096);
     uv_write_bytes(&writer, x509.bytes, 16);
     uv_write_u32(&writer, 28 + 16 + sizeof(fuzz_certificate));
     uv_write_u32(&writer, 0);

@@ -16,9 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FsFleet *fleet = fake_fleet();
     FsGuest *guest = fs_fleet_next(fleet, 0);
     FsLive *live = guest_live(guest);
-    g_auto(UvWriter) out = {0};
+    g_auto(UvWriter) out = uv_writer(sizeof(head) + size);
 
-    uv_writer_init(&out, sizeof(head) + size);
     uv_write_bytes(&out, head, sizeof(head));
     uv_write_bytes(&out, data, size);
     live->texts[FS_TEXT_HINT].bytes = uv_writer_steal(&out);

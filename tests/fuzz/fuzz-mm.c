@@ -66,9 +66,8 @@ static void check_sums(const UvService *service)
 
 static GBytes *session_of(const UvService *service)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(service, &writer);
     return uv_writer_steal(&writer);
 }
@@ -80,7 +79,6 @@ static void check_session(const UvService *service)
     g_autoptr(GPtrArray) stored = g_ptr_array_new();
     g_autoptr(UvService) successor = uv_service_new(uv_service_config(service), NULL);
     g_autoptr(GBytes) before = session_of(service);
-    UvReader reader;
 
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         if (uv_variable_is_nv(v))
@@ -88,7 +86,7 @@ static void check_session(const UvService *service)
     }
     CHECK(before);
     uv_service_load(successor, stored);
-    uv_reader_init(&reader, g_bytes_get_data(before, NULL), g_bytes_get_size(before));
+    UvReader reader = uv_reader(g_bytes_get_data(before, NULL), g_bytes_get_size(before));
     CHECK(uv_service_read_session(successor, &reader));
     CHECK(uv_reader_done(&reader));
     CHECK(uv_varset_count(uv_service_variables(successor)) == uv_varset_count(set));
@@ -111,10 +109,9 @@ static void check_trace(GBytes *request, GBytes *reply, uint32_t device)
 
 static void send(UvService *service, uint8_t kind, UvReader body)
 {
-    g_auto(UvWriter) message = {0};
     uint32_t device;
+    g_auto(UvWriter) message = uv_writer(2 * UV_MM_BUFFER_MAX);
 
-    uv_writer_init(&message, 2 * UV_MM_BUFFER_MAX);
     write_header(&message, kind, body.left);
     uv_write_bytes(&message, body.at, body.left);
     const size_t size = uv_writer_size(&message);
@@ -128,9 +125,8 @@ static void send(UvService *service, uint8_t kind, UvReader body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(data, size);
 
-    uv_reader_init(&reader, data, size);
     g_autoptr(UvService) service = service_in_phase(uv_read_u8(&reader));
     for (int n = 0; n < 32 && reader.left > 0; n++) {
         const uint8_t kind = uv_read_u8(&reader);

@@ -18,9 +18,8 @@
 
 static void send(UvPolicy *policy, const uint8_t *bytes, size_t size)
 {
-    g_auto(UvWriter) reply = {0};
+    g_auto(UvWriter) reply = uv_writer(size);
 
-    uv_writer_init(&reply, size);
     uv_policy_message(policy, false, bytes, size, &reply);
     CHECK(uv_writer_size(&reply) == size);
     g_autoptr(GBytes) whole = uv_writer_steal(&reply);
@@ -65,9 +64,8 @@ static void ask(const UvPolicy *policy)
 
 static GBytes *written(const UvPolicy *policy)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4 * UV_POLICY_TABLE_MAX);
 
-    uv_writer_init(&writer, 4 * UV_POLICY_TABLE_MAX);
     uv_policy_write(policy, &writer);
     return uv_writer_steal(&writer);
 }
@@ -76,10 +74,9 @@ static void carry_over(const UvPolicy *policy)
 {
     g_autoptr(UvPolicy) next = uv_policy_new();
     g_autoptr(GBytes) bytes = written(policy);
-    UvReader reader;
 
     CHECK(bytes);
-    uv_reader_init(&reader, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+    UvReader reader = uv_reader(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     CHECK(uv_policy_read(next, &reader) && uv_reader_done(&reader));
     g_autoptr(GBytes) again = written(next);
     CHECK(g_bytes_equal(bytes, again));
@@ -88,12 +85,11 @@ static void carry_over(const UvPolicy *policy)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(UvPolicy) policy = uv_policy_new();
-    UvReader reader;
+    UvReader reader = uv_reader(data, size);
 
-    uv_reader_init(&reader, data, size);
     (void)!uv_policy_read(policy, &reader); /* a session file of somebody else */
     uv_policy_clear(policy);
-    uv_reader_init(&reader, data, size);
+    reader = uv_reader(data, size);
     send_all(policy, &reader);
     ask(policy);
     carry_over(policy);

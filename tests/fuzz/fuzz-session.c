@@ -29,9 +29,8 @@ static UvService *service_with_variable(void)
 
 static GBytes *write_session(const UvService *service)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(service, &writer);
     return uv_writer_steal(&writer);
 }
@@ -40,17 +39,15 @@ static bool read_session(UvService *service, GBytes *bytes)
 {
     gsize size;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
-    UvReader reader;
+    UvReader reader = uv_reader(data, size);
 
-    uv_reader_init(&reader, data, size);
     return uv_service_read_session(service, &reader) && uv_reader_done(&reader);
 }
 
 static GBytes *with_header(uint32_t version, const uint8_t *data, size_t size)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(size + 12);
 
-    uv_writer_init(&writer, size + 12);
     uv_write_bytes(&writer, "UVVS", 4);
     uv_write_u32(&writer, version);
     uv_write_u32(&writer, size);

@@ -11,11 +11,10 @@
 /* Reads all that a list says is there. */
 static unsigned walk(const uint8_t *bytes, size_t size, bool *ret_whole)
 {
-    UvReader reader;
     UvSiglist list;
     unsigned sum = 0;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     while (uv_siglist_next(&reader, &list)) {
         CHECK(list.size >= 28 && list.signature_bytes >= 16);
         for (size_t i = 0; i < list.count; i++) {

@@ -11,7 +11,7 @@
 void mm_begin(UvWriter *message, const UvGuid *guid)
 {
     uv_writer_clear(message);
-    uv_writer_init(message, 2 * UV_MM_BUFFER_MAX);
+    *message = uv_writer(2 * UV_MM_BUFFER_MAX);
     uv_write_bytes(message, guid->bytes, sizeof(guid->bytes));
     uv_write_u64(message, 0);
 }
@@ -55,7 +55,7 @@ MmReply mm_call_raw(UvService *service, const void *request, size_t size)
     g_assert_true(size == 0 || memcmp(exact, request, size) == 0);
     reply.unchanged = size == 0 || memcmp(bytes, exact, size) == 0;
     g_free(exact);
-    uv_reader_init(&reply.body, bytes, size);
+    reply.body = uv_reader(bytes, size);
     uv_read_bytes(&reply.body, MM_STATUS);
     reply.status = uv_read_u64(&reply.body);
     return reply;

@@ -119,7 +119,7 @@ static const UvGuid sha256_type =
 
 static void start_list(UvWriter *writer, const UvGuid *type, size_t signature_bytes, size_t count)
 {
-    uv_writer_init(writer, 65536);
+    *writer = uv_writer(65536);
     uv_write_bytes(writer, type->bytes, sizeof(type->bytes));
     uv_write_u32(writer, EFI_SIGLIST_HEADER_BYTES + signature_bytes * count);
     uv_write_u32(writer, 0);
@@ -164,12 +164,11 @@ void sign_time(unsigned second, uint8_t ret_time[16])
 GBytes *sign_content(const UvGuid *guid, const char *name, uint32_t attributes,
                      const uint8_t time[16], GBytes *content)
 {
-    g_auto(UvWriter) writer = {0};
     g_autoptr(UvName) units = uv_name_new_utf8(name, NULL);
     gsize size;
     const void *bytes = g_bytes_get_data(content, &size);
+    g_auto(UvWriter) writer = uv_writer(262144);
 
-    uv_writer_init(&writer, 262144);
     uv_write_bytes(&writer, uv_name_utf16le(units), 2 * uv_name_units(units));
     uv_write_bytes(&writer, guid->bytes, sizeof(guid->bytes));
     uv_write_u32(&writer, attributes);
@@ -180,12 +179,11 @@ GBytes *sign_content(const UvGuid *guid, const char *name, uint32_t attributes,
 
 GBytes *sign_write_with(GBytes *pkcs7, const uint8_t time[16], GBytes *content)
 {
-    g_auto(UvWriter) writer = {0};
     gsize pkcs7_bytes, content_bytes;
     const void *signature = g_bytes_get_data(pkcs7, &pkcs7_bytes);
     const void *bytes = g_bytes_get_data(content, &content_bytes);
+    g_auto(UvWriter) writer = uv_writer(262144);
 
-    uv_writer_init(&writer, 262144);
     uv_write_bytes(&writer, time, 16);
     uv_write_u32(&writer, EFI_WIN_CERT_HEADER_BYTES + pkcs7_bytes);
     uv_write_u16(&writer, EFI_WIN_CERT_REVISION);

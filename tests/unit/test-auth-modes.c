@@ -28,13 +28,11 @@ static void test_resumed_at_runtime(void)
     g_autoptr(UvService) next = uv_service_new(&config, NULL);
     const UvVarset *set = uv_service_variables(service);
     g_autoptr(GPtrArray) variables = g_ptr_array_new();
-    g_auto(UvWriter) writer = {0};
-    UvReader reader;
 
     fixture_go_to(service, AT_RUNTIME);
     g_assert_cmphex(auth_write(service, auth_pk, GLOBAL, "PK", KEYS, 20, auth_nothing), ==,
                     EFI_SUCCESS);
-    uv_writer_init(&writer, 1 << 20);
+    g_auto(UvWriter) writer = uv_writer(1 << 20);
     uv_service_write_session(service, &writer);
     g_autoptr(GBytes) session = uv_writer_steal(&writer);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
@@ -42,7 +40,7 @@ static void test_resumed_at_runtime(void)
             g_ptr_array_add(variables, (gpointer)v);
     }
     uv_service_load(next, variables);
-    uv_reader_init(&reader, g_bytes_get_data(session, NULL), g_bytes_get_size(session));
+    UvReader reader = uv_reader(g_bytes_get_data(session, NULL), g_bytes_get_size(session));
     g_assert_true(uv_service_read_session(next, &reader));
     auth_check_modes(next, 1, 1, 1);
 }

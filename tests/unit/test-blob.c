@@ -120,7 +120,7 @@ static GBytes *sealed(const uint8_t *body, size_t size)
 
     g_checksum_update(checksum, body, size);
     g_checksum_get_digest(checksum, digest, &length);
-    uv_writer_init(&writer, 1 << 20);
+    writer = uv_writer(1 << 20);
     uv_write_bytes(&writer, "UVSTATE", 8);
     uv_write_u32(&writer, 1);
     uv_write_u32(&writer, size);

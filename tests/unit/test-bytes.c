@@ -6,9 +6,8 @@ static const uint8_t input[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1
 
 static void test_read(void)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(input, sizeof(input));
 
-    uv_reader_init(&reader, input, sizeof(input));
     g_assert_cmphex(uv_read_u8(&reader), ==, 0x01);
     g_assert_cmphex(uv_read_u16(&reader), ==, 0x0302);
     g_assert_cmphex(uv_read_u32(&reader), ==, 0x07060504);
@@ -20,29 +19,27 @@ static void test_read(void)
 
 static void test_read_past_end(void)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(input, 3);
 
-    uv_reader_init(&reader, input, 3);
     g_assert_cmphex(uv_read_u32(&reader), ==, 0);
     g_assert_true(reader.failed);
     g_assert_cmphex(uv_read_u8(&reader), ==, 0); /* sticks, though three bytes were there */
     g_assert_null(uv_read_bytes(&reader, 0));
     g_assert_false(uv_reader_done(&reader));
 
-    uv_reader_init(&reader, input, 3);
+    reader = uv_reader(input, 3);
     g_assert_null(uv_read_bytes(&reader, SIZE_MAX));
     g_assert_false(uv_reader_done(&reader));
 
-    uv_reader_init(&reader, NULL, 0);
+    reader = uv_reader(NULL, 0);
     g_assert_nonnull(uv_read_bytes(&reader, 0));
     g_assert_true(uv_reader_done(&reader));
 }
 
 static void test_read_sub(void)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(input, sizeof(input));
 
-    uv_reader_init(&reader, input, sizeof(input));
     UvReader sub = uv_read_sub(&reader, 2);
     g_assert_cmphex(uv_read_u16(&sub), ==, 0x0201);
     g_assert_true(uv_reader_done(&sub));
@@ -58,10 +55,9 @@ static void test_read_sub(void)
 
 static void test_write(void)
 {
-    g_auto(UvWriter) writer = {0};
     const uint8_t expected[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 0, 0xaa};
+    g_auto(UvWriter) writer = uv_writer(sizeof(expected));
 
-    uv_writer_init(&writer, sizeof(expected));
     uv_write_u8(&writer, 0x01);
     uv_write_u16(&writer, 0x0302);
     uv_write_u32(&writer, 0);
@@ -78,9 +74,8 @@ static void test_write(void)
 
 static void test_write_past_cap(void)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4);
 
-    uv_writer_init(&writer, 4);
     uv_write_u64(&writer, 1);
     uv_write_u8(&writer, 1); /* would fit, but the failure sticks */
     g_assert_true(writer.failed);

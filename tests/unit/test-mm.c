@@ -366,12 +366,11 @@ static void test_policy(void)
 static void test_only_asks(void)
 {
     for (uint64_t function = 0; function < 16; function++) {
-        g_auto(UvWriter) message = {0};
         const bool asks =
             function == EFI_MM_GET_VARIABLE || function == EFI_MM_GET_NEXT_VARIABLE_NAME ||
             function == EFI_MM_QUERY_VARIABLE_INFO || function == EFI_MM_GET_PAYLOAD_SIZE;
+        g_auto(UvWriter) message = uv_writer(64);
 
-        uv_writer_init(&message, 64);
         uv_write_bytes(&message, uv_guid_smm_variable_protocol.bytes, 16);
         uv_write_u64(&message, 16);
         uv_write_u64(&message, function);

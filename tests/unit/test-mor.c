@@ -158,14 +158,12 @@ static void test_absent(void)
 static void test_session(void)
 {
     g_autoptr(UvService) service = make(NULL), successor = make(NULL);
-    g_auto(UvWriter) writer = {0};
-    UvReader reader;
 
     g_assert_cmphex(set(service, LOCK, ALL, KEY, 8), ==, EFI_SUCCESS);
-    uv_writer_init(&writer, 65536);
+    g_auto(UvWriter) writer = uv_writer(65536);
     uv_service_write_session(service, &writer);
     g_autoptr(GBytes) bytes = uv_writer_steal(&writer);
-    uv_reader_init(&reader, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+    UvReader reader = uv_reader(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     g_assert_true(uv_service_read_session(successor, &reader));
     g_assert_cmphex(set(successor, MOR, ALL, "\1", 1), ==, EFI_ACCESS_DENIED);
     g_assert_cmphex(set(successor, LOCK, ALL, KEY, 8), ==, EFI_SUCCESS);

@@ -134,9 +134,8 @@ static UvService *service_with(const GPtrArray *variables)
 
 static void expect_session(UvService *service, GBytes *state)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(g_bytes_get_data(state, NULL), g_bytes_get_size(state));
 
-    uv_reader_init(&reader, g_bytes_get_data(state, NULL), g_bytes_get_size(state));
     g_assert_true(uv_service_read_session(service, &reader));
     g_assert_true(uv_reader_done(&reader));
     expect_served(uv_service_variables(service));

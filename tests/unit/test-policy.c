@@ -32,9 +32,8 @@ static GBytes *make(const Policy *policy)
 {
     const size_t state = policy->lock == 3 ? 18 + 2 * (strlen(policy->state_name) + 1) : 0;
     const size_t name = policy->name ? 2 * (strlen(policy->name) + (policy->unended ? 0 : 1)) : 0;
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(65536);
 
-    uv_writer_init(&writer, 65536);
     uv_write_u32(&writer, policy->version ? policy->version : 0x10000);
     uv_write_u16(&writer, 44 + state + name + policy->size_delta);
     uv_write_u16(&writer, 44 + state + policy->offset_delta);
@@ -280,19 +279,17 @@ static GBytes *send(UvPolicy *policy, uint32_t command, GBytes *body, size_t siz
                     EfiStatus expected)
 {
     g_autofree uint8_t *request = g_malloc0(MAX(size, 20));
-    g_auto(UvWriter) reply = {0};
-    UvReader reader;
 
     memcpy(request, "VCPC\1\0\0\0", 8);
     memcpy(request + 8, &command, 4);
     if (body)
         memcpy(request + 20, g_bytes_get_data(body, NULL), g_bytes_get_size(body));
-    uv_writer_init(&reply, size);
+    g_auto(UvWriter) reply = uv_writer(size);
     uv_policy_message(policy, false, request, size, &reply);
     GBytes *bytes = uv_writer_steal(&reply);
     g_assert_nonnull(bytes);
     g_assert_cmpuint(g_bytes_get_size(bytes), ==, size);
-    uv_reader_init(&reader, g_bytes_get_data(bytes, NULL), size);
+    UvReader reader = uv_reader(g_bytes_get_data(bytes, NULL), size);
     uv_read_bytes(&reader, 12);
     g_assert_cmphex(uv_read_u64(&reader), ==, expected);
     return bytes;
@@ -325,19 +322,17 @@ static void test_message_header(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         uint8_t request[21] = {0};
-        g_auto(UvWriter) reply = {0};
 
         memcpy(request, bad[i], 8);
         request[8] = 2;
-        uv_writer_init(&reply, sizeof(request));
+        g_auto(UvWriter) reply = uv_writer(sizeof(request));
         uv_policy_message(policy, false, request, sizeof(request), &reply);
         g_autoptr(GBytes) bytes = uv_writer_steal(&reply);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[12], ==, 2);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[20], ==, 0);
     }
     /* Too short for a result: comes back as it was. */
-    g_auto(UvWriter) reply = {0};
-    uv_writer_init(&reply, 19);
+    g_auto(UvWriter) reply = uv_writer(19);
     uv_policy_message(policy, false, (const uint8_t *)"VCPC\1\0\0\0\2\0\0\0xxxxxxx", 19, &reply);
     g_autoptr(GBytes) bytes = uv_writer_steal(&reply);
     g_assert_cmpmem(g_bytes_get_data(bytes, NULL), 19, "VCPC\1\0\0\0\2\0\0\0xxxxxxx", 19);
@@ -356,10 +351,9 @@ typedef struct {
 
 static Dump read_dump(GBytes *reply)
 {
-    UvReader reader;
     Dump dump;
+    UvReader reader = uv_reader(g_bytes_get_data(reply, NULL), g_bytes_get_size(reply));
 
-    uv_reader_init(&reader, g_bytes_get_data(reply, NULL), g_bytes_get_size(reply));
     uv_read_bytes(&reader, 24);
     dump.total = uv_read_u32(&reader);
     dump.page_bytes = uv_read_u32(&reader);
@@ -430,9 +424,8 @@ static void test_dump_interrupted(void)
 
 static GBytes *info_request(const char *name, uint32_t name_bytes, uint32_t output_bytes)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4096);
 
-    uv_writer_init(&writer, 4096);
     uv_write_bytes(&writer, space.bytes, 16);
     uv_write_u32(&writer, name_bytes);
     uv_write_u32(&writer, output_bytes);
@@ -483,29 +476,28 @@ static void test_session(void)
     g_autoptr(UvName) name = uv_name_new_utf8("P", NULL);
     const UvProperty property = {1, 1, 7, 1, 9};
     g_auto(UvWriter) writer = {0}, again = {0};
-    UvReader reader;
 
     g_assert_cmphex(add(policy, &(Policy){.name = "A", .lock = 1}), ==, EFI_SUCCESS);
     g_assert_cmphex(add(policy, &(Policy){.lock = 3, .state_name = "S"}), ==, EFI_SUCCESS);
     g_assert_cmphex(uv_policy_set_property(policy, &space, name, &property), ==, EFI_SUCCESS);
     g_assert_cmphex(uv_policy_lock(policy), ==, EFI_SUCCESS);
-    uv_writer_init(&writer, 65536);
+    writer = uv_writer(65536);
     uv_policy_write(policy, &writer);
     g_autoptr(GBytes) bytes = uv_writer_steal(&writer);
     gsize size;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
-    uv_reader_init(&reader, data, size);
+    UvReader reader = uv_reader(data, size);
     g_assert_true(uv_policy_read(back, &reader));
     g_assert_true(uv_reader_done(&reader));
     g_assert_true(uv_policy_is_locked(back));
     g_assert_cmpuint(uv_policy_count(back), ==, 2);
     g_assert_cmpuint(uv_policy_property(back, &space, name)->max_bytes, ==, 9);
-    uv_writer_init(&again, 65536);
+    again = uv_writer(65536);
     uv_policy_write(back, &again);
     g_autoptr(GBytes) second = uv_writer_steal(&again);
     g_assert_true(g_bytes_equal(bytes, second));
     for (size_t n = 0; n < size; n++) {
-        uv_reader_init(&reader, data, n);
+        reader = uv_reader(data, n);
         g_assert_false(uv_policy_read(back, &reader));
     }
 }

@@ -141,7 +141,7 @@ static int parse(uint64_t status, uint32_t error, const char *reason, size_t dro
 {
     g_auto(UvWriter) writer;
 
-    uv_writer_init(&writer, 4096);
+    writer = uv_writer(4096);
     uv_write_u64(&writer, status);
     uv_write_u32(&writer, error);
     uv_write_bytes(&writer, reason, strlen(reason));

@@ -181,9 +181,8 @@ static void test_fail_closed(void)
 
 static GBytes *write_session(const UvService *service)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(service, &writer);
     return uv_writer_steal(&writer);
 }
@@ -191,9 +190,8 @@ static GBytes *write_session(const UvService *service)
 static bool read_session(UvService *service, const void *bytes, size_t size)
 {
     g_autofree void *exact = g_memdup2(bytes, size);
-    UvReader reader;
+    UvReader reader = uv_reader(exact, size);
 
-    uv_reader_init(&reader, exact, size);
     return uv_service_read_session(service, &reader);
 }
 
@@ -261,9 +259,8 @@ static void test_session_trailing(void)
     g_autoptr(GBytes) bytes = write_session(service);
     gsize size;
     const uint8_t *data = g_bytes_get_data(bytes, &size);
-    g_auto(UvWriter) longer = {0};
+    g_auto(UvWriter) longer = uv_writer(size + 1);
 
-    uv_writer_init(&longer, size + 1);
     uv_write_bytes(&longer, data, size);
     uv_write_u8(&longer, 0);
     uv_write_u32_at(&longer, 8, size + 1 - 12);

@@ -15,9 +15,8 @@ typedef struct {
 
 static GBytes *make(const UvGuid *type, const Shape *shape)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(65536);
 
-    uv_writer_init(&writer, 65536);
     uv_write_bytes(&writer, type->bytes, 16);
     uv_write_u32(&writer, shape->list_bytes);
     uv_write_u32(&writer, shape->header_bytes);
@@ -60,11 +59,10 @@ static void test_shapes(void)
         g_autoptr(GBytes) bytes = make(&unknown_type, &shapes[i]);
         gsize size;
         const uint8_t *data = g_bytes_get_data(bytes, &size);
-        UvReader reader;
         UvSiglist list;
 
         g_test_message("%s", shapes[i].name);
-        uv_reader_init(&reader, data, size);
+        UvReader reader = uv_reader(data, size);
         g_assert_cmpint(uv_siglist_next(&reader, &list), ==, shapes[i].next);
         g_assert_cmpint(uv_siglist_check(data, size, false), ==, shapes[i].next || size == 0);
     }

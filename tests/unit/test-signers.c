@@ -46,9 +46,8 @@ static void add_certdb(GPtrArray *list, const char *name_text, char fill, size_t
     g_autoptr(UvName) name = uv_name_new_utf8(name_text, NULL);
     g_autofree char *text = g_strnfill(identity_bytes, fill);
     g_autoptr(GBytes) identity = g_bytes_new(text, identity_bytes), data = NULL;
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_VARIABLE_MAX);
 
-    uv_writer_init(&writer, UV_VARIABLE_MAX);
     uv_write_u32(&writer, 0);
     uv_certdb_write_entry(&writer, &fixture_guid, name, identity);
     data = uv_certdb_finish(&writer);

@@ -37,9 +37,8 @@ static void add(UvWriter *file, char name, const char *data, uint32_t attributes
 static void write_file(const Fixture *f, const char *data)
 {
     g_autofree char *path = scratch_path(f->dir, NAME);
-    g_auto(UvWriter) file = {0};
+    g_auto(UvWriter) file = uv_writer(4096);
 
-    uv_writer_init(&file, 4096);
     uv_write_u64(&file, 0);
     uv_write_bytes(&file, UV_UBOOT_MAGIC "\1", 8);
     uv_write_u64(&file, 0);

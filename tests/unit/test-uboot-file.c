@@ -19,7 +19,7 @@ static const UvGuid guid = UV_GUID(0x11111111u, 0x2222, 0x3333, 1, 2, 3, 4, 5, 6
 
 static void begin(UvWriter *file)
 {
-    uv_writer_init(file, FILE_MAX);
+    *file = uv_writer(FILE_MAX);
     uv_write_u64(file, 0);
     uv_write_bytes(file, UV_UBOOT_MAGIC "\1", 8);
     uv_write_u64(file, 0);
@@ -210,12 +210,11 @@ static void test_entries(void)
 /* A record in storage is larger than here. */
 static void test_too_many(void)
 {
-    g_auto(UvWriter) file = {0};
     char name[] = "AAAA";
     unsigned left_out;
     g_autoptr(GError) error = NULL;
+    g_auto(UvWriter) file = uv_writer(UV_UBOOT_FILE_MAX);
 
-    uv_writer_init(&file, UV_UBOOT_FILE_MAX);
     uv_write_u64(&file, 0);
     uv_write_bytes(&file, UV_UBOOT_MAGIC "\1", 8);
     uv_write_u64(&file, 0);

@@ -31,19 +31,17 @@ static UvVariable *variable(uint32_t attributes, size_t digest_bytes)
 
 static GBytes *encode(const UvVariable *variable)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4096);
 
-    uv_writer_init(&writer, 4096);
     uv_variable_write(&writer, variable);
     return uv_writer_steal(&writer);
 }
 
 static UvVariable *decode(const void *bytes, size_t size)
 {
-    UvReader reader;
     UvVariable *variable;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     variable = uv_variable_read(&reader, UV_VARIABLE_LAYOUT);
     g_assert_true(!variable || uv_reader_done(&reader));
     return variable;

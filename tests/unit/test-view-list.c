@@ -15,7 +15,7 @@ typedef struct {
 static void add(Making *making, uint32_t mode, const char *path)
 {
     if (making->count == 0)
-        uv_writer_init(&making->writer, 65536);
+        making->writer = uv_writer(65536);
     if (making->count++ == 0)
         uv_write_u32(&making->writer, 0);
     uv_write_u32(&making->writer, mode);

@@ -15,11 +15,10 @@ UvPkcs7 *uv_auth_signature(const UvAuthHeader *header)
 
 bool uv_auth_signed(const UvPkcs7 *pkcs7, const UvSetRequest *request, const UvAuthHeader *header)
 {
-    g_auto(UvWriter) writer = {0};
     g_autoptr(GBytes) content = NULL;
     gsize size;
+    g_auto(UvWriter) writer = uv_writer(2 * UV_MM_BUFFER_MAX + UV_VARIABLE_MAX);
 
-    uv_writer_init(&writer, 2 * UV_MM_BUFFER_MAX + UV_VARIABLE_MAX);
     uv_write_bytes(&writer, uv_name_utf16le(request->name), 2 * uv_name_units(request->name));
     uv_write_bytes(&writer, request->guid.bytes, sizeof(request->guid.bytes));
     uv_write_u32(&writer, request->attributes);

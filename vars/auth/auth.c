@@ -156,10 +156,9 @@ static EfiStatus check_and_store(const AuthWrite *write, Key key)
 
 static bool first_signature(const uint8_t *bytes, size_t size, UvPayload *ret_data)
 {
-    UvReader reader;
     UvSiglist list;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     if (!uv_siglist_next(&reader, &list) || list.count == 0)
         return false;
     *ret_data = (UvPayload){uv_siglist_data(&list, 0), list.signature_bytes - 16};

@@ -83,14 +83,14 @@ static bool is_validity(UvReader *times)
 static bool read_fields(Certificate *certificate)
 {
     DerElement tbs, issuer, subject, key;
-    UvReader at, skipped, serial, validity;
+    UvReader at = uv_reader(certificate->der.data, certificate->der.size);
+    UvReader skipped, serial, validity;
 
-    uv_reader_init(&at, certificate->der.data, certificate->der.size);
     if (!der_next(&at, DER_SEQUENCE, &at) || !der_next_whole(&at, DER_SEQUENCE, &tbs) ||
         !der_next(&at, DER_SEQUENCE, &skipped) || !der_next(&at, DER_BIT_STRING, &skipped) ||
         !uv_reader_done(&at))
         return false;
-    uv_reader_init(&at, tbs.bytes, tbs.size);
+    at = uv_reader(tbs.bytes, tbs.size);
     (void)der_next(&at, DER_SEQUENCE, &at);
     (void)der_next(&at, DER_CONTEXT_0, &skipped); /* the version, if it is told */
     if (!der_next(&at, DER_INTEGER, &serial) || !der_next(&at, DER_SEQUENCE, &skipped) ||
@@ -139,9 +139,8 @@ Certificate *pkcs7_certificate_new(const uint8_t *bytes, size_t size)
 {
     g_autoptr(Certificate) certificate = g_new0(Certificate, 1);
     DerElement der;
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     if (size > UV_MM_BUFFER_MAX || !der_next_whole(&reader, DER_SEQUENCE, &der))
         return NULL;
     certificate->der = (gnutls_datum_t){g_memdup2(der.bytes, der.size), der.size};

@@ -20,13 +20,12 @@ static GByteArray *content_info(const uint8_t *bytes, size_t size)
 {
     static const uint8_t oid[] = {DER_OID, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02};
     DerElement message;
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     if (!der_next_whole(&reader, DER_SEQUENCE, &message))
         return NULL;
     g_autoptr(GByteArray) wrapped = g_byte_array_sized_new(message.size + 32);
-    uv_reader_init(&reader, message.bytes, message.size);
+    reader = uv_reader(message.bytes, message.size);
     (void)der_next(&reader, DER_SEQUENCE, &reader);
     if (uv_read_u8(&reader) != DER_OID) {
         der_header(wrapped, DER_SEQUENCE, sizeof(oid) + 6 + message.size);
@@ -92,10 +91,9 @@ static gnutls_digest_algorithm_t strong_digest_of_oid(const UvReader *oid)
  * signer's is among them. GnuTLS does not read them. */
 static bool check_named_digests(const UvPkcs7 *pkcs7, const GByteArray *der)
 {
-    UvReader at, skipped, set, algorithm, oid;
+    UvReader at = uv_reader(der->data, der->len), skipped, set, algorithm, oid;
     unsigned named = 0, count = 0;
 
-    uv_reader_init(&at, der->data, der->len);
     if (!der_next(&at, DER_SEQUENCE, &at) || !der_next(&at, DER_OID, &skipped) ||
         !der_next(&at, DER_CONTEXT_0, &at) || !der_next(&at, DER_SEQUENCE, &at) ||
         !der_next(&at, DER_INTEGER, &skipped) || !der_next(&at, DER_SET, &set))

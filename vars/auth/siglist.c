@@ -155,11 +155,10 @@ const UvGuid *uv_siglist_x509_type(void)
 
 bool uv_siglist_check(const uint8_t *bytes, size_t size, bool single)
 {
-    UvReader reader;
     UvSiglist list;
     size_t count = 0;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     while (uv_siglist_next(&reader, &list)) {
         if (!check_type(&list))
             return false;
@@ -199,10 +198,9 @@ static Signature signature_at(const UvSiglist *list, size_t i)
 /* The set of all signatures; keys point into `lists`, which keeps the types alive. */
 static bool collect(const uint8_t *bytes, size_t size, GPtrArray *lists, GHashTable *signatures)
 {
-    UvReader reader;
     UvSiglist list;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     while (uv_siglist_next(&reader, &list)) {
         UvSiglist *kept = g_memdup2(&list, sizeof(list));
 
@@ -240,14 +238,12 @@ GBytes *uv_siglist_new_ones(const uint8_t *old, size_t old_size, const uint8_t *
     g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) known =
         g_hash_table_new_full(signature_hash, signature_equal, g_free, NULL);
-    g_auto(UvWriter) writer = {0};
-    UvReader reader;
     UvSiglist list;
+    g_auto(UvWriter) writer = uv_writer(size);
 
-    uv_writer_init(&writer, size);
     if (!collect(old, old_size, lists, known))
         return NULL;
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader(bytes, size);
     while (uv_siglist_next(&reader, &list))
         write_new_ones(&writer, &list, known);
     return uv_reader_done(&reader) ? uv_writer_steal(&writer) : NULL;

@@ -89,9 +89,8 @@ static int64_t read_time(UvReader *times)
 /* Goes to its end of validity and to its subject (RFC 5280, 4.1). */
 static void read_certificate(const uint8_t *bytes, size_t size, UvX509Text *text)
 {
-    UvReader at, skipped, validity, subject;
+    UvReader at = uv_reader(bytes, size), skipped, validity, subject;
 
-    uv_reader_init(&at, bytes, size);
     if (!der_next(&at, DER_SEQUENCE, &at) || !der_next(&at, DER_SEQUENCE, &at))
         return;
     (void)der_next(&at, DER_CONTEXT_0, &skipped); /* the version, if it is told */
@@ -160,9 +159,8 @@ GPtrArray *uv_x509_from_bytes(const uint8_t *bytes, size_t size)
         g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     const char *at = (const char *)bytes, *end = at + size;
     DerElement whole;
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     if (der_next_whole(&reader, DER_SEQUENCE, &whole) && uv_reader_done(&reader))
         return add_certificate(certificates, bytes, size) ? g_steal_pointer(&certificates) : NULL;
     while (at && (at = g_strstr_len(at, end - at, PEM_BEGIN))) {

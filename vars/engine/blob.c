@@ -15,12 +15,11 @@
 
 static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *session)
 {
-    g_auto(UvWriter) writer = {0};
     gsize session_bytes;
     const void *session_data = g_bytes_get_data(session, &session_bytes);
     uint32_t count = 0;
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX - HEADER_BYTES);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX - HEADER_BYTES);
     uv_write_u64(&writer, generation);
     uv_write_u32(&writer, 0);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
@@ -37,7 +36,6 @@ static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *ses
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session)
 {
     g_autoptr(GBytes) body = encode_body(set, generation, session);
-    g_auto(UvWriter) writer = {0};
     UvDigest digest;
     gsize size;
 
@@ -45,7 +43,7 @@ GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session
         return NULL;
     const void *data = g_bytes_get_data(body, &size);
     uv_digest_of(data, size, &digest);
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
     uv_write_bytes(&writer, MAGIC, 8);
     uv_write_u32(&writer, VERSION);
     uv_write_u32(&writer, size);

@@ -49,9 +49,8 @@ static void set_number(UvServer *server, const char *name, uint64_t value, size_
 
 static void set_order(UvServer *server, const GArray *order, UvViewOutcome *outcome)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_VARIABLE_MAX);
 
-    uv_writer_init(&writer, UV_VARIABLE_MAX);
     for (guint i = 0; i < order->len; i++)
         uv_write_u16(&writer, g_array_index(order, uint16_t, i));
     g_autoptr(GBytes) data = order->len ? uv_writer_steal(&writer) : NULL;

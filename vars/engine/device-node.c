@@ -250,12 +250,11 @@ static void write_node(UvWriter *writer, uint8_t type, uint8_t subtype, GBytes *
 static bool parse_file(const char *node, const char *file, UvWriter *writer, GError **error)
 {
     g_autofree char *path = g_strdelimit(g_strdup(file), "/", '\\');
-    g_auto(UvWriter) payload = {0};
     g_autoptr(GBytes) bytes = NULL;
     glong units = 0;
     g_autofree gunichar2 *name = g_utf8_to_utf16(path, -1, NULL, &units, NULL);
+    g_auto(UvWriter) payload = uv_writer(PAYLOAD_MAX);
 
-    uv_writer_init(&payload, PAYLOAD_MAX);
     for (glong i = 0; name && i <= units; i++)
         uv_write_u16(&payload, name[i]);
     bytes = uv_writer_steal(&payload);
@@ -295,11 +294,10 @@ static bool parse_generic(const char *node, uint8_t type, const Arguments *a, Uv
                           GError **error)
 {
     char *const *at = a->values;
-    g_auto(UvWriter) payload = {0};
     g_autoptr(GBytes) bytes = NULL;
     uint64_t wanted = type, subtype;
+    g_auto(UvWriter) payload = uv_writer(PAYLOAD_MAX);
 
-    uv_writer_init(&payload, PAYLOAD_MAX);
     if (type == 0 && !number(*at++, UINT8_MAX, &wanted))
         wanted = 0;
     if (a->n > 3 || wanted == 0 || wanted == DEVICE_NODE_END || !*at ||
@@ -322,10 +320,9 @@ static const NodeKind *find_kind(const char *name)
 static bool parse_kind(const NodeKind *kind, const char *node, const Arguments *arguments,
                        UvWriter *writer, GError **error)
 {
-    g_auto(UvWriter) payload = {0};
     g_autoptr(GBytes) bytes = NULL;
+    g_auto(UvWriter) payload = uv_writer(PAYLOAD_MAX);
 
-    uv_writer_init(&payload, PAYLOAD_MAX);
     if (arguments->n < kind->least || arguments->n > kind->most ||
         !kind->payload(kind, arguments, &payload) || !(bytes = uv_writer_steal(&payload)))
         return refuse(error, node, kind->usage);
@@ -361,9 +358,8 @@ bool uv_device_node_parse(const char *text, UvWriter *writer, GError **error)
 
 char *uv_device_node_file(const uint8_t *node, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(node + DEVICE_NODE_HEADER_BYTES, size - DEVICE_NODE_HEADER_BYTES);
 
-    uv_reader_init(&reader, node + DEVICE_NODE_HEADER_BYTES, size - DEVICE_NODE_HEADER_BYTES);
     g_autofree gunichar2 *units = g_new0(gunichar2, reader.left / 2 + 1);
     for (size_t n = 0; reader.left >= 2; n++)
         units[n] = uv_read_u16(&reader);

@@ -98,9 +98,8 @@ char *uv_device_path_format(const uint8_t *bytes, size_t size)
     bool first = true;
     const uint8_t *node;
     size_t node_size;
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     for (int n = 0;; n++) {
         if (n > NODES_MAX || !next_node(&reader, &node, &node_size))
             return NULL;
@@ -122,9 +121,8 @@ char *uv_device_path_file(const uint8_t *bytes, size_t size)
     char *file = NULL;
     const uint8_t *node;
     size_t node_size;
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     while (next_node(&reader, &node, &node_size) && !is_end_entire(node)) {
         if (node[0] != DEVICE_NODE_MEDIA || node[1] != DEVICE_NODE_FILE)
             continue;
@@ -173,9 +171,8 @@ static const char *node_end(const char *at)
 
 GBytes *uv_device_path_parse(const char *text, GBytes *old, size_t max_bytes, GError **error)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(max_bytes);
 
-    uv_writer_init(&writer, max_bytes);
     for (const char *at = text; *at;) {
         const char *end = node_end(at);
         g_autofree char *node = g_strndup(at, (gsize)(end - at));

@@ -121,7 +121,6 @@ static bool write_hashes(const uint8_t *bytes, size_t size, GBytes *known, UvWri
 
 void uv_key_input_read(GBytes *input, GBytes *known, UvKeyInput *ret_input)
 {
-    g_auto(UvWriter) writer = {0};
     gsize size;
     const uint8_t *bytes = g_bytes_get_data(input, &size);
 
@@ -134,7 +133,7 @@ void uv_key_input_read(GBytes *input, GBytes *known, UvKeyInput *ret_input)
         ret_input->bytes = g_bytes_ref(input);
         return;
     }
-    uv_writer_init(&writer, LISTS_BYTES_MAX);
+    g_auto(UvWriter) writer = uv_writer(LISTS_BYTES_MAX);
     if (!write_certificates(bytes, size, known, &writer)) {
         uv_writer_reset(&writer);
         if (!write_hashes(bytes, size, known, &writer))

@@ -48,11 +48,9 @@ static void write_part(UvWriter *writer, GBytes *part)
 
 GBytes *uv_load_option_write(const UvLoadOption *option, size_t max_bytes)
 {
-    g_auto(UvWriter) writer = {0};
-
     if (g_bytes_get_size(option->path) > UINT16_MAX)
         return NULL;
-    uv_writer_init(&writer, max_bytes);
+    g_auto(UvWriter) writer = uv_writer(max_bytes);
     uv_write_u32(&writer, option->attributes);
     uv_write_u16(&writer, (uint16_t)g_bytes_get_size(option->path));
     write_part(&writer, option->description);
@@ -119,12 +117,11 @@ static void write_character(UvWriter *writer, gunichar c)
 
 bool uv_load_option_set_description(UvLoadOption *option, const char *text)
 {
-    g_auto(UvWriter) writer = {0};
     uint16_t unit;
 
     if (!g_utf8_validate(text, -1, NULL))
         return false;
-    uv_writer_init(&writer, 2 * strlen(text) + 2);
+    g_auto(UvWriter) writer = uv_writer(2 * strlen(text) + 2);
     for (const char *at = text; *at;) {
         const gunichar c = g_utf8_get_char(at);
 

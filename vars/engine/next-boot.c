@@ -124,9 +124,8 @@ static void write_item(UvWriter *writer, const UvNextBootItem *item)
 
 bool uv_next_boot_save(UvServer *server, const UvNextBoot *next, GError **error)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(FILE_BYTES_MAX);
 
-    uv_writer_init(&writer, FILE_BYTES_MAX);
     uv_write_u32(&writer, (uint32_t)next->results->len);
     uv_write_bytes(&writer, next->results->str, next->results->len);
     for (guint i = 0; i < next->items->len; i++)

@@ -35,11 +35,10 @@ static void write_now(UvWriter *writer)
 /* The authentication header that an unsigned request still has: a time, and no certificate. */
 static GBytes *with_header(GBytes *lists)
 {
-    g_auto(UvWriter) writer = {0};
     gsize size = 0;
     const void *bytes = lists ? g_bytes_get_data(lists, &size) : NULL;
+    g_auto(UvWriter) writer = uv_writer(CONTENT_BYTES_MAX);
 
-    uv_writer_init(&writer, CONTENT_BYTES_MAX);
     write_now(&writer);
     uv_write_u32(&writer, EFI_WIN_CERT_HEADER_BYTES);
     uv_write_u16(&writer, EFI_WIN_CERT_REVISION);
@@ -170,11 +169,10 @@ static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *w
 
 static GBytes *without(GBytes *lists, const Removal *removal)
 {
-    g_auto(UvWriter) writer = {0};
     UvReader reader = uv_reader_of(lists);
     UvSiglist list;
+    g_auto(UvWriter) writer = uv_writer(reader.left + 1);
 
-    uv_writer_init(&writer, reader.left + 1);
     while (uv_siglist_next(&reader, &list))
         copy_list(&list, removal, &writer);
     /* What is no list is not ours to drop. */

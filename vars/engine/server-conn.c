@@ -147,11 +147,9 @@ bool uv_conn_send_event(UvConn *conn, uint16_t type, GBytes *payload)
 
 void uv_conn_error(UvConn *conn, uint64_t cookie, uint32_t code, const char *text)
 {
-    g_auto(UvWriter) writer = {0};
-
     if (conn->closed)
         return;
-    uv_writer_init(&writer, 4096);
+    g_auto(UvWriter) writer = uv_writer(4096);
     uv_write_u32(&writer, code);
     uv_write_bytes(&writer, text, MIN(strlen(text), 4000));
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);

@@ -187,14 +187,13 @@ static void write_item(const UvServer *server, UvWriter *writer, const UvChangeI
 void uv_events_changed(UvService *service, const UvChange *change, void *data)
 {
     UvServer *server = data;
-    g_auto(UvWriter) writer = {0};
 
     if (uv_change_touches_nv(change))
         server->holds_store = true;
     uv_record_observed(server, change);
     if (!somebody_listens(server))
         return;
-    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
+    g_auto(UvWriter) writer = uv_writer(2 * UV_WIRE_BLOB_MAX);
     uv_events_write_head(server, &writer);
     uv_write_u32(&writer, uv_change_count(change));
     for (size_t i = 0; i < uv_change_count(change); i++)
@@ -207,12 +206,11 @@ void uv_events_changed(UvService *service, const UvChange *change, void *data)
 
 void uv_events_touched(UvServer *server, const UvVariable *variable)
 {
-    g_auto(UvWriter) writer = {0};
     g_autofree char *name = uv_shown_name_format(variable->name, &variable->guid);
 
     if (!somebody_listens(server))
         return;
-    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
+    g_auto(UvWriter) writer = uv_writer(2 * UV_WIRE_BLOB_MAX);
     uv_events_write_head(server, &writer);
     uv_write_u32(&writer, 1);
     uv_write_u8(&writer, true);
@@ -225,13 +223,12 @@ void uv_events_touched(UvServer *server, const UvVariable *variable)
 void uv_events_state_changed(UvServer *server)
 {
     const uint32_t state = uv_events_state(server);
-    g_auto(UvWriter) writer = {0};
 
     if (state == server->told_state && server->guest_process == server->told_process)
         return;
     server->told_state = state;
     server->told_process = server->guest_process;
-    uv_writer_init(&writer, 256);
+    g_auto(UvWriter) writer = uv_writer(256);
     uv_events_write_head(server, &writer);
     uv_write_u32(&writer, (uint32_t)server->guest_process);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);

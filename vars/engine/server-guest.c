@@ -55,7 +55,6 @@ static bool decode_hello(GBytes *payload, UvHello *hello)
 static GBytes *hello_reply(const UvServer *server)
 {
     static const char build[] = "uefivarsd " UV_VERSION;
-    g_auto(UvWriter) writer = {0};
     uint32_t flags = 0;
 
     if (server->config.force_secure_boot)
@@ -64,7 +63,7 @@ static GBytes *hello_reply(const UvServer *server)
         flags |= UV_WIRE_STATE_DISABLE_CUSTOM_MODE;
     if (uv_server_is_read_only(server))
         flags |= UV_WIRE_STATE_READ_ONLY;
-    uv_writer_init(&writer, 256);
+    g_auto(UvWriter) writer = uv_writer(256);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_u32(&writer, 0); /* no features yet */
     uv_write_u32(&writer, server->buffer_size);

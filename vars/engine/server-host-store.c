@@ -17,10 +17,9 @@ void uv_host_snapshot(UvConn *conn, const UvFrame *frame)
 {
     UvServer *server = conn->server;
     const UvVarset *set = uv_service_variables(server->service);
-    g_auto(UvWriter) writer = {0};
 
     uv_server_refresh(server);
-    uv_writer_init(&writer, 2 * UV_WIRE_BLOB_MAX);
+    g_auto(UvWriter) writer = uv_writer(2 * UV_WIRE_BLOB_MAX);
     uv_events_write_head(server, &writer);
     uv_write_u32(&writer, uv_varset_count(set));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))

@@ -22,9 +22,8 @@ G_STATIC_ASSERT(UV_HOST_CONTENT_MAX == 4 + UV_MM_BUFFER_MAX);
 void uv_host_reply_outcome(UvConn *conn, const UvFrame *frame, EfiStatus status, int error,
                            const char *reason)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(16 + REASON_MAX);
 
-    uv_writer_init(&writer, 16 + REASON_MAX);
     uv_write_u64(&writer, status);
     uv_write_u32(&writer, error);
     if (reason)
@@ -87,7 +86,6 @@ char *uv_host_read_text(UvReader *reader)
 static void handle_hello(UvConn *conn, const UvFrame *frame)
 {
     static const char build[] = "uefivarsd " UV_VERSION;
-    g_auto(UvWriter) writer = {0};
     UvReader reader = uv_reader_of(frame->payload);
 
     const uint32_t version = uv_read_u32(&reader);
@@ -100,7 +98,7 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
         return;
     }
     conn->greeted = true;
-    uv_writer_init(&writer, 256);
+    g_auto(UvWriter) writer = uv_writer(256);
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_u32(&writer, uv_events_state(conn->server));
     uv_write_u32(&writer, getpid());
@@ -111,10 +109,8 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
 
 static void handle_check(UvConn *conn, const UvFrame *frame)
 {
-    g_auto(UvWriter) writer = {0};
-
     uv_server_refresh(conn->server);
-    uv_writer_init(&writer, 256);
+    g_auto(UvWriter) writer = uv_writer(256);
     uv_events_write_head(conn->server, &writer);
     uv_write_u32(&writer, (uint32_t)conn->server->guest_process);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
@@ -128,9 +124,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
     /* A connection that has not said HELLO yet may be the guest. */
     const bool ends = !server->session_alive && g_queue_is_empty(&server->pending) &&
                       (uv_server_is_outlived(server) || uv_server_compact(server));
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(64 + END_STATUS_MAX);
 
-    uv_writer_init(&writer, 64 + END_STATUS_MAX);
     uv_write_u32(&writer, ends);
     uv_events_write_identity(server, &writer);
     g_autoptr(GBytes) status = ends ? uv_status_format(server, false) : NULL;

@@ -32,9 +32,8 @@ uint32_t uv_migrate_load_cap(const UvServer *server)
 
 static GBytes *encode(UvServer *server)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
 
-    uv_writer_init(&writer, UV_WIRE_BLOB_MAX);
     uv_service_write_session(server->service, &writer);
     g_autoptr(GBytes) session = uv_writer_steal(&writer);
     return session ? uv_blob_encode(uv_service_variables(server->service),

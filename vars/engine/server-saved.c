@@ -40,12 +40,11 @@ char *uv_saved_since(const UvServer *server)
 
 static bool write_file(UvServer *server, GError **error)
 {
-    g_auto(UvWriter) writer = {0};
     uv_autofd int fd = uv_folder_open(folder_of(server), UV_FILE_SAVED, O_WRONLY | O_CREAT, error);
 
     if (fd < 0)
         return false;
-    uv_writer_init(&writer, FILE_BYTES);
+    g_auto(UvWriter) writer = uv_writer(FILE_BYTES);
     uv_write_bytes(&writer, magic, sizeof(magic));
     uv_write_u64(&writer, server->store->generation);
     uv_write_u64(&writer, server->saved_ns);

@@ -75,11 +75,10 @@ static bool is_blocked(const UvConn *conn)
 static bool send_kind(UvConn *conn, size_t kind)
 {
     Collected *collected = &conn->trace->kinds[kind];
-    g_auto(UvWriter) writer = {0};
 
     if (is_blocked(conn) || (collected->count == 0 && collected->lost == 0))
         return true;
-    uv_writer_init(&writer, UV_HOST_TRACED_MAX);
+    g_auto(UvWriter) writer = uv_writer(UV_HOST_TRACED_MAX);
     uv_write_u32(&writer, kind_flags[kind]);
     uv_write_u64(&writer, collected->lost);
     uv_write_u32(&writer, collected->count);

@@ -166,7 +166,7 @@ static void reply_list(UvConn *conn, const UvFrame *frame, const UvView *view)
 {
     UvViewList list = {0};
 
-    uv_writer_init(&list.writer, LIST_BYTES_MAX);
+    list.writer = uv_writer(LIST_BYTES_MAX);
     uv_write_u32(&list.writer, 0);
     view->list(conn->server, &list);
     uv_write_u32_at(&list.writer, 0, list.count);
@@ -180,9 +180,8 @@ static void reply_list(UvConn *conn, const UvFrame *frame, const UvView *view)
 static void reply_outcome(UvConn *conn, const UvFrame *frame, const UvViewOutcome *outcome,
                           GBytes *text)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(16 + REASON_BYTES_MAX + TEXT_BYTES_MAX);
 
-    uv_writer_init(&writer, 16 + REASON_BYTES_MAX + TEXT_BYTES_MAX);
     uv_write_u64(&writer, outcome->status);
     uv_write_u32(&writer, (uint32_t)outcome->error);
     if (outcome->reason)

@@ -28,7 +28,7 @@ UvSessionFile *uv_session_file_new(int fd)
 
     file->fd = fd;
     for (unsigned i = 0; i < 2; i++)
-        uv_writer_init(&file->slots[i], UV_SESSION_SLOT_BYTES);
+        file->slots[i] = uv_writer(UV_SESSION_SLOT_BYTES);
     return file;
 }
 
@@ -67,12 +67,11 @@ static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_seque
 {
     uint8_t header[HEADER_BYTES];
     const off_t at = (off_t)slot * UV_SESSION_SLOT_BYTES;
-    UvReader reader;
 
     if (uv_pread_all(file->fd, header, sizeof(header), at) != sizeof(header) ||
         memcmp(header, MAGIC, MAGIC_BYTES))
         return NULL;
-    uv_reader_init(&reader, header + MAGIC_BYTES, HEADER_BYTES - MAGIC_BYTES);
+    UvReader reader = uv_reader(header + MAGIC_BYTES, HEADER_BYTES - MAGIC_BYTES);
     const uint64_t sequence = uv_read_u64(&reader);
     const uint32_t size = uv_read_u32(&reader);
     const uint64_t wanted = uv_read_u64(&reader);

@@ -37,9 +37,8 @@ static void put_packet(GString *out, int64_t time_us, uint32_t kind, const uint8
 /* The header and what it says follows. */
 static size_t message_bytes(const uint8_t *buffer, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(buffer, size);
 
-    uv_reader_init(&reader, buffer, size);
     uv_read_bytes(&reader, EFI_MM_HEADER_BYTES - 8);
     const uint64_t length = uv_read_u64(&reader);
     return reader.failed ? size : EFI_MM_HEADER_BYTES + MIN(length, reader.left);

@@ -10,19 +10,17 @@ static const uint8_t nothing[1];
 /* A writer's first allocation. */
 #define ROOM_BYTES 64u
 
-void uv_reader_init(UvReader *reader, const void *bytes, size_t size)
+UvReader uv_reader(const void *bytes, size_t size)
 {
-    *reader = (UvReader){.at = size ? bytes : nothing, .left = size};
+    return (UvReader){.at = size ? bytes : nothing, .left = size};
 }
 
 UvReader uv_reader_of(GBytes *bytes)
 {
-    UvReader reader;
     gsize size = 0;
     const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
 
-    uv_reader_init(&reader, data, size);
-    return reader;
+    return uv_reader(data, size);
 }
 
 const uint8_t *uv_read_bytes(UvReader *reader, size_t size)
@@ -82,9 +80,9 @@ bool uv_reader_done(const UvReader *reader)
     return !reader->failed && reader->left == 0;
 }
 
-void uv_writer_init(UvWriter *writer, size_t cap)
+UvWriter uv_writer(size_t cap)
 {
-    *writer = (UvWriter){.cap = cap};
+    return (UvWriter){.cap = cap};
 }
 
 void uv_writer_clear(UvWriter *writer)
@@ -229,7 +227,7 @@ GBytes *uv_writer_steal(UvWriter *writer)
     const size_t size = writer->size;
     g_autofree uint8_t *bytes = g_steal_pointer(&writer->bytes);
 
-    uv_writer_init(writer, writer->cap);
+    *writer = uv_writer(writer->cap);
     return failed ? NULL : g_bytes_new_take(g_steal_pointer(&bytes), size);
 }
 

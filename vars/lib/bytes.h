@@ -20,8 +20,8 @@ typedef struct {
     bool failed;
 } UvReader;
 
-void uv_reader_init(UvReader *reader, const void *bytes, size_t size);
-UvReader uv_reader_of(GBytes *bytes); /* borrowed; NULL: of nothing */
+UvReader uv_reader(const void *bytes, size_t size); /* borrowed, as with the next */
+UvReader uv_reader_of(GBytes *bytes);               /* NULL: of nothing */
 uint8_t uv_read_u8(UvReader *reader);
 uint16_t uv_read_u16(UvReader *reader); /* little endian, as all of them */
 uint32_t uv_read_u32(UvReader *reader);
@@ -40,7 +40,7 @@ typedef struct {
     bool failed;
 } UvWriter;
 
-void uv_writer_init(UvWriter *writer, size_t cap);
+UvWriter uv_writer(size_t cap);
 void uv_writer_clear(UvWriter *writer);
 /* Empty again, with the memory it has. */
 void uv_writer_reset(UvWriter *writer);

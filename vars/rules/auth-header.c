@@ -10,9 +10,8 @@
 bool uv_auth_header_parse(const uint8_t *bytes, size_t size, UvAuthHeader *ret_header)
 {
     UvAuthHeader header = {0};
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     header.time = uv_read_bytes(&reader, EFI_TIME_BYTES);
     const uint32_t length = uv_read_u32(&reader);
     header.revision = uv_read_u16(&reader);

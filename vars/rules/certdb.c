@@ -96,7 +96,7 @@ static bool copy_entries(UvWriter *writer, const UvVariable *certdb, const UvCha
 {
     UvCertdbEntry entry;
 
-    uv_writer_init(writer, UV_VARIABLE_MAX);
+    *writer = uv_writer(UV_VARIABLE_MAX);
     uv_write_u32(writer, 0);
     if (!certdb)
         return true;

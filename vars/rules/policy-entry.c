@@ -78,9 +78,8 @@ static bool read_name(PolicyEntry *entry, UvReader *reader)
 PolicyEntry *policy_entry_new(const uint8_t *bytes, size_t size)
 {
     g_autoptr(PolicyEntry) entry = g_new0(PolicyEntry, 1);
-    UvReader reader;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     if (!read_header(entry, &reader, size))
         return NULL;
     if (entry->lock == POLICY_LOCK_ON_VAR_STATE) {

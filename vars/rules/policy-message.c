@@ -235,9 +235,8 @@ void uv_policy_message(UvPolicy *policy, bool at_runtime, const uint8_t *request
 {
     const size_t result_offset = uv_writer_size(reply) + 12;
     EfiStatus result = EFI_INVALID_PARAMETER;
-    UvReader body;
+    UvReader body = uv_reader(request, size);
 
-    uv_reader_init(&body, request, size);
     if (size < MESSAGE_HEADER_BYTES || size > MESSAGE_BUFFER_BYTES) {
         uv_write_bytes(reply, request, size);
         return;

@@ -135,9 +135,8 @@ bool uv_policy_is_enabled(const UvPolicy *policy)
 static GBytes *lock_now_entry(const UvGuid *guid, const UvName *name)
 {
     const size_t size = POLICY_HEADER_BYTES + uv_name_size_bytes(name);
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(UINT16_MAX);
 
-    uv_writer_init(&writer, UINT16_MAX);
     uv_write_u32(&writer, POLICY_VERSION);
     uv_write_u16(&writer, (uint16_t)size);
     uv_write_u16(&writer, POLICY_HEADER_BYTES);

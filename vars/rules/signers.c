@@ -111,11 +111,10 @@ static bool is_replaced(const Signers *signers, const UvCertdbEntry *entry)
 /* NULL: no digest, or malformed, or too large. */
 static GBytes *merged_certdb(const Signers *signers)
 {
-    g_auto(UvWriter) writer = {0};
     UvCertdbEntry entry;
     bool any = false;
+    g_auto(UvWriter) writer = uv_writer(UV_VARIABLE_MAX);
 
-    uv_writer_init(&writer, UV_VARIABLE_MAX);
     uv_write_u32(&writer, 0);
     if (signers->certdb) {
         UvReader reader = uv_certdb_open(signers->certdb);

@@ -17,9 +17,8 @@
 
 bool varcheck_is_device_path(const uint8_t *data, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(data, size);
 
-    uv_reader_init(&reader, data, size);
     for (;;) {
         const uint8_t type = uv_read_u8(&reader);
         const uint8_t subtype = uv_read_u8(&reader);
@@ -43,10 +42,9 @@ bool varcheck_is_device_path(const uint8_t *data, size_t size)
 
 bool varcheck_is_load_option(const uint8_t *data, size_t size)
 {
-    UvReader reader;
     uint16_t unit;
+    UvReader reader = uv_reader(data, size);
 
-    uv_reader_init(&reader, data, size);
     uv_read_u32(&reader); /* attributes */
     const uint16_t path_bytes = uv_read_u16(&reader);
     do

@@ -214,11 +214,9 @@ static void describe_handler(UvMmDescription *what, const UvGuid *guid, UvReader
 void uv_mm_describe(const uint8_t *request, const uint8_t *reply, size_t size,
                     UvMmDescription *ret_description)
 {
-    UvReader asked, answered;
+    UvReader asked = uv_reader(request, size), answered = uv_reader(reply, size);
 
     *ret_description = (UvMmDescription){.function = "Unknown"};
-    uv_reader_init(&asked, request, size);
-    uv_reader_init(&answered, reply, size);
     const UvGuid guid = uv_read_guid(&asked);
     const uint64_t message_bytes = uv_read_u64(&asked);
     uv_read_bytes(&answered, EFI_MM_HEADER_BYTES);
@@ -264,9 +262,8 @@ static unsigned kind_of_handler(const UvGuid *guid)
 
 unsigned uv_mm_kind(const uint8_t *request, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(request, size);
 
-    uv_reader_init(&reader, request, size);
     const UvGuid guid = uv_read_guid(&reader);
     uv_read_u64(&reader);
     if (reader.failed)

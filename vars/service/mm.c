@@ -280,9 +280,8 @@ static EfiStatus set_property(Call *call)
 
 static void write_property(UvWriter *reply, const UvProperty *property)
 {
-    g_auto(UvWriter) bytes = {0};
+    g_auto(UvWriter) bytes = uv_writer(UV_PROPERTY_BYTES);
 
-    uv_writer_init(&bytes, UV_PROPERTY_BYTES);
     uv_write_u16(&bytes, property->revision);
     uv_write_u16(&bytes, property->property);
     uv_write_u32(&bytes, property->attributes);
@@ -351,9 +350,8 @@ static void handle_variable(UvService *service, UvReader message, UvWriter *repl
 static void handle_policy(UvService *service, UvReader message, UvWriter *reply)
 {
     const size_t room = uv_writer_size(reply) - EFI_MM_HEADER_BYTES;
-    g_auto(UvWriter) answer = {0};
+    g_auto(UvWriter) answer = uv_writer(room);
 
-    uv_writer_init(&answer, room);
     uv_policy_message(uv_service_policy(service), uv_service_phase(service)->exit_boot_services,
                       message.at, message.left, &answer);
     if (!answer.failed)
@@ -381,12 +379,10 @@ static uint32_t dispatch(UvService *service, const UvGuid *guid, UvReader messag
 GBytes *uv_mm_handle(UvService *service, const uint8_t *request, size_t size,
                      uint32_t *ret_device_status)
 {
-    g_auto(UvWriter) reply = {0};
-    UvReader reader;
+    g_auto(UvWriter) reply = uv_writer(size);
 
-    uv_writer_init(&reply, size);
     uv_write_bytes(&reply, request, size);
-    uv_reader_init(&reader, request, size);
+    UvReader reader = uv_reader(request, size);
     const UvGuid guid = uv_read_guid(&reader);
     const uint64_t message_bytes = uv_read_u64(&reader);
     if (size > UV_MM_BUFFER_MAX || reader.failed || message_bytes > reader.left) {
@@ -403,9 +399,8 @@ GBytes *uv_mm_handle(UvService *service, const uint8_t *request, size_t size,
 
 bool uv_mm_only_asks(const uint8_t *request, size_t size)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(request, size);
 
-    uv_reader_init(&reader, request, size);
     const UvGuid guid = uv_read_guid(&reader);
     (void)uv_read_u64(&reader);
     const uint64_t function = uv_read_u64(&reader);

@@ -45,7 +45,7 @@ static EfiStatus skip_auth2(const UvSetRequest *request, UvReader *ret_payload, 
     if (!uv_auth_header_parse(request->data, request->data_bytes, &header))
         return uv_refuse(refusal, EFI_SECURITY_VIOLATION, "2.1.8",
                          "no authentication header, or a wrong length in it");
-    uv_reader_init(ret_payload, header.content.bytes, header.content.size);
+    *ret_payload = uv_reader(header.content.bytes, header.content.size);
     return EFI_SUCCESS;
 }
 
@@ -60,7 +60,7 @@ static EfiStatus check_arguments(const UvSetRequest *request, UvReader *ret_payl
     EfiStatus status = check_attributes(request->attributes, refusal);
     if (status != EFI_SUCCESS)
         return status;
-    uv_reader_init(ret_payload, request->data, request->data_bytes);
+    *ret_payload = uv_reader(request->data, request->data_bytes);
     if (request->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS)
         status = skip_auth2(request, ret_payload, refusal);
     if (status != EFI_SUCCESS)
@@ -133,7 +133,7 @@ static EfiStatus set_with_mor(UvService *service, UvGate gate, UvReader payload,
         request.data = &mor.value;
         request.data_bytes = sizeof(mor.value);
         gate.request = &request;
-        uv_reader_init(&payload, request.data, request.data_bytes);
+        payload = uv_reader(request.data, request.data_bytes);
     }
     status = check_and_collect(change, &gate, &payload, &waived, refusal);
     if (request.only_asks)

@@ -39,12 +39,11 @@ GBytes *uv_checked_file_read(UvFolder *folder, UvFileRole role,
 
 static GBytes *with_check(const uint8_t magic[UV_CHECKED_MAGIC_BYTES], GBytes *body)
 {
-    g_auto(UvWriter) out = {0};
     UvDigest check;
     gsize size;
     const void *bytes = g_bytes_get_data(body, &size);
+    g_auto(UvWriter) out = uv_writer(UV_CHECKED_MAGIC_BYTES + size + CHECK_BYTES);
 
-    uv_writer_init(&out, UV_CHECKED_MAGIC_BYTES + size + CHECK_BYTES);
     uv_write_bytes(&out, magic, UV_CHECKED_MAGIC_BYTES);
     if (size > 0)
         uv_write_bytes(&out, bytes, size);

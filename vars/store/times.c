@@ -74,10 +74,9 @@ static UvLeft *read_variable(UvReader *reader)
 UvMeta *uv_meta_parse(const void *bytes, size_t size)
 {
     g_autoptr(UvMeta) meta = g_new0(UvMeta, 1);
-    UvReader reader;
 
     meta->variables = g_hash_table_new_full(left_hash, left_equal, left_free, NULL);
-    uv_reader_init(&reader, bytes, size);
+    UvReader reader = uv_reader(bytes, size);
     meta->file.inode = uv_read_u64(&reader);
     meta->file.size_bytes = uv_read_u64(&reader);
     meta->file.mtime_ns = (int64_t)uv_read_u64(&reader);
@@ -185,9 +184,8 @@ static void write_variable(UvWriter *out, const UvVariable *variable)
 
 static GBytes *format(const UvStoreIdentity *file, const UvVarset *set)
 {
-    g_auto(UvWriter) out = {0};
+    g_auto(UvWriter) out = uv_writer(META_MAX);
 
-    uv_writer_init(&out, META_MAX);
     uv_write_u64(&out, file->inode);
     uv_write_u64(&out, file->size_bytes);
     uv_write_u64(&out, (uint64_t)file->mtime_ns);

@@ -196,9 +196,8 @@ static UvFrameResult fill_payload(UvFrameIo *io)
 
 static bool parse_header(UvFrameIo *io)
 {
-    UvReader reader;
+    UvReader reader = uv_reader(io->stash + io->at, UV_WIRE_HEADER_BYTES);
 
-    uv_reader_init(&reader, io->stash + io->at, UV_WIRE_HEADER_BYTES);
     const uint32_t length = uv_read_u32(&reader);
     const uint16_t type = uv_read_u16(&reader);
     const uint16_t flags = uv_read_u16(&reader);

@@ -97,9 +97,8 @@ static uint32_t any_frame(uint16_t type, void *data)
 
 static void answer(UvFrameIo *io, uint64_t cookie, uint32_t code, const char *text)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(4096);
 
-    uv_writer_init(&writer, 4096);
     uv_write_u32(&writer, code);
     uv_write_bytes(&writer, text, MIN(strlen(text), 4000));
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);

@@ -118,10 +118,9 @@ static void write_session(UvService *service, const char *path)
 
 static void write_blob(UvService *service, const char *dir)
 {
-    g_auto(UvWriter) writer = {0};
     g_autoptr(GBytes) session = NULL, blob = NULL;
+    g_auto(UvWriter) writer = uv_writer(16 * 1024 * 1024);
 
-    uv_writer_init(&writer, 16 * 1024 * 1024);
     uv_service_write_session(service, &writer);
     session = uv_writer_steal(&writer);
     blob = uv_blob_encode(uv_service_variables(service), 7, session);

@@ -135,7 +135,6 @@ static bool leave_record(UvFlash *flash, const UvFlashStep *step, GError **error
 /* Steps 1 and 2. */
 static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **error)
 {
-    g_auto(UvWriter) writer = {0};
     const uint32_t at = flash->scan.end;
 
     if (bytes == 0)
@@ -145,7 +144,7 @@ static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **
         if (step->after && step->has_old && !leave_record(flash, step, error))
             return false;
     }
-    uv_writer_init(&writer, bytes);
+    g_auto(UvWriter) writer = uv_writer(bytes);
     for (guint i = 0; i < steps->len; i++) {
         UvFlashStep *step = &g_array_index(steps, UvFlashStep, i);
         g_autoptr(GBytes) record = NULL;

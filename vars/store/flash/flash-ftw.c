@@ -58,9 +58,8 @@ static bool refuse(UvImage *image, uint64_t offset, const char *what, GError **e
 /* The header that a working block of this size has; edk2 compares byte for byte too. */
 static void work_header(const UvFlashLayout *layout, uint8_t ret[WORK_HEADER_BYTES])
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(WORK_HEADER_BYTES);
 
-    uv_writer_init(&writer, WORK_HEADER_BYTES);
     uv_write_bytes(&writer, guid_work.bytes, 16);
     uv_write_u32(&writer, 0xffffffff); /* the CRC, taken while it and the flags are erased */
     uv_write_u32(&writer, 0xffffffff);
@@ -73,11 +72,10 @@ static void work_header(const UvFlashLayout *layout, uint8_t ret[WORK_HEADER_BYT
 static bool read_write_header(UvImage *image, uint64_t at, WriteHeader *ret, GError **error)
 {
     uint8_t bytes[WRITE_HEADER_BYTES];
-    UvReader reader;
 
     if (!uv_image_read(image, at, bytes, sizeof(bytes), error))
         return false;
-    uv_reader_init(&reader, bytes, sizeof(bytes));
+    UvReader reader = uv_reader(bytes, sizeof(bytes));
     ret->flags = uv_read_u8(&reader);
     uv_read_bytes(&reader, 23); /* padding, caller */
     ret->writes = uv_read_u64(&reader);
@@ -88,11 +86,10 @@ static bool read_write_header(UvImage *image, uint64_t at, WriteHeader *ret, GEr
 static bool read_write_record(UvImage *image, uint64_t at, WriteRecord *ret, GError **error)
 {
     uint8_t bytes[WRITE_RECORD_BYTES];
-    UvReader reader;
 
     if (!uv_image_read(image, at, bytes, sizeof(bytes), error))
         return false;
-    uv_reader_init(&reader, bytes, sizeof(bytes));
+    UvReader reader = uv_reader(bytes, sizeof(bytes));
     ret->flags = uv_read_u8(&reader);
     uv_read_bytes(&reader, 15); /* padding, LBA */
     ret->offset = uv_read_u64(&reader);
@@ -332,9 +329,8 @@ static bool renew_work(UvImage *image, const UvFlashLayout *layout, UvFtw *ftw, 
 static GBytes *format_write(uint64_t block, uint64_t in_volume, uint64_t store_bytes,
                             int64_t relative)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(WRITE_HEADER_BYTES + WRITE_RECORD_BYTES);
 
-    uv_writer_init(&writer, WRITE_HEADER_BYTES + WRITE_RECORD_BYTES);
     uv_write_u32(&writer, 0xffffffff); /* flags, padding */
     uv_write_bytes(&writer, guid_caller.bytes, 16);
     uv_write_u32(&writer, 0xffffffff);

@@ -51,10 +51,9 @@ static bool guid_is(const uint8_t *bytes, const UvGuid *guid)
 
 static uint16_t sum16(const uint8_t *bytes, size_t size)
 {
-    UvReader reader;
     uint16_t sum = 0;
+    UvReader reader = uv_reader(bytes, size);
 
-    uv_reader_init(&reader, bytes, size);
     while (reader.left >= 2)
         sum += uv_read_u16(&reader);
     return sum;
@@ -65,11 +64,10 @@ static bool read_volume_header(UvImage *image, UvFlashLayout *layout, uint16_t *
                                GError **error)
 {
     uint8_t header[UV_FLASH_HEADER_MAX];
-    UvReader reader;
 
     if (!uv_image_read(image, layout->volume_offset, header, HEADER_BYTES, error))
         return false;
-    uv_reader_init(&reader, header, HEADER_BYTES);
+    UvReader reader = uv_reader(header, HEADER_BYTES);
     uv_read_bytes(&reader, 32);
     layout->volume_bytes = uv_read_u64(&reader);
     const uint32_t signature = uv_read_u32(&reader);
@@ -103,11 +101,10 @@ static bool read_store_header(UvImage *image, UvFlashLayout *layout, GError **er
 {
     uint8_t header[UV_FLASH_STORE_HEADER_BYTES];
     const uint64_t at = layout->store_offset;
-    UvReader reader;
 
     if (!uv_image_read(image, at, header, sizeof(header), error))
         return false;
-    uv_reader_init(&reader, header, sizeof(header));
+    UvReader reader = uv_reader(header, sizeof(header));
     const uint8_t *guid = uv_read_bytes(&reader, 16);
     layout->store_bytes = uv_read_u32(&reader);
     const uint8_t format = uv_read_u8(&reader);
@@ -155,13 +152,12 @@ static bool find_work_block(UvImage *image, UvFlashLayout *layout, GError **erro
     for (uint64_t at = (store_end + WORK_STEP - 1) / WORK_STEP * WORK_STEP;
          at + WORK_HEADER_BYTES <= layout->volume_bytes; at += WORK_STEP) {
         uint8_t header[WORK_HEADER_BYTES];
-        UvReader reader;
 
         if (!uv_image_read(image, layout->volume_offset + at, header, sizeof(header), error))
             return false;
         if (!guid_is(header, &guid_work))
             continue;
-        uv_reader_init(&reader, header + 24, 8);
+        UvReader reader = uv_reader(header + 24, 8);
         const uint64_t queue_bytes = uv_read_u64(&reader);
         const uint64_t bytes = queue_bytes + WORK_HEADER_BYTES;
         if (queue_bytes == 0 || queue_bytes > layout->volume_bytes)
@@ -230,12 +226,10 @@ static void lay_out_blank(UvFlashLayout *layout)
 /* Looks at what may be a volume's header; *ret_step is how far the next one may be. */
 static bool look_at(const uint8_t *bytes, uint64_t *ret_step)
 {
-    UvReader reader;
-
     *ret_step = SCAN_STEP;
     if (guid_is(bytes + 16, &guid_nv_data))
         return true;
-    uv_reader_init(&reader, bytes + 32, 12);
+    UvReader reader = uv_reader(bytes + 32, 12);
     const uint64_t length = uv_read_u64(&reader);
     /* Another volume, of code: what looks like ours inside it is data. */
     if (uv_read_u32(&reader) == VOLUME_SIGNATURE && length >= SCAN_STEP &&
@@ -285,9 +279,8 @@ void uv_flash_layout_clear(UvFlashLayout *layout)
 
 static GBytes *blank_headers(const UvFlashLayout *layout)
 {
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(HEADER_BYTES + UV_FLASH_STORE_HEADER_BYTES);
 
-    uv_writer_init(&writer, HEADER_BYTES + UV_FLASH_STORE_HEADER_BYTES);
     uv_write_zeros(&writer, 16);
     uv_write_bytes(&writer, guid_nv_data.bytes, 16);
     uv_write_u64(&writer, layout->volume_bytes);

@@ -49,10 +49,9 @@ static bool publish(UvFlash *flash, UvWriter *writer, GError **error)
 bool uv_flash_reclaim_with(UvFlash *flash, GArray *steps, GError **error)
 {
     g_autoptr(GPtrArray) kept = uv_flash_variables(flash);
-    g_auto(UvWriter) writer = {0};
 
     /* The end of a store need not be a multiple of 4. */
-    uv_writer_init(&writer, flash->layout.store_bytes & ~3u);
+    g_auto(UvWriter) writer = uv_writer(flash->layout.store_bytes & ~3u);
     uv_write_bytes(&writer, flash->header, sizeof(flash->header));
     for (guint i = 0; i < kept->len; i++) {
         const UvVariable *variable = g_ptr_array_index(kept, i);
@@ -69,11 +68,9 @@ bool uv_flash_reclaim_with(UvFlash *flash, GArray *steps, GError **error)
 
 bool uv_flash_replace(UvFlash *flash, const UvVarset *set, GError **error)
 {
-    g_auto(UvWriter) writer = {0};
-
     if (!uv_flash_writable(flash, error))
         return false;
-    uv_writer_init(&writer, flash->layout.store_bytes & ~3u);
+    g_auto(UvWriter) writer = uv_writer(flash->layout.store_bytes & ~3u);
     uv_write_bytes(&writer, flash->header, sizeof(flash->header));
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v)) {
         if (uv_variable_is_nv(v))

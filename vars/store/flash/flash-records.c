@@ -122,10 +122,9 @@ static UvVariable *read_variable(const RecordHeader *h, UvReader body)
 static bool scan_record(Scanner *s, uint32_t offset)
 {
     UvFlashRecord record = {.offset = offset};
-    UvReader reader;
     RecordHeader h;
+    UvReader reader = uv_reader(s->store + offset, s->store_bytes - offset);
 
-    uv_reader_init(&reader, s->store + offset, s->store_bytes - offset);
     if (!read_header(&reader, s->authenticated, &h) || h.id != UV_FLASH_RECORD_ID)
         return false;
     record.state = h.state;
@@ -203,9 +202,8 @@ static void choose_visible(Scanner *s)
 static bool finished_record_at(Scanner *s, size_t offset)
 {
     RecordHeader h;
-    UvReader reader;
+    UvReader reader = uv_reader(s->store + offset, s->store_bytes - offset);
 
-    uv_reader_init(&reader, s->store + offset, s->store_bytes - offset);
     if (!read_header(&reader, s->authenticated, &h) || h.id != UV_FLASH_RECORD_ID)
         return false;
     if (h.state == UV_FLASH_STATE_NONE || !is_known_state(h.state) || h.reserved ||
@@ -344,9 +342,8 @@ size_t uv_flash_record_bytes(const UvVariable *variable, bool authenticated)
 GBytes *uv_flash_record_format(const UvVariable *variable, bool authenticated, uint8_t state)
 {
     const size_t bytes = uv_flash_record_bytes(variable, authenticated);
-    g_auto(UvWriter) writer = {0};
+    g_auto(UvWriter) writer = uv_writer(bytes);
 
-    uv_writer_init(&writer, bytes);
     uv_write_u16(&writer, UV_FLASH_RECORD_ID);
     uv_write_u8(&writer, state);
     uv_write_u8(&writer, 0);

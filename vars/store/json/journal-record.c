@@ -46,10 +46,9 @@ static void write_put(UvWriter *out, const UvVariable *variable)
 
 GBytes *uv_record_of_change(const UvChange *change)
 {
-    g_auto(UvWriter) out = {0};
     bool any = false;
+    g_auto(UvWriter) out = uv_writer(PAYLOAD_MAX);
 
-    uv_writer_init(&out, PAYLOAD_MAX);
     for (size_t i = 0; i < uv_change_count(change); i++) {
         const UvChangeItem *item = uv_change_item(change, i);
 
@@ -66,9 +65,8 @@ GBytes *uv_record_of_change(const UvChange *change)
 
 GBytes *uv_record_of_set(const UvVarset *set)
 {
-    g_auto(UvWriter) out = {0};
+    g_auto(UvWriter) out = uv_writer(PAYLOAD_MAX);
 
-    uv_writer_init(&out, PAYLOAD_MAX);
     for (const UvVariable *v = uv_varset_first(set); v; v = uv_varset_next(set, v))
         if (uv_variable_is_nv(v))
             write_put(&out, v);
@@ -77,9 +75,8 @@ GBytes *uv_record_of_set(const UvVarset *set)
 
 GBytes *uv_record_of_compaction(const UvDigest *digest, const UvFileId *file)
 {
-    g_auto(UvWriter) out = {0};
+    g_auto(UvWriter) out = uv_writer(UV_DIGEST_BYTES + 16);
 
-    uv_writer_init(&out, UV_DIGEST_BYTES + 16);
     uv_write_bytes(&out, digest->bytes, sizeof(digest->bytes));
     uv_write_u64(&out, file->inode);
     uv_write_u64(&out, file->born_ns);
@@ -88,9 +85,8 @@ GBytes *uv_record_of_compaction(const UvDigest *digest, const UvFileId *file)
 
 GBytes *uv_record_of_image(GBytes *old_text, GBytes *new_text)
 {
-    g_auto(UvWriter) out = {0};
+    g_auto(UvWriter) out = uv_writer(PAYLOAD_MAX + 8);
 
-    uv_writer_init(&out, PAYLOAD_MAX + 8);
     write_blob(&out, old_text);
     write_blob(&out, new_text);
     return uv_writer_steal(&out);
@@ -146,15 +142,13 @@ static void remove_nv(UvVarset *set)
 
 bool uv_record_replay(const UvRecord *record, UvVarset *set)
 {
-    UvReader reader;
-
     if (record->kind == UV_RECORD_COMPACT || record->kind == UV_RECORD_IMAGE)
         return true;
     if (record->kind != UV_RECORD_CHANGE && record->kind != UV_RECORD_REPLACE)
         return false;
     if (record->kind == UV_RECORD_REPLACE)
         remove_nv(set);
-    uv_reader_init(&reader, record->payload, record->size);
+    UvReader reader = uv_reader(record->payload, record->size);
     while (reader.left > 0)
         if (!replay_item(&reader, set))
             return false;
@@ -163,11 +157,9 @@ bool uv_record_replay(const UvRecord *record, UvVarset *set)
 
 bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvFileId *ret_file)
 {
-    UvReader reader;
-
     if (record->kind != UV_RECORD_COMPACT)
         return false;
-    uv_reader_init(&reader, record->payload, record->size);
+    UvReader reader = uv_reader(record->payload, record->size);
     const uint8_t *digest = uv_read_bytes(&reader, sizeof(ret_digest->bytes));
     *ret_file = (UvFileId){0};
     if (reader.left > 0) {
@@ -182,11 +174,9 @@ bool uv_record_read_compaction(const UvRecord *record, UvDigest *ret_digest, UvF
 
 bool uv_record_read_image(const UvRecord *record, UvRecordImage *ret_image)
 {
-    UvReader reader;
-
     if (record->kind != UV_RECORD_IMAGE)
         return false;
-    uv_reader_init(&reader, record->payload, record->size);
+    UvReader reader = uv_reader(record->payload, record->size);
     ret_image->old_size = uv_read_u32(&reader);
     ret_image->old_text = uv_read_bytes(&reader, ret_image->old_size);
     ret_image->new_size = uv_read_u32(&reader);

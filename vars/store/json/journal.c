@@ -224,11 +224,10 @@ static void write_header(const UvJournal *journal, UvWriter *out)
 
 static GBytes *build(const UvJournal *journal, uint32_t kind, GBytes *payload)
 {
-    g_auto(UvWriter) out = {0};
     size_t size, start;
     const void *data = g_bytes_get_data(payload, &size);
+    g_auto(UvWriter) out = uv_writer(UV_JOURNAL_HEADER_BYTES + UV_JOURNAL_RECORD_BYTES + size);
 
-    uv_writer_init(&out, UV_JOURNAL_HEADER_BYTES + UV_JOURNAL_RECORD_BYTES + size);
     if (journal->end == 0)
         write_header(journal, &out);
     start = uv_writer_size(&out);

@@ -172,7 +172,7 @@ GPtrArray *uv_uboot_parse(const char *name, const void *bytes, size_t size, unsi
         g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
 
     *ret_left_out = 0;
-    uv_reader_init(&loader.reader, bytes, size);
+    loader.reader = uv_reader(bytes, size);
     if (!read_header(&loader, size) || !read_entries(&loader, set, variables, ret_left_out))
         return NULL;
     return g_steal_pointer(&variables);
