@@ -328,6 +328,16 @@ class Record(EngineTest):
         self.set("A", b"2")
         self.assertEqual(len(self.lines()), 2)
 
+    def test_no_line_at_all(self):
+        """Of a file that no engine wrote an end of a line is not looked for without end: it would keep its
+        store's next engine from starting."""
+        os.mkdir(os.path.dirname(self.path()), 0o700)
+        with open(self.path(), "wb") as file:
+            file.truncate(1 << 40)
+        self.start()
+        self.set("A", b"1")
+        self.assertEqual([line["variable"] for line in self.lines()], [file_name("A")])
+
     def test_killed(self):
         """Whenever it comes: every line parses and is true, and what was answered before the last
         request of a life is there, in its order and once."""

@@ -21,6 +21,8 @@
 /* Changes whose lines are not made yet. */
 #define ENTRIES_MAX 64u
 #define TAIL_BYTES 4096u
+/* More than any line has. */
+#define LINE_BYTES_MAX (64u * 1024)
 #define LINE_ON_ITS_WAY_US 5000u
 #define FAILED "the record of changes can't be written: "
 
@@ -59,13 +61,14 @@ static void entry_clear(void *data)
     g_clear_pointer(&entry->item.after, uv_variable_unref);
 }
 
-/* What is behind the last line feed was torn. */
-static bool cut_torn_line(int fd, size_t *size)
+/* What is behind the last line feed was torn. Where so much has none, no engine wrote it. */
+static bool cut_torn_line(int fd, size_t torn_bytes_max, size_t *size)
 {
+    const size_t least = *size > torn_bytes_max ? *size - torn_bytes_max : 0;
     char tail[TAIL_BYTES];
 
-    while (*size > 0) {
-        const size_t n = MIN(*size, sizeof(tail));
+    while (*size > least) {
+        const size_t n = MIN(*size - least, sizeof(tail));
         const ssize_t got = uv_pread_all(fd, tail, n, *size - n);
 
         if (got != (ssize_t)n)
@@ -78,12 +81,14 @@ static bool cut_torn_line(int fd, size_t *size)
         }
         *size -= n;
     }
+    *size = 0;
     return true;
 }
 
 /* What looks torn may be another engine's line on its way, which will soon have come. */
-static bool whole_size(int fd, size_t *ret_size)
+static bool whole_size(const UvRecord *record, int fd, size_t *ret_size)
 {
+    const size_t torn_bytes_max = MAX(record->max_bytes, LINE_BYTES_MAX);
     struct stat st;
 
     for (unsigned looks = 0; looks < 2; looks++) {
@@ -92,7 +97,7 @@ static bool whole_size(int fd, size_t *ret_size)
         if (fstat(fd, &st) < 0)
             return false;
         *ret_size = (size_t)st.st_size;
-        if (!cut_torn_line(fd, ret_size))
+        if (!cut_torn_line(fd, torn_bytes_max, ret_size))
             return false;
         if (*ret_size == (size_t)st.st_size)
             return true;
@@ -110,7 +115,7 @@ static bool open_file(UvRecord *record, int create)
 
     if (error)
         uv_log_limited(&record->troubles, LOG_WARNING, FAILED "%s", error->message);
-    if (fd < 0 || !whole_size(fd, &size))
+    if (fd < 0 || !whole_size(record, fd, &size))
         return false;
     record->size = size;
     record->fd = uv_fd_steal(&fd);
