@@ -47,13 +47,10 @@ static void watch(FsEngine *engine, int64_t now)
     fs_source_ask(guest->fleet->source, &question, NULL, 0, NULL, NULL);
 }
 
-static void on_killed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_killed(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    FsGuest *guest = data;
-
     if (answer->error == 0 && !guest->gone)
         fs_guest_log(guest, "its engine was stopped by a signal, and no guest had it: ended");
-    guest_answered(guest);
 }
 
 static void end_if_stopped(FsEngine *engine, int64_t now)
@@ -72,7 +69,7 @@ static void end_if_stopped(FsEngine *engine, int64_t now)
         return;
     question.flags = FS_KILL_STOPPED;
     question.process = has_guest ? engine->guest_process : 0;
-    guest_ask(engine->guest, &question, NULL, 0, on_killed);
+    guest_ask(engine->guest, &question, NULL, 0, on_killed, NULL);
 }
 
 void engines_end_stopped(FsFleet *fleet, int64_t now)

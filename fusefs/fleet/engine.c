@@ -337,9 +337,8 @@ void engine_free(FsEngine *engine)
 }
 
 /* A death that the front did not ask for is told of, not too often. */
-static void on_cleaned(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_cleaned(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    FsGuest *guest = data;
     int64_t now = g_get_monotonic_time();
 
     if (answer->error == 0 && *answer->text && !guest->gone && !guest->fleet->stopping &&
@@ -348,7 +347,6 @@ static void on_cleaned(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *d
         guest->live->death_told_at = now;
         g_message("guest %s: its engine %s", guest->name, answer->text);
     }
-    guest_answered(guest);
 }
 
 static void clean_up_after(FsGuest *guest, bool ended)
@@ -358,7 +356,7 @@ static void clean_up_after(FsGuest *guest, bool ended)
     if (guest->fleet->lost)
         return;
     question.flags = ended ? FS_CLEAN_SESSION : 0;
-    guest_ask(guest, &question, NULL, 0, on_cleaned);
+    guest_ask(guest, &question, NULL, 0, on_cleaned, NULL);
 }
 
 static void guest_after_engine(FsGuest *guest, bool started, bool ended, bool child,

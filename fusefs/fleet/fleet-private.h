@@ -269,11 +269,12 @@ void guest_ask_holder(FsGuest *guest);
 /* Takes the look in an answer, and who lost to the guest by the naming rules. */
 void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer);
 void guest_texts_clear(FsLive *live);
-/* A question about the guest; `answered` gets it as its data, and it lives until then. */
+/* The answer to a question about a guest, which may be gone, but lives until this returns. */
+typedef void (*FsGuestAnswered)(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                                void *data);
+/* Otherwise as fs_source_ask(). */
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
-               FsAnswered answered);
-/* At the end of each such `answered`: the guest may be freed by it. */
-void guest_answered(FsGuest *guest);
+               FsGuestAnswered answered, void *data);
 
 /* search.c */
 void fleet_ask_list(FsFleet *fleet);

@@ -28,9 +28,9 @@
 #define PAUSE_MAX_US (2 * G_USEC_PER_SEC)
 #define REASON_MAX 1024
 
-static void on_listening(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_listening(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                         void *data)
 {
-    FsGuest *guest = data;
     FsFleet *fleet = guest->fleet;
 
     guest->listener = answer->error == 0 ? FS_LISTENER_WATCHED : FS_LISTENER_NONE;
@@ -42,7 +42,6 @@ static void on_listening(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void 
                      *answer->text ? answer->text : g_strerror(-answer->error));
     if (!guest->gone)
         guest_pump(guest);
-    guest_answered(guest);
 }
 
 void guest_listen(FsGuest *guest)
@@ -52,15 +51,16 @@ void guest_listen(FsGuest *guest)
     if (guest->listener != FS_LISTENER_NONE || guest->away || guest->fleet->lost)
         return;
     guest->listener = FS_LISTENER_ASKED;
-    guest_ask(guest, &question, NULL, 0, on_listening);
+    guest_ask(guest, &question, NULL, 0, on_listening, NULL);
 }
 
-static void on_listening_in_background(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_listening_in_background(FsGuest *guest, const FsAnswer *answer,
+                                       int fds[FS_QUESTION_FDS], void *data)
 {
-    FsFleet *fleet = ((FsGuest *)data)->fleet;
+    FsFleet *fleet = guest->fleet;
 
     fleet->background_asked--;
-    on_listening(answer, fds, data);
+    on_listening(guest, answer, fds, data);
     if (answer->error != -ECANCELED)
         listen_in_background(fleet);
 }
@@ -81,7 +81,7 @@ void listen_in_background(FsFleet *fleet)
             continue;
         guest->listener = FS_LISTENER_ASKED;
         fleet->background_asked++;
-        guest_ask(guest, &question, NULL, 0, on_listening_in_background);
+        guest_ask(guest, &question, NULL, 0, on_listening_in_background, NULL);
     }
 }
 
@@ -156,9 +156,9 @@ static void watch_later(FsGuest *guest)
 
 static void ask_accept(FsGuest *guest);
 
-static void on_accepted(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_accepted(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                        void *data)
 {
-    FsGuest *guest = data;
     FsLive *live = guest->live;
 
     live->refusing = false;
@@ -172,7 +172,6 @@ static void on_accepted(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *
         else if (!live->watch_at)
             watch_later(guest);
     }
-    guest_answered(guest);
 }
 
 static void ask_accept(FsGuest *guest)
@@ -180,7 +179,7 @@ static void ask_accept(FsGuest *guest)
     FsQuestion question = fs_question(FS_ASK_ACCEPT, guest->name);
 
     guest->live->refusing = true;
-    guest_ask(guest, &question, NULL, 0, on_accepted);
+    guest_ask(guest, &question, NULL, 0, on_accepted, NULL);
 }
 
 void guest_refuse_connections(FsGuest *guest)

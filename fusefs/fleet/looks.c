@@ -109,18 +109,31 @@ bool fs_guest_look_serves(const FsGuest *guest)
     return guest_look_current(guest, FS_NEED_LOOK);
 }
 
-void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
-               FsAnswered answered)
-{
-    guest->asked++;
-    fs_source_ask(guest->fleet->source, question, fds, n_fds, answered, guest);
-}
+typedef struct {
+    FsGuest *guest;
+    FsGuestAnswered answered;
+    void *data;
+} Asking;
 
-void guest_answered(FsGuest *guest)
+static void on_answer(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
+    g_autofree Asking *asking = data;
+    FsGuest *guest = asking->guest;
+
+    asking->answered(guest, answer, fds, asking->data);
     guest->asked--;
     if (guest->asked == 0 && guest->retired)
         guest_free(guest);
+}
+
+void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
+               FsGuestAnswered answered, void *data)
+{
+    Asking *asking = g_new(Asking, 1);
+
+    *asking = (Asking){guest, answered, data};
+    guest->asked++;
+    fs_source_ask(guest->fleet->source, question, fds, n_fds, on_answer, asking);
 }
 
 /* Looks */
@@ -142,9 +155,8 @@ void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer)
     guest->live->shadowed = *lines ? g_strsplit(lines, "\n", -1) : NULL;
 }
 
-static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_look(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    FsGuest *guest = data;
     FsFleet *fleet = guest->fleet;
 
     fleet->looking--;
@@ -154,7 +166,6 @@ static void on_look(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
         if (!guest->gone)
             guest_pump(guest);
     }
-    guest_answered(guest);
     if (fleet->looking == 0)
         listen_in_background(fleet);
 }
@@ -169,7 +180,7 @@ void guest_ask_look(FsGuest *guest)
     guest->looked_at = g_get_monotonic_time();
     guest->look_asked++;
     guest->fleet->looking++;
-    guest_ask(guest, &question, NULL, 0, on_look);
+    guest_ask(guest, &question, NULL, 0, on_look, NULL);
 }
 
 /* Who goes through the guests in the order of their list asks for the next ones soon. */
@@ -326,53 +337,24 @@ static void forget_text(FsGuest *guest, FsText text)
     guest->live->texts_generation++;
 }
 
-static void take_text(FsGuest *guest, FsText text, const FsAnswer *answer, int fd)
+static void on_text(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
+    const FsText text = GPOINTER_TO_UINT(data);
     FsCachedText *cached = &guest->live->texts[text];
 
     forget_text(guest, text);
     cached->done++;
     cached->error = answer->error == -ENOENT ? 0 : -answer->error;
     if (answer->error == 0)
-        read_text(cached, text, fd);
+        read_text(cached, text, fds[0]);
     if (text == FS_TEXT_HINT)
         guest_recall(guest);
     if (!guest->gone)
         guest_pump(guest);
 }
 
-static void on_config(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
-{
-    take_text(data, FS_TEXT_CONFIG, answer, fds[0]);
-    guest_answered(data);
-}
-
-static void on_pin(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
-{
-    take_text(data, FS_TEXT_PIN, answer, fds[0]);
-    guest_answered(data);
-}
-
-static void on_hint(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
-{
-    take_text(data, FS_TEXT_HINT, answer, fds[0]);
-    guest_answered(data);
-}
-
-static void on_head(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
-{
-    take_text(data, FS_TEXT_STORE, answer, fds[0]);
-    guest_answered(data);
-}
-
 void guest_ask_text(FsGuest *guest, FsText text)
 {
-    static const FsAnswered answered[FS_TEXTS] = {
-        [FS_TEXT_CONFIG] = on_config,
-        [FS_TEXT_PIN] = on_pin,
-        [FS_TEXT_HINT] = on_hint,
-        [FS_TEXT_STORE] = on_head,
-    };
     FsCachedText *cached = &guest_live(guest)->texts[text];
     FsQuestion question = fs_question(FS_ASK_READ, guest->name);
 
@@ -387,7 +369,7 @@ void guest_ask_text(FsGuest *guest, FsText text)
         return;
     }
     question.text = text;
-    guest_ask(guest, &question, NULL, 0, answered[text]);
+    guest_ask(guest, &question, NULL, 0, on_text, GUINT_TO_POINTER(text));
 }
 
 void guest_texts_clear(FsLive *live)
@@ -413,16 +395,13 @@ uint64_t fs_guest_texts_generation(const FsGuest *guest)
 
 /* For status.json: who has the store open */
 
-static void on_holder(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_holder(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    FsGuest *guest = data;
-
     guest->live->holder_done++;
     g_free(guest->live->holder);
     guest->live->holder = answer->error == 0 && *answer->text ? g_strdup(answer->text) : NULL;
     if (!guest->gone)
         guest_pump(guest);
-    guest_answered(guest);
 }
 
 void guest_ask_holder(FsGuest *guest)
@@ -433,5 +412,5 @@ void guest_ask_holder(FsGuest *guest)
     if (live->holder_asked != live->holder_done)
         return;
     live->holder_asked++;
-    guest_ask(guest, &question, NULL, 0, on_holder);
+    guest_ask(guest, &question, NULL, 0, on_holder, NULL);
 }

@@ -117,16 +117,16 @@ static void detach_engine(FsGuest *guest)
         engine_gone(engine);
 }
 
-static void on_set_aside(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_set_aside(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                         void *data)
 {
-    FsFleet *fleet = ((FsGuest *)data)->fleet;
+    FsFleet *fleet = guest->fleet;
 
     fleet->leaves_done++;
     if (answer->error == 0)
         g_warning("guest %s: its store was removed or renamed before it had every change: the "
                   "others are kept in %s",
-                  ((FsGuest *)data)->name, answer->text);
-    guest_answered(data);
+                  guest->name, answer->text);
     if (answer->error != -ECANCELED)
         searches_go_on(fleet);
 }
@@ -142,7 +142,7 @@ static void leave_source(FsGuest *guest)
     g_strlcpy(set_aside.to, guest->file, sizeof(set_aside.to));
     if (!guest->fleet->options->read_only) {
         guest->fleet->leaves_asked++;
-        guest_ask(guest, &set_aside, NULL, 0, on_set_aside);
+        guest_ask(guest, &set_aside, NULL, 0, on_set_aside, NULL);
     }
     clean.flags = FS_CLEAN_SESSION;
     if (guest->listener != FS_LISTENER_NONE || guest->live)
