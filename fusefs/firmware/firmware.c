@@ -289,22 +289,11 @@ static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wis
     return false;
 }
 
-/* An engine that waits for the descriptors. */
-typedef struct {
-    FsFleet *fleet;
-    char *guest;
-    uint64_t sequence;
-} Waiting;
-
-static void prepared(void *data)
+/* An engine of the guest waits for the descriptors. */
+static void prepared(void *guest)
 {
-    Waiting *waiting = data;
-    FsGuest *guest = fs_fleet_same(waiting->fleet, waiting->guest, waiting->sequence);
-
-    if (guest)
-        fs_guest_prepared(guest, NULL);
-    g_free(waiting->guest);
-    g_free(waiting);
+    fs_guest_prepared(guest, NULL);
+    fs_guest_release(guest);
 }
 
 static void already(void *data)
@@ -314,14 +303,10 @@ static void already(void *data)
 /* true: they are there. */
 static bool wait_for_descriptors(FsFirmware *firmware, FsGuest *guest, GError **error)
 {
-    Waiting *waiting;
-
     fs_firmware_prepare(firmware, already, NULL);
     if (fs_firmware_is_prepared(firmware))
         return true;
-    waiting = g_new(Waiting, 1);
-    *waiting = (Waiting){firmware->fleet, g_strdup(fs_guest_name(guest)), fs_guest_sequence(guest)};
-    fs_firmware_prepare(firmware, prepared, waiting);
+    fs_firmware_prepare(firmware, prepared, fs_guest_hold(guest));
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_PENDING, "the descriptors are being read");
     return false;
 }

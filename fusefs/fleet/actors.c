@@ -34,21 +34,15 @@ struct FsActors {
 };
 
 typedef struct {
-    FsFleet *fleet;
-    char *guest;
-    uint64_t sequence; /* the guest's */
-    uint64_t number;   /* the call's */
+    uint64_t number; /* the call's */
     uint32_t pid;
 } Asking;
 
-static FsCall *find_call(const Asking *asking, FsGuest **ret_guest)
+static FsCall *find_call(const FsGuest *guest, uint64_t number)
 {
-    *ret_guest = fs_fleet_same(asking->fleet, asking->guest, asking->sequence);
-    if (!*ret_guest || !(*ret_guest)->live)
-        return NULL;
-    for (GList *link = (*ret_guest)->live->calls.head; link; link = link->next) {
+    for (GList *link = guest->live->calls.head; link; link = link->next) {
         FsCall *call = link->data;
-        if (call->actor_asked == asking->number)
+        if (call->actor_asked == number)
             return call;
     }
     return NULL;
@@ -104,11 +98,10 @@ void actors_stop(FsFleet *fleet)
     g_clear_pointer(&fleet->actors, g_free);
 }
 
-static void on_name(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_name(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    Asking *asking = data;
-    FsGuest *guest;
-    FsCall *call = find_call(asking, &guest);
+    g_autofree Asking *asking = data;
+    FsCall *call = find_call(guest, asking->number);
 
     if (call) {
         call->actor_asked = 0;
@@ -117,9 +110,7 @@ static void on_name(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data
         guest_pump(guest);
     }
     if (fds[0] >= 0)
-        keep_name(asking->fleet->actors, asking->pid, &fds[0]);
-    g_free(asking->guest);
-    g_free(asking);
+        keep_name(guest->fleet->actors, asking->pid, &fds[0]);
 }
 
 void call_find_actor(FsCall *call)
@@ -135,11 +126,10 @@ void call_find_actor(FsCall *call)
     if (read_kept_name(fleet->actors, &call->actor))
         return;
     asking = g_new(Asking, 1);
-    *asking = (Asking){fleet, g_strdup(call->guest->name), call->guest->sequence,
-                       ++fleet->actors->last_asked, call->actor.pid};
+    *asking = (Asking){++fleet->actors->last_asked, call->actor.pid};
     call->actor_asked = asking->number;
     question.process = call->actor.pid;
-    fs_source_ask(fleet->source, &question, NULL, 0, on_name, asking);
+    guest_ask(call->guest, &question, NULL, 0, on_name, asking);
 }
 
 void engine_send_actor(FsEngine *engine, const FsActor *actor)

@@ -73,7 +73,7 @@ static void deliver_retired(FsFleet *fleet)
         if (fleet->events.guest_removed)
             fleet->events.guest_removed(guest, fleet->events_data);
         guest->retired = true;
-        if (guest->asked == 0)
+        if (guest->holds == 0)
             guest_free(guest);
     }
 }

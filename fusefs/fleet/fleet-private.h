@@ -110,7 +110,7 @@ struct FsGuest {
     int64_t looked_at;              /* monotonic, when that was asked for; 0: never */
     uint32_t look_asked, look_done; /* counted; unequal: one is under way */
     uint32_t list_number;           /* of the last list that named it */
-    unsigned asked;                 /* questions that will find it here: not freed before */
+    unsigned holds;                 /* fs_guest_hold() */
     uint8_t listener;               /* FsListener */
     bool look_stale;                /* something happened to it since the last look was asked for */
     bool look_again;                /* in fleet->again */

@@ -169,8 +169,9 @@ bool fs_guest_has_store(const FsGuest *guest);
 /* As people would type it; where it will be if absent. */
 char *fs_guest_store_path(const FsGuest *guest);
 char *fs_guest_socket_path(const FsGuest *guest);
-/* The guest that had this name and sequence, if it is still the same one; NULL otherwise. */
-FsGuest *fs_fleet_same(FsFleet *fleet, const char *name, uint64_t sequence);
+/* Its memory stays until it is released, though the guest may go away meanwhile. */
+FsGuest *fs_guest_hold(FsGuest *guest);
+void fs_guest_release(FsGuest *guest);
 /* What other rooms keep of a guest (nodes, staging files; a resolved choice); freed with it. */
 typedef enum {
     FS_ROOM_TREE,
@@ -295,7 +296,7 @@ void fs_guest_ask_holder(FsGuest *guest, FsHolderTold told, void *data);
 /* That host is dead: it has the guest no more. EBUSY: this one has it. */
 void fs_guest_break_hold(FsGuest *guest, void *request, FsContinue go_on, void *data);
 /* What engine_starting left pending is done, or failed for that reason: the engine is wanted again.
- */
+ * The guest may be gone. */
 void fs_guest_prepared(FsGuest *guest, const GError *failure);
 /* The store was made or replaced from here (instantiate, a template): an engine looks again. */
 void fs_guest_store_changed(FsGuest *guest);

@@ -11,11 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Whose question it is, as long as the guest is the same one. */
 typedef struct {
-    FsFleet *fleet;
-    char *name;
-    uint64_t sequence;
+    FsGuest *guest; /* held */
     FsQuestion question;
     int pin_fd, template_fd;
     FsContinue go_on;
@@ -29,9 +26,7 @@ static Asking *asking_new(FsGuest *guest, FsAsk kind, void *data)
 {
     Asking *asking = g_new0(Asking, 1);
 
-    asking->fleet = guest->fleet;
-    asking->name = g_strdup(guest->name);
-    asking->sequence = guest->sequence;
+    asking->guest = fs_guest_hold(guest);
     asking->question = fs_question(kind, guest->name);
     asking->pin_fd = asking->template_fd = -1;
     asking->data = data;
@@ -42,13 +37,14 @@ static void asking_free(Asking *asking)
 {
     uv_fd_clear(&asking->pin_fd);
     uv_fd_clear(&asking->template_fd);
-    g_free(asking->name);
+    fs_guest_release(asking->guest);
     g_free(asking);
 }
 
+/* NULL: it is gone. */
 static FsGuest *asking_guest(const Asking *asking)
 {
-    return fs_fleet_same(asking->fleet, asking->name, asking->sequence);
+    return asking->guest->gone ? NULL : asking->guest;
 }
 
 /* Texts */
@@ -125,7 +121,8 @@ static void on_here(FsGuest *guest, int unavailable, void *data)
         asking->question.flags |= FS_MAKE_EMPTY;
     if (asking->pin_fd >= 0)
         fds[n_fds++] = uv_fd_steal(&asking->pin_fd);
-    fs_source_ask(asking->fleet->source, &asking->question, fds, n_fds, on_instantiated, asking);
+    fs_source_ask(asking->guest->fleet->source, &asking->question, fds, n_fds, on_instantiated,
+                  asking);
 }
 
 static void instantiate(Asking *asking, int *template_fd)

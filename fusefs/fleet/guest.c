@@ -50,6 +50,19 @@ void guest_free(FsGuest *guest)
     g_free(guest);
 }
 
+FsGuest *fs_guest_hold(FsGuest *guest)
+{
+    guest->holds++;
+    return guest;
+}
+
+void fs_guest_release(FsGuest *guest)
+{
+    guest->holds--;
+    if (guest->holds == 0 && guest->retired)
+        guest_free(guest);
+}
+
 FsFleet *fs_guest_fleet(const FsGuest *guest)
 {
     return guest->fleet;

@@ -15,9 +15,6 @@
 #define UNKNOWN "a host that can't be told"
 
 typedef struct {
-    FsFleet *fleet;
-    char *name;
-    uint64_t sequence;
     FsHolderTold told;
     void *data;
 } Asking;
@@ -40,18 +37,16 @@ static char *read_holder(const UvHost *host, int fd, bool *ret_elsewhere)
     return kind == UV_CLAIM_NONE ? NULL : uv_claim_describe(&claim);
 }
 
-static void on_lock_file(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_lock_file(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                         void *data)
 {
-    Asking *asking = data;
-    FsGuest *guest = fs_fleet_same(asking->fleet, asking->name, asking->sequence);
+    g_autofree Asking *asking = data;
     g_autofree char *holder = NULL;
     bool elsewhere = false;
 
     if (fds[0] >= 0)
-        holder = read_holder(asking->fleet->options->host, fds[0], &elsewhere);
-    asking->told(guest, holder, elsewhere, asking->data);
-    g_free(asking->name);
-    g_free(asking);
+        holder = read_holder(guest->fleet->options->host, fds[0], &elsewhere);
+    asking->told(guest->gone ? NULL : guest, holder, elsewhere, asking->data);
 }
 
 void fs_guest_ask_holder(FsGuest *guest, FsHolderTold told, void *data)
@@ -59,9 +54,9 @@ void fs_guest_ask_holder(FsGuest *guest, FsHolderTold told, void *data)
     FsQuestion question = fs_question(FS_ASK_READ, guest->name);
     Asking *asking = g_new(Asking, 1);
 
-    *asking = (Asking){guest->fleet, g_strdup(guest->name), guest->sequence, told, data};
+    *asking = (Asking){told, data};
     question.text = FS_TEXT_LOCK;
-    fs_source_ask(guest->fleet->source, &question, NULL, 0, on_lock_file, asking);
+    guest_ask(guest, &question, NULL, 0, on_lock_file, asking);
 }
 
 typedef struct {

@@ -121,9 +121,7 @@ static void on_answer(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *da
     FsGuest *guest = asking->guest;
 
     asking->answered(guest, answer, fds, asking->data);
-    guest->asked--;
-    if (guest->asked == 0 && guest->retired)
-        guest_free(guest);
+    fs_guest_release(guest);
 }
 
 void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fds,
@@ -131,8 +129,7 @@ void guest_ask(FsGuest *guest, const FsQuestion *question, int *fds, size_t n_fd
 {
     Asking *asking = g_new(Asking, 1);
 
-    *asking = (Asking){guest, answered, data};
-    guest->asked++;
+    *asking = (Asking){fs_guest_hold(guest), answered, data};
     fs_source_ask(guest->fleet->source, question, fds, n_fds, on_answer, asking);
 }
 

@@ -10,9 +10,7 @@
 #include <string.h>
 
 typedef struct {
-    FsFleet *fleet;
-    char *name, *to;
-    uint64_t sequence;
+    char *to;
     FsContinue go_on;
     void *data;
 } Move;
@@ -20,19 +18,15 @@ typedef struct {
 static void move_done(Move *move, FsGuest *guest, int error)
 {
     move->go_on(guest, error, move->data);
-    g_free(move->name);
     g_free(move->to);
     g_free(move);
 }
 
-static void on_renamed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_renamed(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    Move *move = data;
-    FsGuest *guest = fs_fleet_same(move->fleet, move->name, move->sequence);
-
-    if (answer->error == 0 && guest)
+    if (answer->error == 0)
         fleet_retire(guest);
-    move_done(move, answer->error == 0 ? NULL : guest, -answer->error);
+    move_done(data, guest->gone ? NULL : guest, -answer->error);
 }
 
 static void on_here(FsGuest *guest, int error, void *data)
@@ -46,7 +40,7 @@ static void on_here(FsGuest *guest, int error, void *data)
     }
     question = fs_question(FS_ASK_RENAME, guest->name);
     g_strlcpy(question.to, move->to, sizeof(question.to));
-    fs_source_ask(move->fleet->source, &question, NULL, 0, on_renamed, move);
+    guest_ask(guest, &question, NULL, 0, on_renamed, move);
 }
 
 static void on_no_engine(FsGuest *guest, int error, void *data)
@@ -70,7 +64,6 @@ void fs_guest_rename(FsGuest *guest, const char *name, void *request, FsContinue
         return;
     }
     move = g_new(Move, 1);
-    *move =
-        (Move){guest->fleet, g_strdup(guest->name), g_strdup(name), guest->sequence, go_on, data};
+    *move = (Move){g_strdup(name), go_on, data};
     fs_guest_need(guest, FS_NEED_LOOK | FS_NEED_NO_ENGINE, request, on_no_engine, move);
 }

@@ -17,9 +17,6 @@ enum {
 };
 
 typedef struct {
-    FsFleet *fleet;
-    char *name;
-    uint64_t sequence;
     int fds[PARTS];
     FsRecordOpened opened;
     void *data;
@@ -34,48 +31,40 @@ static bool is_same_file(const int fds[PARTS])
            older.st_dev == newer.st_dev && older.st_ino == newer.st_ino;
 }
 
-static void on_older(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_older(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    Asking *asking = data;
+    g_autofree Asking *asking = data;
 
     asking->fds[OLDER] = uv_fd_steal(&fds[0]);
     if (is_same_file(asking->fds))
         uv_fd_clear(&asking->fds[NEWER]);
-    asking->opened(fs_fleet_same(asking->fleet, asking->name, asking->sequence), asking->fds,
-                   asking->data);
+    asking->opened(guest->gone ? NULL : guest, asking->fds, asking->data);
     uv_fd_clear(&asking->fds[OLDER]);
     uv_fd_clear(&asking->fds[NEWER]);
-    g_free(asking->name);
-    g_free(asking);
 }
 
-static void ask(Asking *asking, FsText text, FsAnswered answered)
+static void ask(FsGuest *guest, FsText text, FsGuestAnswered answered, Asking *asking)
 {
-    FsQuestion question = fs_question(FS_ASK_READ, asking->name);
+    FsQuestion question = fs_question(FS_ASK_READ, guest->name);
 
     question.text = text;
-    fs_source_ask(asking->fleet->source, &question, NULL, 0, answered, asking);
+    guest_ask(guest, &question, NULL, 0, answered, asking);
 }
 
-static void on_newer(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_newer(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     Asking *asking = data;
 
     asking->fds[NEWER] = uv_fd_steal(&fds[0]);
-    ask(asking, FS_TEXT_RECORD_OLD, on_older);
+    ask(guest, FS_TEXT_RECORD_OLD, on_older, asking);
 }
 
 void fs_guest_open_record(FsGuest *guest, FsRecordOpened opened, void *data)
 {
     Asking *asking = g_new(Asking, 1);
 
-    *asking = (Asking){.fleet = guest->fleet,
-                       .name = g_strdup(guest->name),
-                       .sequence = guest->sequence,
-                       .fds = {-1, -1},
-                       .opened = opened,
-                       .data = data};
-    ask(asking, FS_TEXT_RECORD, on_newer);
+    *asking = (Asking){.fds = {-1, -1}, .opened = opened, .data = data};
+    ask(guest, FS_TEXT_RECORD, on_newer, asking);
 }
 
 void engine_follow_record(FsEngine *engine)

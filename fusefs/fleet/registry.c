@@ -247,10 +247,3 @@ FsGuest *fs_fleet_next(FsFleet *fleet, uint64_t after)
     guint i = fleet_index_after(fleet, after);
     return i < fleet->guests->len ? fleet->guests->pdata[i] : NULL;
 }
-
-FsGuest *fs_fleet_same(FsFleet *fleet, const char *name, uint64_t sequence)
-{
-    FsGuest *guest = fleet_guest(fleet, name);
-
-    return guest && guest->sequence == sequence ? guest : NULL;
-}

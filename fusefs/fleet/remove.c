@@ -14,26 +14,19 @@
 typedef struct {
     FsContinue go_on;
     void *data, *request;
-    FsFleet *fleet;
-    char *name; /* NULL: not asked for yet */
-    uint64_t sequence;
 } Removal;
 
 static void removal_done(Removal *removal, FsGuest *guest, int error)
 {
     removal->go_on(guest, error, removal->data);
-    g_free(removal->name);
     g_free(removal);
 }
 
-static void on_removed(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_removed(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    Removal *removal = data;
-    FsGuest *guest = fs_fleet_same(removal->fleet, removal->name, removal->sequence);
-
-    if (answer->error == 0 && guest)
+    if (answer->error == 0)
         fleet_retire(guest);
-    removal_done(removal, answer->error == 0 ? NULL : guest, -answer->error);
+    removal_done(data, guest->gone ? NULL : guest, -answer->error);
 }
 
 static void on_here(FsGuest *guest, int error, void *data)
@@ -46,10 +39,7 @@ static void on_here(FsGuest *guest, int error, void *data)
         return;
     }
     question = fs_question(FS_ASK_REMOVE, guest->name);
-    removal->fleet = guest->fleet;
-    removal->name = g_strdup(guest->name);
-    removal->sequence = guest->sequence;
-    fs_source_ask(guest->fleet->source, &question, NULL, 0, on_removed, removal);
+    guest_ask(guest, &question, NULL, 0, on_removed, removal);
 }
 
 static void remove_files(FsGuest *guest, Removal *removal)

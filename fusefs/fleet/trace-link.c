@@ -23,12 +23,6 @@
 /* No engine lives that long. */
 #define LOST_MAX (UINT64_C(1) << 48)
 
-typedef struct {
-    FsFleet *fleet;
-    char *guest;
-    uint64_t sequence; /* the guest's */
-} Asking;
-
 static void on_ready(void *data, uint32_t events);
 
 static uint32_t frame_cap(uint16_t type, void *data)
@@ -128,11 +122,10 @@ static void connected(FsTrace *trace, int fd)
     send_wanted(trace);
 }
 
-static void on_connected(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+static void on_connected(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS],
+                         void *data)
 {
-    Asking *asking = data;
-    FsGuest *guest = fs_fleet_same(asking->fleet, asking->guest, asking->sequence);
-    FsTrace *trace = guest && guest->live ? guest->live->trace : NULL;
+    FsTrace *trace = guest->live->trace;
 
     if (trace)
         trace->asked = false;
@@ -140,20 +133,16 @@ static void on_connected(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void 
         connected(trace, uv_fd_steal(&fds[0]));
     else if (trace && !trace->io && answer->error != -ECANCELED)
         lose(trace);
-    g_free(asking->guest);
-    g_free(asking);
 }
 
 static void connect_engine(FsTrace *trace)
 {
     FsGuest *guest = trace->guest;
     FsQuestion question = fs_question(FS_ASK_CONNECT, guest->name);
-    Asking *asking = g_new(Asking, 1);
 
-    *asking = (Asking){guest->fleet, g_strdup(guest->name), guest->sequence};
     trace->asked = true;
     trace->connect_at = 0;
-    fs_source_ask(guest->fleet->source, &question, NULL, 0, on_connected, asking);
+    guest_ask(guest, &question, NULL, 0, on_connected, NULL);
 }
 
 void trace_link_update(FsTrace *trace)
