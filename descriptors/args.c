@@ -8,37 +8,26 @@
 
 #include "desc.h"
 #include "emit.h"
-
-static void add_member(JsonBuilder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, value);
-}
+#include "json-put.h"
 
 /* One node: a format on a file, as -blockdev's JSON. */
 static char *blockdev_text(const char *node, DescFormat format, const char *filename,
                            bool read_only)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonNode) root = NULL;
+    GString *text = g_string_new(NULL);
 
-    json_builder_begin_object(builder);
-    add_member(builder, "driver", desc_formats[format]);
-    add_member(builder, "node-name", node);
-    json_builder_set_member_name(builder, "read-only");
-    json_builder_add_boolean_value(builder, read_only);
-    json_builder_set_member_name(builder, "file");
-    json_builder_begin_object(builder);
-    add_member(builder, "driver", "file");
-    add_member(builder, "filename", filename);
-    json_builder_end_object(builder);
-    if (format == DESC_FORMAT_QCOW2) { /* whatever its header says */
-        json_builder_set_member_name(builder, "backing");
-        json_builder_add_null_value(builder);
-    }
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
+    uv_json_begin(text, NULL, '{');
+    uv_json_put_text(text, "driver", desc_formats[format]);
+    uv_json_put_text(text, "node-name", node);
+    uv_json_put_bool(text, "read-only", read_only);
+    uv_json_begin(text, "file", '{');
+    uv_json_put_text(text, "driver", "file");
+    uv_json_put_text(text, "filename", filename);
+    uv_json_end(text, '}');
+    if (format == DESC_FORMAT_QCOW2) /* whatever its header says */
+        uv_json_put_null(text, "backing");
+    uv_json_end(text, '}');
+    return g_string_free(text, FALSE);
 }
 
 static void add_blockdev(DescArgs *args, const char *node, DescFormat format, const char *filename,

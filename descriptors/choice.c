@@ -7,6 +7,7 @@
  */
 
 #include "desc.h"
+#include "json-put.h"
 #include "syntax.h"
 
 #include <gio/gio.h>
@@ -119,26 +120,16 @@ static const Desc *choose(const DescSet *set, DescWish *wish, GString *why)
 
 char *desc_choice_pin(const DescChoice *choice)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonGenerator) generator = json_generator_new();
-    g_autoptr(JsonNode) root = NULL;
+    GString *text = g_string_new(NULL);
 
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "path");
-    json_builder_add_string_value(builder, choice->desc->path);
-    json_builder_set_member_name(builder, "architecture");
-    json_builder_add_string_value(builder, choice->architecture ? choice->architecture : "");
-    json_builder_set_member_name(builder, "machine");
-    json_builder_add_string_value(builder, choice->machine ? choice->machine : "");
-    json_builder_set_member_name(builder, "format");
-    json_builder_add_string_value(builder, desc_formats[choice->format]);
-    json_builder_set_member_name(builder, "descriptor");
-    json_builder_add_string_value(builder, choice->desc->text);
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    json_generator_set_root(generator, root);
-    json_generator_set_pretty(generator, TRUE);
-    return json_generator_to_data(generator, NULL);
+    uv_json_begin(text, NULL, '{');
+    uv_json_put_text(text, "path", choice->desc->path);
+    uv_json_put_text(text, "architecture", choice->architecture ? choice->architecture : "");
+    uv_json_put_text(text, "machine", choice->machine ? choice->machine : "");
+    uv_json_put_text(text, "format", desc_formats[choice->format]);
+    uv_json_put_text(text, "descriptor", choice->desc->text);
+    uv_json_end(text, '}');
+    return g_string_free(text, FALSE);
 }
 
 static bool take_pin(DescChoice *choice, const DescSet *set, const char *pin, GError **error)

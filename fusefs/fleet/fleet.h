@@ -23,8 +23,6 @@
 #include "replica.h"
 #include "source.h"
 
-#include <json-glib/json-glib.h>
-
 typedef struct FsFleet FsFleet;
 typedef struct FsGuest FsGuest;
 
@@ -186,8 +184,8 @@ bool fs_guest_look_serves(const FsGuest *guest);
 void fs_guest_set_warning(FsGuest *guest, const char *topic, const char *text);
 /* A line about the guest for the log; one that users can cause often is left out then. */
 void fs_guest_log(FsGuest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* The front's own members of status.json, an object; to be freed. */
-JsonNode *fs_guest_status(FsGuest *guest);
+/* The front's own members of status.json, a JSON object; to be freed. */
+char *fs_guest_status(FsGuest *guest);
 
 /* What a continuation wants to find current. */
 typedef enum {

@@ -4,6 +4,8 @@
 
 #include "fleet-record.h"
 
+#include "json-put.h"
+
 #include <string.h>
 
 #define VARS "vars/" /* the tree's folder of variables */
@@ -206,13 +208,6 @@ const char *fs_guest_failure(const FsGuest *guest)
     return guest->live ? guest->live->failure : NULL;
 }
 
-static void add_text(JsonBuilder *builder, const char *member, const char *text)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    json_builder_set_member_name(builder, member);
-    json_builder_add_string_value(builder, valid);
-}
-
 bool guest_engine_ends(const FsGuest *guest)
 {
     return guest->live && guest->live->engine && guest->live->engine->state == FS_ENGINE_ENDING;
@@ -233,116 +228,105 @@ static const char *engine_state_name(const FsEngine *engine)
     return "unknown";
 }
 
-static void add_engine(JsonBuilder *builder, const FsEngine *engine)
+static void add_engine(GString *out, const FsEngine *engine)
 {
-    json_builder_set_member_name(builder, "engine");
     if (!engine) {
-        json_builder_add_null_value(builder);
+        uv_json_put_null(out, "engine");
         return;
     }
-    json_builder_begin_object(builder);
-    add_text(builder, "state", engine_state_name(engine));
-    if (engine->pid > 0) {
-        json_builder_set_member_name(builder, "pid");
-        json_builder_add_int_value(builder, engine->pid);
-    }
+    uv_json_begin(out, "engine", '{');
+    uv_json_put_text(out, "state", engine_state_name(engine));
+    if (engine->pid > 0)
+        uv_json_put_number(out, "pid", engine->pid);
     if (engine->build)
-        add_text(builder, "build", engine->build);
-    json_builder_end_object(builder);
+        uv_json_put_text(out, "build", engine->build);
+    uv_json_end(out, '}');
 }
 
-static void add_texts(JsonBuilder *builder, const char *member, const GPtrArray *texts)
+static void add_texts(GString *out, const char *member, const GPtrArray *texts)
 {
-    json_builder_set_member_name(builder, member);
-    json_builder_begin_array(builder);
+    uv_json_begin(out, member, '[');
     for (guint i = 0; texts && i < texts->len; i++)
-        json_builder_add_string_value(builder, texts->pdata[i]);
-    json_builder_end_array(builder);
+        uv_json_put_text(out, NULL, texts->pdata[i]);
+    uv_json_end(out, ']');
 }
 
-static void add_front(JsonBuilder *builder, const FsFleetOptions *options)
+static void add_front(GString *out, const FsFleetOptions *options)
 {
-    json_builder_set_member_name(builder, "front");
-    json_builder_begin_object(builder);
-    add_texts(builder, "confinement", options->confined);
-    add_texts(builder, "not-confined", options->unconfined);
-    json_builder_end_object(builder);
+    uv_json_begin(out, "front", '{');
+    add_texts(out, "confinement", options->confined);
+    add_texts(out, "not-confined", options->unconfined);
+    uv_json_end(out, '}');
 }
 
-static void add_warnings(JsonBuilder *builder, const FsFleet *fleet, const FsLive *live)
+static void add_warnings(GString *out, const FsFleet *fleet, const FsLive *live)
 {
     GHashTableIter iter;
     void *text;
 
-    json_builder_set_member_name(builder, "warnings");
-    json_builder_begin_array(builder);
+    uv_json_begin(out, "warnings", '[');
     if (fleet->detached)
-        json_builder_add_string_value(builder, fleet->detached);
+        uv_json_put_text(out, NULL, fleet->detached);
     if (live->warnings) {
         g_hash_table_iter_init(&iter, live->warnings);
         while (g_hash_table_iter_next(&iter, NULL, &text))
-            json_builder_add_string_value(builder, text);
+            uv_json_put_text(out, NULL, text);
     }
-    json_builder_end_array(builder);
+    uv_json_end(out, ']');
 }
 
-static void add_store(JsonBuilder *builder, const FsGuest *guest)
+static void add_store(GString *out, const FsGuest *guest)
 {
     g_autofree char *path = fs_guest_store_path(guest);
 
-    json_builder_set_member_name(builder, "store");
-    json_builder_begin_object(builder);
-    add_text(builder, "path", path);
+    uv_json_begin(out, "store", '{');
+    uv_json_put_text(out, "path", path);
     if (guest->live->holder && fs_guest_state(guest) & UV_HOST_STATE_READ_ONLY)
-        add_text(builder, "opened-by", guest->live->holder);
-    json_builder_end_object(builder);
+        uv_json_put_text(out, "opened-by", guest->live->holder);
+    uv_json_end(out, '}');
 }
 
-static void add_shadowed(JsonBuilder *builder, const FsLive *live)
+static void add_shadowed(GString *out, const FsLive *live)
 {
-    json_builder_set_member_name(builder, "shadowed");
-    json_builder_begin_array(builder);
-    for (char **name = live->shadowed; name && *name; name++) {
-        g_autofree char *valid = g_utf8_make_valid(*name, -1);
-        json_builder_add_string_value(builder, valid);
-    }
-    json_builder_end_array(builder);
+    uv_json_begin(out, "shadowed", '[');
+    for (char **name = live->shadowed; name && *name; name++)
+        uv_json_put_text(out, NULL, *name);
+    uv_json_end(out, ']');
 }
 
 /* A variable is named as in vars/; what else it was, its path says. */
-static void add_last_refusal(JsonBuilder *builder, const FsRefusal *refusal)
+static void add_last_refusal(GString *out, const FsRefusal *refusal)
 {
     g_autofree char *time = refusal ? fs_refusal_time(refusal) : NULL;
 
     if (!refusal)
         return;
-    json_builder_set_member_name(builder, "last-refusal");
-    json_builder_begin_object(builder);
-    add_text(builder, "time", time);
-    add_text(builder, "file", *refusal->path ? refusal->path : ".");
+    uv_json_begin(out, "last-refusal", '{');
+    uv_json_put_text(out, "time", time);
+    uv_json_put_text(out, "file", *refusal->path ? refusal->path : ".");
     if (g_str_has_prefix(refusal->path, VARS))
-        add_text(builder, "variable", refusal->path + strlen(VARS));
-    add_text(builder, "operation", refusal->operation);
-    add_text(builder, "errno", fs_refusal_errno(refusal));
-    add_text(builder, "text", refusal->text);
-    json_builder_end_object(builder);
+        uv_json_put_text(out, "variable", refusal->path + strlen(VARS));
+    uv_json_put_text(out, "operation", refusal->operation);
+    uv_json_put_text(out, "errno", fs_refusal_errno(refusal));
+    uv_json_put_text(out, "text", refusal->text);
+    uv_json_end(out, '}');
 }
 
-JsonNode *fs_guest_status(FsGuest *guest)
+char *fs_guest_status(FsGuest *guest)
 {
     const FsLive *live = guest_live(guest);
-    g_autoptr(JsonBuilder) builder = json_builder_new();
+    GString *out = g_string_new(NULL);
     g_autofree char *socket = fs_guest_socket_path(guest);
 
-    json_builder_begin_object(builder);
-    add_text(builder, "guest", guest->name);
-    add_store(builder, guest);
-    add_text(builder, "socket", socket);
-    add_engine(builder, live->engine);
-    add_front(builder, guest->fleet->options);
-    add_shadowed(builder, live);
-    add_warnings(builder, guest->fleet, live);
-    add_last_refusal(builder, fs_refusals_last(live->refusals, ""));
-    json_builder_end_object(builder);
-    return json_builder_get_root(builder);
+    uv_json_begin(out, NULL, '{');
+    uv_json_put_text(out, "guest", guest->name);
+    add_store(out, guest);
+    uv_json_put_text(out, "socket", socket);
+    add_engine(out, live->engine);
+    add_front(out, guest->fleet->options);
+    add_shadowed(out, live);
+    add_warnings(out, guest->fleet, live);
+    add_last_refusal(out, fs_refusals_last(live->refusals, ""));
+    uv_json_end(out, '}');
+    return g_string_free(out, FALSE);
 }

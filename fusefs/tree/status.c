@@ -2,6 +2,7 @@
 
 #include "status.h"
 
+#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "json-gate.h"
@@ -121,7 +122,8 @@ static GBytes *lay_out(const char *text, size_t block)
 
 GBytes *fs_status_text(FsGuest *guest, GBytes *engine, size_t block)
 {
-    g_autoptr(JsonNode) status = fs_guest_status(guest);
+    g_autofree char *ours = fs_guest_status(guest);
+    g_autoptr(JsonNode) status = json_from_string(ours, NULL);
     g_autoptr(JsonNode) said = NULL;
     g_autofree char *pretty = NULL;
 

@@ -151,13 +151,6 @@ void fleet_fixture_list(FleetFixture *f)
     fleet_fixture_run_until(f, &result.done);
 }
 
-char *fleet_fixture_status(FsGuest *guest)
-{
-    g_autoptr(JsonNode) status = fs_guest_status(guest);
-
-    return json_to_string(status, TRUE);
-}
-
 FsGuest *fleet_fixture_find(FleetFixture *f, const char *name)
 {
     Result result = {0};

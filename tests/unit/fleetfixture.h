@@ -32,6 +32,5 @@ void fleet_fixture_stop(FleetFixture *f);
 void fleet_fixture_run_until(FleetFixture *f, const bool *done);
 void fleet_fixture_list(FleetFixture *f);
 FsGuest *fleet_fixture_find(FleetFixture *f, const char *name); /* NULL: there is none */
-char *fleet_fixture_status(FsGuest *guest); /* what the front says of it, as text */
 /* An errno. */
 int fleet_fixture_need(FleetFixture *f, FsGuest *guest, unsigned needs);

@@ -83,7 +83,7 @@ static void test_precedence(FleetFixture *f, const void *data)
     g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_STATUS), ==, 0);
     g_autofree char *path = fs_guest_store_path(guest);
     g_assert_true(g_str_has_suffix(path, "/source/a/vars.json"));
-    g_autofree char *status = fleet_fixture_status(guest);
+    g_autofree char *status = fs_guest_status(guest);
     static const char *const losers[] = {"a/vars.fd", "a.json",    "a_VARS.json",
                                          "a.fd",      "a_VARS.fd", "a_VARS.qcow2"};
     const char *at = status;
@@ -374,7 +374,7 @@ static void test_no_engine(FleetFixture *f, const void *data)
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no engine*uefivarsd*");
     g_assert_cmpint(fleet_fixture_need(f, guest, FS_NEED_REPLICA), ==, EIO);
     g_test_assert_expected_messages();
-    g_autofree char *status = fleet_fixture_status(guest);
+    g_autofree char *status = fs_guest_status(guest);
     g_assert_nonnull(strstr(status, "/nonexistent/uefivarsd"));
 }
 

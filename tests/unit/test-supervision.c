@@ -79,9 +79,9 @@ static int set_variable(FleetFixture *f, FsGuest *guest, const char *name, const
 /* The pid that status.json shows, 0 if none. */
 static int engine_pid(FsGuest *guest)
 {
-    g_autofree char *status = fleet_fixture_status(guest);
-    const char *at = strstr(status, "\"pid\" : ");
-    return at ? atoi(at + strlen("\"pid\" : ")) : 0;
+    g_autofree char *status = fs_guest_status(guest);
+    const char *at = strstr(status, "\"pid\":");
+    return at ? atoi(at + strlen("\"pid\":")) : 0;
 }
 
 static void wait_until_ended(FleetFixture *f, FsGuest *guest)
@@ -157,7 +157,7 @@ static void test_told(FleetFixture *f, const void *data)
             ;
         g_usleep(20 * 1000);
     }
-    g_autofree char *status = fleet_fixture_status(guest);
+    g_autofree char *status = fs_guest_status(guest);
     g_assert_null(strstr(status, "\"silent\""));
     g_assert_cmpint(engine_pid(guest), >, 0);
 }
@@ -183,7 +183,7 @@ static void test_fails(FleetFixture *f, const void *data)
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*no good: line 1*");
     g_assert_cmpint(read_guest(f, guest), ==, EIO);
     g_test_assert_expected_messages();
-    g_autofree char *status = fleet_fixture_status(guest);
+    g_autofree char *status = fs_guest_status(guest);
     g_assert_nonnull(strstr(status, "no good: line 1"));
     g_assert_cmpint(read_guest(f, guest), ==, EIO); /* and no second warning */
 }
@@ -386,7 +386,7 @@ static void test_other_version(FleetFixture *f, const void *data)
     for (int i = 0; i < 3; i++) /* before and after it said so */
         g_assert_cmpint(read_guest(f, guest), ==, EIO);
     g_test_assert_expected_messages();
-    g_autofree char *status = fleet_fixture_status(guest);
+    g_autofree char *status = fs_guest_status(guest);
     g_assert_nonnull(strstr(status, "another version"));
     /* Neither a request nor the end waits for it, and the end leaves it where it is. */
     fleet_fixture_stop(f);
