@@ -135,29 +135,25 @@ char *desc_choice_pin(const DescChoice *choice)
 static bool take_pin(DescChoice *choice, const DescSet *set, const char *pin, GError **error)
 {
     g_autoptr(DescJson) json = desc_json_parse(&uv_json_pin, "pin", pin, strlen(pin), error);
-    const char *path = NULL, *architecture = NULL, *machine = NULL, *format = NULL, *text = NULL;
+    const char *architecture = NULL, *machine = NULL, *text = NULL;
+    g_autofree char *path = NULL;
     JsonObject *root;
-    int index;
+    int format;
 
     if (!json)
         return false;
     root = desc_json_root(json);
-    if (!desc_json_string(json, root, "path", true, &path, error) ||
+    if (!desc_json_text(json, root, "path", true, desc_path_fault, &path, error) ||
         !desc_json_string(json, root, "architecture", true, &architecture, error) ||
         !desc_json_string(json, root, "machine", true, &machine, error) ||
-        !desc_json_string(json, root, "format", true, &format, error) ||
+        !desc_json_word(json, root, "format", true, desc_formats, &format, error) ||
         !desc_json_string(json, root, "descriptor", true, &text, error))
         return false;
-    if (desc_path_fault(path))
-        return desc_json_fail(json, root, "path", error, "%s", desc_path_fault(path));
     if (*machine && desc_machine_fault(machine))
         return desc_json_fail(json, root, "machine", error, "%s", desc_machine_fault(machine));
     if (*architecture && desc_word_index(desc_architectures, architecture) < 0)
         return desc_json_fail(json, root, "architecture", error, "unknown architecture '%s'",
                               architecture);
-    index = desc_word_index(desc_formats, format);
-    if (index < 0)
-        return desc_json_fail(json, root, "format", error, "unknown format '%s'", format);
     choice->pinned = desc_parse(path, text, strlen(text));
     if (choice->pinned->problem)
         return desc_json_fail(json, root, "descriptor", error, "%s", choice->pinned->problem);
@@ -165,7 +161,7 @@ static bool take_pin(DescChoice *choice, const DescSet *set, const char *pin, GE
         desc_set_find_image(set, choice->pinned->executable.filename);
     choice->pinned->template.image = desc_set_find_image(set, choice->pinned->template.filename);
     choice->desc = choice->pinned;
-    choice->format = (DescFormat)index;
+    choice->format = (DescFormat)format;
     choice->architecture = *architecture ? g_strdup(architecture) : NULL;
     choice->machine = *machine ? g_strdup(machine) : NULL;
     return true;

@@ -59,34 +59,14 @@ static bool parse_interfaces(Desc *desc, const DescJson *json, JsonObject *root,
     return true;
 }
 
-/* The name of a file, which goes into commands. */
-static bool parse_filename(const DescJson *json, JsonObject *object, const char *member,
-                           bool required, char **ret_filename, GError **error)
-{
-    const char *filename = NULL, *fault;
-
-    if (!desc_json_string(json, object, member, required, &filename, error))
-        return false;
-    fault = filename ? desc_line_fault(filename) : NULL;
-    if (fault)
-        return desc_json_fail(json, object, member, error, "%s", fault);
-    *ret_filename = g_strdup(filename);
-    return true;
-}
-
 static bool parse_target(Desc *desc, const DescJson *json, JsonObject *object, GError **error)
 {
-    const char *architecture = NULL;
     g_autoptr(GPtrArray) machines = NULL;
     DescTarget *target;
     int index;
 
-    if (!desc_json_string(json, object, "architecture", true, &architecture, error))
+    if (!desc_json_word(json, object, "architecture", true, desc_architectures, &index, error))
         return false;
-    index = desc_word_index(desc_architectures, architecture);
-    if (index < 0)
-        return desc_json_fail(json, object, "architecture", error, "unknown architecture '%s'",
-                              architecture);
     machines = desc_json_strings(json, object, "machines", true, error);
     if (!machines)
         return false;
@@ -144,34 +124,26 @@ static bool parse_flash_file(const DescJson *json, JsonObject *mapping, const ch
                              bool required, DescFile *file, GError **error)
 {
     JsonObject *object = NULL;
-    const char *format = NULL;
-    int index;
+    int format;
 
     if (!desc_json_object(json, mapping, member, required, &object, error))
         return false;
     if (!object)
         return true;
-    if (!parse_filename(json, object, "filename", true, &file->filename, error) ||
-        !desc_json_string(json, object, "format", true, &format, error))
+    if (!desc_json_text(json, object, "filename", true, desc_line_fault, &file->filename, error) ||
+        !desc_json_word(json, object, "format", true, desc_formats, &format, error))
         return false;
-    index = desc_word_index(desc_formats, format);
-    if (index < 0)
-        return desc_json_fail(json, object, "format", error, "unknown format '%s'", format);
-    file->format = (DescFormat)index;
+    file->format = (DescFormat)format;
     return true;
 }
 
 static bool parse_flash(Desc *desc, const DescJson *json, JsonObject *mapping, GError **error)
 {
-    const char *mode = desc_modes[DESC_MODE_SPLIT];
-    int index;
+    int mode = DESC_MODE_SPLIT;
 
-    if (!desc_json_string(json, mapping, "mode", false, &mode, error))
+    if (!desc_json_word(json, mapping, "mode", false, desc_modes, &mode, error))
         return false;
-    index = desc_word_index(desc_modes, mode);
-    if (index < 0)
-        return desc_json_fail(json, mapping, "mode", error, "unknown mode '%s'", mode);
-    desc->mode = (DescMode)index;
+    desc->mode = (DescMode)mode;
     if (!parse_flash_file(json, mapping, "executable", true, &desc->executable, error) ||
         !parse_flash_file(json, mapping, "nvram-template", false, &desc->template, error))
         return false;
@@ -179,8 +151,8 @@ static bool parse_flash(Desc *desc, const DescJson *json, JsonObject *mapping, G
         return desc_json_fail(json, mapping, "nvram-template", error,
                               "missing, but mode split needs one");
     if (desc->mode != DESC_MODE_SPLIT && desc->template.filename) {
-        g_ptr_array_add(desc->notes,
-                        g_strdup_printf("nvram-template ignored: mode %s has none", mode));
+        g_ptr_array_add(desc->notes, g_strdup_printf("nvram-template ignored: mode %s has none",
+                                                     desc_modes[mode]));
         g_clear_pointer(&desc->template.filename, g_free);
     }
     desc->template_line = desc_json_line(json, mapping, "nvram-template");
@@ -207,8 +179,8 @@ static bool parse_vars_template(Desc *desc, const DescJson *json, JsonObject *ma
 
         if (!desc_json_object(json, mapping, places[i][0], false, &object, error))
             return false;
-        if (object &&
-            !parse_filename(json, object, places[i][1], false, &desc->template.filename, error))
+        if (object && !desc_json_text(json, object, places[i][1], false, desc_line_fault,
+                                      &desc->template.filename, error))
             return false;
         if (desc->template.filename)
             desc->template_line = desc_json_line(json, object, places[i][1]);
@@ -219,19 +191,16 @@ static bool parse_vars_template(Desc *desc, const DescJson *json, JsonObject *ma
 static bool parse_mapping(Desc *desc, const DescJson *json, JsonObject *root, GError **error)
 {
     JsonObject *mapping = NULL;
-    const char *device = NULL;
-    int index;
+    int device;
 
     if (!desc_json_object(json, root, "mapping", true, &mapping, error) ||
-        !desc_json_string(json, mapping, "device", true, &device, error))
+        !desc_json_word(json, mapping, "device", true, desc_devices, &device, error))
         return false;
-    index = desc_word_index(desc_devices, device);
-    if (index < 0)
-        return desc_json_fail(json, mapping, "device", error, "unknown device '%s'", device);
-    desc->device = (DescDevice)index;
+    desc->device = (DescDevice)device;
     if (desc->device == DESC_DEVICE_FLASH)
         return parse_flash(desc, json, mapping, error);
-    if (!parse_filename(json, mapping, "filename", true, &desc->executable.filename, error))
+    if (!desc_json_text(json, mapping, "filename", true, desc_line_fault,
+                        &desc->executable.filename, error))
         return false;
     if (desc->device == DESC_DEVICE_MEMORY)
         return parse_vars_template(desc, json, mapping, error);

@@ -2,6 +2,8 @@
 
 #include "json-lines.h"
 
+#include "schema.h"
+
 #include <gio/gio.h>
 
 struct DescJson {
@@ -123,87 +125,130 @@ bool desc_json_fail(const DescJson *json, JsonObject *object, const char *member
     return false;
 }
 
-/* The member's node if it is there; `ret_ok` is false if it must be and is not. */
-static JsonNode *find_member(const DescJson *json, JsonObject *object, const char *member,
-                             bool required, bool *ret_ok, GError **error)
+typedef enum {
+    STRING,
+    BOOLEAN,
+    NUMBER,
+    OBJECT,
+    ARRAY,
+} Kind;
+
+static const struct {
+    JsonNodeType type;
+    GType value; /* of a value */
+    const char *expected;
+} kinds[] = {
+    [STRING] = {JSON_NODE_VALUE, G_TYPE_STRING, "expected a string"},
+    [BOOLEAN] = {JSON_NODE_VALUE, G_TYPE_BOOLEAN, "expected true or false"},
+    [NUMBER] = {JSON_NODE_VALUE, G_TYPE_INT64, "expected a whole number"},
+    [OBJECT] = {.type = JSON_NODE_OBJECT, .expected = "expected an object"},
+    [ARRAY] = {.type = JSON_NODE_ARRAY, .expected = "expected an array"},
+};
+
+static bool is_of_kind(JsonNode *node, Kind kind)
+{
+    return json_node_get_node_type(node) == kinds[kind].type &&
+           (kinds[kind].type != JSON_NODE_VALUE ||
+            json_node_get_value_type(node) == kinds[kind].value);
+}
+
+/* `ret_node`: the member's, if it is there and of the kind; else NULL. */
+static bool find_member(const DescJson *json, JsonObject *object, const char *member, bool required,
+                        Kind kind, JsonNode **ret_node, GError **error)
 {
     JsonNode *node = json_object_get_member(object, member);
 
-    *ret_ok = node || !required;
-    if (!*ret_ok)
+    *ret_node = node && is_of_kind(node, kind) ? node : NULL;
+    if (node)
+        return *ret_node || desc_json_fail(json, object, member, error, "%s", kinds[kind].expected);
+    if (required)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s:%u: %s: missing", json->name,
                     desc_json_line(json, object, NULL), member);
-    return node;
+    return !required;
 }
 
 bool desc_json_string(const DescJson *json, JsonObject *object, const char *member, bool required,
                       const char **ret_value, GError **error)
 {
-    bool ok;
-    JsonNode *node = find_member(json, object, member, required, &ok, error);
+    JsonNode *node;
+    const bool ok = find_member(json, object, member, required, STRING, &node, error);
 
-    if (!node)
-        return ok;
-    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-        return desc_json_fail(json, object, member, error, "expected a string");
-    *ret_value = json_node_get_string(node);
-    return true;
+    if (node)
+        *ret_value = json_node_get_string(node);
+    return ok;
 }
 
 bool desc_json_bool(const DescJson *json, JsonObject *object, const char *member, bool *ret_value,
                     GError **error)
 {
-    bool ok;
-    JsonNode *node = find_member(json, object, member, false, &ok, error);
+    JsonNode *node;
+    const bool ok = find_member(json, object, member, false, BOOLEAN, &node, error);
 
-    if (!node)
-        return ok;
-    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_BOOLEAN)
-        return desc_json_fail(json, object, member, error, "expected true or false");
-    *ret_value = json_node_get_boolean(node);
-    return true;
+    if (node)
+        *ret_value = json_node_get_boolean(node);
+    return ok;
 }
 
 bool desc_json_uint(const DescJson *json, JsonObject *object, const char *member,
                     uint64_t *ret_value, GError **error)
 {
-    bool ok;
-    JsonNode *node = find_member(json, object, member, false, &ok, error);
+    JsonNode *node;
+    const bool ok = find_member(json, object, member, false, NUMBER, &node, error);
 
-    if (!node)
-        return ok;
-    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64 ||
-        json_node_get_int(node) < 0)
-        return desc_json_fail(json, object, member, error, "expected a whole number");
-    *ret_value = (uint64_t)json_node_get_int(node);
-    return true;
+    if (node && json_node_get_int(node) < 0)
+        return desc_json_fail(json, object, member, error, "%s", kinds[NUMBER].expected);
+    if (node)
+        *ret_value = (uint64_t)json_node_get_int(node);
+    return ok;
 }
 
 bool desc_json_object(const DescJson *json, JsonObject *object, const char *member, bool required,
                       JsonObject **ret_value, GError **error)
 {
-    bool ok;
-    JsonNode *node = find_member(json, object, member, required, &ok, error);
+    JsonNode *node;
+    const bool ok = find_member(json, object, member, required, OBJECT, &node, error);
 
-    if (!node)
-        return ok;
-    if (!JSON_NODE_HOLDS_OBJECT(node))
-        return desc_json_fail(json, object, member, error, "expected an object");
-    *ret_value = json_node_get_object(node);
-    return true;
+    if (node)
+        *ret_value = json_node_get_object(node);
+    return ok;
 }
 
 bool desc_json_array(const DescJson *json, JsonObject *object, const char *member, bool required,
                      JsonArray **ret_value, GError **error)
 {
-    bool ok;
-    JsonNode *node = find_member(json, object, member, required, &ok, error);
+    JsonNode *node;
+    const bool ok = find_member(json, object, member, required, ARRAY, &node, error);
 
-    if (!node)
-        return ok;
-    if (!JSON_NODE_HOLDS_ARRAY(node))
-        return desc_json_fail(json, object, member, error, "expected an array");
-    *ret_value = json_node_get_array(node);
+    if (node)
+        *ret_value = json_node_get_array(node);
+    return ok;
+}
+
+bool desc_json_word(const DescJson *json, JsonObject *object, const char *member, bool required,
+                    const char *const *table, int *ret_index, GError **error)
+{
+    const char *word = NULL;
+
+    if (!desc_json_string(json, object, member, required, &word, error))
+        return false;
+    if (!word)
+        return true;
+    *ret_index = desc_word_index(table, word);
+    return *ret_index >= 0 ||
+           desc_json_fail(json, object, member, error, "unknown %s '%s'", member, word);
+}
+
+bool desc_json_text(const DescJson *json, JsonObject *object, const char *member, bool required,
+                    const char *(*fault_of)(const char *text), char **ret_text, GError **error)
+{
+    const char *text = NULL, *fault;
+
+    if (!desc_json_string(json, object, member, required, &text, error))
+        return false;
+    fault = text ? fault_of(text) : NULL;
+    if (fault)
+        return desc_json_fail(json, object, member, error, "%s", fault);
+    *ret_text = g_strdup(text);
     return true;
 }
 
@@ -218,7 +263,7 @@ GPtrArray *desc_json_strings(const DescJson *json, JsonObject *object, const cha
     for (guint i = 0; array && i < json_array_get_length(array); i++) {
         JsonNode *node = json_array_get_element(array, i);
 
-        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING) {
+        if (!is_of_kind(node, STRING)) {
             desc_json_fail(json, object, member, error, "element %u: expected a string", i + 1);
             return NULL;
         }

@@ -37,6 +37,12 @@ bool desc_json_object(const DescJson *json, JsonObject *object, const char *memb
                       JsonObject **ret_value, GError **error);
 bool desc_json_array(const DescJson *json, JsonObject *object, const char *member, bool required,
                      JsonArray **ret_value, GError **error);
+/* A string that is a word of the table (schema.h): its index. */
+bool desc_json_word(const DescJson *json, JsonObject *object, const char *member, bool required,
+                    const char *const *table, int *ret_index, GError **error);
+/* A string in which `fault_of` (syntax.h) finds no fault; a copy. */
+bool desc_json_text(const DescJson *json, JsonObject *object, const char *member, bool required,
+                    const char *(*fault_of)(const char *text), char **ret_text, GError **error);
 /* Every element must be a string; a new array (g_ptr_array_unref) of copies. */
 GPtrArray *desc_json_strings(const DescJson *json, JsonObject *object, const char *member,
                              bool required, GError **error);

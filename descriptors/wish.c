@@ -50,38 +50,6 @@ static bool check_keys(const DescJson *json, JsonObject *root, GError **error)
     return true;
 }
 
-/* A member that is a word of `table`; -1 in `ret_index` when absent. */
-static bool read_word(const DescJson *json, JsonObject *root, const char *member,
-                      const char *const *table, int *ret_index, GError **error)
-{
-    const char *word = NULL;
-
-    *ret_index = -1;
-    if (!desc_json_string(json, root, member, false, &word, error))
-        return false;
-    if (!word)
-        return true;
-    *ret_index = desc_word_index(table, word);
-    if (*ret_index < 0)
-        return desc_json_fail(json, root, member, error, "unknown %s '%s'", member, word);
-    return true;
-}
-
-/* `fault_of`: of syntax.h. */
-static bool read_text(const DescJson *json, JsonObject *root, const char *member,
-                      const char *(*fault_of)(const char *text), char **ret_text, GError **error)
-{
-    const char *text = NULL, *fault;
-
-    if (!desc_json_string(json, root, member, false, &text, error))
-        return false;
-    fault = text ? fault_of(text) : NULL;
-    if (fault)
-        return desc_json_fail(json, root, member, error, "%s", fault);
-    *ret_text = g_strdup(text);
-    return true;
-}
-
 static bool read_features(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
 {
     JsonObject *features = NULL;
@@ -117,13 +85,14 @@ static bool read_features(DescWish *wish, const DescJson *json, JsonObject *root
 
 static bool read_words(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
 {
-    int architecture, interface, device, mode, format;
+    int architecture = -1, interface = -1, device = -1, mode = -1, format = -1;
 
-    if (!read_word(json, root, "architecture", desc_architectures, &architecture, error) ||
-        !read_word(json, root, "interface", desc_interfaces, &interface, error) ||
-        !read_word(json, root, "device", desc_devices, &device, error) ||
-        !read_word(json, root, "mode", desc_modes, &mode, error) ||
-        !read_word(json, root, "format", desc_formats, &format, error))
+    if (!desc_json_word(json, root, "architecture", false, desc_architectures, &architecture,
+                        error) ||
+        !desc_json_word(json, root, "interface", false, desc_interfaces, &interface, error) ||
+        !desc_json_word(json, root, "device", false, desc_devices, &device, error) ||
+        !desc_json_word(json, root, "mode", false, desc_modes, &mode, error) ||
+        !desc_json_word(json, root, "format", false, desc_formats, &format, error))
         return false;
     if (architecture >= 0)
         wish->architecture = g_strdup(desc_architectures[architecture]);
@@ -140,9 +109,10 @@ static bool read_words(DescWish *wish, const DescJson *json, JsonObject *root, G
 
 static bool read_rest(DescWish *wish, const DescJson *json, JsonObject *root, GError **error)
 {
-    if (!read_text(json, root, "machine", desc_machine_fault, &wish->machine, error) ||
-        !read_text(json, root, "descriptor", desc_file_name_fault, &wish->descriptor, error) ||
-        !read_text(json, root, "template", desc_path_fault, &wish->template, error) ||
+    if (!desc_json_text(json, root, "machine", false, desc_machine_fault, &wish->machine, error) ||
+        !desc_json_text(json, root, "descriptor", false, desc_file_name_fault, &wish->descriptor,
+                        error) ||
+        !desc_json_text(json, root, "template", false, desc_path_fault, &wish->template, error) ||
         !desc_json_bool(json, root, "force-secure-boot", &wish->force_secure_boot, error) ||
         !desc_json_bool(json, root, "disable-custom-mode", &wish->disable_custom_mode, error) ||
         !desc_json_uint(json, root, "size", &wish->size_bytes, error))
