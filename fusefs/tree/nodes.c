@@ -78,6 +78,16 @@ static void hash_name(FsNodes *nodes, FsNode *node)
     g_hash_table_add(nodes->by_name, node);
 }
 
+void fs_nodes_join_guest(FsNode *node, FsGuest *guest, FsNode *head)
+{
+    node->guest = guest;
+    node->guest_previous = head;
+    node->guest_next = head->guest_next;
+    if (node->guest_next)
+        node->guest_next->guest_previous = node;
+    head->guest_next = node;
+}
+
 FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,
                      uint64_t inode)
 {
@@ -89,8 +99,22 @@ FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, c
     node->parent = parent;
     if (parent)
         fs_node_hold(parent);
+    if (parent && parent->guest)
+        fs_nodes_join_guest(node, parent->guest, parent); /* behind it */
     g_hash_table_insert(nodes->by_id, GSIZE_TO_POINTER(node->id), node);
     hash_name(nodes, node);
+    return node;
+}
+
+FsNode *fs_nodes_make(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,
+                      uint64_t inode, const void *data)
+{
+    FsNode *node = fs_nodes_child(nodes, parent, name);
+
+    if (!node) {
+        node = fs_nodes_add(nodes, class, parent, name, inode);
+        node->data = (void *)data;
+    }
     return node;
 }
 
@@ -109,16 +133,6 @@ char *fs_node_child_path(const FsNode *folder, const char *name)
     g_autofree char *path = fs_node_path(folder);
 
     return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
-}
-
-void fs_nodes_join_guest(FsNode *node, FsGuest *guest, FsNode *head)
-{
-    node->guest = guest;
-    node->guest_previous = head;
-    node->guest_next = head->guest_next;
-    if (node->guest_next)
-        node->guest_next->guest_previous = node;
-    head->guest_next = node;
 }
 
 static void leave_guest(FsNode *node)

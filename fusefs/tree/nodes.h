@@ -54,10 +54,13 @@ FsNode *fs_nodes_child(const FsNodes *nodes, const FsNode *parent, const char *n
  * it is that folder. To be freed, as is where its child of that name is. */
 char *fs_node_path(const FsNode *node);
 char *fs_node_child_path(const FsNode *folder, const char *name);
-/* A new hashed child (`parent` NULL: the root). It is held by none yet: hand it to the kernel, hold
- * it, or give it to fs_nodes_discard(). */
+/* A new hashed child (`parent` NULL: the root), of its parent's guest. It is held by none yet: hand
+ * it to the kernel, hold it, or give it to fs_nodes_discard(). */
 FsNode *fs_nodes_add(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,
                      uint64_t inode);
+/* The hashed child of that name, whatever it is; else such a new one with that `data`. */
+FsNode *fs_nodes_make(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, const char *name,
+                      uint64_t inode, const void *data);
 /* Into the list of a guest's nodes; `head` is that list's sentinel, no node itself. */
 void fs_nodes_join_guest(FsNode *node, FsGuest *guest, FsNode *head);
 void fs_nodes_discard(FsNodes *nodes, FsNode *node);

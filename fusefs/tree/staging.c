@@ -122,7 +122,6 @@ static FsNode *staging_new(FsTree *tree, FsNode *parent, const char *name, mode_
         fs_nodes_add(tree->nodes, class, parent, name,
                      fs_inode(parent->guest, FS_SLOT_STAGING + ++tree->staging_sequence));
 
-    fs_nodes_join_guest(node, parent->guest, &guest_tree->nodes);
     fs_node_hold(node);
     node->data = staging;
     staging->node = node;

@@ -166,13 +166,6 @@ static const FsNodeClass changes_class = {
 
 FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node)
 {
-    FsNode *node = fs_nodes_child(tree->nodes, guest_node, NAME);
-
-    if (!node) {
-        node = fs_nodes_add(tree->nodes, &changes_class, guest_node, NAME,
-                            fs_inode(guest_node->guest, FS_SLOT_CHANGES));
-        fs_nodes_join_guest(node, guest_node->guest,
-                            &fs_tree_guest(tree, guest_node->guest)->nodes);
-    }
-    return node;
+    return fs_nodes_make(tree->nodes, &changes_class, guest_node, NAME,
+                         fs_inode(guest_node->guest, FS_SLOT_CHANGES), NULL);
 }

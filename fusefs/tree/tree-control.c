@@ -275,17 +275,9 @@ static const FsNodeClass link_class = {
 
 FsNode *fs_control_node(FsTree *tree, FsNode *guest_node, const FsControl *control)
 {
-    FsNode *node = fs_nodes_child(tree->nodes, guest_node, control->name);
-
-    if (!node) {
-        node = fs_nodes_add(tree->nodes, control->link ? &link_class : &control_class, guest_node,
-                            control->name,
-                            fs_inode(guest_node->guest, FS_SLOT_FILES + fs_control_index(control)));
-        fs_nodes_join_guest(node, guest_node->guest,
-                            &fs_tree_guest(tree, guest_node->guest)->nodes);
-        node->data = (void *)control;
-    }
-    return node;
+    return fs_nodes_make(
+        tree->nodes, control->link ? &link_class : &control_class, guest_node, control->name,
+        fs_inode(guest_node->guest, FS_SLOT_FILES + fs_control_index(control)), control);
 }
 
 /* Made by who expects it not to be there: it is written as one that is. */

@@ -133,14 +133,8 @@ static const FsNodeClass trace_class = {
 
 FsNode *fs_trace_file_node(FsTree *tree, FsNode *guest_node, const char *name)
 {
-    FsNode *node = fs_nodes_child(tree->nodes, guest_node, name);
+    const uint64_t slot = FS_SLOT_TRACES + (strcmp(name, names[FS_TRACE_LINES]) != 0);
 
-    if (!node) {
-        node = fs_nodes_add(tree->nodes, &trace_class, guest_node, name,
-                            fs_inode(guest_node->guest,
-                                     FS_SLOT_TRACES + (strcmp(name, names[FS_TRACE_LINES]) != 0)));
-        fs_nodes_join_guest(node, guest_node->guest,
-                            &fs_tree_guest(tree, guest_node->guest)->nodes);
-    }
-    return node;
+    return fs_nodes_make(tree->nodes, &trace_class, guest_node, name,
+                         fs_inode(guest_node->guest, slot), NULL);
 }

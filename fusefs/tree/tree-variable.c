@@ -50,11 +50,9 @@ FsNode *fs_variable_node(FsTree *tree, FsNode *vars, const char *name)
 {
     FsNode *node = fs_nodes_child(tree->nodes, vars, name);
 
-    if (!node) {
+    if (!node)
         node = fs_nodes_add(tree->nodes, &fs_variable_class, vars, name,
                             fs_inode(vars->guest, FS_SLOT_STAGING + ++tree->staging_sequence));
-        fs_nodes_join_guest(node, vars->guest, &fs_tree_guest(tree, vars->guest)->nodes);
-    }
     return node;
 }
 

@@ -391,7 +391,8 @@ FsNode *fs_vars_node(FsTree *tree, FsGuest *guest, FsNode *parent)
         FsNode *node =
             fs_nodes_add(tree->nodes, &vars_class, parent, "vars",
                          parent ? fs_inode(guest, FS_SLOT_VARS) : fs_inode(NULL, FS_SLOT_ROOT));
-        fs_nodes_join_guest(node, guest, &guest_tree->nodes);
+        if (!parent)
+            fs_nodes_join_guest(node, guest, &guest_tree->nodes);
         guest_tree->vars = node;
         node->data = &guest_tree->vars;
         node->data_free = vars_node_freed;

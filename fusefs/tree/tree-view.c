@@ -43,16 +43,10 @@ uint64_t fs_view_inode(const FsGuest *guest, FsViewKind view, const char *path)
 
 FsNode *fs_view_node(FsTree *tree, FsNode *folder, const char *name)
 {
-    FsNode *node = fs_nodes_child(tree->nodes, folder, name);
+    g_autofree char *path = fs_node_child_path(folder, name);
 
-    if (!node) {
-        g_autofree char *path = fs_node_child_path(folder, name);
-        node = fs_nodes_add(tree->nodes, &view_class, folder, name,
-                            fs_view_inode(folder->guest, fs_view_of(folder), path));
-        fs_nodes_join_guest(node, folder->guest, &fs_tree_guest(tree, folder->guest)->nodes);
-        node->data = folder->data;
-    }
-    return node;
+    return fs_nodes_make(tree->nodes, &view_class, folder, name,
+                         fs_view_inode(folder->guest, fs_view_of(folder), path), folder->data);
 }
 
 void fs_view_become(FsTree *tree, FsNode *staging, const char *name)
@@ -416,17 +410,9 @@ const char *fs_view_folder_at(const FsTree *tree, size_t index)
 FsNode *fs_view_folder(FsTree *tree, FsNode *guest_node, const char *name)
 {
     for (size_t i = 0; i < FS_VIEWS && tree->options->views; i++) {
-        if (strcmp(fs_view_name(kinds[i]), name) != 0)
-            continue;
-        FsNode *node = fs_nodes_child(tree->nodes, guest_node, name);
-        if (!node) {
-            node = fs_nodes_add(tree->nodes, &view_class, guest_node, name,
-                                fs_inode(guest_node->guest, FS_SLOT_VIEWS + i));
-            fs_nodes_join_guest(node, guest_node->guest,
-                                &fs_tree_guest(tree, guest_node->guest)->nodes);
-            node->data = (void *)&kinds[i];
-        }
-        return node;
+        if (strcmp(fs_view_name(kinds[i]), name) == 0)
+            return fs_nodes_make(tree->nodes, &view_class, guest_node, name,
+                                 fs_inode(guest_node->guest, FS_SLOT_VIEWS + i), &kinds[i]);
     }
     return NULL;
 }

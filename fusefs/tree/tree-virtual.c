@@ -321,15 +321,7 @@ static const FsNodeClass virtual_class = {
 static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
                             const FsVirtual *virtual, uint64_t inode)
 {
-    FsNode *node = fs_nodes_child(tree->nodes, parent, name);
-
-    if (!node) {
-        node = fs_nodes_add(tree->nodes, &virtual_class, parent, name, inode);
-        node->data = (void *)virtual;
-        if (parent->guest)
-            fs_nodes_join_guest(node, parent->guest, &fs_tree_guest(tree, parent->guest)->nodes);
-    }
-    return node;
+    return fs_nodes_make(tree->nodes, &virtual_class, parent, name, inode, virtual);
 }
 
 static FsNode *subtree(FsTree *tree, FsNode *parent, const FsVirtual *virtual)
