@@ -244,12 +244,6 @@ void fs_op_refuse_flags(FsOp *op)
 
 /* Directories */
 
-void fs_op_begin_directory(FsOp *op)
-{
-    op->tree->pool->directory_used = 0;
-    op->size = MIN(op->size, DIRECTORY_BYTES_MAX);
-}
-
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
                FsNode *child, FsKeep keep)
 {
@@ -287,15 +281,22 @@ bool fs_op_tells_all(const FsOp *op)
     return op->plus && !(guest && fs_tree_guest(op->tree, guest)->restore);
 }
 
-bool fs_op_add_dots(FsOp *op)
+bool fs_op_begin_directory(FsOp *op)
 {
     struct stat attr = {.st_ino = op->node->inode, .st_mode = S_IFDIR};
     struct stat parent = attr;
 
+    op->tree->pool->directory_used = 0;
+    op->size = MIN(op->size, DIRECTORY_BYTES_MAX);
     if (op->node->parent)
         parent.st_ino = op->node->parent->inode;
     return (op->offset > 0 || fs_op_add(op, ".", &attr, 1, NULL, FS_KEEP_NOTHING)) &&
            (op->offset > 1 || fs_op_add(op, "..", &parent, 2, NULL, FS_KEEP_NOTHING));
+}
+
+uint64_t fs_op_told_entries(const FsOp *op)
+{
+    return op->offset >= FS_FIRST_OFFSET ? op->offset - FS_FIRST_OFFSET + 1 : 0;
 }
 
 void fs_op_reply_directory(FsOp *op)

@@ -206,16 +206,19 @@ void fs_op_reply_flags(FsOp *op, unsigned value);
 void fs_op_refuse_flags(FsOp *op); /* of what has none, and can have none */
 
 /*
- * A directory's reply: fs_op_add() until it says false, then fs_op_reply_directory(). `next_offset`
- * is where to go on after the entry. With readdirplus `child` and `attr` are told too, NULL: name
- * only; a `child` that there is no room for is discarded.
+ * A directory's reply: where fs_op_begin_directory() says true fs_op_add() until it says false,
+ * then fs_op_reply_directory(). `next_offset` is where to go on after the entry. With readdirplus
+ * `child` and `attr` are told too, NULL: name only; a `child` that there is no room for is
+ * discarded.
  */
-void fs_op_begin_directory(FsOp *op);
+#define FS_FIRST_OFFSET 3 /* of the entry behind "." and "..", whose are 1 and 2 */
+/* Adds "." and ".." where they are still to come; false: there is no room for more. */
+bool fs_op_begin_directory(FsOp *op);
+/* So many entries behind those two were told before, where each offset is one more. */
+uint64_t fs_op_told_entries(const FsOp *op);
 bool fs_op_add(FsOp *op, const char *name, const struct stat *attr, uint64_t next_offset,
                FsNode *child, FsKeep keep);
 /* Whether what is looked up each time is to be told: not where who restores the guest is to find
  * what it has made alone. */
 bool fs_op_tells_all(const FsOp *op);
-/* "." and ".." where they are still to come; their offsets are 1 and 2. */
-bool fs_op_add_dots(FsOp *op);
 void fs_op_reply_directory(FsOp *op);

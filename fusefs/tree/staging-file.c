@@ -189,7 +189,6 @@ static void folder_lookup(FsOp *op)
 static void folder_readdir(FsOp *op)
 {
     fs_op_begin_directory(op);
-    fs_op_add_dots(op);
     fs_op_reply_directory(op);
 }
 

@@ -13,8 +13,6 @@
 #include "restore.h"
 #include "tree-parts.h"
 
-#define FIRST_OFFSET 3 /* after "." and "..": vars, then the control files, then the subtrees */
-
 FsKeep fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *ret_attr)
 {
     return fs_folder_fill(tree, node, 0755, FS_FOLDER_GUEST, ret_attr);
@@ -129,15 +127,12 @@ static bool list_child(FsOp *op, const char *name, FsNode *child, uint64_t next_
 
 static void readdir_looked(FsOp *op)
 {
-    fs_op_begin_directory(op);
-    if (fs_op_add_dots(op)) {
-        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
-        const char *name;
-        for (; (name = name_at(op->tree, index)); index++) {
-            FsNode *child = generated_child(op->tree, op->node, name);
-            if (child && !list_child(op, name, child, FIRST_OFFSET + index))
-                break;
-        }
+    const char *name;
+    bool room = fs_op_begin_directory(op);
+
+    for (size_t i = fs_op_told_entries(op); room && (name = name_at(op->tree, i)); i++) {
+        FsNode *child = generated_child(op->tree, op->node, name);
+        room = !child || list_child(op, name, child, FS_FIRST_OFFSET + i);
     }
     fs_op_reply_directory(op);
 }

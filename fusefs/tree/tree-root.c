@@ -8,8 +8,6 @@
 #include "restore.h"
 #include "tree-parts.h"
 
-#define FIRST_OFFSET 3 /* after "." and ".." */
-
 /* The root: a table of directories. */
 
 static void root_fill(FsTree *tree, const FsNode *node, struct stat *attr)
@@ -56,15 +54,11 @@ static void root_readdir(FsOp *op)
 {
     FsNode *child;
     struct stat attr;
+    bool room = fs_op_begin_directory(op);
 
-    fs_op_begin_directory(op);
-    if (fs_op_add_dots(op)) {
-        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
-        for (; (child = root_child_at(op->tree, index)); index++) {
-            root_fill(op->tree, child, &attr);
-            if (!fs_op_add(op, child->name, &attr, FIRST_OFFSET + index, child, FS_KEEP_FOLDER))
-                break;
-        }
+    for (size_t i = fs_op_told_entries(op); room && (child = root_child_at(op->tree, i)); i++) {
+        root_fill(op->tree, child, &attr);
+        room = fs_op_add(op, child->name, &attr, FS_FIRST_OFFSET + i, child, FS_KEEP_FOLDER);
     }
     fs_op_reply_directory(op);
 }
@@ -96,15 +90,11 @@ static void guests_lookup(FsOp *op)
 static void readdir_ready(FsOp *op)
 {
     FsTree *tree = op->tree;
-    uint64_t after = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+    uint64_t after = fs_op_told_entries(op);
     FsGuest *guest;
+    bool room = fs_op_begin_directory(op);
 
-    fs_op_begin_directory(op);
-    if (!fs_op_add_dots(op)) {
-        fs_op_reply_directory(op);
-        return;
-    }
-    while ((guest = fs_fleet_next(tree->fleet, after))) {
+    while (room && (guest = fs_fleet_next(tree->fleet, after))) {
         struct stat attr = {.st_ino = fs_inode(guest, FS_SLOT_GUEST), .st_mode = S_IFDIR};
         FsKeep keep = FS_KEEP_NOTHING;
         FsNode *child = NULL;
@@ -114,8 +104,7 @@ static void readdir_ready(FsOp *op)
             child = fs_guest_node(tree, guest);
             keep = fs_guest_fill(tree, child, &attr);
         }
-        if (!fs_op_add(op, fs_guest_name(guest), &attr, FIRST_OFFSET + after - 1, child, keep))
-            break;
+        room = fs_op_add(op, fs_guest_name(guest), &attr, FS_FIRST_OFFSET + after - 1, child, keep);
     }
     fs_op_reply_directory(op);
 }

@@ -17,8 +17,6 @@
 #include "tree-parts.h"
 #include "wire.h"
 
-#define FIRST_OFFSET 3 /* after "." and ".." */
-
 static const char hidden[] = "programs act on what is in that variable: it is not shown here";
 static const char out_of_view[] = "it is there, but the guest's OS does not see it";
 
@@ -131,23 +129,20 @@ static bool list_entry(FsOp *op, const FsEntry *entry)
         child = fs_variable_node(op->tree, op->node, entry->name);
         fs_variable_fill(op->tree, child, entry, &attr);
     }
-    return fs_op_add(op, entry->name, &attr, FIRST_OFFSET + entry->sequence - 1, child,
+    return fs_op_add(op, entry->name, &attr, FS_FIRST_OFFSET + entry->sequence - 1, child,
                      FS_KEEP_ALL);
 }
 
 static void readdir_ready(FsOp *op)
 {
     const FsReplica *replica = fs_guest_replica(op->node->guest);
-    uint64_t after = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
+    uint64_t after = fs_op_told_entries(op);
     const FsEntry *entry;
+    bool room = fs_op_begin_directory(op);
 
-    fs_op_begin_directory(op);
-    if (fs_op_add_dots(op)) {
-        while ((entry = fs_replica_next(replica, after))) {
-            after = entry->sequence;
-            if (is_visible(op->tree, entry) && !list_entry(op, entry))
-                break;
-        }
+    while (room && (entry = fs_replica_next(replica, after))) {
+        after = entry->sequence;
+        room = !is_visible(op->tree, entry) || list_entry(op, entry);
     }
     fs_op_reply_directory(op);
 }

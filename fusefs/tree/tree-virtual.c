@@ -9,8 +9,6 @@
 #include "restore.h"
 #include "tree-parts.h"
 
-#define FIRST_OFFSET 3
-
 static const FsVirtual *virtual_of(const FsNode *node)
 {
     return node->data;
@@ -152,13 +150,10 @@ static void readdir_ready(FsOp *op)
     g_autofree char *path = fs_node_path(op->node);
     g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
     size_t n_names = names ? g_strv_length(names) : 0;
+    bool room = fs_op_begin_directory(op);
 
-    fs_op_begin_directory(op);
-    if (fs_op_add_dots(op)) {
-        size_t index = op->offset >= FIRST_OFFSET ? op->offset - FIRST_OFFSET + 1 : 0;
-        while (index < n_names && list_entry(op, names[index], FIRST_OFFSET + index))
-            index++;
-    }
+    for (size_t i = fs_op_told_entries(op); room && i < n_names; i++)
+        room = list_entry(op, names[i], FS_FIRST_OFFSET + i);
     fs_op_reply_directory(op);
 }
 

@@ -11,7 +11,6 @@
 #include "view-away.h"
 #include "view-node.h"
 
-#define FIRST_OFFSET 3
 /* Positive, with the first one on top, for every program. */
 #define OFFSET_BYTES 7
 
@@ -36,7 +35,7 @@ static uint64_t offset_of(const char *name)
     uv_digest_of(name, strlen(name), &digest);
     for (size_t i = 0; i < OFFSET_BYTES; i++)
         offset = offset << 8 | digest.bytes[i];
-    return FIRST_OFFSET + offset;
+    return FS_FIRST_OFFSET + offset;
 }
 
 static int compare_listed(const void *a, const void *b)
@@ -121,9 +120,8 @@ static void readdir_ready(FsOp *op)
 {
     g_autofree char *folder = fs_node_path(op->node);
     g_autoptr(GArray) all = children(op, folder);
+    bool room = fs_op_begin_directory(op);
 
-    fs_op_begin_directory(op);
-    bool room = fs_op_add_dots(op);
     for (guint i = 0; room && i < all->len; i++) {
         const Listed *listed = &g_array_index(all, Listed, i);
         if (listed->offset > op->offset)
