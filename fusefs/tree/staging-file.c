@@ -171,14 +171,9 @@ static void staging_readlink(FsOp *op)
 
 /* Folders: what is made in them is sinks. */
 
-static FsNode *folder_child(const FsOp *op)
-{
-    return fs_nodes_child(op->tree->nodes, op->node, op->name);
-}
-
 static void folder_lookup(FsOp *op)
 {
-    FsNode *child = folder_child(op);
+    FsNode *child = fs_staging_child(op);
 
     if (child)
         fs_op_reply_lookup_of(op, child);
@@ -199,7 +194,7 @@ static void folder_create(FsOp *op)
 
 static void folder_remove(FsOp *op)
 {
-    FsNode *child = folder_child(op);
+    FsNode *child = fs_staging_child(op);
 
     if (child)
         fs_staging_remove(op->tree, child);
@@ -210,6 +205,13 @@ bool fs_node_is_staging(const FsNode *node)
 {
     return node->class == &fs_staging_class || node->class == &fs_staging_link_class ||
            node->class == &fs_staging_folder_class;
+}
+
+FsNode *fs_staging_child(const FsOp *op)
+{
+    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+
+    return child && fs_node_is_staging(child) ? child : NULL;
 }
 
 const FsNodeClass fs_staging_link_class = {

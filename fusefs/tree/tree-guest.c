@@ -73,18 +73,14 @@ static bool is_file(const char *name)
 
 static void lookup_looked(FsOp *op)
 {
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
-
-    bool made = child && fs_node_is_staging(child);
+    FsNode *made = fs_staging_child(op);
 
     if (made && (fs_restore_is_by(op) || !is_file(op->name))) {
-        fs_op_reply_lookup_of(op, child);
+        fs_op_reply_lookup_of(op, made);
         return;
     }
-    if (made) { /* a restore's, in a link's place: no other process is shown it */
-        fs_tree_node_gone(op->tree, child, false);
-        fs_staging_remove(op->tree, child);
-    }
+    if (made) /* a restore's, in a link's place: no other process is shown it */
+        fs_staging_remove(op->tree, made);
     fs_restore_lookup(op, lookup_there);
 }
 
@@ -187,13 +183,13 @@ static void guest_symlink(FsOp *op)
 /* A link is taken away by who is about to make it anew. */
 static void guest_unlink(FsOp *op)
 {
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsNode *made = fs_staging_child(op);
     const FsControl *control = fs_control_find(op->name);
 
-    if (child && fs_node_is_staging(child)) {
+    if (made) {
         if (control)
             fs_restore_took_away(op);
-        fs_staging_remove(op->tree, child);
+        fs_staging_remove(op->tree, made);
         fs_op_error(op, 0);
     } else if (control && fs_control_is_link(control)) {
         fs_restore_took_away(op);
@@ -205,14 +201,14 @@ static void guest_unlink(FsOp *op)
 
 static void guest_rename(FsOp *op)
 {
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsNode *made = fs_staging_child(op);
 
-    if (!child || !fs_node_is_staging(child)) {
+    if (!made) {
         fs_op_error(op, EPERM);
     } else if (fs_control_find(op->new_name)) {
-        fs_control_rename_onto(op, child);
+        fs_control_rename_onto(op, made);
     } else if (is_file(op->new_name)) {
-        fs_staging_remove(op->tree, child);
+        fs_staging_remove(op->tree, made);
         fs_op_error(op, 0);
     } else if (strcmp(op->new_name, "vars") == 0 ||
                fs_view_folder(op->tree, op->node, op->new_name) ||

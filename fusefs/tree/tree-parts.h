@@ -73,7 +73,9 @@ const char *fs_view_folder_at(const FsTree *tree, size_t index);            /* N
 
 /* staging.c */
 extern const FsNodeClass fs_staging_class;
-bool fs_node_is_staging(const FsNode *node); /* a file or a link */
+bool fs_node_is_staging(const FsNode *node); /* a file, a link or a folder */
+/* The one that is called op->name in op->node; NULL: nothing is, or something else. */
+FsNode *fs_staging_child(const FsOp *op);
 /* op->node is the directory; only names that programs give temporary files. */
 void fs_staging_create(FsOp *op);
 /* Under whatever name; `brief`: gone when it is closed. */

@@ -169,43 +169,20 @@ static void reply_found(FsOp *op, const char *path, const FsViewEntry *entry)
     fs_op_reply_entry(op, child, &attr, keep);
 }
 
-/* As view-away.h has it. */
-static char *away_path(const FsOp *op, const char *name)
-{
-    g_autofree char *path = fs_node_child_path(op->node, name);
-
-    return g_strconcat(fs_view_name(fs_view_of(op->node)), "/", path, NULL);
-}
-
-static bool is_away(const FsOp *op)
-{
-    g_autofree char *path = away_path(op, op->name);
-
-    return fs_view_is_away(op->tree, op->node->guest, path);
-}
-
-static void bring_back(const FsOp *op, const char *name)
-{
-    g_autofree char *path = away_path(op, name);
-
-    fs_view_bring_back(op->tree, op->node->guest, path);
-}
-
 static void lookup_ready(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsNode *made = fs_staging_child(op);
     FsViewEntry entry;
     struct stat attr;
 
-    if (fs_view_list_find(op->content, path, &entry) && !is_away(op)) {
-        if (child && fs_node_is_staging(child)) { /* a restore's, from before it was there */
-            fs_tree_node_gone(op->tree, child, false);
-            fs_staging_remove(op->tree, child);
-        }
+    if (fs_view_list_find(op->content, path, &entry) && !fs_view_is_away(op, path)) {
+        if (made) /* by a restore, before it was there */
+            fs_staging_remove(op->tree, made);
         reply_found(op, path, &entry);
-    } else if (child && fs_node_is_staging(child)) {
-        fs_op_reply_lookup_of(op, child);
+    } else if (made) {
+        fs_op_reply_lookup_of(op, made);
     } else if (child && !child->existed && child->opens > 0) {
         fs_view_fill(op, child, NULL, &attr);
         fs_op_reply_entry(op, child, &attr, FS_KEEP_NOTHING);
@@ -224,10 +201,10 @@ static void lookup_there(FsOp *op)
 /* Who restores the guest finds what it has made, and not what it is about to make. */
 static void view_lookup(FsOp *op)
 {
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsNode *made = fs_staging_child(op);
 
-    if (child && fs_node_is_staging(child) && fs_restore_is_by(op))
-        fs_op_reply_lookup_of(op, child);
+    if (made && fs_restore_is_by(op))
+        fs_op_reply_lookup_of(op, made);
     else
         fs_restore_lookup(op, lookup_there);
 }
@@ -235,13 +212,13 @@ static void view_lookup(FsOp *op)
 /* Making and removing */
 
 /* By who has removed it. */
-static void create_again(FsOp *op, const FsViewEntry *entry)
+static void create_again(FsOp *op, const char *path, const FsViewEntry *entry)
 {
     FsHandle *handle;
     FsNode *child;
     struct stat attr;
 
-    bring_back(op, op->name);
+    fs_view_bring_back(op, path);
     fs_restore_made(op);
     child = fs_view_node(op->tree, op->node, op->name);
     child->existed = true;
@@ -251,10 +228,10 @@ static void create_again(FsOp *op, const FsViewEntry *entry)
     fs_op_reply_create(op, child, &attr, handle);
 }
 
-static void create_there(FsOp *op, const FsViewEntry *entry)
+static void create_there(FsOp *op, const char *path, const FsViewEntry *entry)
 {
-    if ((is_away(op) || fs_restore_took(op)) && entry->mode & 0222)
-        create_again(op, entry);
+    if ((fs_view_is_away(op, path) || fs_restore_took(op)) && entry->mode & 0222)
+        create_again(op, path, entry);
     else /* looked up again, and opened */
         fs_op_error(op, op->file.flags & O_EXCL ? EEXIST : ESTALE);
 }
@@ -267,7 +244,7 @@ static void create_ready(FsOp *op)
     struct stat attr;
 
     if (fs_view_list_find(op->content, path, &entry)) {
-        create_there(op, &entry);
+        create_there(op, path, &entry);
         return;
     }
     if (!keeps(fs_view_of(op->node), path) || (child && child->class != &view_class)) {
@@ -312,9 +289,9 @@ static void removed(FsOp *op)
 /* It goes with its folder, or it can't be removed. */
 static void not_removed(FsOp *op)
 {
-    g_autofree char *path = away_path(op, op->name);
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
 
-    if (op->error == EINPROGRESS && fs_view_take_away(op->tree, op->node->guest, path))
+    if (op->error == EINPROGRESS && fs_view_take_away(op, path))
         removed(op);
     else
         fs_op_error(op, op->error == EINPROGRESS ? EBUSY : op->error);
@@ -322,10 +299,10 @@ static void not_removed(FsOp *op)
 
 static void view_unlink(FsOp *op)
 {
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
+    FsNode *made = fs_staging_child(op);
 
-    if (child && fs_node_is_staging(child)) {
-        fs_staging_remove(op->tree, child);
+    if (made) {
+        fs_staging_remove(op->tree, made);
         fs_op_error(op, 0);
     } else {
         act(op, FS_VIEW_REMOVE, removed, not_removed);
@@ -334,7 +311,9 @@ static void view_unlink(FsOp *op)
 
 static void view_rmdir(FsOp *op)
 {
-    bring_back(op, op->name); /* gone with it, or there again */
+    g_autofree char *path = fs_node_child_path(op->node, op->name);
+
+    fs_view_bring_back(op, path); /* gone with it, or there again */
     act(op, FS_VIEW_RMDIR, removed, NULL);
 }
 
@@ -368,7 +347,7 @@ static void rename_ready(FsOp *op)
     } else if (there && op->flags & RENAME_NOREPLACE) {
         fs_op_error(op, EEXIST);
     } else {
-        bring_back(op, op->new_name);
+        fs_view_bring_back(op, path);
         op->child = staging;
         fs_node_hold(staging);
         fs_view_file_replace(op, !there || entry.mode & 0222);

@@ -93,32 +93,21 @@ static uint64_t inode_of(const FsNode *folder, const char *path)
     return fs_inode(folder->guest, FS_SLOT_VIRTUAL + (g_str_hash(path) >> 1));
 }
 
-/* What a restore made where nothing is generated, until something is. */
-static FsNode *made_child(const FsOp *op)
-{
-    FsNode *child = fs_nodes_child(op->tree->nodes, op->node, op->name);
-
-    return child && fs_node_is_staging(child) ? child : NULL;
-}
-
 static void lookup_there(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
-    FsNode *child = made_child(op);
+    FsNode *made = fs_staging_child(op); /* by a restore, when nothing was generated there */
 
-    if (child) {
-        fs_tree_node_gone(op->tree, child, false);
-        fs_staging_remove(op->tree, child);
-    }
-    child =
-        virtual_node(op->tree, op->node, op->name, virtual_of(op->node), inode_of(op->node, path));
-    fs_op_reply_lookup_of(op, child);
+    if (made)
+        fs_staging_remove(op->tree, made);
+    fs_op_reply_lookup_of(op, virtual_node(op->tree, op->node, op->name, virtual_of(op->node),
+                                           inode_of(op->node, path)));
 }
 
 static void lookup_ready(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
-    FsNode *made = made_child(op);
+    FsNode *made = fs_staging_child(op);
 
     if (made && (fs_restore_is_by(op) || !look(op->node, path)))
         fs_op_reply_lookup_of(op, made);
@@ -225,7 +214,7 @@ static void virtual_symlink(FsOp *op)
 static void unlink_ready(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
-    FsNode *made = made_child(op);
+    FsNode *made = fs_staging_child(op);
 
     if (made) {
         fs_restore_took_away(op);
@@ -246,7 +235,7 @@ static void virtual_unlink(FsOp *op)
 
 static void virtual_rename(FsOp *op)
 {
-    FsNode *made = made_child(op);
+    FsNode *made = fs_staging_child(op);
 
     if (!made) {
         fs_op_error(op, EPERM);

@@ -9,8 +9,8 @@
 
 #include "op.h"
 
-/* false: too many. `path` is the view's name, '/', and the path in it. */
-bool fs_view_take_away(FsTree *tree, FsGuest *guest, const char *path);
-bool fs_view_is_away(FsTree *tree, FsGuest *guest, const char *path);
+/* Each of the file at that path in the view of op->node. false: too many. */
+bool fs_view_take_away(const FsOp *op, const char *path);
+bool fs_view_is_away(const FsOp *op, const char *path);
 /* That file, and what is below it. */
-void fs_view_bring_back(FsTree *tree, FsGuest *guest, const char *path);
+void fs_view_bring_back(const FsOp *op, const char *path);

@@ -87,13 +87,6 @@ static GArray *children(const FsOp *op, const char *folder)
     return all;
 }
 
-static bool is_away(const FsOp *op, const char *path)
-{
-    g_autofree char *whole = g_strconcat(fs_view_name(fs_view_of(op->node)), "/", path, NULL);
-
-    return fs_view_is_away(op->tree, op->node->guest, whole);
-}
-
 /* false: there is no room for it. */
 static bool list_entry(FsOp *op, const Listed *listed)
 {
@@ -102,7 +95,7 @@ static bool list_entry(FsOp *op, const Listed *listed)
     FsKeep keep = FS_KEEP_NOTHING;
     FsNode *child = NULL;
 
-    if (is_away(op, path))
+    if (fs_view_is_away(op, path))
         return true;
     attr.st_ino = fs_view_inode(op->node->guest, fs_view_of(op->node), path);
     if (fs_op_tells_all(op))
