@@ -15,8 +15,6 @@
 
 static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *session)
 {
-    gsize session_bytes;
-    const void *session_data = g_bytes_get_data(session, &session_bytes);
     uint32_t count = 0;
     g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX - HEADER_BYTES);
 
@@ -29,26 +27,23 @@ static GBytes *encode_body(const UvVarset *set, uint64_t generation, GBytes *ses
         count++;
     }
     uv_write_u32_at(&writer, 8, count);
-    uv_write_bytes(&writer, session_data, session_bytes);
+    uv_write_gbytes(&writer, session);
     return uv_writer_steal(&writer);
 }
 
 GBytes *uv_blob_encode(const UvVarset *set, uint64_t generation, GBytes *session)
 {
     g_autoptr(GBytes) body = encode_body(set, generation, session);
-    UvDigest digest;
-    gsize size;
 
     if (!body)
         return NULL;
-    const void *data = g_bytes_get_data(body, &size);
-    uv_digest_of(data, size, &digest);
+    const UvDigest digest = uv_digest_of_bytes(body);
     g_auto(UvWriter) writer = uv_writer(UV_WIRE_BLOB_MAX);
     uv_write_bytes(&writer, MAGIC, 8);
     uv_write_u32(&writer, VERSION);
-    uv_write_u32(&writer, size);
+    uv_write_u32(&writer, g_bytes_get_size(body));
     uv_write_bytes(&writer, digest.bytes, sizeof(digest.bytes));
-    uv_write_bytes(&writer, data, size);
+    uv_write_gbytes(&writer, body);
     return uv_writer_steal(&writer);
 }
 

@@ -235,13 +235,10 @@ static bool refuse(GError **error, const char *node, const char *expected)
 
 static void write_node(UvWriter *writer, uint8_t type, uint8_t subtype, GBytes *payload)
 {
-    gsize size;
-    const void *bytes = g_bytes_get_data(payload, &size);
-
     uv_write_u8(writer, type);
     uv_write_u8(writer, subtype);
-    uv_write_u16(writer, (uint16_t)(DEVICE_NODE_HEADER_BYTES + size));
-    uv_write_bytes(writer, bytes, size);
+    uv_write_u16(writer, (uint16_t)(DEVICE_NODE_HEADER_BYTES + g_bytes_get_size(payload)));
+    uv_write_gbytes(writer, payload);
 }
 
 #define PAYLOAD_MAX (UINT16_MAX - DEVICE_NODE_HEADER_BYTES)

@@ -38,14 +38,6 @@ void uv_load_option_clear(UvLoadOption *option)
     g_clear_pointer(&option->data, g_bytes_unref);
 }
 
-static void write_part(UvWriter *writer, GBytes *part)
-{
-    gsize size;
-    const void *bytes = g_bytes_get_data(part, &size);
-
-    uv_write_bytes(writer, bytes, size);
-}
-
 GBytes *uv_load_option_write(const UvLoadOption *option, size_t max_bytes)
 {
     if (g_bytes_get_size(option->path) > UINT16_MAX)
@@ -53,10 +45,10 @@ GBytes *uv_load_option_write(const UvLoadOption *option, size_t max_bytes)
     g_auto(UvWriter) writer = uv_writer(max_bytes);
     uv_write_u32(&writer, option->attributes);
     uv_write_u16(&writer, (uint16_t)g_bytes_get_size(option->path));
-    write_part(&writer, option->description);
+    uv_write_gbytes(&writer, option->description);
     uv_write_u16(&writer, 0);
-    write_part(&writer, option->path);
-    write_part(&writer, option->data);
+    uv_write_gbytes(&writer, option->path);
+    uv_write_gbytes(&writer, option->data);
     return uv_writer_steal(&writer);
 }
 

@@ -106,8 +106,6 @@ UvNextBoot *uv_next_boot_load(UvServer *server)
 static void write_item(UvWriter *writer, const UvNextBootItem *item)
 {
     const UvActor *actor = &item->actor;
-    gsize size;
-    const void *content = g_bytes_get_data(item->content, &size);
 
     uv_write_u16(writer, (uint16_t)strlen(item->path));
     uv_write_bytes(writer, item->path, strlen(item->path));
@@ -117,9 +115,8 @@ static void write_item(UvWriter *writer, const UvNextBootItem *item)
     uv_write_u32(writer, actor->pid);
     uv_write_u16(writer, (uint16_t)strlen(actor->comm));
     uv_write_bytes(writer, actor->comm, strlen(actor->comm));
-    uv_write_u32(writer, (uint32_t)size);
-    if (size > 0)
-        uv_write_bytes(writer, content, size);
+    uv_write_u32(writer, (uint32_t)g_bytes_get_size(item->content));
+    uv_write_gbytes(writer, item->content);
 }
 
 bool uv_next_boot_save(UvServer *server, const UvNextBoot *next, GError **error)

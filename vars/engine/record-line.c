@@ -96,18 +96,16 @@ static void add_value_before(GString *out, const UvRecordValue *before)
 
 static void add_before(GString *out, const UvVariable *before)
 {
-    UvRecordValue value = {0};
-    gsize size;
-
     if (!before) {
         add_value_before(out, NULL);
         return;
     }
-    const void *data = g_bytes_get_data(before->data, &size);
-    value.attributes = before->attributes;
-    uv_digest_of(data, size, &value.digest);
-    value.data_bytes = size;
-    value.data = before->data;
+    const UvRecordValue value = {
+        .attributes = before->attributes,
+        .data_bytes = g_bytes_get_size(before->data),
+        .digest = uv_digest_of_bytes(before->data),
+        .data = before->data,
+    };
     add_value_before(out, &value);
 }
 

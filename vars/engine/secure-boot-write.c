@@ -35,8 +35,6 @@ static void write_now(UvWriter *writer)
 /* The authentication header that an unsigned request still has: a time, and no certificate. */
 static GBytes *with_header(GBytes *lists)
 {
-    gsize size = 0;
-    const void *bytes = lists ? g_bytes_get_data(lists, &size) : NULL;
     g_auto(UvWriter) writer = uv_writer(CONTENT_BYTES_MAX);
 
     write_now(&writer);
@@ -44,8 +42,7 @@ static GBytes *with_header(GBytes *lists)
     uv_write_u16(&writer, EFI_WIN_CERT_REVISION);
     uv_write_u16(&writer, EFI_WIN_CERT_TYPE_EFI_GUID);
     uv_write_bytes(&writer, uv_guid_cert_type_pkcs7.bytes, sizeof(uv_guid_cert_type_pkcs7.bytes));
-    if (size > 0)
-        uv_write_bytes(&writer, bytes, size);
+    uv_write_gbytes(&writer, lists);
     return uv_writer_steal(&writer);
 }
 

@@ -93,8 +93,6 @@ static int64_t derived_mtime_ns(const UvServer *server)
 static void write_entry(const UvServer *server, UvWriter *writer, const char *name,
                         const UvVariable *variable)
 {
-    gsize size;
-    const void *data = g_bytes_get_data(variable->data, &size);
     int64_t mtime_ns = variable->mtime_ns;
 
     if (mtime_ns == 0)
@@ -102,9 +100,9 @@ static void write_entry(const UvServer *server, UvWriter *writer, const char *na
                                                : derived_mtime_ns(server);
     write_name(writer, name);
     uv_write_u64(writer, mtime_ns);
-    uv_write_u32(writer, 4 + size);
+    uv_write_u32(writer, 4 + g_bytes_get_size(variable->data));
     uv_write_u32(writer, variable->attributes);
-    uv_write_bytes(writer, data, size);
+    uv_write_gbytes(writer, variable->data);
 }
 
 void uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable)

@@ -129,10 +129,8 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
     uv_write_u32(&writer, ends);
     uv_events_write_identity(server, &writer);
     g_autoptr(GBytes) status = ends ? uv_status_format(server, false) : NULL;
-    gsize size = 0;
-    const void *text = status ? g_bytes_get_data(status, &size) : NULL;
-    if (size <= END_STATUS_MAX)
-        uv_write_bytes(&writer, text, size);
+    if (status && g_bytes_get_size(status) <= END_STATUS_MAX)
+        uv_write_gbytes(&writer, status);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
     /* The session that one that is looked at found is its successor's. */
     if (ends || server->looked_at)

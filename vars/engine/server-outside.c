@@ -105,12 +105,9 @@ static void compare_variable(Comparison *comparison, const UvVariable *variable)
 {
     g_autofree char *name = uv_shown_name_format(variable->name, &variable->guid);
     const UvRecordValue *known = g_hash_table_lookup(comparison->known, name);
-    UvDigest digest;
-    gsize size;
-    const void *data = g_bytes_get_data(variable->data, &size);
+    const UvDigest digest = uv_digest_of_bytes(variable->data);
 
-    uv_digest_of(data, size, &digest);
-    if (!is_value(known, variable->attributes, size, &digest))
+    if (!is_value(known, variable->attributes, g_bytes_get_size(variable->data), &digest))
         record(comparison, name, known, variable);
     g_hash_table_remove(comparison->known, name);
 }

@@ -186,8 +186,7 @@ static void reply_outcome(UvConn *conn, const UvFrame *frame, const UvViewOutcom
     uv_write_u32(&writer, (uint32_t)outcome->error);
     if (outcome->reason)
         uv_write_bytes(&writer, outcome->reason, MIN(strlen(outcome->reason), REASON_BYTES_MAX));
-    if (text)
-        uv_write_bytes(&writer, g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+    uv_write_gbytes(&writer, text);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }
 

@@ -162,6 +162,13 @@ void uv_write_bytes(UvWriter *writer, const void *bytes, size_t size)
         memcpy(to, bytes, size);
 }
 
+void uv_write_gbytes(UvWriter *writer, GBytes *bytes)
+{
+    const UvReader all = uv_reader_of(bytes);
+
+    uv_write_bytes(writer, all.at, all.left);
+}
+
 void uv_write_zeros(UvWriter *writer, size_t size)
 {
     uint8_t *to = grow(writer, size);

@@ -49,6 +49,7 @@ void uv_write_u16(UvWriter *writer, uint16_t value);
 void uv_write_u32(UvWriter *writer, uint32_t value);
 void uv_write_u64(UvWriter *writer, uint64_t value);
 void uv_write_bytes(UvWriter *writer, const void *bytes, size_t size);
+void uv_write_gbytes(UvWriter *writer, GBytes *bytes); /* NULL: nothing */
 void uv_write_zeros(UvWriter *writer, size_t size);
 /* Overwrites what was written at `offset`; fails the writer if that is not inside. */
 void uv_write_u32_at(UvWriter *writer, size_t offset, uint32_t value);

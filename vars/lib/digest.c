@@ -32,6 +32,16 @@ void uv_digest_of(const void *bytes, size_t size, UvDigest *ret_digest)
     uv_digest_of_two(bytes, size, NULL, 0, ret_digest);
 }
 
+UvDigest uv_digest_of_bytes(GBytes *bytes)
+{
+    gsize size = 0;
+    const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
+    UvDigest digest;
+
+    uv_digest_of(data, size, &digest);
+    return digest;
+}
+
 uint64_t uv_crc(uint64_t polynomial, uint64_t ones, uint64_t crc, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;

@@ -22,6 +22,7 @@ typedef bool (*UvDigestFunction)(const void *a, size_t a_size, const void *b, si
 void uv_digest_use(UvDigestFunction function);
 
 void uv_digest_of(const void *bytes, size_t size, UvDigest *ret_digest);
+UvDigest uv_digest_of_bytes(GBytes *bytes); /* NULL: of nothing */
 /* Of two pieces, one behind the other. */
 void uv_digest_of_two(const void *a, size_t a_size, const void *b, size_t b_size,
                       UvDigest *ret_digest);

@@ -27,20 +27,16 @@ typedef struct {
 void uv_variable_write(UvWriter *writer, const UvVariable *variable)
 {
     const size_t name_bytes = 2 * uv_name_units(variable->name);
-    gsize size = 0;
-    const void *bytes = g_bytes_get_data(variable->data, &size);
 
     uv_write_bytes(writer, variable->guid.bytes, sizeof(variable->guid.bytes));
     uv_write_u32(writer, variable->attributes);
     uv_write_u32(writer, name_bytes);
     uv_write_bytes(writer, uv_name_utf16le(variable->name), name_bytes);
-    uv_write_u32(writer, size);
-    uv_write_bytes(writer, bytes, size);
+    uv_write_u32(writer, g_bytes_get_size(variable->data));
+    uv_write_gbytes(writer, variable->data);
     uv_write_bytes(writer, variable->time, sizeof(variable->time));
-    size = 0;
-    bytes = variable->digest ? g_bytes_get_data(variable->digest, &size) : NULL;
-    uv_write_u16(writer, size);
-    uv_write_bytes(writer, bytes, size);
+    uv_write_u16(writer, variable->digest ? g_bytes_get_size(variable->digest) : 0);
+    uv_write_gbytes(writer, variable->digest);
     uv_write_u64(writer, variable->mtime_ns);
     uv_write_u64(writer, variable->monotonic_count);
     uv_write_u32(writer, variable->pubkey_index);

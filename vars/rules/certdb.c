@@ -112,15 +112,14 @@ void uv_certdb_write_entry(UvWriter *writer, const UvGuid *guid, const UvName *n
                            GBytes *identity)
 {
     const size_t name_bytes = 2 * uv_name_units(name);
-    gsize size;
-    const uint8_t *bytes = g_bytes_get_data(identity, &size);
+    const size_t size = g_bytes_get_size(identity);
 
     uv_write_bytes(writer, guid->bytes, sizeof(guid->bytes));
     uv_write_u32(writer, ENTRY_HEADER_BYTES + name_bytes + size);
     uv_write_u32(writer, uv_name_units(name));
     uv_write_u32(writer, size);
     uv_write_bytes(writer, uv_name_utf16le(name), name_bytes);
-    uv_write_bytes(writer, bytes, size);
+    uv_write_gbytes(writer, identity);
 }
 
 GBytes *uv_certdb_finish(UvWriter *writer)

@@ -270,11 +270,9 @@ void uv_policy_write(const UvPolicy *policy, UvWriter *writer)
     uv_write_u32(writer, policy->entries->len);
     for (guint i = 0; i < policy->entries->len; i++) {
         const PolicyEntry *entry = g_ptr_array_index(policy->entries, i);
-        gsize size;
-        const uint8_t *bytes = g_bytes_get_data(entry->bytes, &size);
 
-        uv_write_u32(writer, size);
-        uv_write_bytes(writer, bytes, size);
+        uv_write_u32(writer, g_bytes_get_size(entry->bytes));
+        uv_write_gbytes(writer, entry->bytes);
     }
     uv_write_u32(writer, policy->properties->len);
     for (guint i = 0; i < policy->properties->len; i++) {

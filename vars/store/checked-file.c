@@ -40,13 +40,10 @@ GBytes *uv_checked_file_read(UvFolder *folder, UvFileRole role,
 static GBytes *with_check(const uint8_t magic[UV_CHECKED_MAGIC_BYTES], GBytes *body)
 {
     UvDigest check;
-    gsize size;
-    const void *bytes = g_bytes_get_data(body, &size);
-    g_auto(UvWriter) out = uv_writer(UV_CHECKED_MAGIC_BYTES + size + CHECK_BYTES);
+    g_auto(UvWriter) out = uv_writer(UV_CHECKED_MAGIC_BYTES + g_bytes_get_size(body) + CHECK_BYTES);
 
     uv_write_bytes(&out, magic, UV_CHECKED_MAGIC_BYTES);
-    if (size > 0)
-        uv_write_bytes(&out, bytes, size);
+    uv_write_gbytes(&out, body);
     uv_digest_of(out.bytes, out.size, &check);
     uv_write_bytes(&out, check.bytes, CHECK_BYTES);
     return uv_writer_steal(&out);

@@ -95,10 +95,9 @@ UvMeta *uv_meta_parse(const void *bytes, size_t size)
 static UvMeta *read_meta(UvFolder *folder)
 {
     g_autoptr(GBytes) bytes = uv_checked_file_read(folder, UV_FILE_META, magic, META_MAX);
-    gsize size;
-    const void *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
+    const UvReader all = uv_reader_of(bytes);
 
-    return data ? uv_meta_parse(data, size) : NULL;
+    return bytes ? uv_meta_parse(all.at, all.left) : NULL;
 }
 
 /* The times of a block device say nothing of its content. */
@@ -111,14 +110,11 @@ static bool is_same_file(const UvStoreIdentity *left, const UvStoreIdentity *now
 
 static bool is_as_left(const UvLeft *left, const UvVariable *variable)
 {
-    gsize size;
-    const void *data = g_bytes_get_data(variable->data, &size);
-    UvDigest digest;
-
-    if (left->attributes != variable->attributes || left->data_bytes != size ||
+    if (left->attributes != variable->attributes ||
+        left->data_bytes != g_bytes_get_size(variable->data) ||
         memcmp(left->time, variable->time, sizeof(left->time)) != 0)
         return false;
-    uv_digest_of(data, size, &digest);
+    const UvDigest digest = uv_digest_of_bytes(variable->data);
     return uv_digest_equal(&digest, &left->digest);
 }
 
@@ -165,11 +161,9 @@ void uv_meta_load(UvStore *store, GPtrArray *variables, bool goes_on)
 static void write_variable(UvWriter *out, const UvVariable *variable)
 {
     const size_t name_bytes = 2 * uv_name_units(variable->name);
-    UvDigest digest;
-    gsize size;
-    const void *data = g_bytes_get_data(variable->data, &size);
+    const size_t size = g_bytes_get_size(variable->data);
+    const UvDigest digest = uv_digest_of_bytes(variable->data);
 
-    uv_digest_of(data, size, &digest);
     uv_write_bytes(out, variable->guid.bytes, sizeof(variable->guid.bytes));
     uv_write_u32(out, (uint32_t)name_bytes);
     uv_write_bytes(out, uv_name_utf16le(variable->name), name_bytes);
@@ -179,7 +173,7 @@ static void write_variable(UvWriter *out, const UvVariable *variable)
     uv_write_u32(out, (uint32_t)size);
     uv_write_bytes(out, digest.bytes, sizeof(digest.bytes));
     if (size <= UV_LEFT_DATA_MAX)
-        uv_write_bytes(out, data, size);
+        uv_write_gbytes(out, variable->data);
 }
 
 static GBytes *format(const UvStoreIdentity *file, const UvVarset *set)

@@ -155,7 +155,7 @@ static bool write_records(UvFlash *flash, GArray *steps, size_t bytes, GError **
             uv_write_u8(&writer, 0xff);
         record =
             uv_flash_record_format(step->after, flash->layout.authenticated, UV_FLASH_STATE_NONE);
-        uv_write_bytes(&writer, g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+        uv_write_gbytes(&writer, record);
         uv_flash_scan_append(&flash->scan, step->after, aligned_bytes(flash, step->after));
         step->new = flash->scan.records->len;
     }

@@ -23,7 +23,7 @@ static void add_record(const UvFlash *flash, UvWriter *writer, const UvVariable 
     g_autoptr(GBytes) record =
         uv_flash_record_format(variable, flash->layout.authenticated, UV_FLASH_STATE_ADDED);
 
-    uv_write_bytes(writer, g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+    uv_write_gbytes(writer, record);
     while (uv_writer_size(writer) % 4)
         uv_write_u8(writer, 0xff);
 }

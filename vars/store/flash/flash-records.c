@@ -357,7 +357,6 @@ GBytes *uv_flash_record_format(const UvVariable *variable, bool authenticated, u
     uv_write_u32(&writer, g_bytes_get_size(variable->data));
     uv_write_bytes(&writer, variable->guid.bytes, 16);
     uv_write_bytes(&writer, uv_name_utf16le(variable->name), uv_name_size_bytes(variable->name));
-    uv_write_bytes(&writer, g_bytes_get_data(variable->data, NULL),
-                   g_bytes_get_size(variable->data));
+    uv_write_gbytes(&writer, variable->data);
     return uv_writer_steal(&writer);
 }

@@ -31,11 +31,8 @@ static void write_remove(UvWriter *out, const UvVariable *variable)
 
 static void write_blob(UvWriter *out, GBytes *blob)
 {
-    size_t size;
-    const void *bytes = g_bytes_get_data(blob, &size);
-
-    uv_write_u32(out, size);
-    uv_write_bytes(out, bytes, size);
+    uv_write_u32(out, g_bytes_get_size(blob));
+    uv_write_gbytes(out, blob);
 }
 
 static void write_put(UvWriter *out, const UvVariable *variable)

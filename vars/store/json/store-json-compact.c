@@ -220,7 +220,6 @@ static bool remove_journal(JsonStore *json, GError **error)
 static bool complete(JsonStore *json, const UvVarset *set, GError **error)
 {
     g_autoptr(GBytes) text = uv_json_format(set);
-    UvDigest digest;
 
     /* What could not be read again is not written. */
     if (g_bytes_get_size(text) > UV_JSON_FILE_MAX) {
@@ -228,7 +227,7 @@ static bool complete(JsonStore *json, const UvVarset *set, GError **error)
                            EFBIG);
         return false;
     }
-    uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
+    const UvDigest digest = uv_digest_of_bytes(text);
     if (!json->journal_done && (json->publish_again || !uv_digest_equal(&digest, &json->digest)) &&
         !publish(json, text, &digest, error))
         return false;

@@ -108,8 +108,6 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
 {
     for (int i = 0;; i++) {
         g_auto(Snapshot) snapshot = {0};
-        const char *text;
-        size_t size = 0;
         uv_autofd int fd = -1;
 
         if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &snapshot.text,
@@ -125,9 +123,8 @@ static bool take_snapshot(JsonStore *json, Snapshot *ret_snapshot, int *ret_fd, 
         }
         if (!snapshot.text)
             snapshot.text = g_bytes_new(NULL, 0);
-        text = g_bytes_get_data(snapshot.text, &size);
         if (!uv_folder_is_held(json->store.folder)) /* that one is never compared */
-            uv_digest_of(text, size, &snapshot.digest);
+            snapshot.digest = uv_digest_of_bytes(snapshot.text);
         *ret_snapshot = snapshot;
         snapshot = (Snapshot){0};
         *ret_fd = uv_fd_steal(&fd);
@@ -350,7 +347,7 @@ bool uv_json_store_look(JsonStore *json, GError **error)
     text = uv_read_file(json->fd, name, UV_JSON_FILE_MAX, error);
     if (!text)
         return false;
-    uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &json->digest);
+    json->digest = uv_digest_of_bytes(text);
     uv_store_identity_from_stat(&json->store.identity, &st);
     return true;
 }
@@ -373,7 +370,6 @@ static bool file_changed(JsonStore *json)
 {
     g_autoptr(GBytes) text = NULL;
     UvStoreIdentity identity;
-    UvDigest digest;
     uv_autofd int fd = -1;
 
     if (uv_json_store_same_now(json, UV_FILE_STORE, &json->store.identity))
@@ -385,10 +381,7 @@ static bool file_changed(JsonStore *json)
     if (!read_role(json->store.folder, UV_FILE_STORE, UV_JSON_FILE_MAX, &text, &identity, NULL, &fd,
                    NULL))
         return true;
-    if (text)
-        uv_digest_of(g_bytes_get_data(text, NULL), g_bytes_get_size(text), &digest);
-    else
-        uv_digest_of(NULL, 0, &digest);
+    const UvDigest digest = uv_digest_of_bytes(text);
     /* With a journal it is another store, whatever is in it. */
     if (!uv_digest_equal(&digest, &json->digest) ||
         ((json->journal || json->seen.present) && identity.inode != json->store.identity.inode))
