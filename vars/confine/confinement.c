@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "confinement.h"
+#include "file-error.h"
 
 G_DEFINE_QUARK(uv - confinement - error - quark, uv_confinement_error)
 
@@ -26,7 +27,6 @@ bool uv_confinement_note(UvConfinement *confinement, bool strict, const char *st
     g_ptr_array_add(confinement->missing, g_strdup_printf("%s: %s", step, reason));
     if (!strict)
         return true;
-    g_set_error(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_LACKING,
-                "sandbox=strict: no %s: %s", step, reason);
-    return false;
+    return uv_fail(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_LACKING,
+                   "sandbox=strict: no %s: %s", step, reason);
 }

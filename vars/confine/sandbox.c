@@ -9,6 +9,7 @@
  */
 
 #include "sandbox.h"
+#include "file-error.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -67,11 +68,9 @@ static bool note(UvSandbox *sandbox, const char *step, const char *reason, GErro
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 {
     (void)uv_capabilities_bound(); /* while we may; what we then have not, we never get */
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
-        g_set_error(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_REFUSED,
-                    "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
-        return false;
-    }
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+        return uv_fail(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_REFUSED,
+                       "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
     return note(sandbox, "uid", NULL, error);
 }
 

@@ -29,8 +29,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Raw, raw_clear)
 
 static bool refuse(GError **error, const char *option, const char *why)
 {
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s", option, why);
-    return false;
+    return uv_fail(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s", option, why);
 }
 
 static bool parse_varcheck(const char *text, UvVarcheckMode *ret_mode)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "device-node.h"
+#include "file-error.h"
 
 #include <string.h>
 
@@ -229,8 +230,7 @@ static const NodeKind kinds[] = {
 
 static bool refuse(GError **error, const char *node, const char *expected)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: expected %s", node, expected);
-    return false;
+    return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: expected %s", node, expected);
 }
 
 static void write_node(UvWriter *writer, uint8_t type, uint8_t subtype, GBytes *payload)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "profile-image.h"
+#include "file-error.h"
 
 #include <string.h>
 
@@ -23,8 +24,7 @@ static bool read_bytes(UvImage *image, uint64_t offset, void *bytes, size_t size
 static bool write_bytes(UvImage *image, uint64_t offset, const void *bytes, size_t size,
                         GError **error)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_ROFS, "%s: only read", image->name);
-    return false;
+    return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_ROFS, "%s: only read", image->name);
 }
 
 static bool flush(UvImage *image, GError **error)

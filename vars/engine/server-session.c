@@ -85,8 +85,8 @@ static bool refresh(UvServer *server, const UvHello *hello, GError **error)
     uv_server_refresh(server);
     if (is_loaded(server, hello) || (was_loaded && is_same_file(store, &before)))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "the store was replaced just now");
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                   "the store was replaced just now");
 }
 
 /* Nothing of another session is left behind. false: the guest is on another host. */

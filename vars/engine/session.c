@@ -166,11 +166,9 @@ bool uv_session_file_commit(UvSessionFile *file, GError **error)
     UvWriter *slot = slot_of(file, sequence);
     const size_t body_bytes = uv_writer_size(slot) - HEADER_BYTES;
 
-    if (slot->failed) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
-                    "session file: the session is larger than a slot");
-        return false;
-    }
+    if (slot->failed)
+        return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
+                       "session file: the session is larger than a slot");
     if (same_body(slot, slot_of(file, file->sequence)))
         return true;
     uint8_t *bytes = slot->bytes;

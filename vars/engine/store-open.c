@@ -74,8 +74,7 @@ static bool open_file(UvFolder *folder, const UvStoreOptions *options, int *ret_
     *ret_fd = uv_folder_open(folder, UV_FILE_STORE, O_RDONLY, &local);
     if (*ret_fd >= 0 || (is_absent(local) && options->create && json))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s", local->message);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s", local->message);
 }
 
 static Format format_named(const char *name)

@@ -206,10 +206,9 @@ static bool check_store(Daemon *daemon, GError **error)
             ? st.st_dev == given.st_dev && st.st_ino == given.st_ino
             : S_ISCHR(given.st_mode))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                "%s: it is not the file any more that it was when its engine was started",
-                daemon->options->store);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                   "%s: it is not the file any more that it was when its engine was started",
+                   daemon->options->store);
 }
 
 /* An image is opened for writing, too, to be repaired. */

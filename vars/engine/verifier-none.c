@@ -2,11 +2,11 @@
 
 /* Of uefivars-look, whose engines nothing is changed through. */
 
+#include "file-error.h"
 #include "verifier-load.h"
 
 bool uv_verifier_load(GError **error)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
-                "this program verifies no signatures: it serves stores with --looked-at alone");
-    return false;
+    return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
+                   "this program verifies no signatures: it serves stores with --looked-at alone");
 }

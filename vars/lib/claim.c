@@ -51,12 +51,10 @@ bool uv_host_find(UvHost *ret_host, GError **error)
     UvHost host = {0};
 
     if (gethostname(host.name, sizeof(host.name) - 1) < 0 || !is_name(host.name) ||
-        strcmp(host.name, "localhost") == 0 || g_str_has_prefix(host.name, "localhost.")) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                    "'%s' is no name by which other hosts know this one (see hostname(1))",
-                    is_name(host.name) ? host.name : "");
-        return false;
-    }
+        strcmp(host.name, "localhost") == 0 || g_str_has_prefix(host.name, "localhost."))
+        return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                       "'%s' is no name by which other hosts know this one (see hostname(1))",
+                       is_name(host.name) ? host.name : "");
     if (!g_file_get_contents(BOOT_ID, &boot, NULL, error))
         return false;
     g_strchomp(boot);

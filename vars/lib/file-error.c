@@ -21,6 +21,17 @@ bool uv_file_error(GError **error, int code, const char *format, ...)
     return false;
 }
 
+bool uv_fail(GError **error, GQuark domain, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (error)
+        *error = g_error_new_valist(domain, code, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
 int uv_file_error_number(const GError *error)
 {
     static const struct {

@@ -7,5 +7,7 @@
 /* Sets `error` to G_FILE_ERROR of `code`, a positive errno: "TEXT: what the code means". A quota
  * counts as a full disk. Always false, so that callers can return it. */
 bool uv_file_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* As g_set_error(); always false, likewise. */
+bool uv_fail(GError **error, GQuark domain, int code, const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* The errno that such an error tells a program; EIO for others. */
 int uv_file_error_number(const GError *error);

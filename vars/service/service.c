@@ -190,9 +190,8 @@ bool uv_service_may_hold(const UvService *service, const GPtrArray *variables, G
         used += uv_variable_record_bytes(g_ptr_array_index(variables, i));
     if (used <= limit || used <= uv_varset_used_bytes(service->variables, true))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE,
-                "%zu bytes of variables, and the storage has %zu", used, limit);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE,
+                   "%zu bytes of variables, and the storage has %zu", used, limit);
 }
 
 bool uv_service_replace(UvService *service, GPtrArray *variables, GError **error)
@@ -214,10 +213,8 @@ bool uv_service_touch(UvService *service, const UvGuid *guid, const UvName *name
 {
     const UvVariable *variable = uv_varset_touch(service->variables, guid, name, mtime_ns);
 
-    if (!variable) {
-        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no such variable");
-        return false;
-    }
+    if (!variable)
+        return uv_fail(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no such variable");
     if (service->store && uv_variable_is_nv(variable))
         service->store->ops->touch(service->store, variable);
     return true;

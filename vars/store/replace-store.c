@@ -17,7 +17,7 @@
 #define XATTR_MAX 65536
 #define ACL_XATTR "system.posix_acl_access"
 
-void uv_set_store_error(GError **error, const char *name, const char *what, int code)
+bool uv_set_store_error(GError **error, const char *name, const char *what, int code)
 {
     UvStoreError kind = UV_STORE_ERROR_IO;
 
@@ -25,15 +25,15 @@ void uv_set_store_error(GError **error, const char *name, const char *what, int 
         kind = UV_STORE_ERROR_NO_SPACE;
     else if (code == EROFS || code == EACCES || code == EPERM || code == ETXTBSY)
         kind = UV_STORE_ERROR_READ_ONLY;
-    g_set_error(error, UV_STORE_ERROR, kind, "%s: %s: %s", name, what, g_strerror(code));
+    return uv_fail(error, UV_STORE_ERROR, kind, "%s: %s: %s", name, what, g_strerror(code));
 }
 
-void uv_map_folder_error(GError **error)
+bool uv_map_folder_error(GError **error)
 {
     UvStoreError kind = UV_STORE_ERROR_IO;
 
     if (!error || !*error || (*error)->domain != G_FILE_ERROR)
-        return;
+        return false;
     switch ((*error)->code) {
     case G_FILE_ERROR_NOSPC:
         kind = UV_STORE_ERROR_NO_SPACE;
@@ -49,6 +49,7 @@ void uv_map_folder_error(GError **error)
     }
     (*error)->domain = UV_STORE_ERROR;
     (*error)->code = kind;
+    return false;
 }
 
 GBytes *uv_read_file(int fd, const char *name, size_t max, GError **error)
@@ -90,8 +91,7 @@ bool uv_sync_file(int fd, const char *name, bool data_only, GError **error)
 {
     if ((data_only ? fdatasync(fd) : fsync(fd)) == 0)
         return true;
-    uv_set_store_error(error, name, "cannot sync", errno);
-    return false;
+    return uv_set_store_error(error, name, "cannot sync", errno);
 }
 
 static bool attribute_error(GError **error, const char *what)

@@ -34,7 +34,7 @@ int uv_publish_prepare(UvFolder *folder, int old_fd, GBytes *content, GError **e
 bool uv_publish(UvFolder *folder, GError **error);
 void uv_publish_abort(UvFolder *folder);
 
-/* UV_STORE_ERROR from an errno: NO_SPACE, READ_ONLY or IO; "name: what: text". */
-void uv_set_store_error(GError **error, const char *name, const char *what, int code);
-/* As G_FILE_ERROR, from what uv_folder_* said. */
-void uv_map_folder_error(GError **error);
+/* UV_STORE_ERROR from an errno: NO_SPACE, READ_ONLY or IO; "name: what: text". Always false. */
+bool uv_set_store_error(GError **error, const char *name, const char *what, int code);
+/* As G_FILE_ERROR, from what uv_folder_* said. Always false, too. */
+bool uv_map_folder_error(GError **error);

@@ -67,9 +67,8 @@ static bool is_anothers(UvStoreLock *lock, int fd)
 
 static bool refuse(const UvStoreLock *lock, const char *name, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: held by %s", name,
-                lock->holder);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: held by %s", name,
+                   lock->holder);
 }
 
 /* On shared storage: locked, it says that it is ours now. */
@@ -82,11 +81,9 @@ static bool claim_it(UvStoreLock *lock, int fd, const char *name, GError **error
         return refuse(lock, name, error);
     claim = uv_claim_new(lock->host);
     result = uv_claim_write(fd, claim);
-    if (result < 0) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot be claimed: %s", name,
-                    g_strerror(-result));
-        return false;
-    }
+    if (result < 0)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot be claimed: %s", name,
+                       g_strerror(-result));
     lock->claim = g_steal_pointer(&claim);
     return true;
 }
@@ -154,14 +151,11 @@ bool uv_store_lock_check(UvStoreLock *lock, const char *name, GError **error)
         return true;
     let_go(lock); /* what the file says is not ours to change */
     fd = uv_folder_open(lock->folder, UV_FILE_LOCK, O_RDONLY, NULL);
-    if (fd >= 0 && is_anothers(lock, fd)) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: taken over by %s", name,
-                    lock->holder);
-        return false;
-    }
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
-                "%s: this host's hold on it was broken", name);
-    return false;
+    if (fd >= 0 && is_anothers(lock, fd))
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: taken over by %s",
+                       name, lock->holder);
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                   "%s: this host's hold on it was broken", name);
 }
 
 bool uv_store_lock_is_free(UvStoreLock *lock)

@@ -96,10 +96,8 @@ bool uv_store_stat_identity(const UvStore *store, UvStoreIdentity *ret_identity,
 {
     struct stat st;
 
-    if (!uv_folder_stat(store->folder, UV_FILE_STORE, &st, error)) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (!uv_folder_stat(store->folder, UV_FILE_STORE, &st, error))
+        return uv_map_folder_error(error);
     uv_store_identity_from_stat(ret_identity, &st);
     return true;
 }

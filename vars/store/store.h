@@ -11,6 +11,7 @@
  * it begins with the file's time, in microseconds.
  */
 
+#include "file-error.h"
 #include "folder.h"
 #include "store-lock.h"
 #include "varset.h"

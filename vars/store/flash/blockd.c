@@ -82,11 +82,9 @@ bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_con
         result = errno;
     if (!result)
         result = spawn_with(program, control, image, (char **)arguments->pdata, ret_pid);
-    if (result) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start %s: %s", program,
-                    g_strerror(result));
-        return false;
-    }
+    if (result)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start %s: %s", program,
+                       g_strerror(result));
     *ret_control = uv_fd_steal(&ours);
     return true;
 }

@@ -49,10 +49,9 @@ typedef struct {
 
 static bool refuse(UvImage *image, uint64_t offset, const char *what, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                "%s: offset 0x%" PRIx64 ": a fault tolerant write in progress %s", image->name,
-                offset, what);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                   "%s: offset 0x%" PRIx64 ": a fault tolerant write in progress %s", image->name,
+                   offset, what);
 }
 
 /* The header that a working block of this size has; edk2 compares byte for byte too. */

@@ -33,9 +33,8 @@ static const UvGuid guid_work =
 
 static bool parse_error(UvImage *image, uint64_t offset, const char *what, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s: offset 0x%" PRIx64 ": %s",
-                image->name, offset, what);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s: offset 0x%" PRIx64 ": %s",
+                   image->name, offset, what);
 }
 
 static void note_damage(UvFlashLayout *layout, uint64_t offset, const char *what)

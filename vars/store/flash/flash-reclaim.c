@@ -34,11 +34,9 @@ static bool publish(UvFlash *flash, UvWriter *writer, GError **error)
     const size_t size = flash->layout.store_bytes;
     g_autofree uint8_t *store = NULL;
 
-    if (writer->failed) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE,
-                    "%s: the variable store is full", flash->image->name);
-        return false;
-    }
+    if (writer->failed)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_NO_SPACE,
+                       "%s: the variable store is full", flash->image->name);
     store = g_malloc(size);
     memset(store, 0xff, size);
     memcpy(store, writer->bytes, uv_writer_size(writer));
@@ -88,12 +86,10 @@ bool uv_flash_reclaim_in_place(UvFlash *flash, const uint8_t *store, void *data,
             !uv_ftw_format(flash->image, layout, error) || !uv_flash_load(flash, error))
             return false;
     }
-    if (!uv_ftw_usable(layout)) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
-                    "%s: it has no spare area to rewrite the variable store through",
-                    flash->image->name);
-        return false;
-    }
+    if (!uv_ftw_usable(layout))
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                       "%s: it has no spare area to rewrite the variable store through",
+                       flash->image->name);
     return uv_ftw_settle(flash->image, layout, &flash->ftw, error) &&
            uv_ftw_write(flash->image, layout, &flash->ftw, store, error);
 }

@@ -21,10 +21,9 @@ static bool same_headers(UvImage *image, const UvFlashLayout *layout, const UvFt
         return false;
     if (memcmp(now, then, size) == 0)
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                "%s: offset 0x%" PRIx64 ": the write in progress is not of this volume",
-                image->name, layout->spare_offset);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                   "%s: offset 0x%" PRIx64 ": the write in progress is not of this volume",
+                   image->name, layout->spare_offset);
 }
 
 bool uv_flash_load(UvFlash *flash, GError **error)
@@ -155,9 +154,8 @@ bool uv_flash_writable(UvFlash *flash, GError **error)
         return false;
     if (!uv_flash_damage(flash))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: damaged, so not written: %s",
-                flash->image->name, uv_flash_damage(flash));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                   "%s: damaged, so not written: %s", flash->image->name, uv_flash_damage(flash));
 }
 
 /* A plain record has no room for a time; edk2 knows no authenticated variables there. */
@@ -168,10 +166,9 @@ static bool can_hold(const UvFlash *flash, const GArray *steps, GError **error)
         if (!step->after ||
             !(step->after->attributes & EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS))
             continue;
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
-                    "%s: its records are of the format without authenticated variables",
-                    flash->image->name);
-        return false;
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                       "%s: its records are of the format without authenticated variables",
+                       flash->image->name);
     }
     return true;
 }

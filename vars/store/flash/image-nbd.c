@@ -65,9 +65,9 @@ static uint64_t get(const uint8_t *at, size_t size)
 
 static bool fail(UvImage *image, const char *what, uint64_t offset, int code, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, code == ENOSPC ? UV_STORE_ERROR_NO_SPACE : UV_STORE_ERROR_IO,
-                "%s: %s at offset 0x%" PRIx64 ": %s", image->name, what, offset, g_strerror(code));
-    return false;
+    return uv_fail(
+        error, UV_STORE_ERROR, code == ENOSPC ? UV_STORE_ERROR_NO_SPACE : UV_STORE_ERROR_IO,
+        "%s: %s at offset 0x%" PRIx64 ": %s", image->name, what, offset, g_strerror(code));
 }
 
 /* 0, or an errno: the connection is closed then. */

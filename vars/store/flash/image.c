@@ -21,9 +21,8 @@ static bool fail(UvImage *image, const char *what, uint64_t offset, int code, GE
                      : code == EROFS                  ? UV_STORE_ERROR_READ_ONLY
                                                       : UV_STORE_ERROR_IO;
 
-    g_set_error(error, UV_STORE_ERROR, kind, "%s: %s at offset 0x%" PRIx64 ": %s", image->name,
-                what, offset, g_strerror(code));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, kind, "%s: %s at offset 0x%" PRIx64 ": %s", image->name,
+                   what, offset, g_strerror(code));
 }
 
 static bool fd_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)
@@ -34,9 +33,8 @@ static bool fd_read(UvImage *image, uint64_t offset, void *bytes, size_t size, G
         return fail(image, "reading", offset, -n, error);
     if ((size_t)n == size)
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                "%s: the file ends at offset 0x%" PRIx64, image->name, offset + n);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                   "%s: the file ends at offset 0x%" PRIx64, image->name, offset + n);
 }
 
 static bool fd_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
@@ -97,10 +95,9 @@ static bool inside(UvImage *image, uint64_t offset, size_t size, int kind, GErro
 {
     if (offset <= image->size_bytes && size <= image->size_bytes - offset)
         return true;
-    g_set_error(error, UV_STORE_ERROR, kind,
-                "%s: %zu bytes at offset 0x%" PRIx64 " are not inside its 0x%" PRIx64 " bytes",
-                image->name, size, offset, image->size_bytes);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, kind,
+                   "%s: %zu bytes at offset 0x%" PRIx64 " are not inside its 0x%" PRIx64 " bytes",
+                   image->name, size, offset, image->size_bytes);
 }
 
 bool uv_image_read(UvImage *image, uint64_t offset, void *bytes, size_t size, GError **error)

@@ -61,14 +61,13 @@ bool uv_qemulock_take(int fd, const char *name, GError **error)
         !set_byte(fd, UNSHARED + RESIZE, F_RDLCK)) {
         const int code = errno;
         uv_qemulock_drop(fd);
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot lock: %s", name,
-                    g_strerror(code));
-        return false;
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "%s: cannot lock: %s", name,
+                       g_strerror(code));
     }
     holder = uv_qemulock_holder(fd);
     if (!holder)
         return true;
     uv_qemulock_drop(fd);
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in use by %s", name, holder);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in use by %s", name,
+                   holder);
 }

@@ -120,12 +120,10 @@ static bool still_as_read(FlashStore *f, GError **error)
     if (!flash)
         return false;
     after = uv_flash_variables(flash);
-    if (!uv_store_flash_same(before, after)) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                    "%s: another program has changed it",
-                    uv_folder_path(f->store.folder, UV_FILE_STORE));
-        return false;
-    }
+    if (!uv_store_flash_same(before, after))
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                       "%s: another program has changed it",
+                       uv_folder_path(f->store.folder, UV_FILE_STORE));
     uv_flash_set_reclaim(flash, f->backing->reclaim, f);
     uv_flash_free(f->flash);
     f->flash = g_steal_pointer(&flash);
@@ -136,11 +134,9 @@ bool uv_store_flash_begin(FlashStore *f, GError **error)
 {
     if (f->quiet_at_us)
         return hold_lock_file(f, error);
-    if (f->asked_read_only) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: opened read-only",
-                    uv_folder_path(f->store.folder, UV_FILE_STORE));
-        return false;
-    }
+    if (f->asked_read_only)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: opened read-only",
+                       uv_folder_path(f->store.folder, UV_FILE_STORE));
     if (!f->flash && !uv_store_flash_read(f, error))
         return false;
     if (!hold_lock_file(f, error))

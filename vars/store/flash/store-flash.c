@@ -105,9 +105,8 @@ bool uv_store_flash_read(FlashStore *f, GError **error)
             return false;
         }
     }
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changes all the time",
-                uv_folder_path(f->store.folder, UV_FILE_STORE));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changes all the time",
+                   uv_folder_path(f->store.folder, UV_FILE_STORE));
 }
 
 static bool flash_load(UvStore *store, GPtrArray **ret_variables, GError **error)
@@ -233,19 +232,16 @@ static bool flash_acquire(UvStore *store, GError **error)
     if (!flash_changed(store))
         return true;
     uv_store_flash_unpin(f);
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
-                uv_folder_path(store->folder, UV_FILE_STORE));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
+                   uv_folder_path(store->folder, UV_FILE_STORE));
 }
 
 bool uv_store_flash_copy(UvImage *from, int to_fd, const char *to_name, GError **error)
 {
     g_autofree uint8_t *chunk = g_malloc(COPY_CHUNK);
 
-    if (ftruncate(to_fd, from->size_bytes) < 0) {
-        uv_set_store_error(error, to_name, "cannot make it as large", errno);
-        return false;
-    }
+    if (ftruncate(to_fd, from->size_bytes) < 0)
+        return uv_set_store_error(error, to_name, "cannot make it as large", errno);
     for (uint64_t at = 0; at < from->size_bytes; at += COPY_CHUNK) {
         const size_t size = MIN(COPY_CHUNK, from->size_bytes - at);
 
@@ -268,10 +264,8 @@ static bool flash_keep_before_load(UvStore *store, GError **error)
     if (!f->quiet_at_us && !f->backing->open(f, error))
         return false;
     fd = uv_folder_open(store->folder, UV_FILE_BEFORE_LOAD, O_RDWR | O_CREAT, error);
-    if (fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (fd < 0)
+        return uv_map_folder_error(error);
     return uv_store_flash_copy(f->image, fd, name, error) && uv_sync_file(fd, name, false, error);
 }
 

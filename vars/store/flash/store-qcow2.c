@@ -74,9 +74,8 @@ static bool check_name(FlashStore *f, const char *name, GError **error)
 
     if (qcow2_stat(f, &st) && uv_blockd_is_of(f->backing_data, st.st_dev, st.st_ino))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                "%s: another file has taken the image's place", name);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                   "%s: another file has taken the image's place", name);
 }
 
 static bool start(FlashStore *f, bool writable, GError **error)

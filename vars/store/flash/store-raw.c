@@ -55,10 +55,8 @@ static bool open_fd(FlashStore *f, int flags, GError **error)
     Raw *raw = raw_of(f);
     const int fd = uv_folder_open(f->store.folder, UV_FILE_STORE, flags, error);
 
-    if (fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (fd < 0)
+        return uv_map_folder_error(error);
     close_fd(f);
     raw->fd = fd;
     raw->writable = flags == O_RDWR;
@@ -111,9 +109,8 @@ static bool nobody_writes(FlashStore *f, GError **error)
 
     if (!holder)
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in use by %s", store_path(f),
-                holder);
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in use by %s",
+                   store_path(f), holder);
 }
 
 static bool raw_lock(FlashStore *f, GError **error)
@@ -126,9 +123,8 @@ static bool raw_lock(FlashStore *f, GError **error)
     if (is_current(f))
         return true;
     uv_qemulock_drop(raw_of(f)->fd);
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: replaced by another program",
-                store_path(f));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: replaced by another program",
+                   store_path(f));
 }
 
 static void raw_unlock(FlashStore *f)
@@ -201,8 +197,7 @@ static bool raw_reclaim(UvFlash *flash, const uint8_t *store, void *data, GError
     /* A rename whose durability is in doubt has happened: never write the old file then. */
     if (!raw->in_place && !is_current(f)) {
         g_propagate_error(error, g_steal_pointer(&local));
-        uv_map_folder_error(error);
-        return false;
+        return uv_map_folder_error(error);
     }
     if (local)
         uv_store_warn(&f->store, "reclaimed in place: %s", local->message);

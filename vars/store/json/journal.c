@@ -204,10 +204,8 @@ static bool cut_tail(UvJournal *journal, GError **error)
 {
     if (!journal->torn)
         return true;
-    if (ftruncate(journal->fd, journal->end) < 0) {
-        uv_set_store_error(error, journal->name, "cannot cut off a torn tail", errno);
-        return false;
-    }
+    if (ftruncate(journal->fd, journal->end) < 0)
+        return uv_set_store_error(error, journal->name, "cannot cut off a torn tail", errno);
     journal->torn = false;
     return true;
 }
@@ -246,10 +244,8 @@ bool uv_journal_append(UvJournal *journal, uint32_t kind, GBytes *payload, GErro
 
     /* Both limits are far: a change has at most UV_STORAGE_MAX bytes. */
     if (g_bytes_get_size(payload) > UV_JOURNAL_MAX / 2 ||
-        journal->end > UV_JOURNAL_MAX - g_bytes_get_size(payload) - 1024) {
-        uv_set_store_error(error, journal->name, "too large", ENOSPC);
-        return false;
-    }
+        journal->end > UV_JOURNAL_MAX - g_bytes_get_size(payload) - 1024)
+        return uv_set_store_error(error, journal->name, "too large", ENOSPC);
     if (!cut_tail(journal, error))
         return false;
     bytes = build(journal, kind, payload);

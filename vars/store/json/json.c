@@ -39,9 +39,8 @@ static bool fail_at(Loader *loader, size_t offset, const char *expected)
     unsigned line, column;
 
     uv_json_position(loader->text, loader->size, offset, &line, &column);
-    g_set_error(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s:%u:%u: expected %s",
-                loader->name, line, column, expected);
-    return false;
+    return uv_fail(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, "%s:%u:%u: expected %s",
+                   loader->name, line, column, expected);
 }
 
 /* NULL if it is none that the object may have. */

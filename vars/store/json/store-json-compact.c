@@ -32,17 +32,12 @@ typedef enum {
 /* The file is now what `text` is: opens it anew for reading. */
 static bool look_again(JsonStore *json, GError **error)
 {
-    GError *local = NULL;
-
     uv_fd_clear(&json->fd); /* and with it a lease */
     json->leased = false;
     json->guard_due_us = 0;
-    json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, &local);
-    if (json->fd < 0) {
-        uv_map_folder_error(&local);
-        g_propagate_error(error, local);
-        return false;
-    }
+    json->fd = uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDONLY, error);
+    if (json->fd < 0)
+        return uv_map_folder_error(error);
     return uv_json_store_look(json, error);
 }
 
@@ -119,28 +114,22 @@ static bool write_over(JsonStore *json, int fd, GBytes *text, GError **error)
 
     if (!uv_write_file_at(fd, name, g_bytes_get_data(text, NULL), size, 0, error))
         return false;
-    if (ftruncate(fd, size) < 0) {
-        uv_set_store_error(error, name, "cannot shorten", errno);
-        return false;
-    }
+    if (ftruncate(fd, size) < 0)
+        return uv_set_store_error(error, name, "cannot shorten", errno);
     return uv_sync_file(fd, name, false, error);
 }
 
 static int open_for_writing_over(JsonStore *json, size_t size, GError **error)
 {
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
-    GError *local = NULL;
     uv_autofd int fd = json->leased
                            ? fcntl(json->fd, F_DUPFD_CLOEXEC, 0)
-                           : uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, &local);
+                           : uv_folder_open(json->store.folder, UV_FILE_STORE, O_RDWR, error);
 
-    if (fd < 0 && !local) {
-        uv_set_store_error(error, name, "cannot write", errno);
-        return -1;
-    }
     if (fd < 0) {
-        uv_map_folder_error(&local);
-        g_propagate_error(error, local);
+        if (json->leased)
+            uv_set_store_error(error, name, "cannot write", errno);
+        uv_map_folder_error(error);
         return -1;
     }
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) < 0 && (errno == ENOSPC || errno == EDQUOT)) {
@@ -211,9 +200,8 @@ static bool remove_journal(JsonStore *json, GError **error)
         g_error_free(local);
         return true;
     }
-    uv_map_folder_error(&local);
     g_propagate_error(error, local);
-    return false;
+    return uv_map_folder_error(error);
 }
 
 /* The file becomes what the set is, and the journal goes. */
@@ -222,11 +210,9 @@ static bool complete(JsonStore *json, const UvVarset *set, GError **error)
     g_autoptr(GBytes) text = uv_json_format(set);
 
     /* What could not be read again is not written. */
-    if (g_bytes_get_size(text) > UV_JSON_FILE_MAX) {
-        uv_set_store_error(error, uv_folder_path(json->store.folder, UV_FILE_STORE), "too large",
-                           EFBIG);
-        return false;
-    }
+    if (g_bytes_get_size(text) > UV_JSON_FILE_MAX)
+        return uv_set_store_error(error, uv_folder_path(json->store.folder, UV_FILE_STORE),
+                                  "too large", EFBIG);
     const UvDigest digest = uv_digest_of_bytes(text);
     if (!json->journal_done && (json->publish_again || !uv_digest_equal(&digest, &json->digest)) &&
         !publish(json, text, &digest, error))

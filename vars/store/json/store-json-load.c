@@ -50,18 +50,14 @@ static bool read_role(UvFolder *folder, UvFileRole role, size_t max, GBytes **re
 
     *ret_bytes = NULL;
     *ret_identity = (UvStoreIdentity){0};
-    if (!uv_folder_open_present(folder, role, &fd, error)) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (!uv_folder_open_present(folder, role, &fd, error))
+        return uv_map_folder_error(error);
     if (fd >= 0) {
         if (fstat(fd, &st) == 0)
             uv_store_identity_from_stat(ret_identity, &st);
-        if (role == UV_FILE_STORE && !S_ISREG(st.st_mode)) {
-            g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                        "%s: expected a file or an image", uv_folder_path(folder, role));
-            return false;
-        }
+        if (role == UV_FILE_STORE && !S_ISREG(st.st_mode))
+            return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                           "%s: expected a file or an image", uv_folder_path(folder, role));
         if (ret_id)
             *ret_id = uv_file_id(fd);
         *ret_bytes = uv_read_file(fd, uv_folder_path(folder, role), max, error);
@@ -340,10 +336,8 @@ bool uv_json_store_look(JsonStore *json, GError **error)
     struct stat st;
     const char *name = uv_folder_path(json->store.folder, UV_FILE_STORE);
 
-    if (fstat(json->fd, &st) < 0) {
-        uv_set_store_error(error, name, "cannot look at it", errno);
-        return false;
-    }
+    if (fstat(json->fd, &st) < 0)
+        return uv_set_store_error(error, name, "cannot look at it", errno);
     text = uv_read_file(json->fd, name, UV_JSON_FILE_MAX, error);
     if (!text)
         return false;

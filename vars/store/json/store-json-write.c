@@ -180,10 +180,8 @@ static bool adopt_journal(JsonStore *json, GError **error)
     GError *local = NULL;
     uv_autofd int fd = -1;
 
-    if (!json->seen.fits) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in the way", name);
-        return false;
-    }
+    if (!json->seen.fits)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: in the way", name);
     fd = uv_folder_open(folder, UV_FILE_JOURNAL, O_RDWR, &local);
     if (fd < 0)
         return folder_refused(json, local, error);
@@ -198,9 +196,8 @@ static bool adopt_journal(JsonStore *json, GError **error)
         json->journal = new_journal(json, uv_fd_steal(&fd));
         break;
     default: /* it was valid when it was replayed */
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
-                    "%s: in the way, and not a journal of this version", name);
-        return false;
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY,
+                       "%s: in the way, and not a journal of this version", name);
     }
     json->journal_done = json->seen.done;
     json->seen.present = false;
@@ -228,10 +225,9 @@ static bool create_journal(JsonStore *json, GError **error)
 
 static bool changed_error(JsonStore *json, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                "%s: changed by another program since it was read",
-                uv_folder_path(json->store.folder, UV_FILE_STORE));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                   "%s: changed by another program since it was read",
+                   uv_folder_path(json->store.folder, UV_FILE_STORE));
 }
 
 /* What is in the journal is another host's now, to replay and to complete. */
@@ -301,12 +297,10 @@ static void check_journal_is_there(JsonStore *json)
 
 bool uv_json_store_begin(JsonStore *json, bool create, GError **error)
 {
-    if (json->never_write || !json->loaded) {
-        g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: %s",
-                    uv_folder_path(json->store.folder, UV_FILE_STORE),
-                    json->never_write ? "opened for reading only" : "could not be read");
-        return false;
-    }
+    if (json->never_write || !json->loaded)
+        return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: %s",
+                       uv_folder_path(json->store.folder, UV_FILE_STORE),
+                       json->never_write ? "opened for reading only" : "could not be read");
     if (!lock_unchanged(json, error) || !open_again(json, error) ||
         !uv_json_store_probe(json, error))
         return false;

@@ -139,10 +139,9 @@ static bool json_acquire(UvStore *store, GError **error)
     /* With the lock from now on: another engine that wants to write finds out at once. */
     if (!uv_json_store_changed(json))
         return json->never_write || uv_json_store_begin(json, false, error);
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
-                "%s: changed by another program while it was released",
-                uv_folder_path(store->folder, UV_FILE_STORE));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED,
+                   "%s: changed by another program while it was released",
+                   uv_folder_path(store->folder, UV_FILE_STORE));
 }
 
 static bool json_changed(UvStore *store)
@@ -187,10 +186,8 @@ static bool json_keep_before_load(UvStore *store, GError **error)
     if (!text)
         return false;
     fd = uv_folder_open(store->folder, UV_FILE_BEFORE_LOAD, O_WRONLY | O_CREAT, error);
-    if (fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (fd < 0)
+        return uv_map_folder_error(error);
     return uv_write_file_at(fd, name, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0,
                             error) &&
            uv_sync_file(fd, name, false, error);

@@ -28,10 +28,8 @@ static bool uboot_load(UvStore *store, GPtrArray **ret_variables, GError **error
     UvStoreIdentity identity;
     unsigned left_out;
 
-    if (fd < 0) {
-        uv_map_folder_error(error);
-        return false;
-    }
+    if (fd < 0)
+        return uv_map_folder_error(error);
     /* As it was before the reading: what comes in between is a change that is still to be seen. */
     if (!uv_store_stat_identity(store, &identity, error))
         return false;
@@ -53,9 +51,8 @@ static bool uboot_load(UvStore *store, GPtrArray **ret_variables, GError **error
 
 static bool refuse(const UvStore *store, GError **error)
 {
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: " WHY_READ_ONLY,
-                file_name(store));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY, "%s: " WHY_READ_ONLY,
+                   file_name(store));
 }
 
 static bool uboot_apply(UvStore *store, const UvChange *change, GError **error)
@@ -95,9 +92,8 @@ static bool uboot_acquire(UvStore *store, GError **error)
 {
     if (!uboot_changed(store))
         return true;
-    g_set_error(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
-                file_name(store));
-    return false;
+    return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changed meanwhile",
+                   file_name(store));
 }
 
 static bool uboot_keep_before_load(UvStore *store, GError **error)

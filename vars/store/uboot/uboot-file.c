@@ -35,9 +35,8 @@ typedef struct {
 
 static bool fail_at(const Loader *loader, size_t offset, const char *expected)
 {
-    g_set_error(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
-                "%s: offset 0x%zx: expected %s", loader->name, offset, expected);
-    return false;
+    return uv_fail(loader->error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE,
+                   "%s: offset 0x%zx: expected %s", loader->name, offset, expected);
 }
 
 static size_t offset_of(const Loader *loader)
