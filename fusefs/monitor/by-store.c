@@ -24,7 +24,7 @@ int fs_sockdir_listen_store(const FsSockdir *sockdir, const char *store, FsStore
         return -ENOENT;
     g_autofree char *path = by_store_file(sockdir, store, ".sock");
     g_autofree char *aside =
-        g_strdup_printf("%s/" FS_BY_STORE_NEW "%d", sockdir->by_store, getpid());
+        g_strdup_printf("%s/" FS_BY_STORE_NEW "/%d", sockdir->by_store, getpid());
     const int fd = uv_unix_publish(aside, path, 0666, (uid_t)-1, (gid_t)-1);
     if (fd < 0)
         return fd;

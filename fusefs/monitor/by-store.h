@@ -6,7 +6,7 @@
  * In it, by the first 16 hex digits of the SHA-256 of a real path: HEX.sock, a second socket of the
  * guest with that store, to which every process may connect (it proves to the engine that it has
  * the store open); HEX.folder, a link to a folder of which stores are served, so that the device
- * waits for the socket of a new store there; .new-PID, a socket that a monitor has not named yet.
+ * waits for the socket of a new store there; .new/PID, a socket that a monitor has not named yet.
  */
 
 #include "sockets.h"

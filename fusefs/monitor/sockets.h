@@ -30,8 +30,8 @@ typedef struct {
 #define FS_SOCKDIR_GUEST ".sock"
 #define FS_SOCKDIR_HOST ".host"
 #define FS_SOCKDIR_SESSION ".session"
-#define FS_BY_STORE_NEW ".new-" /* in by-store/, before a process's id */
-#define FS_SOCKDIR_NEW ".new"   /* no longer than any of them: paths are short */
+#define FS_BY_STORE_NEW ".new" /* a folder in by-store/, of processes' ids */
+#define FS_SOCKDIR_NEW ".new"  /* no longer than any of them: paths are short */
 
 uint64_t fs_sockdir_hash(const char *name);
 /* HEX.SUFFIX of a guest, or its path; allocated. */

@@ -200,16 +200,15 @@ static bool lookup_group(const char *name, gid_t *ret_gid, GError **error)
     return true;
 }
 
-/* What monitors that are gone did not come to name. */
-static void drop_unnamed(const char *by_store)
+/* What monitors that are gone did not come to name. It has a folder, so that a mount does not go
+ * through the sockets of all mounts for it. */
+static void drop_unnamed(const char *unnamed)
 {
-    const size_t size = strlen(FS_BY_STORE_NEW);
-    g_autoptr(GDir) dir = g_dir_open(by_store, 0, NULL);
+    g_autoptr(GDir) dir = g_dir_open(unnamed, 0, NULL);
 
     for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *path = g_build_filename(by_store, name, NULL);
-        if (strncmp(name, FS_BY_STORE_NEW, size) == 0 && kill(atoi(name + size), 0) < 0 &&
-            errno == ESRCH)
+        g_autofree char *path = g_build_filename(unnamed, name, NULL);
+        if (kill(atoi(name), 0) < 0 && errno == ESRCH)
             unlink(path);
     }
 }
@@ -218,12 +217,14 @@ static void drop_unnamed(const char *by_store)
 static char *open_by_store(const char *run)
 {
     g_autofree char *path = g_build_filename(run, "by-store", NULL);
+    g_autofree char *unnamed = g_build_filename(path, FS_BY_STORE_NEW, NULL);
     g_autoptr(GError) error = NULL;
     uv_autofd int fd = fs_open_private_folder(path, 0711, &error);
+    uv_autofd int unnamed_fd = fd < 0 ? -1 : fs_open_private_folder(unnamed, 0700, &error);
 
-    if (fd < 0)
+    if (unnamed_fd < 0)
         return NULL;
-    drop_unnamed(path);
+    drop_unnamed(unnamed);
     return g_steal_pointer(&path);
 }
 

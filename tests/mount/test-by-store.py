@@ -77,7 +77,7 @@ class ByStore(unittest.TestCase):
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
-        left = [BY_STORE / f".new-{pid}" for pid in (child, os.getpid())]
+        left = [BY_STORE / ".new" / str(pid) for pid in (child, os.getpid())]
         for path in left:
             path.touch()
             self.addCleanup(path.unlink, missing_ok=True)

@@ -50,6 +50,7 @@ int __wrap_listen(int fd, int backlog)
 typedef struct {
     char *top;
     FsSockdir sockdir;
+    char *unnamed;       /* where those for stores are made */
     char *guest, *store; /* paths of the sockets */
 } Fixture;
 
@@ -69,6 +70,8 @@ static void set_up(Fixture *f, const void *unused)
                              .group = (gid_t)-1,
                              .mode = 0660};
     g_assert_cmpint(mkdir(f->sockdir.by_store, 0700), ==, 0);
+    f->unnamed = g_build_filename(f->sockdir.by_store, FS_BY_STORE_NEW, NULL);
+    g_assert_cmpint(mkdir(f->unnamed, 0700), ==, 0);
     f->guest = fs_sockdir_path(&f->sockdir, GUEST, FS_SOCKDIR_GUEST);
     f->store = path_of_store(f);
     turn = (typeof(turn)){.path = NULL};
@@ -79,6 +82,7 @@ static void tear_down(Fixture *f, const void *unused)
     close(f->sockdir.fd);
     g_free(f->sockdir.path);
     g_free(f->sockdir.by_store);
+    g_free(f->unnamed);
     g_free(f->guest);
     g_free(f->store);
     scratch_free(f->top);
@@ -166,7 +170,8 @@ static void test_fails(Fixture *f, const void *unused)
     g_assert_cmpint(connect_to(f->guest), ==, 0);
     g_assert_cmpuint(entries_of(f->top), ==, 2);
     g_assert_cmpint(fs_sockdir_listen_store(&f->sockdir, STORE, &store), ==, -EOPNOTSUPP);
-    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 0);
+    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 1);
+    g_assert_cmpuint(entries_of(f->unnamed), ==, 0);
     /* A folder has the name. */
     turn.error = 0;
     g_assert_cmpint(unlink(f->guest), ==, 0);
@@ -189,7 +194,8 @@ static void test_store(Fixture *f, const void *unused)
     fs_sockdir_close_store(&first, true);
     g_assert_cmpint(connect_to(f->store), ==, 0);
     fs_sockdir_close_store(&second, true);
-    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 0);
+    g_assert_cmpuint(entries_of(f->sockdir.by_store), ==, 1);
+    g_assert_cmpuint(entries_of(f->unnamed), ==, 0);
 }
 
 /* An engine by itself, whose socket may lie in any folder. */
