@@ -9,6 +9,7 @@
 #include "beneath.h"
 
 #include "fd.h"
+#include "stat-near.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,10 +181,13 @@ int fs_beneath_pin(int folder_fd, const char *name, UvPinned *pinned)
 int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat)
 {
     UvPinned pinned = UV_PINNED_NONE;
+    int result;
 
     if (!stays)
         return fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    const int result = fs_beneath_pin(folder_fd, name, &pinned);
+    if (uv_stat_near(folder_fd, name, ret_stat, &result))
+        return result;
+    result = fs_beneath_pin(folder_fd, name, &pinned);
     *ret_stat = pinned.st;
     uv_fd_clear(&pinned.fd);
     return result;
