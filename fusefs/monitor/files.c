@@ -52,6 +52,26 @@ int monitor_files_look(FsAsked *asked)
     return look_at(asked, asked->question->guest);
 }
 
+int monitor_files_looks(FsAsked *asked)
+{
+    g_auto(GStrv) names = g_strsplit(asked->question->path, "/", FS_LOOKS_MAX);
+    g_autofree FsTold *told = g_new0(FsTold, FS_LOOKS_MAX);
+    unsigned n = 0;
+
+    for (char **name = names; *name; name++) {
+        FsAsked one = monitor_asked(asked->monitor, asked->question, asked->fds);
+        if (look_at(&one, *name) < 0 || *one.answer.text || *one.answer.store ||
+            !(one.answer.look.flags & FS_LOOK_WATCHED))
+            continue;
+        strcpy(told[n].guest, one.answer.guest);
+        told[n++].look = one.answer.look;
+    }
+    const int fd = monitor_told_fd(told, n);
+    asked->answer_fds[0] = MAX(fd, -1);
+    asked->answer.number = n;
+    return MIN(fd, 0);
+}
+
 bool monitor_files_are_far(FsAsked *asked)
 {
     const bool far = look_at(asked, asked->question->guest) == -EXDEV;

@@ -124,19 +124,28 @@ static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule
            0;
 }
 
-/* So many bytes cost less in a file than in packets. 0 or -errno. */
+/* So many bytes cost less in a file than in packets. */
+int monitor_told_fd(const FsTold *told, unsigned n)
+{
+    uv_autofd int fd = memfd_create("guests", MFD_CLOEXEC);
+    const int result = fd < 0 ? -errno : uv_pwrite_all(fd, told, n * sizeof(*told), 0);
+
+    return result < 0 ? result : uv_fd_steal(&fd);
+}
+
+/* 0 or -errno. */
 static int tell(FsListing *listing, const FsTold *told, unsigned n)
 {
     const FsAnswer answer = {.kind = FS_TELL_GUESTS, .id = listing->id, .number = n};
-    int fd = memfd_create("guests", MFD_CLOEXEC);
-    const int result = fd < 0 ? -errno : uv_pwrite_all(fd, told, n * sizeof(*told), 0);
+    uv_autofd int fd = monitor_told_fd(told, n);
 
-    if (result == 0 && n > 0)
+    if (fd < 0)
+        return fd;
+    if (n > 0)
         monitor_tell(listing->monitor, &answer, &fd, 1);
-    uv_fd_clear(&fd);
-    for (unsigned i = 0; result == 0 && i < n; i++)
+    for (unsigned i = 0; i < n; i++)
         monitor_tell_engine(listing->monitor, told[i].guest);
-    return result;
+    return 0;
 }
 
 /* The next ones: 0, or -errno; at the end of a list there are none. */

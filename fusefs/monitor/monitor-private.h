@@ -110,6 +110,7 @@ void monitor_conclude(FsAsked *asked, int result);
  * so far. No state of the monitor's is changed. */
 typedef int (*FsFilesWork)(FsAsked *asked);
 int monitor_files_look(FsAsked *asked);
+int monitor_files_looks(FsAsked *asked);
 /* Whether what the guest has lies, or may lie, in another file system than SOURCE. */
 bool monitor_files_are_far(FsAsked *asked);
 int monitor_files_file(FsAsked *asked);
@@ -212,6 +213,8 @@ bool monitor_domains_are_awaited(const FsMonitor *monitor);
 /* list.c */
 int monitor_list(FsAsked *asked); /* first step */
 void monitor_free_listing(FsListing *listing);
+/* What holds them for the front: a descriptor or -errno. */
+int monitor_told_fd(const FsTold *told, unsigned n);
 
 /* follow.c */
 int monitor_follow(FsAsked *asked); /* first step */

@@ -264,6 +264,7 @@ static const struct {
     [FS_ASK_UNMOUNT] = {.first = first_unmount},
     [FS_ASK_READY] = {.first = first_ready},
     [FS_ASK_NAME] = {.first = first_name},
+    [FS_ASK_LOOKS] = {.files = monitor_files_looks},
 };
 
 static int ask(FsAsked *asked)

@@ -69,6 +69,28 @@ static void test_list(MonitorFixture *f, const void *data)
     g_assert_cmpuint(b->look.flags, ==, FS_LOOK_FOLDER | FS_LOOK_BRIEF);
 }
 
+/* Many at once, as each of them alone; who needs more is left out. */
+static void test_looks(MonitorFixture *f, const void *data)
+{
+    FsQuestion question = {.kind = FS_ASK_LOOKS, .path = "none/a/../b//c/"};
+    FsTold told[4];
+
+    monitor_fixture_put(f, "c.fd", "");
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
+    g_assert_cmpint(f->answer.number, ==, 0); /* nothing is watched yet */
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_FOLLOW, ""), ==, 0);
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
+    g_assert_cmpint(f->answer.number, ==, 2); /* b shadows another */
+    g_assert_cmpint(pread(f->fds[0], told, sizeof(told), 0), ==, 2 * sizeof(*told));
+    g_assert_cmpstr(told[0].guest, ==, "a");
+    g_assert_cmpstr(told[1].guest, ==, "c");
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LOOK, "a"), ==, 0);
+    g_assert_cmpmem(&told[0].look, sizeof(FsLook), &f->answer.look, sizeof(FsLook));
+    memset(question.path, '/', sizeof(question.path) - 1); /* more than there may be */
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
+    g_assert_cmpint(f->answer.number, ==, 0);
+}
+
 static void test_list_of_many(MonitorFixture *f, const void *data)
 {
     for (int i = 0; i < 3000; i++) {
@@ -551,6 +573,7 @@ int main(int argc, char **argv)
         void (*test)(MonitorFixture *f, const void *data);
     } tests[] = {
         {"/monitor/list", test_list},
+        {"/monitor/looks", test_looks},
         {"/monitor/list-of-many", test_list_of_many},
         {"/monitor/look", test_look},
         {"/monitor/file", test_file},

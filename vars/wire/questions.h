@@ -30,6 +30,8 @@
 #define FS_CONFIG_BYTES_MAX (64u * 1024)
 #define FS_PIN_BYTES_MAX (1024u * 1024)
 #define FS_HINT_BYTES_MAX (64u * 1024)
+/* Guests of one FS_ASK_LOOKS. */
+#define FS_LOOKS_MAX 64
 /* Sockets are made ahead of any look only while there are fewer guests. */
 #define FS_LISTEN_AHEAD_MAX 4096u
 
@@ -108,6 +110,10 @@ typedef enum {
     FS_ASK_READY,   /* the mount is usable: who waits for it is told */
     FS_ASK_NAME,    /* what `process` is called, as a descriptor: read from its beginning it tells
                        that, with a newline, as it is then; -ENOENT: the process is no more */
+    /* Look at the guests whose names `path` has, with "/" between them: descriptor 0 holds `number`
+     * FsTold, in that order. Who is no guest, is not watched, or has more to tell than FsTold holds
+     * is left out: it is asked about alone. */
+    FS_ASK_LOOKS,
     FS_ASKS,
 } FsAsk;
 
@@ -194,11 +200,11 @@ typedef enum {
     FS_TELLS,
 } FsTell;
 
-/* One of FS_ASK_LIST's. */
+/* One of FS_ASK_LIST's or FS_ASK_LOOKS'. */
 #define FS_TOLD_MAX 256
 typedef struct {
     char guest[FS_QUESTION_FILE];
-    FsLook look; /* FS_LOOK_BRIEF */
+    FsLook look; /* of a list: FS_LOOK_BRIEF */
 } FsTold;
 
 typedef struct {
