@@ -225,6 +225,8 @@ struct FsFleet {
     bool list_stale;                    /* events were lost since it was asked for */
     int64_t listed_at;                  /* when it was asked for */
     uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */
+    uint64_t ahead_half;                /* from this one on to that others are to be looked at */
+    int64_t ahead_at;                   /* when those after it were looked at */
     unsigned walked; /* looks for who goes on to the next one, since the last list */
 };
 

@@ -152,7 +152,7 @@ void fleet_take_answer(FsFleet *fleet, const char *name, const FsAnswer *answer)
     guest->live->shadowed = *lines ? g_strsplit(lines, "\n", -1) : NULL;
 }
 
-static void on_look(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
+void guest_take_look(FsGuest *guest, const FsAnswer *answer)
 {
     FsFleet *fleet = guest->fleet;
 
@@ -167,49 +167,32 @@ static void on_look(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_
         listen_in_background(fleet);
 }
 
-void guest_ask_look(FsGuest *guest)
+static void on_look(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
-    FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
+    guest_take_look(guest, answer);
+}
 
-    if (guest->look_asked != guest->look_done)
-        return; /* one is under way; when it is here, who needs another asks again */
+void guest_ask_alone(FsGuest *guest)
+{
+    const FsQuestion question = fs_question(FS_ASK_LOOK, guest->name);
+
+    guest_ask(guest, &question, NULL, 0, on_look, NULL);
+}
+
+void guest_begin_look(FsGuest *guest)
+{
     guest->look_stale = false;
     guest->looked_at = g_get_monotonic_time();
     guest->look_asked++;
     guest->fleet->looking++;
-    guest_ask(guest, &question, NULL, 0, on_look, NULL);
 }
 
-/* Who goes through the guests in the order of their list asks for the next ones soon. */
-#define AHEAD 16
-/* A list costs less than looks at this part of all guests. */
-#define LIST_PART 16
-
-void guest_look_ahead(const FsGuest *guest)
+void guest_ask_look(FsGuest *guest)
 {
-    FsFleet *fleet = guest->fleet;
-    guint at = fleet_index_after(fleet, guest->sequence);
-    bool walks = guest->sequence > fleet->ahead_sequence &&
-                 at - fleet_index_after(fleet, fleet->ahead_sequence) <= AHEAD;
-    int64_t now = g_get_monotonic_time();
-
-    fleet->ahead_sequence = guest->sequence;
-    fleet->walked += walks;
-    if (walks && fs_fleet_has_many(fleet) && now - fleet->listed_at >= SHOWN_US &&
-        fleet->walked >= fleet->guests->len / LIST_PART) {
-        fleet->walked = 0;
-        fleet_ask_list(fleet);
-    }
-    for (guint i = at; walks && i < fleet->guests->len && i < at + AHEAD; i++) {
-        FsGuest *next = fleet->guests->pdata[i];
-        bool untold =
-            next->looked_at && !(next->look.flags & FS_LOOK_WATCHED) && !fs_fleet_is_shared(fleet);
-        if (untold || guest_look_current(next, FS_NEED_LOOK))
-            continue; /* it would be asked about again all the same */
-        guest_ask_look(next);
-        fleet->walked++;
-        fleet->ahead_sequence = next->sequence;
-    }
+    if (guest->look_asked != guest->look_done)
+        return; /* one is under way; when it is here, who needs another asks again */
+    guest_begin_look(guest);
+    guest_ask_alone(guest);
 }
 
 uint32_t guest_next_look(FsGuest *guest)

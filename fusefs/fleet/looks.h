@@ -18,7 +18,15 @@ void guest_look_again(FsGuest *guest);
 void looks_tick(FsFleet *fleet, int64_t now);
 /* The number that look_done must reach so that the look is not older than now. */
 uint32_t guest_next_look(FsGuest *guest);
-/* The guest is looked at: the next ones of the list, too, if the last ones were. */
+/* The guest is looked at: the next ones of the list, too, if the last ones were (looks-ahead.c). */
 void guest_look_ahead(const FsGuest *guest);
+/* It is asked about: those after the ones that were looked at ahead, if it is far among them. */
+void guest_look_further(const FsGuest *guest);
+
+/* Of guest_ask_look(), in parts: a look is under way from now on; the question that it takes for
+ * one guest; and it is here. */
+void guest_begin_look(FsGuest *guest);
+void guest_ask_alone(FsGuest *guest);
+void guest_take_look(FsGuest *guest, const FsAnswer *answer);
 /* Nothing in the brief look (one of a list) says that what is known is no more so. */
 bool looks_agree(const FsGuestLook *known, const FsLook *brief);

@@ -240,6 +240,7 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     /* A name in SOURCE that is asked about may be one that loses to the guest's. */
     if (needs & FS_NEED_STATUS && g_hash_table_size(guest->fleet->files) > 0)
         guest->look_stale = true;
+    guest_look_further(guest);
     missed = missing(guest, needs);
     if (missed && !(missed & ~REPLICA_NEEDS) && replica_serves(guest, missed) &&
         !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {

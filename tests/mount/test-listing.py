@@ -128,6 +128,31 @@ class Listing(unittest.TestCase):
             self.assertFalse((boot / "0007").exists())
             self.assertFalse((boot / "0007" / "path").exists())
 
+    def many(self, count):
+        for i in range(count):
+            (self.source / f"g{i:03}.json").write_text("{}")
+        mount = self.mount()
+        wait_until(lambda: len(os.listdir(mount.sockdir)) > count, "all sockets", 60)
+        return mount
+
+    def test_many_are_looked_at_together(self):
+        """Who goes through all guests asks the monitor for looks at many, not for a look at each."""
+        uvmount.need("strace")
+        count = 600
+        mount, log = self.many(count), self.scratch.path / "strace"
+        strace = subprocess.Popen(["strace", "-qq", "-e", "trace=sendmsg", "-o", log, "-p",
+                                   str(mount.front_pid())], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: re.search(r"TracerPid:\s+[1-9]", pathlib.Path(
+                f"/proc/{mount.front_pid()}/status").read_text()), "strace is there")
+            for i in range(count):
+                mount.guest(f"g{i:03}").stat()
+        finally:
+            strace.terminate()
+            strace.wait()
+        questions = log.read_text().count("sendmsg(")
+        self.assertLess(questions, count / 4, "questions")
+
 
 if __name__ == "__main__":
     uvmount.need_mount()
