@@ -42,7 +42,7 @@ void fs_folder_changed(FsTree *tree, FsGuest *guest)
 
     guest_tree->changed_ns = g_get_real_time() * 1000;
     memset(guest_tree->times_taken, 0, sizeof(guest_tree->times_taken));
-    fs_tree_guest_changed(tree, guest);
+    fs_tree_contents_changed(tree, guest);
 }
 
 void fs_folder_take_times(FsOp *op, FsFolder folder)

@@ -158,8 +158,7 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
  */
 static void tell_size(const FsOp *op, const FsHandle *handle)
 {
-    if (handle->snapshot && op->node->told &&
-        op->node->told_size != g_bytes_get_size(handle->snapshot))
+    if (handle->snapshot && op->node->told_size != g_bytes_get_size(handle->snapshot))
         fs_tree_invalidate(op->tree, op->node);
 }
 

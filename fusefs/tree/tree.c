@@ -93,6 +93,7 @@ void fs_tree_fill(FsTree *tree, const FsNode *node, mode_t type_and_mode, struct
 static void guest_tree_free(void *data)
 {
     FsGuestTree *guest_tree = data;
+    g_clear_handle_id(&guest_tree->folders_late, g_source_remove);
     g_clear_pointer(&guest_tree->immutable, g_hash_table_unref);
     g_clear_pointer(&guest_tree->away, g_hash_table_unref);
     g_clear_pointer(&guest_tree->restore, fs_restore_free);
@@ -120,16 +121,53 @@ void fs_tree_invalidate(FsTree *tree, FsNode *node)
         fuse_lowlevel_notify_inval_inode(tree->session, node->id, -1, 0);
 }
 
+static void tell_changed(FsTree *tree, FsGuestTree *guest_tree, bool folders)
+{
+    if (!guest_tree->told)
+        return;
+    guest_tree->told = !folders;
+    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
+        if (node->told && node->class != &fs_variable_class && /* whose own changes are told */
+            (folders || !S_ISDIR(node->class->type)))
+            fs_tree_invalidate(tree, node);
+}
+
 void fs_tree_guest_changed(FsTree *tree, FsGuest *guest)
+{
+    tell_changed(tree, fs_tree_guest(tree, guest), true);
+}
+
+/* A tick of the clock that local file systems take their times from is as long. */
+#define FOLDERS_MS 4
+
+static void tell_folders(FsGuestTree *guest_tree)
+{
+    guest_tree->folders_told_at = g_get_monotonic_time();
+    tell_changed(guest_tree->tree, guest_tree, true);
+}
+
+static gboolean tell_folders_late(void *data)
+{
+    FsGuestTree *guest_tree = data;
+
+    guest_tree->folders_late = 0;
+    tell_folders(guest_tree);
+    return G_SOURCE_REMOVE;
+}
+
+void fs_tree_contents_changed(FsTree *tree, FsGuest *guest)
 {
     FsGuestTree *guest_tree = fs_tree_guest(tree, guest);
 
     if (!guest_tree->told)
         return;
-    guest_tree->told = false;
-    for (FsNode *node = guest_tree->nodes.guest_next; node; node = node->guest_next)
-        if (node->told && node->class != &fs_variable_class) /* whose own changes are told */
-            fs_tree_invalidate(tree, node);
+    if (g_get_monotonic_time() - guest_tree->folders_told_at >= FOLDERS_MS * 1000) {
+        tell_folders(guest_tree);
+        return;
+    }
+    tell_changed(tree, guest_tree, false);
+    if (!guest_tree->folders_late)
+        guest_tree->folders_late = g_timeout_add(FOLDERS_MS, tell_folders_late, guest_tree);
 }
 
 void fs_tree_follow_owner(FsTree *tree, FsGuest *guest)
@@ -167,6 +205,7 @@ static void guest_removed(FsGuest *guest, void *data)
 
     if (!guest_tree)
         return;
+    g_clear_handle_id(&guest_tree->folders_late, g_source_remove);
     fs_staging_forget_guest(tree, guest);
     fs_pollers_tell(guest_tree);
     if (guest_tree->vars) {
@@ -199,7 +238,7 @@ static void entry_changed(FsGuest *guest, const char *name, FsEntryEvent event, 
 
 static void record_grew(FsGuest *guest, void *data)
 {
-    fs_tree_guest_changed(data, guest);
+    fs_tree_contents_changed(data, guest);
     fs_pollers_tell(fs_tree_guest(data, guest));
 }
 

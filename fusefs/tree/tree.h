@@ -97,14 +97,16 @@ typedef struct {
     FsRestore *restore;    /* by the program that made the guest; NULL: none */
     unsigned staging_files, sinks;
     size_t staging_bytes;
-    size_t held_bytes;     /* by open files, see fs_handle_hold() */
-    bool export_stale;     /* changed since store.json was last exported */
-    uint64_t export_bytes; /* of a store that is not a JSON file: the last export ... */
-    FsIdentity export_of;  /* ... of this store */
-    size_t status_bytes;   /* the last status.json */
-    int64_t changed_ns;    /* real time of the last change of a variable that was seen; 0: none */
-    FsOwner owner;         /* as the kernel was told */
-    bool told;             /* the kernel may keep attributes of its nodes */
+    size_t held_bytes;       /* by open files, see fs_handle_hold() */
+    bool export_stale;       /* changed since store.json was last exported */
+    uint64_t export_bytes;   /* of a store that is not a JSON file: the last export ... */
+    FsIdentity export_of;    /* ... of this store */
+    size_t status_bytes;     /* the last status.json */
+    int64_t changed_ns;      /* real time of the last change of a variable that was seen; 0: none */
+    FsOwner owner;           /* as the kernel was told */
+    bool told;               /* the kernel may keep attributes of its nodes */
+    int64_t folders_told_at; /* when it was last told that those of folders hold no longer */
+    guint folders_late;      /* a timer: it will be told again; 0: none */
     bool times_taken[FS_FOLDERS]; /* a program set the folder's time since ... */
     int64_t taken_ns[FS_FOLDERS]; /* ... to this */
 } FsGuestTree;
@@ -132,6 +134,10 @@ void fs_tree_follow_owner(FsTree *tree, FsGuest *guest);
 
 /* What was told of the guest's files, but its variables, may not hold any longer. */
 void fs_tree_guest_changed(FsTree *tree, FsGuest *guest);
+/* ... because a variable changed, as variables do many times in a row: of the folders, which the
+ * kernel asks about again on each way through them, it is told no more often than a local file
+ * system's clock ticks. */
+void fs_tree_contents_changed(FsTree *tree, FsGuest *guest);
 /* The kernel's attributes of a node no longer hold. Safe inside a request. */
 void fs_tree_invalidate(FsTree *tree, FsNode *node);
 /* The node stands for nothing any more: no name here, and (from another thread, at leisure) none in

@@ -71,9 +71,11 @@ static void write_done(FsOp *op)
     fs_op_need_replica(op, write_seen);
 }
 
-/* There was nothing to delete: efivarfs says EIO. */
+/* There was nothing to delete: efivarfs says EIO. The kernel keeps what it was told before. */
 static void write_failed(FsOp *op)
 {
+    op->node->told = true;
+    fs_variable_changed(op->tree, op->node, fs_variable_entry(op->node));
     fs_op_error(op, op->error == ENOENT ? EIO : op->error);
 }
 
@@ -199,10 +201,12 @@ void fs_variable_write(FsOp *op)
         return;
     }
     g_clear_pointer(&handle->snapshot, g_bytes_unref);
-    if (deletes_later(op))
+    if (deletes_later(op)) {
         fs_op_set(op, op->node->name, op->content, UV_HOST_SET_ASK, 0, write_asked, write_failed);
-    else
-        fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
+        return;
+    }
+    op->node->told = false; /* the kernel asks again after a write, and need not be told */
+    fs_op_set(op, op->node->name, op->content, 0, 0, write_done, write_failed);
 }
 
 /* A deletion that no request waits for. */

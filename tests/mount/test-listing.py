@@ -3,9 +3,11 @@
 """Who lists a folder is told of its files at once, and asks for none of them again; and what was told
 is forgotten when something is changed through the mount."""
 
+import contextlib
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvmount  # noqa: E402
+import uvproto  # noqa: E402
 from uvmount import variable, wait_until  # noqa: E402
 
 
@@ -135,23 +138,49 @@ class Listing(unittest.TestCase):
         wait_until(lambda: len(os.listdir(mount.sockdir)) > count, "all sockets", 60)
         return mount
 
-    def test_many_are_looked_at_together(self):
-        """Who goes through all guests asks the monitor for looks at many, not for a look at each."""
+    @contextlib.contextmanager
+    def traced(self, mount, call):
+        """What the front does meanwhile: a function that reads strace's lines."""
         uvmount.need("strace")
-        count = 600
-        mount, log = self.many(count), self.scratch.path / "strace"
-        strace = subprocess.Popen(["strace", "-qq", "-e", "trace=sendmsg", "-o", log, "-p",
-                                   str(mount.front_pid())], stderr=subprocess.DEVNULL)
+        log, pid = self.scratch.path / f"strace-{call}", mount.front_pid()
+        strace = subprocess.Popen(["strace", "-qq", "-xx", "-s", "24", "-e", f"trace={call}", "-o", log,
+                                   "-p", str(pid)], stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: re.search(r"TracerPid:\s+[1-9]", pathlib.Path(
-                f"/proc/{mount.front_pid()}/status").read_text()), "strace is there")
-            for i in range(count):
-                mount.guest(f"g{i:03}").stat()
+                f"/proc/{pid}/status").read_text()), "strace is there")
+            yield log.read_text
         finally:
             strace.terminate()
             strace.wait()
-        questions = log.read_text().count("sendmsg(")
-        self.assertLess(questions, count / 4, "questions")
+
+    def test_many_are_looked_at_together(self):
+        """Who goes through all guests asks the monitor for looks at many, not for a look at each."""
+        count = 600
+        mount = self.many(count)
+        with self.traced(mount, "sendmsg") as lines:
+            for i in range(count):
+                mount.guest(f"g{i:03}").stat()
+        self.assertLess(lines().count("sendmsg("), count / 4, "questions")
+
+    def test_who_writes_again_and_again(self):
+        """The kernel asks for nothing of the variable in between; its folders' times follow."""
+        (self.source / "g.json").write_text(uvmount.store_text(variable("V", b"v")))
+        mount, count = self.mount(), 50
+        path = mount.vars("g") / f"V-{uvproto.TEST}"
+        path.stat()
+        with self.traced(mount, "read") as lines:
+            for i in range(count):
+                fd = os.open(path, os.O_WRONLY)
+                last = time.time_ns()
+                os.write(fd, bytes((7, 0, 0, 0, i)))
+                os.close(fd)
+        asked = [struct.unpack("<4xI8xQ", bytes.fromhex(line.replace("\\x", ""))) for line in
+                 re.findall(r'read\(\d+, "((?:\\x[0-9a-f]{2}){24})', lines())]
+        writes = [node for opcode, node in asked if opcode == 16]
+        self.assertEqual(len(writes), count)
+        self.assertLess(asked.count((3, writes[0])), count / 4, "GETATTR of it")
+        for folder in mount.vars("g"), mount.guest("g"):
+            wait_until(lambda folder=folder: folder.stat().st_mtime_ns >= last, "its time")
 
 
 if __name__ == "__main__":
