@@ -47,7 +47,7 @@ static void leave_server(UvConn *conn)
     } else if (conn->kind == UV_CONN_HOST) {
         g_ptr_array_remove(server->hosts, conn);
         server->traces -= conn->trace != NULL;
-        if (server->looked_at && server->hosts->len == 0)
+        if (server->setup.looked_at && server->hosts->len == 0)
             uv_server_stop(server, uv_server_compact(server) ? 0 : 1);
     } else if (server->guest == conn) {
         server->guest = NULL;

@@ -57,9 +57,9 @@ static GBytes *hello_reply(const UvServer *server)
     static const char build[] = "uefivarsd " UV_VERSION;
     uint32_t flags = 0;
 
-    if (server->config.force_secure_boot)
+    if (server->setup.service->force_secure_boot)
         flags |= UV_WIRE_STATE_FORCE_SECURE_BOOT;
-    if (server->config.disable_custom_mode)
+    if (server->setup.service->disable_custom_mode)
         flags |= UV_WIRE_STATE_DISABLE_CUSTOM_MODE;
     if (uv_server_is_read_only(server))
         flags |= UV_WIRE_STATE_READ_ONLY;

@@ -41,7 +41,7 @@ static GBytes *own_text(UvServer *server)
     uv_autofd int fd = uv_folder_open(store->folder, UV_FILE_STORE, O_RDONLY, &error);
     if (fd < 0)
         return NULL;
-    return uv_read_file(fd, server->store_path, UV_JSON_FILE_MAX, &error);
+    return uv_read_file(fd, server->setup.store_path, UV_JSON_FILE_MAX, &error);
 }
 
 void uv_host_export(UvConn *conn, const UvFrame *frame)

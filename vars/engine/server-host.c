@@ -55,7 +55,7 @@ void uv_host_frame_too_large(UvConn *conn, const UvFrame *frame)
  * could be verified, nor, if that is wished, what the loading of a saved state would replace. */
 const char *uv_host_is_held(const UvServer *server)
 {
-    if (server->looked_at)
+    if (server->setup.looked_at)
         return "the guest's engine was started to be looked at";
     if (server->session_alive && server->session.mode != UV_SESSION_SERVING)
         return "the guest is being migrated";
@@ -133,7 +133,7 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
         uv_write_gbytes(&writer, status);
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
     /* The session that one that is looked at found is its successor's. */
-    if (ends || server->looked_at)
+    if (ends || server->setup.looked_at)
         uv_server_stop(server, 0);
 }
 
@@ -158,11 +158,11 @@ static void handle_selftest(UvConn *conn, const UvFrame *frame)
     g_autofree char *path = g_strndup(data ? data : "", size);
     char *text;
 
-    if (!conn->server->selftest) {
+    if (!conn->server->setup.selftest) {
         unknown_type(conn, frame);
         return;
     }
-    text = conn->server->selftest(path);
+    text = conn->server->setup.selftest(path);
     uv_conn_reply(conn, frame, g_bytes_new_take(text, strlen(text)));
 }
 
@@ -184,7 +184,7 @@ static void handle_status(UvConn *conn, const UvFrame *frame)
 
 static void handle_listener(UvConn *conn, const UvFrame *frame)
 {
-    uv_conn_reply_fd(conn, frame, conn->server->guest_listener);
+    uv_conn_reply_fd(conn, frame, conn->server->setup.guest_listener);
 }
 
 static void handle_follow(UvConn *conn, const UvFrame *frame)

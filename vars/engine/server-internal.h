@@ -68,20 +68,14 @@ struct UvConn {
 };
 
 struct UvServer {
+    UvServerSetup setup;
     UvService *service;
-    UvServiceConfig config;
     UvStore *store;
-    const UvSandbox *sandbox;
-    char *(*selftest)(const char *path); /* NULL: none */
-    char *store_path;
-    uid_t owner;
     uid_t store_uid; /* the store's owner, when it was opened; (uid_t)-1: there was no store */
-    bool spawned;
-    bool looked_at; /* nothing is changed, no guest comes, and it ends with the last host */
 
     GMainLoop *loop;
     int exit_status;
-    int guest_listener, host_listener, store_listener, signal_fd;
+    int signal_fd;
     GSource *timer;
     int64_t alone_since_us; /* spawned: neither guest nor host; 0: not so */
 
@@ -98,13 +92,11 @@ struct UvServer {
     uint32_t buffer_size;  /* as agreed in HELLO */
     int64_t
         saved_ns; /* realtime of the SAVE whose state exists, see server-saved.c; 0: none does */
-    bool refuse_when_saved;    /* the host's changes then */
     bool changed_when_resumed; /* RELEASED, and the store is another than the one let go */
 
     bool holds_store;    /* something was written, or ACQUIREd: the store may have a lock for us */
     uint32_t told_state; /* what hosts were told last */
     pid_t told_process;
-    size_t record_bytes;
     UvRecord *record;            /* NULL: none */
     UvActor actor;               /* of what is done just now */
     unsigned traces;             /* hosts with a trace */
@@ -201,7 +193,6 @@ void uv_migrate_load(UvConn *conn, const UvFrame *frame);
 void uv_migrate_acquire(UvConn *conn, const UvFrame *frame);
 
 /* server-saved.c */
-void uv_saved_set_up(UvServer *server, const UvServerSetup *setup);
 void uv_saved_begin(UvServer *server);
 void uv_saved_end(UvServer *server);
 /* Also of one that another host saved since this engine read the store. */

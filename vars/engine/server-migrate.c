@@ -25,7 +25,7 @@
 uint32_t uv_migrate_load_cap(const UvServer *server)
 {
     const size_t used = uv_varset_used_bytes(uv_service_variables(server->service), true);
-    const size_t size = server->config.size_bytes;
+    const size_t size = server->setup.service->size_bytes;
 
     return MIN(BLOB_OVERHEAD * (MAX(size, used) + size) + BLOB_SESSION_BYTES, UV_WIRE_BLOB_MAX);
 }
@@ -95,7 +95,7 @@ void uv_migrate_save(UvConn *conn, const UvFrame *frame)
 /* The session of the blob fits its variables; found out on a service aside. */
 static bool session_is_valid(UvServer *server, const UvBlob *blob)
 {
-    UvService *aside = uv_service_new(&server->config, NULL);
+    UvService *aside = uv_service_new(server->setup.service, NULL);
 
     uv_service_load(aside, blob->variables);
     UvReader reader = uv_reader_of(blob->session);

@@ -52,13 +52,6 @@ static bool write_file(UvServer *server, GError **error)
                             writer.size, 0, error);
 }
 
-/* Of a state that passed no engine, when it was saved is not known. */
-void uv_saved_set_up(UvServer *server, const UvServerSetup *setup)
-{
-    server->refuse_when_saved = setup->refuse_when_saved;
-    server->saved_ns = setup->is_saved ? g_get_real_time() * 1000 : 0;
-}
-
 void uv_saved_begin(UvServer *server)
 {
     g_autoptr(GError) error = NULL;
@@ -122,5 +115,5 @@ void uv_saved_warn(UvServer *server)
 
 bool uv_saved_refuses(const UvServer *server)
 {
-    return server->refuse_when_saved && server->saved_ns != 0 && !server->session_alive;
+    return server->setup.refuse_when_saved && server->saved_ns != 0 && !server->session_alive;
 }

@@ -106,8 +106,8 @@ static void add_secure_boot(GString *out, const UvServer *server)
     add_byte_variable(out, "secure-boot-enable", server, &uv_guid_secure_boot_enable,
                       "SecureBootEnable");
     add_byte_variable(out, "custom-mode", server, &uv_guid_custom_mode, "CustomMode");
-    uv_json_put_bool(out, "force-secure-boot", server->config.force_secure_boot);
-    uv_json_put_bool(out, "disable-custom-mode", server->config.disable_custom_mode);
+    uv_json_put_bool(out, "force-secure-boot", server->setup.service->force_secure_boot);
+    uv_json_put_bool(out, "disable-custom-mode", server->setup.service->disable_custom_mode);
     uv_json_end(out, '}');
 }
 
@@ -153,9 +153,10 @@ static void add_engine(GString *out, const UvServer *server)
     uv_json_put_number(out, "pid", getpid());
     uv_json_put_text(out, "version", UV_VERSION);
     uv_json_put_number(out, "protocol", UV_WIRE_VERSION);
-    add_strings(out, "confinement", server->sandbox ? server->sandbox->confinement.active : NULL);
+    add_strings(out, "confinement",
+                server->setup.sandbox ? server->setup.sandbox->confinement.active : NULL);
     add_strings(out, "confinement-missing",
-                server->sandbox ? server->sandbox->confinement.missing : NULL);
+                server->setup.sandbox ? server->setup.sandbox->confinement.missing : NULL);
     uv_json_end(out, '}');
 }
 

@@ -15,7 +15,7 @@ bool uv_server_is_read_only(const UvServer *server)
 
 uint64_t uv_server_storage_bytes(const UvServer *server)
 {
-    return MIN(server->config.size_bytes, server->store->capacity_bytes);
+    return MIN(server->setup.service->size_bytes, server->store->capacity_bytes);
 }
 
 static void log_trouble(UvServer *server, const char *what, const GError *error)
@@ -88,7 +88,7 @@ void uv_server_refresh_at_boot(UvServer *server)
 
     if (!server->store->ops->changed(server->store))
         return;
-    if (server->looked_at) { /* the next engine has what is there */
+    if (server->setup.looked_at) { /* the next engine has what is there */
         uv_server_leave(server);
         return;
     }

@@ -43,7 +43,7 @@
 
 static bool is_alone(UvServer *server)
 {
-    return server->spawned && !server->session_alive && server->hosts->len == 0 &&
+    return server->setup.spawned && !server->session_alive && server->hosts->len == 0 &&
            g_queue_is_empty(&server->pending);
 }
 
@@ -121,7 +121,7 @@ static bool peer_is_allowed(const UvServer *server, int fd)
     socklen_t size = sizeof(peer);
 
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == 0 || peer.uid == server->owner);
+           (peer.uid == 0 || peer.uid == server->setup.owner);
 }
 
 static void add_guest(UvServer *server, int fd, bool must_prove)
@@ -149,7 +149,7 @@ static uid_t store_owner(UvServer *server)
 
 bool uv_server_is_outlived(UvServer *server)
 {
-    return server->spawned && !server->session_alive && server->store_uid != (uid_t)-1 &&
+    return server->setup.spawned && !server->session_alive && server->store_uid != (uid_t)-1 &&
            store_owner(server) != server->store_uid;
 }
 
@@ -159,7 +159,7 @@ static gboolean on_pause_over(gpointer data)
 {
     UvServer *server = data;
 
-    g_unix_fd_add(server->store_listener, G_IO_IN, on_listener, server);
+    g_unix_fd_add(server->setup.store_listener, G_IO_IN, on_listener, server);
     return G_SOURCE_REMOVE;
 }
 
@@ -171,7 +171,8 @@ static void admit_strangers(UvServer *server)
     const bool there = uv_folder_stat(server->store->folder, UV_FILE_STORE, &st, NULL);
 
     for (unsigned i = 0; i < TURN_AWAY && taken < TURN_STRANGERS; i++) {
-        const int fd = accept4(server->store_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd =
+            accept4(server->setup.store_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
         if (there && uv_proof_can_have(&st, fd)) {
@@ -191,7 +192,7 @@ static void admit(UvServer *server, int listener)
         const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
-        if (listener == server->host_listener)
+        if (listener == server->setup.host_listener)
             add_host(server, fd);
         else
             add_guest(server, fd, false);
@@ -203,11 +204,11 @@ static gboolean on_listener(gint listener, GIOCondition condition, gpointer data
     UvServer *server = data;
 
     /* Who knocks waits for the next one. */
-    if (listener != server->host_listener && uv_server_is_outlived(server)) {
+    if (listener != server->setup.host_listener && uv_server_is_outlived(server)) {
         uv_server_stop(server, 0);
         return G_SOURCE_CONTINUE;
     }
-    const bool store = listener == server->store_listener;
+    const bool store = listener == server->setup.store_listener;
 
     if (store)
         admit_strangers(server);
@@ -280,29 +281,20 @@ static void watch(UvServer *server, int fd, GUnixFDSourceFunc callback)
 
 /* ---- life ---- */
 
-UvServer *uv_server_new(const UvServerSetup *setup)
+UvServer *uv_server_new(const UvServerSetup *setup, UvStore *store, UvSessionFile *session_file)
 {
     UvServer *server = g_new0(UvServer, 1);
 
     uv_counters_begin(&server->counters);
     if (!setup->looked_at) /* that one records nothing */
         tzset();           /* reads /etc/localtime once; gmtime_r() would later */
-    server->config = *setup->service;
-    server->store = setup->store;
-    server->sandbox = setup->sandbox;
-    server->selftest = setup->selftest;
-    server->store_path = g_strdup(setup->store_path);
-    server->owner = setup->owner;
-    server->record_bytes = setup->record_bytes;
-    server->spawned = setup->spawned;
-    server->looked_at = setup->looked_at;
+    server->setup = *setup;
+    server->store = store;
+    server->session_file = session_file;
     if (setup->traced)
         server->trace_awaited_to_us = g_get_monotonic_time() + TRACE_AWAITED_US;
-    uv_saved_set_up(server, setup);
-    server->guest_listener = setup->guest_listener;
-    server->host_listener = setup->host_listener;
-    server->store_listener = setup->store_listener;
-    server->session_file = setup->session_file;
+    if (setup->is_saved) /* when is not known: it passed no engine */
+        server->saved_ns = g_get_real_time() * 1000;
     server->hosts = g_ptr_array_new();
     g_queue_init(&server->pending);
     server->refusals = (UvLogRate){.burst = REFUSALS_AT_ONCE, .what = "refused changes"};
@@ -313,7 +305,7 @@ UvServer *uv_server_new(const UvServerSetup *setup)
     server->timer = timer_new(server);
     server->signal_fd = signal_fd_new();
 
-    server->service = uv_service_new(&server->config, server->store);
+    server->service = uv_service_new(server->setup.service, server->store);
     uv_service_set_observer(server->service, uv_events_changed, server);
     uv_service_set_refusal_log(server->service, uv_record_refused, server);
     return server;
@@ -328,7 +320,8 @@ bool uv_server_load(UvServer *server, GError **error)
     /* What was read is no change. What another host has now may be here next. */
     const bool shared = uv_hold_is_shared(server),
                never = uv_server_is_read_only(server) && !shared;
-    server->record = uv_record_new(server->store->folder, never ? 0 : server->record_bytes, shared);
+    server->record =
+        uv_record_new(server->store->folder, never ? 0 : server->setup.record_bytes, shared);
     uv_outside_record(server);
     g_clear_pointer(&server->store->left, uv_meta_free);
     uv_saved_restore(server);
@@ -338,8 +331,8 @@ bool uv_server_load(UvServer *server, GError **error)
 
 static void watch_guests(UvServer *server)
 {
-    watch(server, server->guest_listener, on_listener);
-    watch(server, server->store_listener, on_listener);
+    watch(server, server->setup.guest_listener, on_listener);
+    watch(server, server->setup.store_listener, on_listener);
 }
 
 void uv_server_admit_guests(UvServer *server)
@@ -355,7 +348,7 @@ int uv_server_run(UvServer *server)
 
     if (server->trace_awaited_to_us == 0)
         watch_guests(server);
-    watch(server, server->host_listener, on_listener);
+    watch(server, server->setup.host_listener, on_listener);
     watch(server, server->signal_fd, on_signal);
     if (keeper_fd >= 0)
         g_unix_fd_add(keeper_fd, G_IO_HUP, on_keeper_gone, server);
@@ -389,10 +382,9 @@ void uv_server_free(UvServer *server)
     uv_record_free(server->record); /* it has lines for the store's folder */
     uv_store_close(server->store);
     uv_session_file_free(server->session_file);
-    uv_fd_clear(&server->guest_listener);
-    uv_fd_clear(&server->host_listener);
-    uv_fd_clear(&server->store_listener);
+    uv_fd_clear(&server->setup.guest_listener);
+    uv_fd_clear(&server->setup.host_listener);
+    uv_fd_clear(&server->setup.store_listener);
     uv_fd_clear(&server->signal_fd);
-    g_free(server->store_path);
     g_free(server);
 }

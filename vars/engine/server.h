@@ -15,13 +15,12 @@
 typedef struct UvServer UvServer;
 
 typedef struct {
-    int guest_listener; /* owned, these and the session file; -1: none */
+    int guest_listener; /* owned, these three; -1: none */
     int host_listener;
-    int store_listener;          /* for guests that prove that they have the store open */
-    UvSessionFile *session_file; /* takes ownership; NULL: sessions do not outlive the engine */
-    UvStore *store;              /* takes ownership; open, not loaded */
+    int store_listener; /* for guests that prove that they have the store open */
+    /* What pointers are to is borrowed. */
     const UvServiceConfig *service;
-    const UvSandbox *sandbox; /* borrowed; for status */
+    const UvSandbox *sandbox; /* for status */
     /* Answers UV_HOST_SELFTEST (allocated text); NULL in programs that are not for tests. */
     char *(*selftest)(const char *path);
     const char *store_path; /* for messages */
@@ -34,8 +33,9 @@ typedef struct {
     bool traced; /* no guest is let in before a host has asked for a trace, or a second */
 } UvServerSetup;
 
-/* Makes what confinement forbids to make later; reads nothing yet. */
-UvServer *uv_server_new(const UvServerSetup *setup);
+/* Makes what confinement forbids to make later; reads nothing yet. Takes the store, open, not
+ * loaded, and the session file (NULL: sessions do not outlive the engine). */
+UvServer *uv_server_new(const UvServerSetup *setup, UvStore *store, UvSessionFile *session_file);
 /* Reads the store, and the session that the session file holds. */
 bool uv_server_load(UvServer *server, GError **error);
 void uv_server_free(UvServer *server);

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <syslog.h>
@@ -32,6 +31,7 @@
 #include "log.h"
 #include "sd-notify.h"
 #include "server.h"
+#include "unix-socket.h"
 #include "verifier-load.h"
 #ifdef UV_WITH_SELFTEST
 #include "selftest.h"
@@ -40,63 +40,42 @@
 #endif
 
 typedef struct {
-    const UvDaemonOptions *options;
+    UvDaemonOptions *options;
     UvSandbox *sandbox;
+    UvServerSetup server;
     UvFolder *folder; /* until the store has it */
     UvStore *store;
-    uid_t owner;
-    bool in_place; /* others own and label the store's file */
-    UvHost host;   /* --shared: this one */
-    bool become;   /* before a byte of the store is read */
-    uid_t uid;
-    gid_t gid;
-    int guest_listener, host_listener, store_listener, session_fd;
+    UvHost host; /* --shared: this one */
+    int session_fd;
     int store_fd;  /* the store as who spawned us has opened it, or /dev/null */
     int blockd_fd; /* uefivars-qcow2's, from who spawned us; until the store has it */
     int ready_fd;  /* the service manager's */
 } Daemon;
 
-/* By the monitor that spawned us: what a library has opened since an exec would have closed. */
-static bool is_passed(int fd)
+/* Of the monitor that spawned us, if it is that: what a library has opened since an exec would have
+ * closed. Several processes may poll a listener: one that comes too late must not wait in accept.
+ */
+static int take(int fd, bool listener)
 {
     const int flags = fcntl(fd, F_GETFD);
 
-    return flags >= 0 && !(flags & FD_CLOEXEC);
-}
-
-static bool is_listening(int fd)
-{
-    int listening = 0;
-    socklen_t size = sizeof(listening);
-
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+    if (flags < 0 || (flags & FD_CLOEXEC) || (listener && !uv_unix_is_listening(fd)))
+        return -1;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (listener)
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
 }
 
 static void take_inherited(Daemon *daemon)
 {
-    static const int inherited[] = {UV_FD_FOLDER, UV_FD_GUEST_LISTENER, UV_FD_HOST_LISTENER,
-                                    UV_FD_SESSION};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(inherited); i++) {
-        const int flags = fcntl(inherited[i], F_GETFD);
-        if (flags >= 0)
-            (void)fcntl(inherited[i], F_SETFD, flags | FD_CLOEXEC);
-    }
-    /* Several processes may poll them: one that comes too late must not wait in accept. */
-    (void)fcntl(UV_FD_GUEST_LISTENER, F_SETFL, O_NONBLOCK);
-    (void)fcntl(UV_FD_HOST_LISTENER, F_SETFL, O_NONBLOCK);
-    daemon->guest_listener = UV_FD_GUEST_LISTENER;
-    daemon->host_listener = UV_FD_HOST_LISTENER;
-    daemon->session_fd = UV_FD_SESSION;
-    if (is_passed(UV_FD_STORE) && fcntl(UV_FD_STORE, F_SETFD, FD_CLOEXEC) == 0)
-        daemon->store_fd = UV_FD_STORE;
-    if (is_passed(UV_FD_BLOCKD) && fcntl(UV_FD_BLOCKD, F_SETFD, FD_CLOEXEC) == 0)
-        daemon->blockd_fd = UV_FD_BLOCKD;
-    if (is_passed(UV_FD_STORE_LISTENER) && is_listening(UV_FD_STORE_LISTENER)) {
-        (void)fcntl(UV_FD_STORE_LISTENER, F_SETFD, FD_CLOEXEC);
-        (void)fcntl(UV_FD_STORE_LISTENER, F_SETFL, O_NONBLOCK);
-        daemon->store_listener = UV_FD_STORE_LISTENER;
-    }
+    (void)take(UV_FD_FOLDER, false);
+    daemon->server.guest_listener = take(UV_FD_GUEST_LISTENER, true);
+    daemon->server.host_listener = take(UV_FD_HOST_LISTENER, true);
+    daemon->server.store_listener = take(UV_FD_STORE_LISTENER, true);
+    daemon->session_fd = take(UV_FD_SESSION, false);
+    daemon->store_fd = take(UV_FD_STORE, false);
+    daemon->blockd_fd = take(UV_FD_BLOCKD, false);
 }
 
 static int open_session_file(const char *socket_path, GError **error)
@@ -109,25 +88,23 @@ static int open_session_file(const char *socket_path, GError **error)
     return fd;
 }
 
+static bool listen_at(const char *path, mode_t mode, int *ret_fd, GError **error)
+{
+    if (path)
+        *ret_fd = uv_listen(path, mode, error);
+    return !path || *ret_fd >= 0;
+}
+
 static bool open_sockets(Daemon *daemon, GError **error)
 {
     const UvDaemonOptions *options = daemon->options;
 
     if (options->spawned)
         return true; /* it has them */
-    daemon->guest_listener = uv_listen(options->socket, 0660, error);
-    if (daemon->guest_listener < 0)
+    if (!listen_at(options->socket, 0660, &daemon->server.guest_listener, error) ||
+        !listen_at(options->host_socket, 0600, &daemon->server.host_listener, error) ||
+        !listen_at(options->store_socket, 0666, &daemon->server.store_listener, error))
         return false;
-    if (options->host_socket) {
-        daemon->host_listener = uv_listen(options->host_socket, 0600, error);
-        if (daemon->host_listener < 0)
-            return false;
-    }
-    if (options->store_socket) {
-        daemon->store_listener = uv_listen(options->store_socket, 0666, error);
-        if (daemon->store_listener < 0)
-            return false;
-    }
     daemon->ready_fd = uv_ready_open();
     daemon->session_fd = open_session_file(options->socket, error);
     return daemon->session_fd >= 0;
@@ -139,20 +116,17 @@ static bool open_sockets(Daemon *daemon, GError **error)
  */
 static void choose_user(Daemon *daemon)
 {
-    const UvDaemonOptions *options = daemon->options;
+    UvDaemonOptions *options = daemon->options;
     g_autofree char *folder = g_path_get_dirname(options->store);
     struct stat st;
 
-    daemon->become = options->become;
-    daemon->uid = options->uid;
-    daemon->gid = options->gid;
     if (options->spawned || options->become || options->sandbox == UV_SANDBOX_OFF || geteuid() != 0)
         return;
     if (!uv_folder_stat(daemon->folder, UV_FILE_STORE, &st, NULL) && stat(folder, &st) != 0)
         return;
-    daemon->become = true;
-    daemon->uid = st.st_uid;
-    daemon->gid = st.st_gid;
+    options->become = true;
+    options->uid = st.st_uid;
+    options->gid = st.st_gid;
 }
 
 /* The store's owner may not be the folder's: then its sidecars' folder is made while we can.
@@ -162,21 +136,21 @@ static void make_sidecars(const Daemon *daemon)
     const UvDaemonOptions *options = daemon->options;
     g_autoptr(GError) error = NULL;
 
-    if (daemon->become && !options->read_only &&
-        !uv_folder_make_sidecars(daemon->folder, daemon->uid, daemon->gid, &error))
+    if (options->become && !options->read_only &&
+        !uv_folder_make_sidecars(daemon->folder, options->uid, options->gid, &error))
         uv_log(LOG_NOTICE, "%s", error->message);
 }
 
 static bool open_folder(Daemon *daemon, GError **error)
 {
-    const UvDaemonOptions *options = daemon->options;
+    UvDaemonOptions *options = daemon->options;
     int inherited = options->spawned ? UV_FD_FOLDER : -1;
 
     daemon->folder =
         uv_folder_new(options->spawned ? UV_FD_FOLDER : AT_FDCWD, options->store, error);
     if (!daemon->folder)
         return false;
-    daemon->in_place = options->in_place || uv_folder_is_of_others(daemon->folder);
+    options->in_place = options->in_place || uv_folder_is_of_others(daemon->folder);
     choose_user(daemon);
     make_sidecars(daemon);
     uv_fd_clear(&inherited); /* the folder has its own */
@@ -229,7 +203,7 @@ static bool open_store(Daemon *daemon, GError **error)
         .format = daemon->options->format,
         .blockd = daemon->blockd_fd < 0 ? NULL : uv_blockd_new(daemon->blockd_fd, 0),
         .unconfined = daemon->options->sandbox == UV_SANDBOX_OFF,
-        .in_place = daemon->in_place,
+        .in_place = daemon->options->in_place,
         .host = daemon->options->shared ? &daemon->host : NULL,
     };
 
@@ -248,39 +222,16 @@ static bool open_store(Daemon *daemon, GError **error)
 
 static bool set_up(Daemon *daemon, GError **error)
 {
-    if (daemon->options->shared && !uv_host_find(&daemon->host, error)) {
+    const UvDaemonOptions *options = daemon->options;
+
+    if (options->shared && !uv_host_find(&daemon->host, error)) {
         g_prefix_error(error, "--shared: ");
         return false;
     }
     return open_sockets(daemon, error) && open_folder(daemon, error) &&
-           (!daemon->become ||
-            uv_sandbox_become(daemon->sandbox, daemon->uid, daemon->gid, error)) &&
+           (!options->become ||
+            uv_sandbox_become(daemon->sandbox, options->uid, options->gid, error)) &&
            uv_sandbox_prepare(daemon->sandbox, error) && open_store(daemon, error);
-}
-
-/* Consumes what `daemon` holds. */
-static UvServer *make_server(Daemon *daemon)
-{
-    const UvServerSetup setup = {
-        .guest_listener = daemon->guest_listener,
-        .host_listener = daemon->host_listener,
-        .store_listener = daemon->store_listener,
-        .session_file = uv_session_file_new(daemon->session_fd),
-        .store = daemon->store,
-        .service = &daemon->options->service,
-        .sandbox = daemon->sandbox,
-        .selftest = uv_selftest,
-        .store_path = daemon->options->store,
-        .owner = daemon->owner,
-        .record_bytes = daemon->options->record_bytes,
-        .spawned = daemon->options->spawned,
-        .traced = daemon->options->traced,
-        .looked_at = daemon->options->looked_at,
-        .refuse_when_saved = daemon->options->refuse_when_saved,
-        .is_saved = daemon->options->is_saved,
-    };
-
-    return uv_server_new(&setup);
 }
 
 static uint32_t error_code(const GError *error)
@@ -334,7 +285,7 @@ static bool load(const Daemon *daemon, UvServer *server, GError **error)
     return false;
 }
 
-static int serve(const UvDaemonOptions *options, UvDaemon *background)
+static int serve(UvDaemonOptions *options, UvDaemon *background)
 {
     g_autoptr(UvSandbox) sandbox = uv_sandbox_new(options->sandbox);
     g_autoptr(UvServer) server = NULL;
@@ -342,10 +293,23 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     Daemon daemon = {
         .options = options,
         .sandbox = sandbox,
-        .owner = getuid(),
-        .guest_listener = -1,
-        .host_listener = -1,
-        .store_listener = -1,
+        .server =
+            {
+                .guest_listener = -1,
+                .host_listener = -1,
+                .store_listener = -1,
+                .service = &options->service,
+                .sandbox = sandbox,
+                .selftest = uv_selftest,
+                .store_path = options->store,
+                .owner = getuid(),
+                .record_bytes = options->record_bytes,
+                .spawned = options->spawned,
+                .traced = options->traced,
+                .looked_at = options->looked_at,
+                .refuse_when_saved = options->refuse_when_saved,
+                .is_saved = options->is_saved,
+            },
         .session_fd = -1,
         .store_fd = -1,
         .blockd_fd = -1,
@@ -357,7 +321,7 @@ static int serve(const UvDaemonOptions *options, UvDaemon *background)
     uv_log_open(options->name ? options->name : options->store, wants_syslog(options));
     if ((!options->looked_at && !uv_verifier_load(&error)) || !set_up(&daemon, &error))
         return fail(&daemon, background, error);
-    server = make_server(&daemon);
+    server = uv_server_new(&daemon.server, daemon.store, uv_session_file_new(daemon.session_fd));
     if (!uv_sandbox_confine_engine(sandbox, &error) || !load(&daemon, server, &error))
         return fail(&daemon, background, error);
     for (guint i = 0; i < sandbox->confinement.missing->len; i++)
@@ -375,7 +339,7 @@ static void close_others(const UvDaemonOptions *options)
 
     if (options->spawned && !qcow2)
         (void)close_range(UV_FD_BLOCKD, UV_FD_BLOCKD, 0);
-    if (options->spawned && !is_listening(UV_FD_STORE_LISTENER))
+    if (options->spawned && !uv_unix_is_listening(UV_FD_STORE_LISTENER))
         (void)close_range(UV_FD_STORE_LISTENER, UV_FD_STORE_LISTENER, 0);
     (void)close_range(options->spawned ? UV_FD_FIRST_CLOSED : UV_FD_FOLDER, ~0u, 0);
 }
