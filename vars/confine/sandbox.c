@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -44,19 +43,6 @@ void uv_sandbox_free(UvSandbox *sandbox)
         return;
     uv_confinement_clear(&sandbox->confinement);
     g_free(sandbox);
-}
-
-bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode)
-{
-    if (strcmp(text, "auto") == 0)
-        *ret_mode = UV_SANDBOX_AUTO;
-    else if (strcmp(text, "strict") == 0)
-        *ret_mode = UV_SANDBOX_STRICT;
-    else if (strcmp(text, "off") == 0)
-        *ret_mode = UV_SANDBOX_OFF;
-    else
-        return false;
-    return true;
 }
 
 static bool note(UvSandbox *sandbox, const char *step, const char *reason, GError **error)

@@ -27,7 +27,6 @@ typedef struct {
 
 UvSandbox *uv_sandbox_new(UvSandboxMode mode);
 void uv_sandbox_free(UvSandbox *sandbox);
-bool uv_sandbox_mode_parse(const char *text, UvSandboxMode *ret_mode);
 
 /* Groups, gid and uid; all three or an error. */
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error);

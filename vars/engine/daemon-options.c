@@ -14,8 +14,7 @@ typedef struct {
     char *saved;
     char *user;
     gint64 size, record;
-    gboolean force, no_custom, in_place, shared, daemonize, version;
-    gboolean spawned, looked_at, traced, read_only, stateless, saved_state, syscalls;
+    gboolean force, no_custom, stateless;
 } Raw;
 
 static void raw_clear(Raw *raw)
@@ -32,24 +31,13 @@ static bool refuse(GError **error, const char *option, const char *why)
     return uv_fail(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s", option, why);
 }
 
-static bool parse_varcheck(const char *text, UvVarcheckMode *ret_mode)
+/* Which of the words it is; -1: none of them. No text stands for the first. */
+static int choice(const char *text, const char *const *words)
 {
-    if (strcmp(text, "strict") == 0)
-        *ret_mode = UV_VARCHECK_STRICT;
-    else if (strcmp(text, "edk2") == 0)
-        *ret_mode = UV_VARCHECK_EDK2;
-    else if (strcmp(text, "off") == 0)
-        *ret_mode = UV_VARCHECK_OFF;
-    else
-        return false;
-    return true;
-}
-
-static bool is_format(const char *text)
-{
-    static const char *const formats[] = {"json", "flash", "qcow2", "uboot", NULL};
-
-    return g_strv_contains(formats, text);
+    for (int i = 0; words[i]; i++)
+        if (!text || strcmp(text, words[i]) == 0)
+            return i;
+    return -1;
 }
 
 /* UID:GID, both numbers. */
@@ -70,6 +58,11 @@ static bool parse_user(const char *text, UvDaemonOptions *options)
 
 static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
 {
+    static const char *const varchecks[] = {"strict", "edk2", "off", NULL}; /* UvVarcheckMode */
+    static const char *const sandboxes[] = {"auto", "strict", "off", NULL}; /* UvSandboxMode */
+    static const char *const saved[] = {"warn", "refuse", NULL};
+    static const char *const formats[] = {"json", "flash", "qcow2", "uboot", NULL};
+
     if (options->show_version || options->print_syscalls)
         return true;
     if (!options->store)
@@ -78,13 +71,13 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--socket", "a socket is needed (see --help)");
     if (raw->size < UV_STORAGE_MIN || raw->size > UV_STORAGE_MAX)
         return refuse(error, "--size", "4096 to 8388608 bytes");
-    if (raw->varcheck && !parse_varcheck(raw->varcheck, &options->service.varcheck))
+    if (choice(raw->varcheck, varchecks) < 0)
         return refuse(error, "--varcheck", "strict, edk2 or off");
-    if (options->format && !is_format(options->format))
+    if (choice(options->format, formats) < 0)
         return refuse(error, "--format", "json, flash, qcow2 or uboot");
-    if (raw->sandbox && !uv_sandbox_mode_parse(raw->sandbox, &options->sandbox))
+    if (choice(raw->sandbox, sandboxes) < 0)
         return refuse(error, "--sandbox", "auto, strict or off");
-    if (raw->saved && strcmp(raw->saved, "warn") != 0 && strcmp(raw->saved, "refuse") != 0)
+    if (choice(raw->saved, saved) < 0)
         return refuse(error, "--saved", "refuse or warn");
     if (raw->user && !parse_user(raw->user, options))
         return refuse(error, "--user", "UID:GID, as numbers");
@@ -92,8 +85,16 @@ static bool check(UvDaemonOptions *options, const Raw *raw, GError **error)
         return refuse(error, "--store", "with --spawned it is one name in the folder at hand");
     if (raw->record != 0 && (raw->record < 4096 || raw->record > 1024 * 1024 * 1024))
         return refuse(error, "--record", "0 (no record), or 4096 to 1073741824 bytes");
-    options->refuse_when_saved = g_strcmp0(raw->saved, "refuse") == 0;
-    options->service.size_bytes = raw->size;
+    options->sandbox = choice(raw->sandbox, sandboxes);
+    options->refuse_when_saved = choice(raw->saved, saved);
+    options->read_only = options->read_only || raw->stateless;
+    options->service = (UvServiceConfig){
+        .size_bytes = raw->size,
+        .force_secure_boot = raw->force,
+        .disable_custom_mode = raw->no_custom,
+        .stateless = raw->stateless,
+        .varcheck = choice(raw->varcheck, varchecks),
+    };
     options->record_bytes = (size_t)raw->record;
     return true;
 }
@@ -124,15 +125,16 @@ static void add_entries(GOptionContext *context, UvDaemonOptions *options, Raw *
          "Checks of known variables for the host: strict (default), edk2, off", "MODE"},
         {"saved", 0, 0, G_OPTION_ARG_FILENAME, &raw->saved,
          "Changes by the host while a saved state exists: warn (default), refuse", "MODE"},
-        {"in-place", 0, 0, G_OPTION_ARG_NONE, &raw->in_place,
+        {"in-place", 0, 0, G_OPTION_ARG_NONE, &options->in_place,
          "Write the store's file over, never replace it: others own and label it", NULL},
-        {"shared", 0, 0, G_OPTION_ARG_NONE, &raw->shared,
+        {"shared", 0, 0, G_OPTION_ARG_NONE, &options->shared,
          "Other hosts have the store's folder, too: its lock file says which one writes", NULL},
         {"sandbox", 0, 0, G_OPTION_ARG_FILENAME, &raw->sandbox,
          "Confinement: auto (what the kernel has; default), strict, off", "MODE"},
-        {"daemon", 0, 0, G_OPTION_ARG_NONE, &raw->daemonize, "Go to the background when ready",
+        {"daemon", 0, 0, G_OPTION_ARG_NONE, &options->daemonize, "Go to the background when ready",
          NULL},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version, "Say which version this is", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &options->show_version, "Say which version this is",
+         NULL},
         G_OPTION_ENTRY_NULL,
     };
 
@@ -144,36 +146,19 @@ static void add_hidden_entries(GOptionContext *context, UvDaemonOptions *options
 {
     const int hidden = G_OPTION_FLAG_HIDDEN;
     const GOptionEntry entries[] = {
-        {"spawned", 0, hidden, G_OPTION_ARG_NONE, &raw->spawned, NULL, NULL},
-        {"looked-at", 0, hidden, G_OPTION_ARG_NONE, &raw->looked_at, NULL, NULL},
-        {"traced", 0, hidden, G_OPTION_ARG_NONE, &raw->traced, NULL, NULL},
+        {"spawned", 0, hidden, G_OPTION_ARG_NONE, &options->spawned, NULL, NULL},
+        {"looked-at", 0, hidden, G_OPTION_ARG_NONE, &options->looked_at, NULL, NULL},
+        {"traced", 0, hidden, G_OPTION_ARG_NONE, &options->traced, NULL, NULL},
         {"name", 0, hidden, G_OPTION_ARG_FILENAME, &options->name, NULL, "GUEST"},
         {"user", 0, hidden, G_OPTION_ARG_FILENAME, &raw->user, NULL, "UID:GID"},
-        {"read-only", 0, hidden, G_OPTION_ARG_NONE, &raw->read_only, NULL, NULL},
+        {"read-only", 0, hidden, G_OPTION_ARG_NONE, &options->read_only, NULL, NULL},
         {"stateless", 0, hidden, G_OPTION_ARG_NONE, &raw->stateless, NULL, NULL},
-        {"saved-state", 0, hidden, G_OPTION_ARG_NONE, &raw->saved_state, NULL, NULL},
-        {"print-syscalls", 0, hidden, G_OPTION_ARG_NONE, &raw->syscalls, NULL, NULL},
+        {"saved-state", 0, hidden, G_OPTION_ARG_NONE, &options->is_saved, NULL, NULL},
+        {"print-syscalls", 0, hidden, G_OPTION_ARG_NONE, &options->print_syscalls, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
 
     g_option_context_add_main_entries(context, entries, NULL);
-}
-
-static void take_flags(UvDaemonOptions *options, const Raw *raw)
-{
-    options->service.force_secure_boot = raw->force;
-    options->service.disable_custom_mode = raw->no_custom;
-    options->service.stateless = raw->stateless;
-    options->daemonize = raw->daemonize;
-    options->spawned = raw->spawned;
-    options->looked_at = raw->looked_at;
-    options->traced = raw->traced;
-    options->read_only = raw->read_only || raw->stateless;
-    options->is_saved = raw->saved_state;
-    options->in_place = raw->in_place;
-    options->shared = raw->shared;
-    options->show_version = raw->version;
-    options->print_syscalls = raw->syscalls;
 }
 
 UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error)
@@ -191,7 +176,6 @@ UvDaemonOptions *uv_daemon_options_parse(int *argc, char ***argv, GError **error
         refuse(error, (*argv)[1], "not an option (see --help)");
         return NULL;
     }
-    take_flags(options, &raw);
     return check(options, &raw, error) ? g_steal_pointer(&options) : NULL;
 }
 

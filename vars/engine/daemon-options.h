@@ -30,20 +30,21 @@ typedef struct {
     UvServiceConfig service;
     UvSandboxMode sandbox;
     size_t record_bytes; /* 0: no record */
-    bool daemonize;
-    bool spawned;
-    bool looked_at; /* nothing will be changed: signatures can't be verified, no guest comes */
-    bool traced;    /* a host will ask for a trace, from the guest's first request on */
-    bool read_only;
+    /* GOption writes them itself. */
+    gboolean daemonize;
+    gboolean spawned;
+    gboolean looked_at; /* nothing will be changed: signatures can't be verified, no guest comes */
+    gboolean traced;    /* a host will ask for a trace, from the guest's first request on */
+    gboolean read_only;
+    gboolean is_saved; /* who starts the engine knows of one */
+    gboolean in_place; /* the store's file is written over, never replaced */
+    gboolean shared;   /* other hosts have the store's folder, too */
+    gboolean show_version;
+    gboolean print_syscalls;
     bool refuse_when_saved; /* the host's changes while a saved state exists */
-    bool is_saved;          /* who starts the engine knows of one */
-    bool in_place;          /* the store's file is written over, never replaced */
-    bool shared;            /* other hosts have the store's folder, too */
     bool become;            /* uid and gid are given */
     uid_t uid;
     gid_t gid;
-    bool show_version;
-    bool print_syscalls;
 } UvDaemonOptions;
 
 /* NULL with an error that names the option. --help is answered by GOption, which exits. */
