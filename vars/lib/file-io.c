@@ -9,12 +9,15 @@
 #define PIECE_BYTES 4096u
 #define COPY_CHUNK (256u * 1024)
 
-ssize_t uv_read_all(int fd, void *bytes, size_t size)
+/* Without `offset` from where `fd` stands. */
+static ssize_t read_all(int fd, void *bytes, size_t size, const uint64_t *offset)
 {
     size_t done = 0;
 
     while (done < size) {
-        const ssize_t n = TEMP_FAILURE_RETRY(read(fd, (uint8_t *)bytes + done, size - done));
+        uint8_t *at = (uint8_t *)bytes + done;
+        const ssize_t n = TEMP_FAILURE_RETRY(offset ? pread(fd, at, size - done, *offset + done)
+                                                    : read(fd, at, size - done));
 
         if (n < 0)
             return -errno;
@@ -25,21 +28,14 @@ ssize_t uv_read_all(int fd, void *bytes, size_t size)
     return done;
 }
 
+ssize_t uv_read_all(int fd, void *bytes, size_t size)
+{
+    return read_all(fd, bytes, size, NULL);
+}
+
 ssize_t uv_pread_all(int fd, void *bytes, size_t size, uint64_t offset)
 {
-    size_t done = 0;
-
-    while (done < size) {
-        const ssize_t n =
-            TEMP_FAILURE_RETRY(pread(fd, (uint8_t *)bytes + done, size - done, offset + done));
-
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += n;
-    }
-    return done;
+    return read_all(fd, bytes, size, &offset);
 }
 
 int uv_read_begin(int fd, size_t max, GBytes **ret_bytes)
@@ -70,10 +66,12 @@ int uv_read_to_end(int fd, size_t max, GBytes **ret_bytes)
     return 0;
 }
 
-int uv_write_all(int fd, const void *bytes, size_t size)
+static int write_all(int fd, const void *bytes, size_t size, const uint64_t *offset)
 {
     for (size_t done = 0; done < size;) {
-        const ssize_t n = TEMP_FAILURE_RETRY(write(fd, (const uint8_t *)bytes + done, size - done));
+        const uint8_t *at = (const uint8_t *)bytes + done;
+        const ssize_t n = TEMP_FAILURE_RETRY(offset ? pwrite(fd, at, size - done, *offset + done)
+                                                    : write(fd, at, size - done));
 
         if (n <= 0)
             return n < 0 ? -errno : -ENOSPC;
@@ -82,17 +80,14 @@ int uv_write_all(int fd, const void *bytes, size_t size)
     return 0;
 }
 
+int uv_write_all(int fd, const void *bytes, size_t size)
+{
+    return write_all(fd, bytes, size, NULL);
+}
+
 int uv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset)
 {
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = TEMP_FAILURE_RETRY(
-            pwrite(fd, (const uint8_t *)bytes + done, size - done, offset + done));
-
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        done += n;
-    }
-    return 0;
+    return write_all(fd, bytes, size, &offset);
 }
 
 int uv_copy_range(int from_fd, int fd, uint64_t begin, uint64_t end)
