@@ -41,18 +41,6 @@ static const char *field_text(const GLogField *fields, gsize n_fields, const cha
     return NULL;
 }
 
-/* Of GLib's own lines; ours say their priority. */
-static int priority_of_level(GLogLevelFlags level)
-{
-    if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL))
-        return LOG_ERR;
-    if (level & G_LOG_LEVEL_WARNING)
-        return LOG_WARNING;
-    return level & G_LOG_LEVEL_MESSAGE ? LOG_NOTICE
-           : level & G_LOG_LEVEL_INFO  ? LOG_INFO
-                                       : LOG_DEBUG;
-}
-
 /* Each entry has what its line began with as a field. */
 static void send_entry(const GLogField *given, gsize n_given)
 {
@@ -71,7 +59,7 @@ static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gs
 {
     const char *message = field_text(fields, n_fields, "MESSAGE");
     const char *said = field_text(fields, n_fields, "PRIORITY");
-    const int priority = said ? atoi(said) : priority_of_level(level);
+    const int priority = said ? atoi(said) : LOG_NOTICE; /* GLib's own lines say theirs, too */
 
     if (use_journal)
         send_entry(fields, n_fields);
@@ -187,18 +175,6 @@ static bool may_log(UvLogRate *rate)
         uv_log(LOG_NOTICE, "%u %s not logged", rate->suppressed, rate->what);
     rate->suppressed = 0;
     return true;
-}
-
-void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...)
-{
-    va_list arguments;
-
-    if (!may_log(rate))
-        return;
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    log_line(priority, NULL, 0, text);
 }
 
 void uv_log_event(UvLogRate *rate, int priority, const GLogField *fields, gsize n_fields,

@@ -33,7 +33,7 @@ typedef struct {
     int64_t next_us;  /* when the bucket is empty no more */
     unsigned suppressed;
 } UvLogRate;
-void uv_log_limited(UvLogRate *rate, int priority, const char *format, ...) G_GNUC_PRINTF(3, 4);
+#define uv_log_limited(rate, priority, ...) uv_log_event(rate, priority, NULL, 0, __VA_ARGS__)
 
 /* The same of an event, with the fields (texts of one line) that journalctl finds it by. LOG_DEBUG
  * goes to the journal alone. */
