@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-#include "auth-signature.h"
+#include "auth-header.h"
+#include "pkcs7.h"
 
 /* What all authenticated writes share while one is judged. */
 typedef struct {

@@ -16,9 +16,11 @@
 #include "auth.h"
 
 #include "auth-private.h"
+#include "bytes.h"
 #include "modes.h"
 #include "siglist.h"
 #include "update.h"
+#include "uv-limits.h"
 
 #include <errno.h>
 
@@ -43,6 +45,15 @@ static bool is_append(const UvSetRequest *request)
     return request->attributes & EFI_VARIABLE_APPEND_WRITE;
 }
 
+/* NULL if it is no PKCS#7 certificate, or none we take. Its signers still have to be judged. */
+static UvPkcs7 *parse_signature(const UvAuthHeader *header)
+{
+    if (header->type != EFI_WIN_CERT_TYPE_EFI_GUID ||
+        !uv_guid_equal(&header->cert_type, &uv_guid_cert_type_pkcs7))
+        return NULL;
+    return uv_pkcs7_parse(header->signature.bytes, header->signature.size);
+}
+
 EfiStatus auth_open_signature(AuthWrite *write)
 {
     const UvAuthHeader *header = &write->header;
@@ -55,16 +66,26 @@ EfiStatus auth_open_signature(AuthWrite *write)
         return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.2",
                          "the time stamp is not newer than the variable's");
     if (!write->pkcs7)
-        write->pkcs7 = uv_auth_signature(header);
+        write->pkcs7 = parse_signature(header);
     if (!write->pkcs7)
         return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.3",
                          "no signature, or one of a kind that is not taken");
     return EFI_SUCCESS;
 }
 
+/* Name without NUL, GUID, attributes as asked for, time, content: signed by all signers. */
 EfiStatus auth_check_signature(const AuthWrite *write)
 {
-    if (!uv_auth_signed(write->pkcs7, write->gate->request, &write->header))
+    const UvSetRequest *request = write->gate->request;
+    const UvAuthHeader *header = &write->header;
+    g_auto(UvWriter) writer = uv_writer(2 * UV_MM_BUFFER_MAX + UV_VARIABLE_MAX);
+
+    uv_write_bytes(&writer, uv_name_utf16le(request->name), 2 * uv_name_units(request->name));
+    uv_write_bytes(&writer, request->guid.bytes, sizeof(request->guid.bytes));
+    uv_write_u32(&writer, request->attributes);
+    uv_write_bytes(&writer, header->time, EFI_TIME_BYTES);
+    uv_write_bytes(&writer, header->content.bytes, header->content.size);
+    if (writer.failed || !uv_pkcs7_signs(write->pkcs7, writer.bytes, writer.size))
         return uv_refuse(write->refusal, EFI_SECURITY_VIOLATION, "2.6.6",
                          "the signature does not fit what is written");
     return EFI_SUCCESS;
