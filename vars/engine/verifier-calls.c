@@ -3,7 +3,7 @@
 /* pkcs7.h in the engine itself: each function is the loaded module's, which also hashes from then
  * on. */
 
-#include "verifier-calls.h"
+#include "verifier-load.h"
 
 /* Of the process, as what is loaded is. */
 static const UvVerifier *verifier;

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 
 #include "find-program.h"
-#include "verifier-calls.h"
 
 bool uv_verifier_load(GError **error)
 {
