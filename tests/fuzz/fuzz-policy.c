@@ -20,7 +20,7 @@ static void send(UvPolicy *policy, const uint8_t *bytes, size_t size)
 {
     g_auto(UvWriter) reply = uv_writer(size);
 
-    uv_policy_message(policy, false, bytes, size, &reply);
+    uv_policy_message(policy, bytes, size, &reply);
     CHECK(uv_writer_size(&reply) == size);
     g_autoptr(GBytes) whole = uv_writer_steal(&reply);
     CHECK(whole);

@@ -225,13 +225,6 @@ static void test_owner_refused(void)
     check_owner_refused(strict, IMAGE, "db", KEYS, keys, 0);
 }
 
-static void test_door_names(void)
-{
-    g_assert_cmpstr(uv_door_name(UV_DOOR_GUEST), ==, "guest");
-    g_assert_cmpstr(uv_door_name(UV_DOOR_HOST), ==, "host");
-    g_assert_cmpstr(uv_door_name(UV_DOOR_OWNER), ==, "owner");
-}
-
 static void test_owned(void)
 {
     static const struct {
@@ -297,7 +290,6 @@ int main(int argc, char **argv)
     g_test_add_func("/auth-modes/force-secure-boot", test_force_secure_boot);
     g_test_add_func("/auth-modes/owner", test_owner);
     g_test_add_func("/auth-modes/owner-refused", test_owner_refused);
-    g_test_add_func("/auth-modes/door-names", test_door_names);
     g_test_add_func("/auth-modes/owned", test_owned);
     g_test_add_func("/auth-modes/merely-serving", test_merely_serving);
     const int result = g_test_run();

@@ -237,7 +237,6 @@ static void test_lock(void)
     g_autoptr(UvPolicy) policy = uv_policy_new();
     g_autoptr(UvVarset) set = uv_varset_new();
 
-    g_assert_true(uv_policy_is_enabled(policy));
     g_assert_cmphex(add(policy, &(Policy){.name = "B"}), ==, EFI_SUCCESS);
     g_assert_cmphex(lock_variable(policy, set, "A"), ==, EFI_SUCCESS);
     g_assert_cmphex(lock_variable(policy, set, "A"), ==, EFI_SUCCESS);
@@ -285,7 +284,7 @@ static GBytes *send(UvPolicy *policy, uint32_t command, GBytes *body, size_t siz
     if (body)
         memcpy(request + 20, g_bytes_get_data(body, NULL), g_bytes_get_size(body));
     g_auto(UvWriter) reply = uv_writer(size);
-    uv_policy_message(policy, false, request, size, &reply);
+    uv_policy_message(policy, request, size, &reply);
     GBytes *bytes = uv_writer_steal(&reply);
     g_assert_nonnull(bytes);
     g_assert_cmpuint(g_bytes_get_size(bytes), ==, size);
@@ -326,14 +325,14 @@ static void test_message_header(void)
         memcpy(request, bad[i], 8);
         request[8] = 2;
         g_auto(UvWriter) reply = uv_writer(sizeof(request));
-        uv_policy_message(policy, false, request, sizeof(request), &reply);
+        uv_policy_message(policy, request, sizeof(request), &reply);
         g_autoptr(GBytes) bytes = uv_writer_steal(&reply);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[12], ==, 2);
         g_assert_cmpuint(((const uint8_t *)g_bytes_get_data(bytes, NULL))[20], ==, 0);
     }
     /* Too short for a result: comes back as it was. */
     g_auto(UvWriter) reply = uv_writer(19);
-    uv_policy_message(policy, false, (const uint8_t *)"VCPC\1\0\0\0\2\0\0\0xxxxxxx", 19, &reply);
+    uv_policy_message(policy, (const uint8_t *)"VCPC\1\0\0\0\2\0\0\0xxxxxxx", 19, &reply);
     g_autoptr(GBytes) bytes = uv_writer_steal(&reply);
     g_assert_cmpmem(g_bytes_get_data(bytes, NULL), 19, "VCPC\1\0\0\0\2\0\0\0xxxxxxx", 19);
 }

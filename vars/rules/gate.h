@@ -24,14 +24,6 @@ typedef enum {
     UV_DOOR_OWNER,
 } UvDoor;
 
-/* For logs and the record; static. */
-static inline const char *uv_door_name(UvDoor door)
-{
-    static const char *const names[] = {"guest", "host", "owner"};
-
-    return names[door];
-}
-
 typedef enum {
     UV_VARCHECK_STRICT, /* host door: always checked */
     UV_VARCHECK_EDK2,   /* host door: as for the guest, after EndOfDxe */

@@ -108,8 +108,6 @@ EfiStatus uv_mor_check(const UvMor *mor, const UvGate *gate, const uint8_t *payl
      */
     if (!gate->session && request->door == UV_DOOR_HOST)
         return EFI_SUCCESS;
-    if (!uv_policy_is_enabled(gate->policy) && (request->attributes == 0 || payload_bytes == 0))
-        return EFI_SUCCESS;
     if (is_lock)
         return check_lock(mor, request->attributes, payload, payload_bytes, ret_verdict, refusal);
     return check_control(mor, request->attributes, payload_bytes, refusal);

@@ -40,11 +40,11 @@ typedef enum {
     COMMAND_GET_LOCK_VAR_STATE_INFO,
 } Command;
 
-static EfiStatus handle_is_enabled(const UvPolicy *policy, UvReader *body, UvWriter *reply)
+static EfiStatus handle_is_enabled(UvReader *body, UvWriter *reply)
 {
     if (body->left < 1)
         return EFI_INVALID_PARAMETER;
-    uv_write_u8(reply, uv_policy_is_enabled(policy));
+    uv_write_u8(reply, true); /* it can't be disabled */
     return EFI_SUCCESS;
 }
 
@@ -215,7 +215,7 @@ static EfiStatus handle_command(UvPolicy *policy, uint32_t command, UvReader *bo
     case COMMAND_DISABLE:
         return EFI_WRITE_PROTECTED;
     case COMMAND_IS_ENABLED:
-        return handle_is_enabled(policy, body, reply);
+        return handle_is_enabled(body, reply);
     case COMMAND_REGISTER:
         return handle_register(policy, body);
     case COMMAND_DUMP:
@@ -230,8 +230,7 @@ static EfiStatus handle_command(UvPolicy *policy, uint32_t command, UvReader *bo
     }
 }
 
-void uv_policy_message(UvPolicy *policy, bool at_runtime, const uint8_t *request, size_t size,
-                       UvWriter *reply)
+void uv_policy_message(UvPolicy *policy, const uint8_t *request, size_t size, UvWriter *reply)
 {
     const size_t result_offset = uv_writer_size(reply) + 12;
     EfiStatus result = EFI_INVALID_PARAMETER;

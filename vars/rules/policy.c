@@ -126,11 +126,6 @@ bool uv_policy_is_locked(const UvPolicy *policy)
     return policy->locked;
 }
 
-bool uv_policy_is_enabled(const UvPolicy *policy)
-{
-    return true;
-}
-
 /* VARIABLE_POLICY_ENTRY that only locks; NULL if the name is too long for its u16 size. */
 static GBytes *lock_now_entry(const UvGuid *guid, const UvName *name)
 {

@@ -33,7 +33,6 @@ void uv_policy_clear(UvPolicy *policy);
 EfiStatus uv_policy_register(UvPolicy *policy, const uint8_t *entry, size_t size);
 EfiStatus uv_policy_lock(UvPolicy *policy);
 bool uv_policy_is_locked(const UvPolicy *policy);
-bool uv_policy_is_enabled(const UvPolicy *policy);
 /*
  * Function 8, LOCK_VARIABLE: registers LOCK_NOW for one variable (VariableLockRequestToLock.c).
  * One that has a policy already must be locked by it now.
@@ -46,8 +45,7 @@ EfiStatus uv_policy_check(const UvPolicy *policy, const UvChange *change, const 
                           UvRefusal *refusal);
 /* A VarCheckPolicyLibMmiHandler message after the communicate header; the reply goes to its own
  * buffer. */
-void uv_policy_message(UvPolicy *policy, bool at_runtime, const uint8_t *request, size_t size,
-                       UvWriter *reply);
+void uv_policy_message(UvPolicy *policy, const uint8_t *request, size_t size, UvWriter *reply);
 size_t uv_policy_count(const UvPolicy *policy);
 
 /* Function 9; that it comes before EndOfDxe is the caller's check (EFI_ACCESS_DENIED after it). */

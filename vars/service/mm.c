@@ -352,8 +352,7 @@ static void handle_policy(UvService *service, UvReader message, UvWriter *reply)
     const size_t room = uv_writer_size(reply) - EFI_MM_HEADER_BYTES;
     g_auto(UvWriter) answer = uv_writer(room);
 
-    uv_policy_message(uv_service_policy(service), uv_service_phase(service)->exit_boot_services,
-                      message.at, message.left, &answer);
+    uv_policy_message(uv_service_policy(service), message.at, message.left, &answer);
     if (!answer.failed)
         uv_write_bytes_at(reply, EFI_MM_HEADER_BYTES, answer.bytes, uv_writer_size(&answer));
 }
