@@ -19,7 +19,7 @@ static void open_as(StoreTest *t, const char *dir, const char *name, bool keeper
 
     g_assert_no_error(error);
     if (keeper)
-        g_assert_true(uv_folder_fork_keeper(folder, -1, &error));
+        g_assert_true(uv_folder_fork_keeper(folder, NULL, NULL, &error));
     t->set = NULL;
     t->store = uv_store_json_open(folder, options, &error);
     g_assert_no_error(error);

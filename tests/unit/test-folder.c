@@ -30,7 +30,7 @@ static void set_up(Fixture *f, gconstpointer keeper)
     f->folder = uv_folder_new(AT_FDCWD, path, &error);
     g_assert_no_error(error);
     if (keeper)
-        g_assert_true(uv_folder_fork_keeper(f->folder, -1, &error));
+        g_assert_true(uv_folder_fork_keeper(f->folder, NULL, NULL, &error));
 }
 
 static void tear_down(Fixture *f, gconstpointer keeper)

@@ -157,10 +157,9 @@ static bool open_folder(Daemon *daemon, GError **error)
     return true;
 }
 
-static bool confine_keeper(int folder_fd, void *data)
+static void confine_keeper(int folder_fd, void *data)
 {
     uv_sandbox_confine_keeper(data, folder_fd);
-    return true;
 }
 
 /*
@@ -207,11 +206,9 @@ static bool open_store(Daemon *daemon, GError **error)
         .host = daemon->options->shared ? &daemon->host : NULL,
     };
 
-    if (daemon->options->sandbox != UV_SANDBOX_OFF && !may_hold(daemon)) {
-        uv_folder_set_keeper_hook(daemon->folder, confine_keeper, daemon->sandbox);
-        if (!uv_folder_fork_keeper(daemon->folder, -1, error))
-            return false;
-    }
+    if (daemon->options->sandbox != UV_SANDBOX_OFF && !may_hold(daemon) &&
+        !uv_folder_fork_keeper(daemon->folder, confine_keeper, daemon->sandbox, error))
+        return false;
     if (!check_store(daemon, error))
         return false;
     daemon->store = uv_store_open(g_steal_pointer(&daemon->folder), &options, error);

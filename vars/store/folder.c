@@ -22,8 +22,6 @@ struct UvFolder {
     char *texts[UV_FILE_ROLES];
     const UvFileOps *ops;
     void *ops_data;
-    UvFolderHook hook;
-    void *hook_data;
 };
 
 /* What a standalone store's path means: links followed, also to a file that is not there yet. */
@@ -117,31 +115,13 @@ bool uv_folder_is_of_others(const UvFolder *folder)
     return folder->direct && uv_direct_is_of_others(folder->direct);
 }
 
-void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data)
-{
-    folder->hook = hook;
-    folder->hook_data = data;
-}
-
-/* In the keeper. */
-static bool run_hook(void *data)
-{
-    const UvFolder *folder = data;
-
-    int fds[2];
-
-    uv_direct_fds(folder->direct, fds);
-    return !folder->hook || folder->hook(fds[0], folder->hook_data);
-}
-
-bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error)
+bool uv_folder_fork_keeper(UvFolder *folder, UvFolderHook hook, void *data, GError **error)
 {
     int keep[2];
     UvKeeper *keeper;
 
     uv_direct_fds(folder->direct, keep);
-    keeper = uv_keeper_fork(folder->ops, folder->ops_data, keep, G_N_ELEMENTS(keep), lock_fd,
-                            run_hook, folder);
+    keeper = uv_keeper_fork(folder->ops, folder->ops_data, keep, G_N_ELEMENTS(keep), hook, data);
     if (!keeper)
         return uv_file_error(error, errno, "cannot start the keeper");
     uv_folder_set_ops(folder, &uv_keeper_ops, keeper);

@@ -59,13 +59,10 @@ bool uv_folder_make_sidecars(UvFolder *folder, uid_t uid, gid_t gid, GError **er
  * file in its place would not have them.
  */
 bool uv_folder_is_of_others(const UvFolder *folder);
-/* What the keeper does before it serves (its confinement to the folder at `folder_fd`); set before
- * forking it. false ends it. */
-typedef bool (*UvFolderHook)(int folder_fd, void *data);
-void uv_folder_set_keeper_hook(UvFolder *folder, UvFolderHook hook, void *data);
-/* From now on through a keeper process. `lock_fd` (or -1) is shared with it. Call before threads
- * and confinement. */
-bool uv_folder_fork_keeper(UvFolder *folder, int lock_fd, GError **error);
+/* What the keeper does before it serves: its confinement to the folder at `folder_fd`. */
+typedef void (*UvFolderHook)(int folder_fd, void *data);
+/* From now on through a keeper process. Call before threads and confinement. */
+bool uv_folder_fork_keeper(UvFolder *folder, UvFolderHook hook, void *data, GError **error);
 
 /*
  * From now on through the store's descriptor, for reading only: without a keeper, for an engine

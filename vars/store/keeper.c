@@ -125,38 +125,38 @@ static void ignore_signals(void)
 }
 
 static G_GNUC_NORETURN void run(Server *server, pid_t parent, const int *keep_fds, size_t n_keep,
-                                UvKeeperHook hook, void *hook_data)
+                                UvFolderHook hook, void *hook_data)
 {
-    int keep[8] = {server->fd, server->lock_fd};
+    int keep[8] = {server->fd};
 
-    memcpy(keep + 2, keep_fds, n_keep * sizeof(*keep));
+    memcpy(keep + 1, keep_fds, n_keep * sizeof(*keep));
     ignore_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
     uv_daemon_leave_terminal();
-    uv_close_all_but(keep, n_keep + 2);
+    uv_close_all_but(keep, n_keep + 1);
     uv_rename_process(KEEPER_NAME);
-    if (hook && !hook(hook_data))
-        _exit(1);
+    if (hook)
+        hook(keep_fds[0], hook_data);
     while (serve_one(server))
         ;
     _exit(0);
 }
 
 UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, size_t n_keep,
-                         int lock_fd, UvKeeperHook hook, void *hook_data)
+                         UvFolderHook hook, void *hook_data)
 {
     int pair[2];
     pid_t parent = getpid(), pid;
     UvKeeper *keeper;
 
-    g_assert(n_keep <= 6);
+    g_assert(n_keep <= 7);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return NULL;
     pid = fork();
     if (pid == 0) {
-        Server server = {ops, data, pair[1], lock_fd};
+        Server server = {ops, data, pair[1], -1};
         run(&server, parent, keep_fds, n_keep, hook, hook_data);
     }
     uv_fd_clear(&pair[1]);

@@ -16,16 +16,13 @@
 
 typedef struct UvKeeper UvKeeper;
 
-/* Called in the keeper before it serves: its own confinement. false ends it. */
-typedef bool (*UvKeeperHook)(void *data);
-
 /*
- * Forks. `keep_fds` (n_keep of them) and `lock_fd` (or -1) stay open in the child, where `ops` is
- * served with `data`. The reply to this call is a handle for uv_keeper_ops, NULL with errno set if
- * it could not be made.
+ * Forks. `keep_fds` (n_keep of them, the folder first) stay open in the child, where `ops` is
+ * served with `data`, once `hook` (or NULL) has confined it. The reply to this call is a handle for
+ * uv_keeper_ops, NULL with errno set if it could not be made.
  */
 UvKeeper *uv_keeper_fork(const UvFileOps *ops, void *data, const int *keep_fds, size_t n_keep,
-                         int lock_fd, UvKeeperHook hook, void *hook_data);
+                         UvFolderHook hook, void *hook_data);
 /* The engine's side; `data` is the UvKeeper, freeing it ends the process and waits for it. */
 extern const UvFileOps uv_keeper_ops;
 /* Its end of the socket hangs up when the keeper is gone. */
