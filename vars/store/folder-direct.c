@@ -27,32 +27,42 @@ struct UvDirect {
     char *name;      /* of the store, one component */
 };
 
-/* Behind the store's name and a dot. */
-static const char *const role_names[] = {
-    [UV_FILE_TEMP] = "tmp",
-    [UV_FILE_JOURNAL] = UV_SIDECAR_JOURNAL,
-    [UV_FILE_CONFLICT] = UV_SIDECAR_JOURNAL ".conflict",
-    [UV_FILE_LOCK] = "lock",
-    [UV_FILE_LOCK_TEMP] = "lock.tmp",
-    [UV_FILE_META] = "meta",
-    [UV_FILE_META_TEMP] = "meta.tmp",
-    [UV_FILE_NEXT_BOOT] = "next-boot",
-    [UV_FILE_NEXT_BOOT_TEMP] = "next-boot.tmp",
-    [UV_FILE_RECORD] = "changes",
-    [UV_FILE_RECORD_OLD] = "changes.1",
-    [UV_FILE_BEFORE_LOAD] = "before-load",
-    [UV_FILE_SAVED] = "saved",
+/* What may be done with a role's file, beside opening it. */
+static const struct {
+    const char *name;        /* behind the store's name and a dot */
+    UvFileRole renamed_from; /* UV_FILE_STORE: nothing is renamed to it */
+    bool unlinked;
+    bool temporary; /* made anew each time, and not worth a sync of the names */
+} roles[UV_FILE_ROLES] = {
+    [UV_FILE_STORE] = {.renamed_from = UV_FILE_TEMP},
+    [UV_FILE_TEMP] = {"tmp", .unlinked = true, .temporary = true},
+    [UV_FILE_JOURNAL] = {UV_SIDECAR_JOURNAL, .unlinked = true},
+    [UV_FILE_CONFLICT] = {UV_SIDECAR_JOURNAL ".conflict", .renamed_from = UV_FILE_JOURNAL},
+    [UV_FILE_LOCK] = {"lock", .renamed_from = UV_FILE_LOCK_TEMP, .unlinked = true},
+    [UV_FILE_LOCK_TEMP] = {"lock.tmp", .temporary = true},
+    [UV_FILE_META] = {"meta", .renamed_from = UV_FILE_META_TEMP, .unlinked = true},
+    [UV_FILE_META_TEMP] = {"meta.tmp", .unlinked = true, .temporary = true},
+    [UV_FILE_NEXT_BOOT] = {"next-boot", .renamed_from = UV_FILE_NEXT_BOOT_TEMP, .unlinked = true},
+    [UV_FILE_NEXT_BOOT_TEMP] = {"next-boot.tmp", .unlinked = true, .temporary = true},
+    [UV_FILE_RECORD] = {"changes", .unlinked = true},
+    [UV_FILE_RECORD_OLD] = {"changes.1", .renamed_from = UV_FILE_RECORD, .unlinked = true},
+    [UV_FILE_BEFORE_LOAD] = {"before-load", .temporary = true},
+    [UV_FILE_SAVED] = {"saved", .unlinked = true, .temporary = true},
 };
 
-static bool is_temporary(UvFileRole role)
+static bool is_role(UvFileRole role)
 {
-    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_NEXT_BOOT_TEMP ||
-           role == UV_FILE_LOCK_TEMP || role == UV_FILE_BEFORE_LOAD || role == UV_FILE_SAVED;
+    return role >= UV_FILE_STORE && role < UV_FILE_ROLES;
+}
+
+static bool has_file(UvFileRole role)
+{
+    return is_role(role) && role != UV_FILE_CONFLICT;
 }
 
 static bool may_open(UvFileRole role, int flags)
 {
-    if (role < UV_FILE_STORE || role >= UV_FILE_ROLES || role == UV_FILE_CONFLICT)
+    if (!has_file(role))
         return false;
     if (flags & ~(O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND))
         return false;
@@ -61,20 +71,7 @@ static bool may_open(UvFileRole role, int flags)
 
 static bool may_rename(UvFileRole from, UvFileRole to)
 {
-    return (from == UV_FILE_TEMP && to == UV_FILE_STORE) ||
-           (from == UV_FILE_META_TEMP && to == UV_FILE_META) ||
-           (from == UV_FILE_LOCK_TEMP && to == UV_FILE_LOCK) ||
-           (from == UV_FILE_NEXT_BOOT_TEMP && to == UV_FILE_NEXT_BOOT) ||
-           (from == UV_FILE_RECORD && to == UV_FILE_RECORD_OLD) ||
-           (from == UV_FILE_JOURNAL && to == UV_FILE_CONFLICT);
-}
-
-static bool may_unlink(UvFileRole role)
-{
-    return role == UV_FILE_TEMP || role == UV_FILE_META_TEMP || role == UV_FILE_META ||
-           role == UV_FILE_NEXT_BOOT_TEMP || role == UV_FILE_NEXT_BOOT || role == UV_FILE_JOURNAL ||
-           role == UV_FILE_SAVED || role == UV_FILE_LOCK || role == UV_FILE_RECORD ||
-           role == UV_FILE_RECORD_OLD;
+    return is_role(to) && from != UV_FILE_STORE && roles[to].renamed_from == from;
 }
 
 /* The owner that sidecars get: the store's, or the folder's while there is no store. */
@@ -148,7 +145,7 @@ static int locate(UvDirect *direct, UvFileRole role, bool create, char ret_name[
         g_strlcpy(ret_name, direct->name, NAME_MAX + 1);
         return direct->dir_fd;
     }
-    g_snprintf(ret_name, NAME_MAX + 1, "%s.%s", direct->name, role_names[role]);
+    g_snprintf(ret_name, NAME_MAX + 1, "%s.%s", direct->name, roles[role].name);
     return sidecars(direct, create);
 }
 
@@ -182,7 +179,7 @@ static int create_file(UvDirect *direct, UvFileRole role, int dir_fd, const char
     if (owned && fchown(fd, owner.st_uid, owner.st_gid) < 0)
         ret = -errno;
     else
-        ret = is_temporary(role) && role != UV_FILE_BEFORE_LOAD ? 0 : uv_sync_names(dir_fd);
+        ret = roles[role].temporary && role != UV_FILE_BEFORE_LOAD ? 0 : uv_sync_names(dir_fd);
     if (ret == 0)
         return uv_fd_steal(&fd);
     unlinkat(dir_fd, name, 0);
@@ -223,7 +220,7 @@ static int direct_open(void *data, UvFileRole role, int flags)
     dir_fd = locate(direct, role, create, name);
     if (dir_fd < 0)
         return dir_fd;
-    if (create && is_temporary(role)) {
+    if (create && roles[role].temporary) {
         if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
             return -errno;
         exclusive = true;
@@ -280,7 +277,7 @@ static int direct_unlink(void *data, UvFileRole role)
     char name[NAME_MAX + 1];
     int dir_fd;
 
-    if (!may_unlink(role))
+    if (!is_role(role) || !roles[role].unlinked)
         return -EPERM;
     dir_fd = locate(direct, role, false, name);
     if (dir_fd == -ENOENT)
@@ -291,7 +288,7 @@ static int direct_unlink(void *data, UvFileRole role)
         return unlink_lock(direct, dir_fd, name);
     if (unlinkat(dir_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
-    return is_temporary(role) ? 0 : uv_sync_names(dir_fd);
+    return roles[role].temporary ? 0 : uv_sync_names(dir_fd);
 }
 
 static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
@@ -300,7 +297,7 @@ static int direct_stat(void *data, UvFileRole role, struct stat *ret_stat)
     char name[NAME_MAX + 1];
     int dir_fd;
 
-    if (role < UV_FILE_STORE || role >= UV_FILE_ROLES || role == UV_FILE_CONFLICT)
+    if (!has_file(role))
         return -EPERM;
     dir_fd = locate(direct, role, false, name);
     if (dir_fd < 0)
@@ -371,5 +368,5 @@ char *uv_direct_path(const UvDirect *direct, const char *sidecars, UvFileRole ro
 {
     return role == UV_FILE_STORE
                ? g_strdup(direct->name)
-               : g_strdup_printf("%s/%s.%s", sidecars, direct->name, role_names[role]);
+               : g_strdup_printf("%s/%s.%s", sidecars, direct->name, roles[role].name);
 }
