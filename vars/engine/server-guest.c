@@ -13,27 +13,6 @@
 /* Before HELLO a connection may cost no more than this. */
 #define UNGREETED_MAX 4096u
 
-uint32_t uv_guest_frame_cap(uint16_t type, void *data)
-{
-    const UvConn *conn = data;
-
-    switch (type) {
-    case UV_WIRE_HELLO:
-        return UV_WIRE_HELLO_MAX;
-    case UV_WIRE_RESET:
-    case UV_WIRE_ACQUIRE:
-    case UV_WIRE_BYE:
-        return 0;
-    case UV_WIRE_SAVE:
-        return 4;
-    default:
-        break;
-    }
-    if (conn->kind == UV_CONN_PENDING)
-        return UNGREETED_MAX;
-    return type == UV_WIRE_LOAD ? uv_migrate_load_cap(conn->server) : UV_WIRE_MM_MAX;
-}
-
 static bool decode_hello(GBytes *payload, UvHello *hello)
 {
     UvReader reader = uv_reader_of(payload);
@@ -186,6 +165,33 @@ static void handle_bye(UvConn *conn, const UvFrame *frame)
     uv_conn_finish(conn);
 }
 
+/* By type: how large the payload may be, and what answers it once HELLO was said. */
+static const struct {
+    uint32_t max_bytes;
+    void (*handle)(UvConn *conn, const UvFrame *frame);
+} types[] = {
+    [UV_WIRE_MM] = {UV_WIRE_MM_MAX, handle_mm},  [UV_WIRE_RESET] = {0, handle_reset},
+    [UV_WIRE_SAVE] = {4, uv_migrate_save},       [UV_WIRE_LOAD] = {UV_WIRE_MM_MAX, uv_migrate_load},
+    [UV_WIRE_ACQUIRE] = {0, uv_migrate_acquire}, [UV_WIRE_BYE] = {0, handle_bye},
+};
+
+static bool is_known(uint16_t type)
+{
+    return type < G_N_ELEMENTS(types) && types[type].handle;
+}
+
+uint32_t uv_guest_frame_cap(uint16_t type, void *data)
+{
+    const UvConn *conn = data;
+    const uint32_t max = is_known(type) ? types[type].max_bytes : UV_WIRE_MM_MAX;
+
+    if (type == UV_WIRE_HELLO)
+        return UV_WIRE_HELLO_MAX;
+    if (conn->kind == UV_CONN_PENDING)
+        return MIN(max, UNGREETED_MAX);
+    return type == UV_WIRE_LOAD ? uv_migrate_load_cap(conn->server) : max;
+}
+
 void uv_guest_frame(UvConn *conn, UvFrame *frame)
 {
     if (frame->type == UV_WIRE_HELLO) {
@@ -196,27 +202,8 @@ void uv_guest_frame(UvConn *conn, UvFrame *frame)
         uv_conn_refuse(conn, frame->cookie, UV_WIRE_E_STATE, "HELLO comes first");
         return;
     }
-    switch (frame->type) {
-    case UV_WIRE_MM:
-        handle_mm(conn, frame);
-        break;
-    case UV_WIRE_RESET:
-        handle_reset(conn, frame);
-        break;
-    case UV_WIRE_SAVE:
-        uv_migrate_save(conn, frame);
-        break;
-    case UV_WIRE_LOAD:
-        uv_migrate_load(conn, frame);
-        break;
-    case UV_WIRE_ACQUIRE:
-        uv_migrate_acquire(conn, frame);
-        break;
-    case UV_WIRE_BYE:
-        handle_bye(conn, frame);
-        break;
-    default:
+    if (is_known(frame->type))
+        types[frame->type].handle(conn, frame);
+    else
         uv_conn_error(conn, frame->cookie, UV_WIRE_E_UNKNOWN_TYPE, "unknown frame type");
-        break;
-    }
 }
