@@ -145,7 +145,7 @@ static FsResolved *resolve_wish(FsFirmware *firmware, FsGuest *guest)
     g_autoptr(GError) error = NULL;
 
     if (resolved->texts_generation == fs_guest_texts_generation(guest) &&
-        memcmp(&resolved->store, &look->store, sizeof(look->store)) == 0)
+        fs_identity_equal(&resolved->store, &look->store))
         return resolved;
     resolved_clear(resolved);
     resolved->texts_generation = fs_guest_texts_generation(guest);

@@ -26,7 +26,7 @@
 
 static bool same_failed_store(const FsGuest *guest)
 {
-    return memcmp(&guest->live->failed_store, &guest->look.store, sizeof(FsIdentity)) == 0;
+    return fs_identity_equal(&guest->live->failed_store, &guest->look.store);
 }
 
 void guest_start_failed(FsGuest *guest, const char *text)

@@ -230,11 +230,6 @@ struct FsFleet {
     unsigned walked; /* looks for who goes on to the next one, since the last list */
 };
 
-static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
-{
-    return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 /* Of the text FS_TEXT_STORE: what says what a store is. */
 #define FS_STORE_HEAD_BYTES 4096u
 

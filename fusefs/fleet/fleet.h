@@ -23,8 +23,15 @@
 #include "replica.h"
 #include "source.h"
 
+#include <string.h>
+
 typedef struct FsFleet FsFleet;
 typedef struct FsGuest FsGuest;
+
+static inline bool fs_identity_equal(const FsIdentity *a, const FsIdentity *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
 
 typedef struct {
     bool read_only;

@@ -70,7 +70,7 @@ void guest_store_is_now(FsGuest *guest, const FsIdentity *identity)
 {
     FsViewCache *cache = guest->live->views;
 
-    if (cache && memcmp(&cache->of, &guest->live->identity, sizeof(cache->of)) == 0)
+    if (cache && fs_identity_equal(&cache->of, &guest->live->identity))
         cache->of = *identity;
     guest->live->identity = *identity;
 }
@@ -81,7 +81,7 @@ static FsViewCache *current(const FsGuest *guest)
     const FsLive *live = guest->live;
     FsViewCache *cache = live ? live->views : NULL;
 
-    if (!cache || live->stale || memcmp(&cache->of, &guest->look.store, sizeof(cache->of)) != 0)
+    if (!cache || live->stale || !fs_identity_equal(&cache->of, &guest->look.store))
         return NULL;
     if (live->engine)
         return live->engine->state == FS_ENGINE_READY && live->engine->io ? cache : NULL;
@@ -108,7 +108,7 @@ static FsViewCache *cache_for(FsGuest *guest)
 {
     FsLive *live = guest->live;
 
-    if (live->views && memcmp(&live->views->of, &live->identity, sizeof(live->identity)) != 0)
+    if (live->views && !fs_identity_equal(&live->views->of, &live->identity))
         guest_views_clear(guest);
     if (!live->views) {
         live->views = g_new0(FsViewCache, 1);

@@ -21,7 +21,7 @@ static void measure_export(FsTree *tree, FsGuest *guest, FsMeasure *ret)
     *ret = (FsMeasure){0, look->mtime_ns};
     if (!fs_guest_has_store(guest))
         return;
-    if (memcmp(&guest_tree->export_of, &look->store, sizeof(look->store)) != 0) {
+    if (!fs_identity_equal(&guest_tree->export_of, &look->store)) {
         guest_tree->export_of = look->store;
         guest_tree->export_bytes = 0;
         if (look->format == FS_FORMAT_JSON)
