@@ -166,9 +166,6 @@ struct FsEngine {
     bool listed;
 };
 
-/* A request waits for what is in SOURCE: for one name, or (`name` NULL) for all of it. */
-typedef struct FsSearch FsSearch;
-
 struct FsFleet {
     const FsFleetOptions *options;
     GMainContext *context;

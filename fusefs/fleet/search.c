@@ -36,7 +36,8 @@ typedef struct {
     char name[];
 } FsFileReview;
 
-struct FsSearch {
+/* A request waits for what is in SOURCE. */
+typedef struct {
     FsFleet *fleet;
     char *name;    /* NULL: all */
     bool any_list; /* ... also while they are listed again */
@@ -49,7 +50,7 @@ struct FsSearch {
     uint32_t leaves;
     bool looking, looked; /* the guest was unknown: it was asked for by name, and answered */
     GList in_fleet;
-};
+} FsSearch;
 
 /* Lists */
 
