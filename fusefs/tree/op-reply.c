@@ -91,6 +91,16 @@ void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep)
     fs_op_end(op);
 }
 
+void fs_op_getattr(FsOp *op)
+{
+    const FsNodeClass *class = op->node->class;
+
+    if (class->first.getattr)
+        class->first.getattr(op, class->getattr);
+    else
+        class->getattr(op);
+}
+
 void fs_op_reply_known(FsOp *op)
 {
     struct stat attr;
@@ -112,7 +122,7 @@ void fs_op_reply_lookup_of(FsOp *op, FsNode *child)
     fs_nodes_drop(op->tree->nodes, op->node);
     op->node = child;
     op->as_entry = true;
-    child->class->getattr(op);
+    fs_op_getattr(op);
 }
 
 static struct fuse_entry_param entry_of(const FsOp *op, FsNode *child, const struct stat *attr,

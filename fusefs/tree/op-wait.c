@@ -66,36 +66,34 @@ static uint64_t wait_with(FsOp *op, FsStep step, FsStep or_else)
     return op->serial;
 }
 
-void fs_op_need_replica(FsOp *op, FsStep step)
-{
-    fs_op_try_replica(op, step, NULL);
-}
-
-void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else)
-{
-    uint64_t serial = wait_with(op, step, or_else);
-    fs_guest_need_replica(op->node->guest, op->req, go_on, op);
-    park(op, serial);
-}
-
-void fs_op_need(FsOp *op, unsigned needs, FsStep step)
-{
-    uint64_t serial;
-
-    if (!op->node->guest) {
-        step(op);
-        return;
-    }
-    serial = wait_with(op, step, NULL);
-    fs_guest_need(op->node->guest, needs, op->req, go_on, op);
-    park(op, serial);
-}
-
 void fs_op_try(FsOp *op, unsigned needs, FsStep step, FsStep or_else)
 {
     uint64_t serial = wait_with(op, step, or_else);
     fs_guest_need(op->node->guest, needs, op->req, go_on, op);
     park(op, serial);
+}
+
+void fs_op_need(FsOp *op, unsigned needs, FsStep step)
+{
+    if (op->node->guest)
+        fs_op_try(op, needs, step, NULL);
+    else
+        step(op);
+}
+
+void fs_op_need_look(FsOp *op, FsStep step)
+{
+    fs_op_need(op, FS_NEED_LOOK, step);
+}
+
+void fs_op_need_names(FsOp *op, FsStep step)
+{
+    fs_op_need(op, FS_NEED_NAMES, step);
+}
+
+void fs_op_need_replica(FsOp *op, FsStep step)
+{
+    fs_op_need(op, FS_NEED_REPLICA, step);
 }
 
 void fs_op_need_if_possible(FsOp *op, unsigned needs, FsStep step)

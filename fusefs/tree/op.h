@@ -91,9 +91,17 @@ struct FsOp {
     FsOp *next_free;
 };
 
+/* Goes on with the step when something is as it takes it. */
+typedef void (*FsWait)(FsOp *op, FsStep step);
+
 /* What can be done with a node; NULL: the usual refusal. Each ends its op. */
 struct FsNodeClass {
     mode_t type;
+    /* What each waits for; NULL: nothing. */
+    struct {
+        FsWait lookup, getattr, setattr, readlink, open, read, write, readdir, create, unlink,
+            rename;
+    } first;
     FsStep lookup;  /* `name` in a directory */
     FsStep getattr; /* required */
     /* Attributes that take nothing to wait for but FS_NEED_LOOK, and what the kernel may keep; they
@@ -127,10 +135,13 @@ void fs_handle_free(FsTree *tree, FsHandle *handle);
  * than the open files of one guest may hold. */
 bool fs_handle_hold(FsTree *tree, FsHandle *handle, size_t bytes);
 
-/* Waits, and goes on with `step` or replies the error. Nothing of the op may be used afterwards. */
-void fs_op_need_replica(FsOp *op, FsStep step);
+/* Each waits, and goes on with `step` or replies the error. Nothing of the op may be used
+ * afterwards. */
 /* FsNeeds of the node's guest; for a node of none there is nothing to wait for. */
 void fs_op_need(FsOp *op, unsigned needs, FsStep step);
+void fs_op_need_look(FsOp *op, FsStep step);
+void fs_op_need_names(FsOp *op, FsStep step);
+void fs_op_need_replica(FsOp *op, FsStep step);
 /* The same; an error leads to `or_else`, in op->error. */
 void fs_op_try(FsOp *op, unsigned needs, FsStep step, FsStep or_else);
 /* The same, and an error of it hinders nothing. */
@@ -141,16 +152,14 @@ void fs_op_find_guest(FsOp *op, FsStep step);
 void fs_op_make_guest(FsOp *op, FsStep step);
 /* A text beside the store. */
 void fs_op_write_text(FsOp *op, FsText text, GBytes *bytes, FsStep step, FsStep or_else);
-/* An error leads to `or_else`, in op->error, instead of to the kernel. */
-void fs_op_try_replica(FsOp *op, FsStep step, FsStep or_else);
 void fs_op_set(FsOp *op, const char *name, GBytes *content, uint32_t flags, int64_t mtime_ns,
                FsStep step, FsStep or_else);
 void fs_op_touch(FsOp *op, const char *name, int64_t mtime_ns, FsStep step, FsStep or_else);
 void fs_op_import(FsOp *op, GBytes *json, FsStep step, FsStep or_else);
-/* op->content goes to a generated file. */
 struct FsVirtual;
 /* What it shows is ready, and its node's guest as it needs it. */
 void fs_op_need_virtual(FsOp *op, const struct FsVirtual *virtual, FsStep step);
+/* op->content goes to a generated file. */
 void fs_op_write_virtual(FsOp *op, const struct FsVirtual *virtual, const char *path, FsStep step);
 /* The kernel has forgotten the names of nodes that are gone. */
 void fs_op_need_forgotten(FsOp *op, FsStep step);
@@ -186,6 +195,8 @@ void fs_op_refuse(FsOp *op, int error, const char *reason);
 /* Why the op was refused just now, in words; borrowed, NULL: it was not told. */
 const char *fs_op_reason(FsOp *op);
 void fs_op_reply_attr(FsOp *op, const struct stat *attr, FsKeep keep);
+/* As its class does, after waiting. */
+void fs_op_getattr(FsOp *op);
 /* What the node's class knows. */
 void fs_op_reply_known(FsOp *op);
 /* Counts the kernel's lookup of `child`. */

@@ -44,12 +44,14 @@ static FsOp *begin(fuse_req_t req, fuse_ino_t id, FsOperation operation)
     return op;
 }
 
-static void run(FsOp *op, FsStep step, int refusal)
+static void run(FsOp *op, FsWait first, FsStep step, int refusal)
 {
-    if (step)
-        step(op);
-    else
+    if (!step)
         fs_op_error(op, refusal);
+    else if (first)
+        first(op, step);
+    else
+        step(op);
 }
 
 /* Names: false after a refusal. */
@@ -81,7 +83,7 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_READS);
     if (op && take_name(op, name, op->name))
-        run(op, op->node->class->lookup, ENOTDIR);
+        run(op, op->node->class->first.lookup, op->node->class->lookup, ENOTDIR);
 }
 
 static void do_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups)
@@ -115,7 +117,7 @@ static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
     if (!op)
         return;
     if (!op->node->gone)
-        op->node->class->getattr(op);
+        fs_op_getattr(op);
     else if (op->node->opens > 0)
         reply_gone_attr(op);
     else
@@ -133,7 +135,7 @@ static void do_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
     if (file)
         set_file(op, file);
     if (!op->node->gone)
-        run(op, op->node->class->setattr, EPERM);
+        run(op, op->node->class->first.setattr, op->node->class->setattr, EPERM);
     else if (op->node->opens > 0)
         reply_gone_attr(op);
     else
@@ -144,7 +146,7 @@ static void do_readlink(fuse_req_t req, fuse_ino_t id)
 {
     FsOp *op = begin(req, id, FS_OP_READS);
     if (op)
-        run(op, op->node->class->readlink, EINVAL);
+        run(op, op->node->class->first.readlink, op->node->class->readlink, EINVAL);
 }
 
 static void do_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
@@ -153,7 +155,7 @@ static void do_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
     FsOp *op = begin(req, id, writes ? FS_OP_OPEN : FS_OP_READS);
     if (op) {
         op->file = *file;
-        run(op, op->node->class->open, EPERM);
+        run(op, op->node->class->first.open, op->node->class->open, EPERM);
     }
 }
 
@@ -169,7 +171,7 @@ static void do_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     if (op->node->gone) {
         fs_op_reply_slice(op, NULL); /* removed: there is nothing to read */
     } else {
-        run(op, op->node->class->read, EIO);
+        run(op, op->node->class->first.read, op->node->class->read, EIO);
     }
 }
 
@@ -187,7 +189,7 @@ static void do_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
     op->size = size;
     op->offset = offset;
     op->content = g_bytes_new(bytes, size);
-    run(op, op->node->class->write, EPERM);
+    run(op, op->node->class->first.write, op->node->class->write, EPERM);
 }
 
 static void do_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
@@ -231,7 +233,7 @@ static void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool 
         op->size = size;
         op->offset = offset;
         op->plus = plus;
-        run(op, op->node->class->readdir, ENOTDIR);
+        run(op, op->node->class->first.readdir, op->node->class->readdir, ENOTDIR);
     }
 }
 
@@ -254,7 +256,7 @@ static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     if (op && take_name(op, name, op->name)) {
         op->file = *file;
         op->attr.st_mode = mode;
-        run(op, op->node->class->create, EPERM);
+        run(op, op->node->class->first.create, op->node->class->create, EPERM);
     }
 }
 
@@ -262,21 +264,21 @@ static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     FsOp *op = begin(req, parent, FS_OP_MKDIR);
     if (op && take_name(op, name, op->name))
-        run(op, op->node->class->mkdir, EPERM);
+        run(op, NULL, op->node->class->mkdir, EPERM);
 }
 
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_UNLINK);
     if (op && take_name(op, name, op->name))
-        run(op, op->node->class->unlink, EPERM);
+        run(op, op->node->class->first.unlink, op->node->class->unlink, EPERM);
 }
 
 static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_RMDIR);
     if (op && take_name(op, name, op->name))
-        run(op, op->node->class->rmdir, EPERM);
+        run(op, NULL, op->node->class->rmdir, EPERM);
 }
 
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -291,7 +293,7 @@ static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     else if (parent != new_parent)
         fs_op_refuse(op, EXDEV, "it is in another folder");
     else
-        run(op, op->node->class->rename, EPERM);
+        run(op, op->node->class->first.rename, op->node->class->rename, EPERM);
 }
 
 static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
@@ -306,7 +308,7 @@ static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
     FsOp *op = begin(req, parent, FS_OP_SYMLINK);
     if (op && take_name(op, name, op->name)) {
         op->content = g_bytes_new(target, strlen(target) + 1);
-        run(op, op->node->class->symlink, EPERM);
+        run(op, NULL, op->node->class->symlink, EPERM);
     }
 }
 

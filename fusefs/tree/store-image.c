@@ -63,7 +63,7 @@ static void replica_seen(FsOp *op)
 static void made(FsOp *op)
 {
     fs_tree_guest(op->tree, op->node->guest)->export_stale = true;
-    fs_op_try_replica(op, replica_seen, replica_seen);
+    fs_op_try(op, FS_NEED_REPLICA, replica_seen, replica_seen);
 }
 
 static void engine_ended(FsOp *op)

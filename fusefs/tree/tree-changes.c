@@ -45,7 +45,7 @@ static off_t whole_size(const FsOp *op)
     return size;
 }
 
-static void getattr_ready(FsOp *op)
+static void changes_getattr(FsOp *op)
 {
     int64_t mtime_ns = 0;
     struct stat attr, part;
@@ -58,11 +58,6 @@ static void getattr_ready(FsOp *op)
     attr.st_blocks = (attr.st_size + 511) / 512;
     fs_stat_set_mtime(&attr, mtime_ns);
     fs_op_reply_attr(op, &attr, FS_KEEP_LOOKED_UP);
-}
-
-static void changes_getattr(FsOp *op)
-{
-    fs_op_open_record(op, getattr_ready);
 }
 
 static void open_ready(FsOp *op)
@@ -109,7 +104,7 @@ static size_t read_part(int fd, off_t *offset, char *to, size_t used, size_t siz
     return got > 0 ? used + (size_t)got : used;
 }
 
-static void read_ready(FsOp *op)
+static void changes_read(FsOp *op)
 {
     const size_t size = MIN(op->size, READ_BYTES_MAX);
     g_autofree char *bytes = g_malloc(size);
@@ -142,11 +137,6 @@ static void changes_poll(FsOp *op)
     fs_op_open_record(op, poll_ready);
 }
 
-static void changes_read(FsOp *op)
-{
-    fs_op_open_record(op, read_ready);
-}
-
 /* tar's, of another time's record. */
 static void changes_write(FsOp *op)
 {
@@ -155,8 +145,9 @@ static void changes_write(FsOp *op)
 
 static const FsNodeClass changes_class = {
     .type = S_IFREG,
+    .first = {.getattr = fs_op_open_record, .read = fs_op_open_record},
     .getattr = changes_getattr,
-    .setattr = changes_getattr,
+    .setattr = fs_op_getattr,
     .open = changes_open,
     .read = changes_read,
     .write = changes_write,

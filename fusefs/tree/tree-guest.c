@@ -24,15 +24,10 @@ static bool guest_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKee
     return true;
 }
 
-static void guest_getattr(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_LOOK, fs_op_reply_known);
-}
-
 static void guest_setattr(FsOp *op)
 {
     fs_folder_take_times(op, FS_FOLDER_GUEST);
-    guest_getattr(op);
+    fs_op_getattr(op);
 }
 
 /* What is generated under that name, made or found; NULL: nothing. */
@@ -71,7 +66,7 @@ static bool is_file(const char *name)
     return fs_control_find(name) || strcmp(name, fs_changes_name()) == 0 || fs_trace_file_is(name);
 }
 
-static void lookup_looked(FsOp *op)
+static void guest_lookup(FsOp *op)
 {
     FsNode *made = fs_staging_child(op);
 
@@ -82,11 +77,6 @@ static void lookup_looked(FsOp *op)
     if (made) /* a restore's, in a link's place: no other process is shown it */
         fs_staging_remove(op->tree, made);
     fs_restore_lookup(op, lookup_there);
-}
-
-static void guest_lookup(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_LOOK, lookup_looked);
 }
 
 /* The name at that place of a listing; NULL: no more. */
@@ -121,7 +111,7 @@ static bool list_child(FsOp *op, const char *name, FsNode *child, uint64_t next_
     return fs_op_add(op, name, &attr, next_offset, NULL, keep);
 }
 
-static void readdir_looked(FsOp *op)
+static void guest_readdir(FsOp *op)
 {
     const char *name;
     bool room = fs_op_begin_directory(op);
@@ -131,11 +121,6 @@ static void readdir_looked(FsOp *op)
         room = !child || list_child(op, name, child, FS_FIRST_OFFSET + i);
     }
     fs_op_reply_directory(op);
-}
-
-static void guest_readdir(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_LOOK, readdir_looked);
 }
 
 /* Making: what is generated can be made by who restores it, and staging files by all. */
@@ -221,8 +206,9 @@ static void guest_rename(FsOp *op)
 
 static const FsNodeClass guest_class = {
     .type = S_IFDIR,
+    .first = {.lookup = fs_op_need_look, .getattr = fs_op_need_look, .readdir = fs_op_need_look},
     .lookup = guest_lookup,
-    .getattr = guest_getattr,
+    .getattr = fs_op_reply_known,
     .known = guest_known,
     .setattr = guest_setattr,
     .readdir = guest_readdir,

@@ -33,18 +33,13 @@ bool fs_trace_file_is(const char *name)
     return false;
 }
 
-static void getattr_ready(FsOp *op)
+static void trace_getattr(FsOp *op)
 {
     struct stat attr;
 
     fs_tree_fill(op->tree, op->node, S_IFREG | 0400, &attr);
     fs_stat_set_mtime(&attr, fs_tree_guest_mtime_ns(op->node->guest));
     fs_op_reply_attr(op, &attr, FS_KEEP_NOTHING);
-}
-
-static void trace_getattr(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_LOOK, getattr_ready);
 }
 
 /* ---- opening ---- */
@@ -123,8 +118,9 @@ static void trace_poll(FsOp *op)
 
 static const FsNodeClass trace_class = {
     .type = S_IFREG,
+    .first = {.getattr = fs_op_need_look},
     .getattr = trace_getattr,
-    .setattr = trace_getattr,
+    .setattr = fs_op_getattr,
     .open = trace_open,
     .read = trace_read,
     .poll = trace_poll,

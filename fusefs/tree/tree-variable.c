@@ -73,7 +73,7 @@ static bool still_there(FsOp *op, const FsEntry *entry)
     return true;
 }
 
-static void getattr_ready(FsOp *op)
+static void variable_getattr(FsOp *op)
 {
     const FsEntry *entry = fs_variable_entry(op->node);
     struct stat attr;
@@ -84,13 +84,8 @@ static void getattr_ready(FsOp *op)
     }
 }
 
-static void variable_getattr(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_NAMES, getattr_ready);
-}
-
 /* Sizes, modes and owners are accepted and ignored; times are kept. */
-static void setattr_ready(FsOp *op)
+static void variable_setattr(FsOp *op)
 {
     const struct timespec *time = &op->attr.st_mtim;
     int64_t mtime_ns = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
@@ -99,18 +94,13 @@ static void setattr_ready(FsOp *op)
         mtime_ns = g_get_real_time() * 1000;
     if (op->flags & FUSE_SET_ATTR_MTIME && op->handle && op->handle->collected) {
         op->handle->collected->mtime_ns = mtime_ns;
-        getattr_ready(op);
+        variable_getattr(op);
     } else if (fs_variable_entry(op->node) &&
                (op->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
-        fs_op_touch(op, op->node->name, mtime_ns, variable_getattr, NULL);
+        fs_op_touch(op, op->node->name, mtime_ns, fs_op_getattr, NULL);
     } else {
-        getattr_ready(op);
+        variable_getattr(op);
     }
-}
-
-static void variable_setattr(FsOp *op)
-{
-    fs_op_need_replica(op, setattr_ready);
 }
 
 /* Immutable flags */
@@ -174,7 +164,7 @@ void fs_variable_collect(const FsOp *op, FsHandle *handle)
         handle->collected = fs_collected_new(UV_HOST_CONTENT_MAX);
 }
 
-static void open_ready(FsOp *op)
+static void variable_open(FsOp *op)
 {
     const FsEntry *entry = fs_variable_entry(op->node);
     bool writable = (op->file.flags & O_ACCMODE) != O_RDONLY;
@@ -200,11 +190,6 @@ static void open_ready(FsOp *op)
     fs_op_reply_open(op, handle);
 }
 
-static void variable_open(FsOp *op)
-{
-    fs_op_need_replica(op, open_ready);
-}
-
 static void read_ready(FsOp *op)
 {
     const FsEntry *entry = fs_variable_entry(op->node);
@@ -226,6 +211,9 @@ static void variable_read(FsOp *op)
 
 const FsNodeClass fs_variable_class = {
     .type = S_IFREG,
+    .first = {.getattr = fs_op_need_names,
+              .setattr = fs_op_need_replica,
+              .open = fs_op_need_replica},
     .getattr = variable_getattr,
     .setattr = variable_setattr,
     .open = variable_open,

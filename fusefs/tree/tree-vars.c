@@ -39,11 +39,6 @@ static bool vars_known(FsTree *tree, FsNode *node, struct stat *ret_attr, FsKeep
     return true;
 }
 
-static void vars_getattr(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_LOOK, fs_op_reply_known);
-}
-
 /* Looking up */
 
 /* The visible entry of that name. `ret_name` gets its spelling, or "" if no variable can have that
@@ -87,7 +82,7 @@ static void lookup_there(FsOp *op)
     fs_op_reply_entry(op, child, &attr, FS_KEEP_ALL);
 }
 
-static void lookup_ready(FsOp *op)
+static void vars_lookup(FsOp *op)
 {
     char spelling[UV_FILE_NAME_MAX + 1];
     const FsEntry *entry = find_entry(op->tree, op->node, op->name, spelling);
@@ -112,11 +107,6 @@ static void lookup_ready(FsOp *op)
     }
 }
 
-static void vars_lookup(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_NAMES, lookup_ready);
-}
-
 /* Listing */
 
 static bool list_entry(FsOp *op, const FsEntry *entry)
@@ -133,7 +123,7 @@ static bool list_entry(FsOp *op, const FsEntry *entry)
                      FS_KEEP_ALL);
 }
 
-static void readdir_ready(FsOp *op)
+static void vars_readdir(FsOp *op)
 {
     const FsReplica *replica = fs_guest_replica(op->node->guest);
     uint64_t after = fs_op_told_entries(op);
@@ -145,11 +135,6 @@ static void readdir_ready(FsOp *op)
         room = !is_visible(op->tree, entry) || list_entry(op, entry);
     }
     fs_op_reply_directory(op);
-}
-
-static void vars_readdir(FsOp *op)
-{
-    fs_op_need(op, FS_NEED_NAMES, readdir_ready);
 }
 
 /* Creating: an empty file that no SetVariable was made for yet, or a staging file */
@@ -165,7 +150,7 @@ static void reply_created(FsOp *op, FsNode *child, const FsEntry *entry)
     fs_op_reply_create(op, child, &attr, handle);
 }
 
-static void create_ready(FsOp *op)
+static void vars_create(FsOp *op)
 {
     char spelling[UV_FILE_NAME_MAX + 1];
     const FsEntry *entry = find_entry(op->tree, op->node, op->name, spelling);
@@ -200,11 +185,6 @@ static void create_ready(FsOp *op)
     reply_created(op, child, entry);
 }
 
-static void vars_create(FsOp *op)
-{
-    fs_op_need_replica(op, create_ready);
-}
-
 /* Removing */
 
 static void unlink_done(FsOp *op)
@@ -221,7 +201,7 @@ static void unlink_done(FsOp *op)
     fs_op_error(op, 0);
 }
 
-static void unlink_ready(FsOp *op)
+static void vars_unlink(FsOp *op)
 {
     char spelling[UV_FILE_NAME_MAX + 1];
     const FsEntry *entry = find_entry(op->tree, op->node, op->name, spelling);
@@ -249,11 +229,6 @@ static void unlink_ready(FsOp *op)
     }
     child->unlinking = true;
     fs_op_set(op, child->name, NULL, UV_HOST_SET_DELETE, 0, unlink_done, unlink_done);
-}
-
-static void vars_unlink(FsOp *op)
-{
-    fs_op_need_replica(op, unlink_ready);
 }
 
 /* Renaming: only a staging file can be, onto a variable's name or another staging name. */
@@ -289,7 +264,7 @@ static void rename_set_done(FsOp *op)
     fs_op_need_replica(op, rename_is_set);
 }
 
-static void rename_ready(FsOp *op)
+static void vars_rename(FsOp *op)
 {
     FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
     char spelling[UV_FILE_NAME_MAX + 1];
@@ -330,11 +305,6 @@ static void rename_ready(FsOp *op)
     }
 }
 
-static void vars_rename(FsOp *op)
-{
-    fs_op_need_replica(op, rename_ready);
-}
-
 /* Storage, as QueryVariableInfo tells it */
 
 static void statfs_ready(FsOp *op)
@@ -349,20 +319,26 @@ static void statfs_failed(FsOp *op)
 
 void fs_vars_statfs(FsOp *op)
 {
-    fs_op_try_replica(op, statfs_ready, statfs_failed);
+    fs_op_try(op, FS_NEED_REPLICA, statfs_ready, statfs_failed);
 }
 
 static void vars_setattr(FsOp *op)
 {
     if (op->node->guest)
         fs_folder_take_times(op, FS_FOLDER_VARS);
-    vars_getattr(op);
+    fs_op_getattr(op);
 }
 
 static const FsNodeClass vars_class = {
     .type = S_IFDIR,
+    .first = {.lookup = fs_op_need_names,
+              .getattr = fs_op_need_look,
+              .readdir = fs_op_need_names,
+              .create = fs_op_need_replica,
+              .unlink = fs_op_need_replica,
+              .rename = fs_op_need_replica},
     .lookup = vars_lookup,
-    .getattr = vars_getattr,
+    .getattr = fs_op_reply_known,
     .known = vars_known,
     .setattr = vars_setattr,
     .readdir = vars_readdir,

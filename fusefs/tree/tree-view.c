@@ -333,7 +333,7 @@ static void view_mkdir(FsOp *op)
 }
 
 /* Only a staging file can be renamed. */
-static void rename_ready(FsOp *op)
+static void view_rename(FsOp *op)
 {
     FsNode *staging = fs_nodes_child(op->tree->nodes, op->node, op->name);
     g_autofree char *path = fs_node_child_path(op->node, op->new_name);
@@ -354,13 +354,9 @@ static void rename_ready(FsOp *op)
     }
 }
 
-static void view_rename(FsOp *op)
-{
-    fs_view_need_list(op, rename_ready);
-}
-
 static const FsNodeClass view_class = {
     .type = S_IFDIR, /* of the folder; what a file is the list says */
+    .first = {.open = fs_view_need_list, .readdir = fs_view_need_list, .rename = fs_view_need_list},
     .lookup = view_lookup,
     .getattr = view_getattr,
     .known = view_known,

@@ -46,6 +46,11 @@ static int64_t mtime_ns(const FsOp *op, const char *path)
                              : op->tree->mtime_ns;
 }
 
+static void need(FsOp *op, FsStep step)
+{
+    fs_op_need_virtual(op, virtual_of(op->node), step);
+}
+
 /* What is not there must be so now, not a moment ago. */
 static void not_there(FsOp *op, FsStep step)
 {
@@ -55,7 +60,7 @@ static void not_there(FsOp *op, FsStep step)
     }
     op->looked_again = true;
     refresh(op->node);
-    fs_op_need_virtual(op, virtual_of(op->node), step);
+    need(op, step);
 }
 
 /* Of the node whose path and mode those are. */
@@ -70,14 +75,14 @@ static void fill(const FsOp *op, const FsNode *node, const char *path, mode_t mo
     fs_stat_set_mtime(attr, mtime_ns(op, path));
 }
 
-static void getattr_ready(FsOp *op)
+static void virtual_getattr(FsOp *op)
 {
     g_autofree char *path = fs_node_path(op->node);
     mode_t mode = look(op->node, path);
     struct stat attr;
 
     if (!mode) {
-        not_there(op, getattr_ready);
+        not_there(op, virtual_getattr);
         return;
     }
     fill(op, op->node, path, mode, &attr);
@@ -104,7 +109,7 @@ static void lookup_there(FsOp *op)
                                            inode_of(op->node, path)));
 }
 
-static void lookup_ready(FsOp *op)
+static void virtual_lookup(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *made = fs_staging_child(op);
@@ -112,7 +117,7 @@ static void lookup_ready(FsOp *op)
     if (made && (fs_restore_is_by(op) || !look(op->node, path)))
         fs_op_reply_lookup_of(op, made);
     else if (!look(op->node, path))
-        not_there(op, lookup_ready);
+        not_there(op, virtual_lookup);
     else
         fs_restore_lookup(op, lookup_there);
 }
@@ -146,7 +151,7 @@ static void readdir_ready(FsOp *op)
     fs_op_reply_directory(op);
 }
 
-static void readlink_ready(FsOp *op)
+static void virtual_readlink(FsOp *op)
 {
     g_autofree char *path = fs_node_path(op->node);
     g_autofree char *target = read_text(op->node, path);
@@ -176,7 +181,7 @@ static void virtual_read(FsOp *op)
     fs_op_reply_slice(op, op->handle->snapshot);
 }
 
-static void write_ready(FsOp *op)
+static void virtual_write(FsOp *op)
 {
     g_autofree char *path = fs_node_path(op->node);
 
@@ -211,7 +216,7 @@ static void virtual_symlink(FsOp *op)
         fs_op_error(op, EPERM);
 }
 
-static void unlink_ready(FsOp *op)
+static void virtual_unlink(FsOp *op)
 {
     g_autofree char *path = fs_node_child_path(op->node, op->name);
     FsNode *made = fs_staging_child(op);
@@ -226,11 +231,6 @@ static void unlink_ready(FsOp *op)
     } else {
         fs_op_error(op, EPERM);
     }
-}
-
-static void virtual_unlink(FsOp *op)
-{
-    fs_op_need_virtual(op, virtual_of(op->node), unlink_ready);
 }
 
 static void virtual_rename(FsOp *op)
@@ -249,26 +249,11 @@ static void virtual_rename(FsOp *op)
 
 /* Each operation finds the guest's files as they are. */
 
-static void virtual_getattr(FsOp *op)
-{
-    fs_op_need_virtual(op, virtual_of(op->node), getattr_ready);
-}
-
-static void virtual_lookup(FsOp *op)
-{
-    fs_op_need_virtual(op, virtual_of(op->node), lookup_ready);
-}
-
 static void virtual_readdir(FsOp *op)
 {
     if (op->offset == 0)
         refresh(op->node);
-    fs_op_need_virtual(op, virtual_of(op->node), readdir_ready);
-}
-
-static void virtual_readlink(FsOp *op)
-{
-    fs_op_need_virtual(op, virtual_of(op->node), readlink_ready);
+    need(op, readdir_ready);
 }
 
 static void virtual_open(FsOp *op)
@@ -277,20 +262,16 @@ static void virtual_open(FsOp *op)
     if (op->node->guest) {
         fs_guest_files_changed(op->node->guest); /* no engine tells of what lies beside the store */
     }
-    fs_op_need_virtual(op, virtual_of(op->node), open_ready);
-}
-
-static void virtual_write(FsOp *op)
-{
-    fs_op_need_virtual(op, virtual_of(op->node), write_ready);
+    need(op, open_ready);
 }
 
 /* One class for all three: what a path is can change while the kernel knows the node. */
 static const FsNodeClass virtual_class = {
     .type = S_IFDIR,
+    .first = {.lookup = need, .getattr = need, .readlink = need, .write = need, .unlink = need},
     .lookup = virtual_lookup,
     .getattr = virtual_getattr,
-    .setattr = virtual_getattr,
+    .setattr = fs_op_getattr,
     .readlink = virtual_readlink,
     .open = virtual_open,
     .read = virtual_read,

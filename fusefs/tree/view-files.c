@@ -87,7 +87,7 @@ static void read_ready(FsOp *op)
 }
 
 /* op->needs keeps the file's mode. */
-static void open_ready(FsOp *op)
+void fs_view_file_open(FsOp *op)
 {
     g_autofree char *path = fs_node_path(op->node);
     FsViewEntry entry;
@@ -103,11 +103,6 @@ static void open_ready(FsOp *op)
         reply_opened(op, own);
     else
         fs_op_view_read(op, fs_view_of(op->node), path, read_ready);
-}
-
-void fs_view_file_open(FsOp *op)
-{
-    fs_op_view_list(op, fs_view_of(op->node), open_ready);
 }
 
 void fs_view_file_read(FsOp *op)

@@ -109,7 +109,7 @@ static bool list_entry(FsOp *op, const Listed *listed)
     return fs_op_add(op, listed->name, &attr, listed->offset, child, keep);
 }
 
-static void readdir_ready(FsOp *op)
+void fs_view_readdir(FsOp *op)
 {
     g_autofree char *folder = fs_node_path(op->node);
     g_autoptr(GArray) all = children(op, folder);
@@ -121,9 +121,4 @@ static void readdir_ready(FsOp *op)
             room = list_entry(op, listed);
     }
     fs_op_reply_directory(op);
-}
-
-void fs_view_readdir(FsOp *op)
-{
-    fs_view_need_list(op, readdir_ready);
 }

@@ -20,11 +20,11 @@ FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, stru
 /* What the front itself shows there (the profiles' names); NULL: nothing. A new reference. */
 GBytes *fs_view_own_text(const FsTree *tree, FsViewKind view, const char *path);
 
-/* view-listing.c */
+/* view-listing.c: after fs_view_need_list() */
 void fs_view_readdir(FsOp *op);
 
 /* view-files.c */
-void fs_view_file_open(FsOp *op);
+void fs_view_file_open(FsOp *op); /* as that */
 void fs_view_file_read(FsOp *op);
 void fs_view_file_write(FsOp *op);
 void fs_view_file_flush(FsOp *op);
