@@ -21,7 +21,6 @@
 
 /* What may queue towards an engine that does not read, beyond the frame under way. */
 #define OUTPUT_MAX (8u * 1024 * 1024)
-#define NAME_BYTES_MAX UV_FILE_NAME_MAX
 
 FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload)
 {
@@ -372,11 +371,21 @@ void call_submit_outcome(FsGuest *guest, void *request, uint16_t type, UvWriter 
     call_submit(call);
 }
 
-static void write_name(UvWriter *writer, const char *name)
+void host_write_text(UvWriter *writer, const char *text, size_t bytes_max)
 {
-    size_t size = MIN(strlen(name), NAME_BYTES_MAX);
+    const size_t size = MIN(strlen(text), bytes_max);
+
     uv_write_u16(writer, (uint16_t)size);
-    uv_write_bytes(writer, name, size);
+    uv_write_bytes(writer, text, size);
+}
+
+GBytes *host_hello(void)
+{
+    g_auto(UvWriter) writer = uv_writer(64);
+
+    uv_write_u32(&writer, UV_WIRE_VERSION);
+    uv_write_bytes(&writer, "uefivarsfs " UV_VERSION, strlen("uefivarsfs " UV_VERSION));
+    return uv_writer_steal(&writer);
 }
 
 /* Doing it twice appends twice, or finds what the first time made. */
@@ -396,7 +405,7 @@ void fs_guest_set(FsGuest *guest, void *request, const char *name, GBytes *conte
 
     uv_write_u32(&writer, flags);
     uv_write_u64(&writer, (uint64_t)mtime_ns);
-    write_name(&writer, name);
+    host_write_text(&writer, name, UV_FILE_NAME_MAX);
     if (size > 0)
         uv_write_bytes(&writer, bytes, size);
     call_submit_outcome(guest, request, UV_HOST_SET, &writer, set_is_once(content, flags), go_on,
@@ -409,7 +418,7 @@ void fs_guest_touch(FsGuest *guest, void *request, const char *name, int64_t mti
     g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
 
     uv_write_u64(&writer, (uint64_t)mtime_ns);
-    write_name(&writer, name);
+    host_write_text(&writer, name, UV_FILE_NAME_MAX);
     call_submit_outcome(guest, request, UV_HOST_TOUCH, &writer, false, go_on, data);
 }
 
@@ -430,5 +439,5 @@ static void ignore_continue(FsGuest *guest, int error, void *data)
 void fs_guest_store_changed(FsGuest *guest)
 {
     if (guest->live && guest->live->engine)
-        fs_guest_need_replica(guest, NULL, ignore_continue, NULL);
+        fs_guest_need(guest, FS_NEED_REPLICA, NULL, ignore_continue, NULL);
 }

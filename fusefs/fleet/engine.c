@@ -100,10 +100,7 @@ void engine_connected(FsEngine *engine, int fd)
     engine->watching_output = false;
     engine->state = FS_ENGINE_STARTING;
     engine->waiting_since = 0;
-    g_auto(UvWriter) writer = uv_writer(64);
-    uv_write_u32(&writer, UV_WIRE_VERSION);
-    uv_write_bytes(&writer, "uefivarsfs " UV_VERSION, strlen("uefivarsfs " UV_VERSION));
-    g_autoptr(GBytes) hello = uv_writer_steal(&writer);
+    g_autoptr(GBytes) hello = host_hello();
     engine_send(engine, UV_HOST_HELLO, hello);
     engine_send(engine, UV_HOST_SNAPSHOT, NULL);
     if (engine->guest->away)

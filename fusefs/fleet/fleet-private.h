@@ -338,6 +338,10 @@ struct FsCall {
     GList of_guest, by_deadline, in_done;
 };
 FsCall *call_new(FsGuest *guest, void *request, uint16_t type, GBytes *payload);
+/* u16 size and the text, as far as that is not more than `bytes_max`. */
+void host_write_text(UvWriter *writer, const char *text, size_t bytes_max);
+/* What UV_HOST_HELLO says of the front. */
+GBytes *host_hello(void);
 void call_submit(FsCall *call);
 void deliver_continue(FsCall *call, FsGuest *guest);
 /* A change, whose reply is an outcome; `writer` is emptied. `once`: see FsCall. */

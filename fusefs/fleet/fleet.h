@@ -209,9 +209,7 @@ typedef enum {
     FS_NEED_REPLICA = 1 << 6,    /* starts an engine if need be */
 } FsNeeds;
 void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on, void *data);
-/* fs_guest_need() with FS_NEED_REPLICA. */
-void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data);
-FsReplica *fs_guest_replica(const FsGuest *guest); /* valid inside that continuation */
+FsReplica *fs_guest_replica(const FsGuest *guest); /* valid where it was needed */
 const FsUsage *fs_guest_usage(const FsGuest *guest);
 uint32_t fs_guest_state(const FsGuest *guest); /* UV_HOST_STATE_*; 0 without an engine */
 

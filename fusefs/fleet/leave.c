@@ -96,7 +96,7 @@ static void on_look(FsGuest *guest, int error, void *data)
     else if (!fs_guest_has_store(guest) && !(guest->live && guest->live->engine))
         guest_need_here(guest, on_here, leaving);
     else
-        fs_guest_need_replica(guest, leaving->request, on_replica, leaving);
+        fs_guest_need(guest, FS_NEED_REPLICA, leaving->request, on_replica, leaving);
 }
 
 void fs_guest_remove(FsGuest *guest, void *request, FsContinue go_on, void *data)

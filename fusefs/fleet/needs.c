@@ -271,11 +271,6 @@ void fs_guest_need(FsGuest *guest, unsigned needs, void *request, FsContinue go_
     need(guest, needs, request, go_on, data, false);
 }
 
-void fs_guest_need_replica(FsGuest *guest, void *request, FsContinue go_on, void *data)
-{
-    need(guest, FS_NEED_REPLICA, request, go_on, data, false);
-}
-
 void guest_need_own(FsGuest *guest, unsigned needs, FsContinue go_on, void *data)
 {
     need(guest, needs, NULL, go_on, data, true);

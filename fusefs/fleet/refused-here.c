@@ -39,14 +39,6 @@ void guest_untold_clear(FsGuest *guest)
     g_queue_clear_full(&live->untold, untold_free);
 }
 
-static void write_text(UvWriter *writer, const char *text, size_t bytes_max)
-{
-    const size_t bytes = MIN(strlen(text), bytes_max);
-
-    uv_write_u16(writer, (uint16_t)bytes);
-    uv_write_bytes(writer, text, bytes);
-}
-
 static void tell(FsEngine *engine, const FsUntold *untold, uint32_t left_out)
 {
     const FsRefusal *refusal = &untold->refusal;
@@ -55,9 +47,9 @@ static void tell(FsEngine *engine, const FsUntold *untold, uint32_t left_out)
     uv_write_u64(&writer, (uint64_t)refusal->at_us);
     uv_write_u32(&writer, (uint32_t)refusal->error);
     uv_write_u32(&writer, left_out);
-    write_text(&writer, refusal->operation, UV_HOST_NAME_MAX);
-    write_text(&writer, *refusal->path ? refusal->path : ".", TEXT_BYTES_MAX);
-    write_text(&writer, refusal->text, TEXT_BYTES_MAX);
+    host_write_text(&writer, refusal->operation, UV_HOST_NAME_MAX);
+    host_write_text(&writer, *refusal->path ? refusal->path : ".", TEXT_BYTES_MAX);
+    host_write_text(&writer, refusal->text, TEXT_BYTES_MAX);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     uv_frame_io_hold(engine->io, true);
     if (untold->actor_known)

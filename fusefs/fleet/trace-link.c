@@ -91,16 +91,6 @@ static void send_frame(FsTrace *trace, uint16_t type, GBytes *payload)
         lose(trace);
 }
 
-static void send_hello(FsTrace *trace)
-{
-    g_auto(UvWriter) writer = uv_writer(64);
-
-    uv_write_u32(&writer, UV_WIRE_VERSION);
-    uv_write_bytes(&writer, "uefivarsfs " UV_VERSION, strlen("uefivarsfs " UV_VERSION));
-    g_autoptr(GBytes) hello = uv_writer_steal(&writer);
-    send_frame(trace, UV_HOST_HELLO, hello);
-}
-
 static void send_wanted(FsTrace *trace)
 {
     trace->wanted = trace_wanted(trace);
@@ -113,12 +103,14 @@ static void send_wanted(FsTrace *trace)
 
 static void connected(FsTrace *trace, int fd)
 {
+    g_autoptr(GBytes) hello = host_hello();
+
     trace->io = uv_frame_io_new(fd, frame_cap, NULL);
     uv_frame_io_refuse_descriptors(trace->io);
     trace->watched = EPOLLIN;
     trace->sent = trace->answered = 0;
     fs_watch_add(&trace->watch, trace->guest->fleet->poll, fd, EPOLLIN, on_ready, trace);
-    send_hello(trace);
+    send_frame(trace, UV_HOST_HELLO, hello);
     send_wanted(trace);
 }
 

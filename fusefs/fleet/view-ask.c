@@ -87,14 +87,6 @@ static void answered(FsGuest *guest, int error, GBytes *reply, void *data)
         took_text(asking, guest, reply);
 }
 
-static void write_text(UvWriter *writer, const char *text)
-{
-    const size_t size = strlen(text);
-
-    uv_write_u16(writer, (uint16_t)size);
-    uv_write_bytes(writer, text, size);
-}
-
 static void ask(FsGuest *guest, int error, void *data)
 {
     Asking *asking = data;
@@ -104,9 +96,9 @@ static void ask(FsGuest *guest, int error, void *data)
         return;
     }
     g_auto(UvWriter) writer = uv_writer(UV_HOST_REQUEST_MAX);
-    write_text(&writer, names[asking->view]);
+    host_write_text(&writer, names[asking->view], UINT16_MAX);
     if (*asking->path)
-        write_text(&writer, asking->path);
+        host_write_text(&writer, asking->path, UINT16_MAX);
     g_autoptr(GBytes) payload = uv_writer_steal(&writer);
     if (!payload) {
         end(asking, guest, ENAMETOOLONG, NULL);
@@ -163,12 +155,12 @@ static void looked(FsGuest *guest, int error, void *data)
         FsLive *wants = guest_live(guest);
         wants->why = MAX(wants->why, start_for(guest, asking->view));
         /* An engine that is there looks at the store again, if that has changed. */
-        fs_guest_need_replica(guest, asking->request, ask, asking);
+        fs_guest_need(guest, FS_NEED_REPLICA, asking->request, ask, asking);
     }
 }
 
-static void begin(FsGuest *guest, void *request, FsViewKind view, const char *path, FsReply go_on,
-                  void *data)
+void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const char *path,
+                        FsReply go_on, void *data)
 {
     const size_t path_bytes = strlen(path) + 1;
     Asking *asking = g_malloc(sizeof(*asking) + path_bytes);
@@ -176,17 +168,6 @@ static void begin(FsGuest *guest, void *request, FsViewKind view, const char *pa
     *asking = (Asking){.view = view, .request = request, .go_on = go_on, .data = data};
     memcpy(asking->path, path, path_bytes);
     fs_guest_need(guest, FS_NEED_FRESH_LOOK, request, looked, asking);
-}
-
-void fs_guest_view_list(FsGuest *guest, void *request, FsViewKind view, FsReply go_on, void *data)
-{
-    begin(guest, request, view, "", go_on, data);
-}
-
-void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const char *path,
-                        FsReply go_on, void *data)
-{
-    begin(guest, request, view, path, go_on, data);
 }
 
 void fs_guest_view_expect(FsGuest *guest, FsViewKind view, const char *path)
@@ -207,8 +188,8 @@ void fs_guest_view_act(FsGuest *guest, void *request, FsViewKind view, FsViewAct
         guest_unkeep(guest);
     g_auto(UvWriter) writer = uv_writer(UV_VIEW_FRAME_MAX);
     uv_write_u32(&writer, act);
-    write_text(&writer, names[view]);
-    write_text(&writer, path);
+    host_write_text(&writer, names[view], UINT16_MAX);
+    host_write_text(&writer, path, UINT16_MAX);
     if (size > 0)
         uv_write_bytes(&writer, bytes, size);
     call_submit_outcome(guest, request, UV_HOST_VIEW_ACT, &writer, true, go_on, data);

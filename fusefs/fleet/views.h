@@ -28,9 +28,7 @@ typedef enum {
     FS_VIEW_RMDIR,
 } FsViewAct;
 
-/* The reply is the list, checked (view-list.h). */
-void fs_guest_view_list(FsGuest *guest, void *request, FsViewKind view, FsReply go_on, void *data);
-/* The reply is the file's text. */
+/* The reply is the file's text; of the view itself (""), its list, checked (view-list.h). */
 void fs_guest_view_read(FsGuest *guest, void *request, FsViewKind view, const char *path,
                         FsReply go_on, void *data);
 /* The tree will read that soon: worth to be asked for where an engine is there anyway. */

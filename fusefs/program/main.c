@@ -54,7 +54,7 @@ static bool read_store(FsFleet *fleet, GError **error)
     FsGuest *guest = fs_fleet_next(fleet, 0);
     Reading reading = {0};
 
-    fs_guest_need_replica(guest, NULL, on_read, &reading);
+    fs_guest_need(guest, FS_NEED_REPLICA, NULL, on_read, &reading);
     while (!reading.done)
         g_main_context_iteration(NULL, TRUE);
     if (reading.error) {

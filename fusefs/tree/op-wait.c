@@ -311,13 +311,6 @@ void fs_op_call(FsOp *op, uint16_t type, GBytes *payload, FsStep step, FsStep or
     park(op, serial);
 }
 
-void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step)
-{
-    uint64_t serial = wait_with(op, step, NULL);
-    fs_guest_view_list(op->node->guest, op->req, view, called, op);
-    park(op, serial);
-}
-
 void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step)
 {
     uint64_t serial = wait_with(op, step, NULL);

@@ -183,8 +183,7 @@ void fs_op_break_hold(FsOp *op, FsStep step, FsStep or_else);
 /* Until the engine tells what op->handle->trace reads; until that may be readable, or has ended. */
 void fs_op_await_trace(FsOp *op, FsStep step, FsStep or_else);
 void fs_op_wait_trace(FsOp *op, FsStep step);
-/* A view of the node's guest: `step` finds its list, or a file's text, in op->content. */
-void fs_op_view_list(FsOp *op, FsViewKind view, FsStep step);
+/* A view of the node's guest: `step` finds a file's text, or the list (""), in op->content. */
 void fs_op_view_read(FsOp *op, FsViewKind view, const char *path, FsStep step);
 void fs_op_view_act(FsOp *op, FsViewKind view, FsViewAct act, const char *path, GBytes *content,
                     FsStep step, FsStep or_else);

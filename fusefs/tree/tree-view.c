@@ -104,7 +104,7 @@ FsKeep fs_view_fill(FsOp *op, const FsNode *node, const FsViewEntry *entry, stru
 
 void fs_view_need_list(FsOp *op, FsStep step)
 {
-    fs_op_view_list(op, fs_view_of(op->node), step);
+    fs_op_view_read(op, fs_view_of(op->node), "", step);
 }
 
 /* Of op->node, in the list that op->content is. */

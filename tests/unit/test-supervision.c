@@ -245,7 +245,7 @@ static void test_cap(FleetFixture *f, const void *data)
     start(f);
     for (int i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf("g%d", i);
-        fs_guest_need_replica(fleet_fixture_find(f, name), NULL, on_done, &results[i]);
+        fs_guest_need(fleet_fixture_find(f, name), FS_NEED_REPLICA, NULL, on_done, &results[i]);
     }
     for (int i = 0; i < 6; i++) {
         fleet_fixture_run_until(f, &results[i].done);
@@ -445,7 +445,7 @@ static void test_expected_view(FleetFixture *f, const void *data)
     fleet_fixture_put(f, "a.json", STORE);
     start(f);
     FsGuest *guest = fleet_fixture_find(f, "a");
-    fs_guest_view_list(guest, NULL, FS_VIEW_BOOT, on_view, &result);
+    fs_guest_view_read(guest, NULL, FS_VIEW_BOOT, "", on_view, &result);
     fleet_fixture_run_until(f, &result.done);
     g_assert_cmpint(result.error, ==, 0);
 
@@ -488,7 +488,7 @@ static void test_interrupt(FleetFixture *f, const void *data)
     g_assert_cmpint(refused.error, ==, EBUSY);
     /* Reads go on. */
     Result reading = {0};
-    fs_guest_need_replica(guest, NULL, on_done, &reading);
+    fs_guest_need(guest, FS_NEED_REPLICA, NULL, on_done, &reading);
     g_assert_true(reading.done && reading.error == 0);
     kill(engine_pid(guest), SIGKILL);
     fleet_fixture_crash(f);
