@@ -5,6 +5,8 @@
 #include "pollers.h"
 #include "trace.h"
 
+#include <string.h>
+
 FsOpPool *fs_op_pool_new(void)
 {
     FsOpPool *pool = g_new0(FsOpPool, 1);
@@ -35,27 +37,10 @@ FsOp *fs_op_new(FsTree *tree, fuse_req_t req, FsNode *node)
         tree->pool->ops = op->next_free;
     else
         op = g_new(FsOp, 1);
-    /* Not the names and attributes: who reads them has set them. */
+    memset(op, 0, offsetof(FsOp, attr));
     op->tree = tree;
     op->req = req;
     op->node = node;
-    op->handle = NULL;
-    op->child = NULL;
-    op->content = NULL;
-    op->image = NULL;
-    op->poll = NULL;
-    op->offset = 0;
-    op->size = 0;
-    op->flags = 0;
-    op->error = 0;
-    op->reason = NULL;
-    op->operation = FS_OP_READS;
-    op->on_record = false;
-    op->plus = false;
-    op->waiting = false;
-    op->as_entry = false;
-    op->looked_again = false;
-    op->or_else = NULL;
     op->serial = ++tree->pool->last_serial;
     fs_node_hold(node);
     return op;

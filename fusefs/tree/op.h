@@ -75,10 +75,6 @@ struct FsOp {
     int64_t mtime_ns; /* rename: the staging file's; 0: no program set it */
     bool plus;        /* readdirplus */
     GBytes *content;  /* what is written, a symbolic link's target; NULL: nothing */
-    struct stat attr; /* setattr */
-    struct fuse_file_info file;
-    char name[NAME_MAX + 1];
-    char new_name[NAME_MAX + 1];
 
     FsStep step, or_else;
     FsStep done, failed; /* where what takes several steps ends */
@@ -89,6 +85,12 @@ struct FsOp {
     bool looked_again; /* a generated file, nothing was found at first */
     bool as_entry;     /* a lookup that its child's getattr answers */
     FsOp *next_free;
+
+    /* All before this is zero at first; this is as who needs it sets it. */
+    struct stat attr; /* setattr */
+    struct fuse_file_info file;
+    char name[NAME_MAX + 1];
+    char new_name[NAME_MAX + 1];
 };
 
 /* Goes on with the step when something is as it takes it. */
