@@ -221,11 +221,6 @@ bool fs_control_exists(const FsControl *control, const FsGuest *guest)
     return !control->exists || control->exists(guest);
 }
 
-const char *fs_control_name(const FsControl *control)
-{
-    return control->name;
-}
-
 size_t fs_control_index(const FsControl *control)
 {
     return control - controls;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Shared by tree-control.c and the control files. */
+/* Shared by tree-control.c, the control files and the folder that they are in. */
 
 #include "textfile.h"
 #include "tree-parts.h"

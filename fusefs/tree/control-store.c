@@ -63,39 +63,33 @@ static void store_exported(FsOp *op)
     guest_tree->export_of = look->store;
 }
 
-static void exported_attr_ready(FsOp *op)
+static void exported_looked(FsOp *op)
 {
     store_exported(op);
-    store_reply_attr(op);
+    op->done(op);
 }
 
-static void exported_for_attr(FsOp *op)
+static void exported(FsOp *op)
 {
     fs_guest_files_changed(op->node->guest);
-    fs_op_need(op, FS_NEED_LOOK, exported_attr_ready);
+    fs_op_need(op, FS_NEED_LOOK, exported_looked);
+}
+
+static void export(FsOp *op, FsStep done, FsStep or_else)
+{
+    op->done = done;
+    fs_op_call(op, UV_HOST_EXPORT, NULL, exported, or_else);
 }
 
 /* After a change the store's file is not what it will be: an export makes the engine finish it. */
 void fs_store_getattr(FsOp *op)
 {
-    fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_attr, store_reply_attr);
-}
-
-static void exported_open_ready(FsOp *op)
-{
-    store_exported(op);
-    fs_control_reply_opened(op);
-}
-
-static void exported_for_open(FsOp *op)
-{
-    fs_guest_files_changed(op->node->guest);
-    fs_op_need(op, FS_NEED_LOOK, exported_open_ready);
+    export(op, store_reply_attr, store_reply_attr);
 }
 
 static void export_for_open(FsOp *op)
 {
-    fs_op_call(op, UV_HOST_EXPORT, NULL, exported_for_open, NULL);
+    export(op, fs_control_reply_opened, NULL);
 }
 
 /* Whose content is not what its name says, an engine exports. */

@@ -306,11 +306,6 @@ void fs_control_symlink(FsOp *op, const FsControl *control)
     }
 }
 
-bool fs_control_is_link(const FsControl *control)
-{
-    return control->link != NULL;
-}
-
 /* A staging file renamed onto a control file commits its text, and is that file from then on. */
 
 static const FsControl *rename_target(const FsOp *op)

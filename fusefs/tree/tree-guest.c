@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control-private.h"
 #include "folder-times.h"
 #include "names.h"
 #include "restore.h"
-#include "tree-parts.h"
 
 FsKeep fs_guest_fill(FsTree *tree, const FsNode *node, struct stat *ret_attr)
 {
@@ -89,7 +89,7 @@ static const char *name_at(const FsTree *tree, size_t index)
         return "vars";
     while ((control = fs_control_at(n_controls))) {
         if (index == ++n_controls)
-            return fs_control_name(control);
+            return control->name;
     }
     index -= 1 + n_controls;
     return index == 0   ? fs_virtual_guest_name(tree)
@@ -129,7 +129,7 @@ static void guest_create(FsOp *op)
 {
     const FsControl *control = fs_control_find(op->name);
 
-    if (control && fs_control_is_link(control)) {
+    if (control && control->link) {
         fs_staging_create_sink(op, false); /* tar's, until it makes the link */
     } else if (control) {
         fs_control_create(op, control);
@@ -176,7 +176,7 @@ static void guest_unlink(FsOp *op)
             fs_restore_took_away(op);
         fs_staging_remove(op->tree, made);
         fs_op_error(op, 0);
-    } else if (control && fs_control_is_link(control)) {
+    } else if (control && control->link) {
         fs_restore_took_away(op);
         fs_op_error(op, 0);
     } else {

@@ -39,12 +39,10 @@ int fs_variable_check(const FsTree *tree, FsGuest *guest, GBytes *content);
 /* control-files.c: store.json, status.json, config.json and links. */
 typedef struct FsControl FsControl;
 const FsControl *fs_control_find(const char *name);
-const FsControl *fs_control_at(size_t index); /* NULL: no more */
-const char *fs_control_name(const FsControl *control);
+const FsControl *fs_control_at(size_t index);                           /* NULL: no more */
 bool fs_control_exists(const FsControl *control, const FsGuest *guest); /* FS_NEED_LOOK */
 
 /* tree-control.c: their nodes. */
-bool fs_control_is_link(const FsControl *control);
 /* Where op->node is the guest's directory and the name is the control file's. */
 void fs_control_create(FsOp *op, const FsControl *control);
 void fs_control_symlink(FsOp *op, const FsControl *control);
