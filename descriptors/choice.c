@@ -240,19 +240,6 @@ DescStoreKind desc_choice_store_kind(const DescChoice *choice)
     return (desc->features & DESC_FEATURE_HOST_UEFI_VARS) ? DESC_STORE_JSON : DESC_STORE_NONE;
 }
 
-const char *desc_choice_store_format(const DescChoice *choice)
-{
-    switch (desc_choice_store_kind(choice)) {
-    case DESC_STORE_FLASH:
-        return desc_formats[choice->format];
-    case DESC_STORE_JSON:
-        return "json";
-    case DESC_STORE_NONE:
-        break;
-    }
-    return NULL;
-}
-
 const char *desc_choice_template(const DescChoice *choice)
 {
     const Desc *desc = choice->desc;

@@ -41,7 +41,7 @@ typedef bool (*DescLook)(const char *path, DescImage *ret_image, void *data);
 
 /* Directories from general to specific; NULL: the standard ones. `host_architecture` (QEMU's name)
  * is what a wish without one prefers; NULL: this host's. `look` NULL: by opening them, regular
- * files only. Never fails: what can't be read or used is told by each one's desc_problem(). */
+ * files only. Never fails: what can't be read or used shows in its `why`. */
 DescSet *desc_set_load(const char *const *search_path, const char *host_architecture, DescLook look,
                        void *look_data);
 /* What NULL stands for; the caller's. */
@@ -62,8 +62,6 @@ const Desc *desc_set_get(const DescSet *set, size_t i);
 const Desc *desc_set_find(const DescSet *set, const char *name); /* by file name; NULL: none */
 
 const char *desc_name(const Desc *desc); /* NN-name.json */
-const char *desc_path(const Desc *desc);
-const char *desc_problem(const Desc *desc); /* file:line: reason; NULL if usable */
 /* Of its file, when it was loaded; 0 for one that a pin holds. */
 int64_t desc_mtime_ns(const Desc *desc);
 
@@ -101,8 +99,6 @@ typedef enum {
     DESC_STORE_JSON,  /* host-uefi-vars */
 } DescStoreKind;
 DescStoreKind desc_choice_store_kind(const DescChoice *choice);
-const char *desc_choice_store_format(
-    const DescChoice *choice); /* raw, qcow2, json; NULL for none */
 const char *desc_choice_template(
     const DescChoice *choice); /* what the store is made from; NULL: empty */
 

@@ -363,17 +363,7 @@ const char *desc_name(const Desc *desc)
     return desc->name;
 }
 
-const char *desc_path(const Desc *desc)
-{
-    return desc->path;
-}
-
 int64_t desc_mtime_ns(const Desc *desc)
 {
     return desc->mtime_ns;
-}
-
-const char *desc_problem(const Desc *desc)
-{
-    return desc->problem;
 }

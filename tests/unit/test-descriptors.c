@@ -6,7 +6,7 @@
  * it.
  */
 
-#include "descriptors.h"
+#include "desc.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -267,10 +267,10 @@ static void test_malformed(void)
         const char *problem;
 
         g_assert_nonnull(desc);
-        problem = desc_problem(desc);
+        problem = desc->problem;
         g_test_message("%s: %s", columns[0], problem ? problem : "(usable)");
         g_assert_nonnull(problem);
-        place = g_strconcat(desc_path(desc), ":", NULL);
+        place = g_strconcat(desc->path, ":", NULL);
         g_assert_true(g_str_has_prefix(problem, place));
         g_assert_true(g_ascii_isdigit(problem[strlen(place)]));
         g_assert_nonnull(strstr(problem, columns[1]));
@@ -322,7 +322,7 @@ static void test_problem_line(void)
                         "\"mapping\":{\n\"device\":\"cartridge\"}}",
                         -1, NULL);
     set = desc_set_load(path, "x86_64", look, NULL);
-    g_assert_nonnull(strstr(desc_problem(desc_set_get(set, 0)), "1.json:5: device"));
+    g_assert_nonnull(strstr(desc_set_get(set, 0)->problem, "1.json:5: device"));
     g_remove(file);
     g_rmdir(folder);
 }
@@ -466,6 +466,20 @@ static const StoreRow store_rows[] = {
     {"71-tdx.json", DESC_STORE_NONE, NULL, NULL},
 };
 
+/* NULL: it has no store. */
+static const char *store_format(const DescChoice *choice)
+{
+    switch (desc_choice_store_kind(choice)) {
+    case DESC_STORE_FLASH:
+        return desc_formats[choice->format];
+    case DESC_STORE_JSON:
+        return "json";
+    case DESC_STORE_NONE:
+        break;
+    }
+    return NULL;
+}
+
 static void test_store_kind(gconstpointer data)
 {
     const StoreRow *row = data;
@@ -475,7 +489,7 @@ static void test_store_kind(gconstpointer data)
     g_autoptr(DescChoice) choice = desc_resolve(set, wish, NULL, NULL);
 
     g_assert_cmpint(desc_choice_store_kind(choice), ==, row->kind);
-    g_assert_cmpstr(desc_choice_store_format(choice), ==, row->format);
+    g_assert_cmpstr(store_format(choice), ==, row->format);
     g_assert_cmpstr(desc_choice_template(choice), ==, row->template);
 }
 
