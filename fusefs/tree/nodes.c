@@ -56,11 +56,6 @@ void fs_nodes_free(FsNodes *nodes)
     g_free(nodes);
 }
 
-size_t fs_nodes_count(const FsNodes *nodes)
-{
-    return g_hash_table_size(nodes->by_id);
-}
-
 FsNode *fs_nodes_get(const FsNodes *nodes, uint64_t id)
 {
     return g_hash_table_lookup(nodes->by_id, GSIZE_TO_POINTER(id));

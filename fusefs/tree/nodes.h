@@ -45,7 +45,6 @@ struct FsNode {
 
 FsNodes *fs_nodes_new(void);
 void fs_nodes_free(FsNodes *nodes);
-size_t fs_nodes_count(const FsNodes *nodes);
 
 FsNode *fs_nodes_get(const FsNodes *nodes, uint64_t id);
 /* The hashed child of that name, or NULL. */
