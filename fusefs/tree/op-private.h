@@ -11,7 +11,6 @@
 /* What is reused: of one tree. */
 struct FsOpPool {
     FsOp *ops;
-    FsHandle *handles;
     uint64_t last_serial;
     char *directory; /* one is filled at a time, within one step */
     size_t directory_used;

@@ -21,10 +21,6 @@ void fs_op_pool_free(FsOpPool *pool)
         next = op->next_free;
         g_free(op);
     }
-    for (FsHandle *handle = pool->handles, *next; handle; handle = next) {
-        next = handle->next_free;
-        g_free(handle);
-    }
     g_free(pool->directory);
     g_free(pool);
 }
@@ -62,12 +58,8 @@ void fs_op_end(FsOp *op)
 
 FsHandle *fs_handle_new(FsTree *tree, FsNode *node)
 {
-    FsHandle *handle = tree->pool->handles;
+    FsHandle *handle = g_new(FsHandle, 1);
 
-    if (handle)
-        tree->pool->handles = handle->next_free;
-    else
-        handle = g_new(FsHandle, 1);
     *handle = (FsHandle){.node = node, .write_end = -1};
     fs_node_hold(node);
     node->opens++;
@@ -101,6 +93,5 @@ void fs_handle_free(FsTree *tree, FsHandle *handle)
     g_clear_pointer(&handle->trace, fs_trace_free);
     handle->node->opens--;
     fs_nodes_drop(tree->nodes, handle->node);
-    handle->next_free = tree->pool->handles;
-    tree->pool->handles = handle;
+    g_free(handle);
 }

@@ -32,7 +32,6 @@ struct FsHandle {
     FsHandle *next_poller;
     FsCollected *collected; /* what is written until it is closed (collected.h); NULL: not so */
     struct FsTraceReader *trace; /* of guests/G/trace; NULL: another file */
-    FsHandle *next_free;
 };
 
 /* What a request would change. */

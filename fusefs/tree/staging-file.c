@@ -63,7 +63,6 @@ static void staging_getattr(FsOp *op)
 static void staging_setattr(FsOp *op)
 {
     FsStaging *staging = fs_staging_of(op->node);
-    const struct timespec *time = &op->attr.st_mtim;
 
     fs_staging_use(op->tree, staging);
     if (op->flags & FUSE_SET_ATTR_SIZE) {
@@ -79,7 +78,7 @@ static void staging_setattr(FsOp *op)
         staging->mtime_ns = g_get_real_time() * 1000;
         staging->mtime_set = false;
     } else if (op->flags & FUSE_SET_ATTR_MTIME) {
-        staging->mtime_ns = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+        staging->mtime_ns = fs_stat_mtime_ns(&op->attr);
         staging->mtime_set = true;
     }
     staging_getattr(op);

@@ -87,8 +87,7 @@ static void variable_getattr(FsOp *op)
 /* Sizes, modes and owners are accepted and ignored; times are kept. */
 static void variable_setattr(FsOp *op)
 {
-    const struct timespec *time = &op->attr.st_mtim;
-    int64_t mtime_ns = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+    int64_t mtime_ns = fs_stat_mtime_ns(&op->attr);
 
     if (op->flags & FUSE_SET_ATTR_MTIME_NOW)
         mtime_ns = g_get_real_time() * 1000;
