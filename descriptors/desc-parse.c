@@ -33,11 +33,7 @@ void desc_free(Desc *desc)
 
 bool desc_has_interface(const Desc *desc, const char *interface)
 {
-    for (guint i = 0; i < desc->interfaces->len; i++) {
-        if (g_str_equal(desc->interfaces->pdata[i], interface))
-            return true;
-    }
-    return false;
+    return g_ptr_array_find_with_equal_func(desc->interfaces, interface, g_str_equal, NULL);
 }
 
 static bool parse_interfaces(Desc *desc, const DescJson *json, JsonObject *root, GError **error)

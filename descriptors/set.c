@@ -150,11 +150,6 @@ static Desc *load_file(DescSet *set, const char *path)
     return desc;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(a, b);
-}
-
 static void add_folder_of(DescSet *set, const char *file)
 {
     g_autofree char *folder = file ? g_path_get_dirname(file) : NULL;
@@ -165,11 +160,8 @@ static void add_folder_of(DescSet *set, const char *file)
 
 static void add_word(GPtrArray *words, const char *word)
 {
-    for (guint i = 0; i < words->len; i++) {
-        if (g_str_equal(words->pdata[i], word))
-            return;
-    }
-    g_ptr_array_add(words, (gpointer)word);
+    if (!g_ptr_array_find_with_equal_func(words, word, g_str_equal, NULL))
+        g_ptr_array_add(words, (gpointer)word);
 }
 
 /* The tables for firmware/default/ and for where templates are taken from. */
@@ -251,7 +243,7 @@ DescSet *desc_set_load(const char *const *search_path, const char *host_architec
         collect_folder(set, *folder, files);
         g_ptr_array_add(set->folders, g_strdup(*folder));
     }
-    names = g_list_sort(g_hash_table_get_keys(files), compare_names);
+    names = g_list_sort(g_hash_table_get_keys(files), (GCompareFunc)strcmp);
     for (GList *name = names; name; name = name->next) {
         Desc *desc = load_file(set, g_hash_table_lookup(files, name->data));
 

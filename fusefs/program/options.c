@@ -17,10 +17,10 @@
 #include "libvirt-uri.h"
 #include "uv-limits.h"
 
-static const char *const for_fuse[] = {"allow_other", "allow_root", "auto_unmount", "max_read",
-                                       "noatime",     "atime",      "rw",           "sync",
-                                       "async",       "dirsync",    "context",      "fscontext",
-                                       "defcontext",  "rootcontext"};
+static const char *const for_fuse[] = {
+    "allow_other", "allow_root", "auto_unmount", "max_read",    "noatime",
+    "atime",       "rw",         "sync",         "async",       "dirsync",
+    "context",     "fscontext",  "defcontext",   "rootcontext", NULL};
 
 /* What is always so, whatever is asked; and what is for mount(8), fstab and systemd. */
 static const char *const ignored[] = {"default_permissions",
@@ -50,16 +50,8 @@ static const char *const ignored[] = {"default_permissions",
                                       "nostrictatime",
                                       "comment",
                                       "diratime",
-                                      "nodiratime"};
-
-static bool is_among(const char *name, const char *const *names, size_t n_names)
-{
-    for (size_t i = 0; i < n_names; i++) {
-        if (strcmp(names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
+                                      "nodiratime",
+                                      NULL};
 
 static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *option,
                         GError **error)
@@ -77,10 +69,10 @@ static bool take_option(FsOptions *options, struct fuse_args *fuse, const char *
         fuse_opt_add_arg(fuse, "-oro");
     } else if (strcmp(option, "debug") == 0) {
         options->debug = true;
-    } else if (is_among(name, for_fuse, G_N_ELEMENTS(for_fuse))) {
+    } else if (g_strv_contains(for_fuse, name)) {
         g_autofree char *argument = g_strconcat("-o", option, NULL);
         fuse_opt_add_arg(fuse, argument);
-    } else if (!is_among(name, ignored, G_N_ELEMENTS(ignored)) && !g_str_has_prefix(name, "x-")) {
+    } else if (!g_strv_contains(ignored, name) && !g_str_has_prefix(name, "x-")) {
         return fs_options_fail(error, "unknown option '%s'", option);
     }
     return true;
