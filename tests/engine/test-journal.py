@@ -3,6 +3,7 @@
 """What a confined engine tells systemd's journal: a socket in its place, in a mount namespace."""
 
 import ctypes
+import json
 import os
 import pathlib
 import socket
@@ -96,6 +97,16 @@ class Journal(EngineTest):
             "UEFIVARSFS_UID": "1000", "UEFIVARSFS_PID": "4711", "UEFIVARSFS_COMM": "vim",
             "UEFIVARSFS_VARIABLE": f"Greeting-{s.OWNER}"})
         self.assertEqual(message, f"Greeting-{s.OWNER}: created by the host: vim")
+
+    def test_what_is_read(self):
+        """Is no change: an engine that starts tells none, and has none of its ration spent."""
+        with open(os.path.join(self.folder, "vars.json"), "w") as file:
+            json.dump({"version": 2, "variables": [
+                {"name": f"V{i}", "guid": s.OWNER, "attr": 7, "data": "00"} for i in range(100)]}, file)
+        self.start()
+        self.h.set_variable("V1", s.OWNER, data=b"hello")
+        self.assertEqual([entry["MESSAGE"] for entry in self.events()],
+                         [f"V1-{s.OWNER}: changed by the host"])
 
     def test_priorities(self):
         self.start()

@@ -104,7 +104,7 @@ struct UvServer {
     int64_t trace_awaited_to_us; /* guests are let in then, if no trace came first; 0: they are */
     bool is_boot_work;
     bool is_recorded; /* a refusal of the frame at hand is */
-    bool takes_over;  /* what is found in the store another engine has recorded */
+    bool takes_over;  /* what is found in the store is no change, or on record already */
     UvCounters counters;
     UvLogRate refusals, changes, troubles, events;
 };

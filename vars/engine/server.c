@@ -313,11 +313,13 @@ UvServer *uv_server_new(const UvServerSetup *setup, UvStore *store, UvSessionFil
 
 bool uv_server_load(UvServer *server, GError **error)
 {
+    server->takes_over = true; /* what is read is no change */
     if (!uv_server_read_store(server, error))
         return false;
     server->store_uid = store_owner(server);
     uv_session_restore(server);
-    /* What was read is no change. What another host has now may be here next. */
+    server->takes_over = false;
+    /* What another host has now may be here next. */
     const bool shared = uv_hold_is_shared(server),
                never = uv_server_is_read_only(server) && !shared;
     server->record =
