@@ -113,8 +113,7 @@ static bool parse_flag(const char *text, bool *ret_value, UvViewOutcome *outcome
     *ret_value = strcmp(text, "1") == 0;
     if (*ret_value || strcmp(text, "0") == 0)
         return true;
-    uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "expected 0 or 1");
-    return false;
+    return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "expected 0 or 1");
 }
 
 static bool change_flag(UvLoadOption *option, uint32_t flag, const char *text,
@@ -135,10 +134,8 @@ static bool change_path(UvLoadOption *option, const char *text, UvViewOutcome *o
     g_autofree char *before = uv_boot_path_text(option->path);
     GBytes *path = uv_device_path_parse(text, option->path, UINT16_MAX, &error);
 
-    if (!path) {
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "%s", error->message);
-        return false;
-    }
+    if (!path)
+        return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "%s", error->message);
     if (!*before)
         option->attributes |= LOAD_OPTION_ACTIVE;
     g_bytes_unref(option->path);
@@ -150,9 +147,8 @@ static bool change_description(UvLoadOption *option, const char *text, UvViewOut
 {
     if (uv_load_option_set_description(option, text))
         return true;
-    uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                   "expected one line of UTF-8 without control characters");
-    return false;
+    return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
+                          "expected one line of UTF-8 without control characters");
 }
 
 static bool change_text(UvLoadOption *option, const char *file, GBytes *content,
@@ -170,8 +166,7 @@ static bool change_text(UvLoadOption *option, const char *file, GBytes *content,
         return change_flag(option, LOAD_OPTION_ACTIVE, text, outcome);
     if (strcmp(file, "hidden") == 0)
         return change_flag(option, LOAD_OPTION_HIDDEN, text, outcome);
-    uv_view_refuse_path(outcome);
-    return false;
+    return uv_view_refuse_path(outcome);
 }
 
 void uv_boot_write_option(UvServer *server, unsigned number, const char *file, GBytes *content,
@@ -202,15 +197,11 @@ static bool parse_option(UvServer *server, const char *token, uint16_t *ret_numb
     g_auto(UvLoadOption) option = {0};
     unsigned number;
 
-    if (!uv_boot_number_parse(upper, strlen(upper), &number)) {
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                       "%s: expected four hexadecimal digits", token);
-        return false;
-    }
-    if (!uv_boot_option(uv_view_service(server), number, &option)) {
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "there is no Boot%s", upper);
-        return false;
-    }
+    if (!uv_boot_number_parse(upper, strlen(upper), &number))
+        return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
+                              "%s: expected four hexadecimal digits", token);
+    if (!uv_boot_option(uv_view_service(server), number, &option))
+        return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "there is no Boot%s", upper);
     *ret_number = (uint16_t)number;
     return true;
 }

@@ -101,11 +101,12 @@ static void set_signed(UvServer *server, UvKey key, GBytes *update, bool append,
     uv_view_set(server, &request.request, outcome);
 }
 
-void uv_key_refuse_input(UvViewOutcome *outcome)
+bool uv_key_refuse_input(UvViewOutcome *outcome)
 {
-    uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                   "expected a signed update, a signature list, certificates in PEM or DER, or "
-                   "lines of hashes");
+    return uv_view_refuse(
+        outcome, EFI_INVALID_PARAMETER, EINVAL,
+        "expected a signed update, a signature list, certificates in PEM or DER, or "
+        "lines of hashes");
 }
 
 void uv_secure_boot_write(UvServer *server, UvKey key, bool append, GBytes *content,

@@ -71,8 +71,8 @@ void uv_key_request_init(UvKeyRequest *request, UvDoor door, UvKey key, GBytes *
 void uv_key_request_clear(UvKeyRequest *request);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UvKeyRequest, uv_key_request_clear)
 
-/* What was written is nothing that a key variable takes. */
-void uv_key_refuse_input(UvViewOutcome *outcome);
+/* What was written is nothing that a key variable takes. Always false. */
+bool uv_key_refuse_input(UvViewOutcome *outcome);
 void uv_secure_boot_write(UvServer *server, UvKey key, bool append, GBytes *content,
                           UvViewOutcome *outcome);
 /* A file of the variable's folder goes: one certificate, all hashes, or (list.esl) everything. */

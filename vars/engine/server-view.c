@@ -46,7 +46,7 @@ void uv_view_append_hex(GString *text, const uint8_t *bytes, size_t size)
     }
 }
 
-void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
+bool uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
 {
     va_list args;
 
@@ -54,11 +54,13 @@ void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const c
     va_start(args, format);
     *outcome = (UvViewOutcome){status, error, g_strdup_vprintf(format, args)};
     va_end(args);
+    return false;
 }
 
-void uv_view_refuse_path(UvViewOutcome *outcome)
+bool uv_view_refuse_path(UvViewOutcome *outcome)
 {
-    uv_view_refuse(outcome, EFI_NOT_FOUND, ENOENT, "no such file, or nothing can be done with it");
+    return uv_view_refuse(outcome, EFI_NOT_FOUND, ENOENT,
+                          "no such file, or nothing can be done with it");
 }
 
 char *uv_view_text(GBytes *content, size_t max_bytes, UvViewOutcome *outcome)

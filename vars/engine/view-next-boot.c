@@ -112,22 +112,16 @@ static bool check_keys(const UvServer *server, const char *path, GBytes *content
     const bool profile = strcmp(path, "enroll") == 0;
     g_auto(UvKeyInput) input = {0};
 
-    if (!profile && !is_key_path(path)) {
-        uv_view_refuse_path(outcome);
-        return false;
-    }
+    if (!profile && !is_key_path(path))
+        return uv_view_refuse_path(outcome);
     if (!profile)
         uv_key_input_read(content, NULL, &input);
-    if (!profile && input.kind == UV_KEY_INPUT_NONE) {
-        uv_key_refuse_input(outcome);
-        return false;
-    }
+    if (!profile && input.kind == UV_KEY_INPUT_NONE)
+        return uv_key_refuse_input(outcome);
     if (input.kind != UV_KEY_INPUT_SIGNED &&
-        uv_service_config(server->service)->disable_custom_mode) {
-        uv_view_refuse(outcome, EFI_SECURITY_VIOLATION, 0,
-                       "custom mode is disabled: keys change by signatures alone");
-        return false;
-    }
+        uv_service_config(server->service)->disable_custom_mode)
+        return uv_view_refuse(outcome, EFI_SECURITY_VIOLATION, 0,
+                              "custom mode is disabled: keys change by signatures alone");
     return true;
 }
 
@@ -137,29 +131,23 @@ static bool check_variable(const char *file_name, GBytes *content, UvViewOutcome
     UvGuid guid;
 
     if (!uv_file_name_parse(file_name, &name, &guid))
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "not a variable's file name");
-    else if (g_bytes_get_size(content) < sizeof(uint32_t))
-        uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
-                       "shorter than the four bytes of attributes");
-    else
-        return true;
-    return false;
+        return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL, "not a variable's file name");
+    if (g_bytes_get_size(content) < sizeof(uint32_t))
+        return uv_view_refuse(outcome, EFI_INVALID_PARAMETER, EINVAL,
+                              "shorter than the four bytes of attributes");
+    return true;
 }
 
 static bool check(const UvServer *server, const char *path, GBytes *content, UvViewOutcome *outcome)
 {
-    if (uv_server_is_read_only(server)) {
-        uv_view_refuse(outcome, EFI_WRITE_PROTECTED, 0, "%s",
-                       server->store->read_only_reason ? server->store->read_only_reason
-                                                       : "the store is read-only");
-        return false;
-    }
+    if (uv_server_is_read_only(server))
+        return uv_view_refuse(outcome, EFI_WRITE_PROTECTED, 0, "%s",
+                              server->store->read_only_reason);
     if (g_str_has_prefix(path, "secure-boot/"))
         return check_keys(server, path + strlen("secure-boot/"), content, outcome);
     if (g_str_has_prefix(path, "vars/"))
         return check_variable(path + strlen("vars/"), content, outcome);
-    uv_view_refuse_path(outcome);
-    return false;
+    return uv_view_refuse_path(outcome);
 }
 
 static void save(UvServer *server, const UvNextBoot *next, UvViewOutcome *outcome)

@@ -51,11 +51,11 @@ extern const UvView uv_view_boot;
 extern const UvView uv_view_secure_boot;
 extern const UvView uv_view_next_boot;
 
-/* For the views: sets what is said, with the errno (0: the status's own). */
-void uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
+/* For the views: sets what is said, with the errno (0: the status's own). Always false. */
+bool uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
-/* That there is no such file, that this can't be done with it. */
-void uv_view_refuse_path(UvViewOutcome *outcome);
+/* That there is no such file, that this can't be done with it. Always false. */
+bool uv_view_refuse_path(UvViewOutcome *outcome);
 /* The text of a written file: valid UTF-8 without NUL, white space at both ends gone; NULL
  * (refused) otherwise, or if it has more than `max_bytes`. */
 char *uv_view_text(GBytes *content, size_t max_bytes, UvViewOutcome *outcome);
