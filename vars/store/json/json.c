@@ -228,60 +228,48 @@ static UvVariable *read_variable(Loader *loader, const UvJsonReader *object)
     return uv_variable_new(&fields);
 }
 
-static GPtrArray *read_variables(Loader *loader, const UvJsonReader *array)
+static bool read_variables(Loader *loader, const UvJsonReader *array, GPtrArray *variables)
 {
-    g_autoptr(GPtrArray) variables =
-        g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
     g_autoptr(UvVarset) seen = uv_varset_new();
     UvJsonReader at = *array, element;
 
     while (uv_json_next_element(&at, &element)) {
         g_autoptr(UvVariable) variable = NULL;
 
-        if (uv_json_kind(&element) != UV_JSON_OBJECT) {
-            fail_at(loader, element.at, "objects only in 'variables'");
-            return NULL;
-        }
+        if (uv_json_kind(&element) != UV_JSON_OBJECT)
+            return fail_at(loader, element.at, "objects only in 'variables'");
         variable = read_variable(loader, &element);
         if (!variable)
-            return NULL;
-        if (uv_varset_lookup(seen, &variable->guid, variable->name)) {
-            fail_at(loader, element.at, "no second variable of this name and GUID");
-            return NULL;
-        }
+            return false;
+        if (uv_varset_lookup(seen, &variable->guid, variable->name))
+            return fail_at(loader, element.at, "no second variable of this name and GUID");
         uv_varset_put(seen, variable);
-        if (uv_varset_used_bytes(seen, true) > UV_STORAGE_MAX) {
-            fail_at(loader, element.at, UV_STORE_NOT_LARGER);
-            return NULL;
-        }
+        if (uv_varset_used_bytes(seen, true) > UV_STORAGE_MAX)
+            return fail_at(loader, element.at, UV_STORE_NOT_LARGER);
         if (uv_variable_is_nv(variable))
             g_ptr_array_add(variables, g_steal_pointer(&variable));
         else
             loader->left_out++;
     }
-    return g_steal_pointer(&variables);
+    return true;
 }
 
-static GPtrArray *read_store(Loader *loader)
+static bool read_store(Loader *loader, GPtrArray *variables)
 {
     static const char *const known[KNOWN_MAX + 1] = {"version", "variables"};
     const UvJsonReader root = uv_json_reader(loader->text, loader->size);
-    UvJsonReader variables;
+    const UvJsonReader *member_value;
     int64_t version;
 
     if (!enter_object(loader, &root, known) || !read_number(loader, "version", &version))
-        return NULL;
-    if (version != STORE_VERSION) {
-        fail_member(loader, "version", "version 2");
-        return NULL;
-    }
-    if (!member(loader, "variables") ||
-        uv_json_kind(member(loader, "variables")) != UV_JSON_ARRAY) {
-        fail_member(loader, "variables", "an array 'variables'");
-        return NULL;
-    }
-    variables = *member(loader, "variables");
-    return read_variables(loader, &variables);
+        return false;
+    if (version != STORE_VERSION)
+        return fail_member(loader, "version", "version 2");
+    member_value = member(loader, "variables");
+    if (!member_value || uv_json_kind(member_value) != UV_JSON_ARRAY)
+        return fail_member(loader, "variables", "an array 'variables'");
+    const UvJsonReader array = *member_value; /* which the next object's members replace */
+    return read_variables(loader, &array, variables);
 }
 
 static bool is_blank(const char *text, size_t size)
@@ -296,23 +284,25 @@ GPtrArray *uv_json_parse(const char *name, const char *text, size_t size, unsign
                          GError **error)
 {
     Loader loader = {.name = name, .text = text, .size = size, .error = error};
-    GPtrArray *variables;
+    g_autoptr(GPtrArray) variables =
+        g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
     UvJsonFault fault;
 
     if (ret_left_out)
         *ret_left_out = 0;
     if (is_blank(text, size))
-        return g_ptr_array_new_with_free_func((GDestroyNotify)uv_variable_unref);
+        return g_steal_pointer(&variables);
     if (!uv_json_check(&uv_json_store, text, size, &fault)) {
         g_autofree char *message = uv_json_fault_text(name, text, size, &fault);
 
         g_set_error_literal(error, UV_STORE_ERROR, UV_STORE_ERROR_PARSE, message);
         return NULL;
     }
-    variables = read_store(&loader);
-    if (variables && ret_left_out)
+    if (!read_store(&loader, variables))
+        return NULL;
+    if (ret_left_out)
         *ret_left_out = loader.left_out;
-    return variables;
+    return g_steal_pointer(&variables);
 }
 
 static void append_hex(GString *out, const char *key, const void *bytes, size_t size)
