@@ -53,10 +53,8 @@ bool uv_hold_take(UvServer *server, bool may_reload, GError **error)
             return true;
         }
         if (!may_reload || i == TRIES ||
-            !g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED)) {
-            g_propagate_error(error, g_steal_pointer(&local));
-            return false;
-        }
+            !g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED))
+            return uv_fail_with(error, g_steal_pointer(&local));
         if (!uv_server_reload(server, error))
             return false;
     }

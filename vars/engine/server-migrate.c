@@ -145,10 +145,8 @@ static bool take_store(UvServer *server, GError **error)
     if (store->ops->acquire(store, &failure) && !server->changed_when_resumed &&
         !store->ops->changed(store))
         return true;
-    if (failure && !g_error_matches(failure, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED)) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return false;
-    }
+    if (failure && !g_error_matches(failure, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED))
+        return uv_fail_with(error, g_steal_pointer(&failure));
     /* Changed while we looked away: what is there now is what the blob is compared with. */
     server->takes_over = true;
     const bool reloaded = uv_server_reload(server, error);

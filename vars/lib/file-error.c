@@ -32,6 +32,12 @@ bool uv_fail(GError **error, GQuark domain, int code, const char *format, ...)
     return false;
 }
 
+bool uv_fail_with(GError **error, GError *reason)
+{
+    g_propagate_error(error, reason);
+    return false;
+}
+
 int uv_file_error_number(const GError *error)
 {
     static const struct {

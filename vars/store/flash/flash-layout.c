@@ -264,10 +264,8 @@ bool uv_flash_layout_find(UvImage *image, UvFlashLayout *ret_layout, GError **er
         if (!first)
             first = g_steal_pointer(&local);
     }
-    if (first) {
-        g_propagate_error(error, g_steal_pointer(&first));
-        return false;
-    }
+    if (first)
+        return uv_fail_with(error, g_steal_pointer(&first));
     return parse_error(image, 0, "no firmware volume with variables", error);
 }
 

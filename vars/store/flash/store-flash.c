@@ -80,10 +80,8 @@ static bool load_once(FlashStore *f, GError **error)
         return false;
     if (!uv_store_identity_equal(&before, &after))
         return false;
-    if (!flash) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return false;
-    }
+    if (!flash)
+        return uv_fail_with(error, g_steal_pointer(&local));
     uv_flash_set_reclaim(flash, f->backing->reclaim, f);
     uv_flash_free(f->flash);
     f->flash = g_steal_pointer(&flash);
@@ -100,10 +98,8 @@ bool uv_store_flash_read(FlashStore *f, GError **error)
             describe(f);
             return true;
         }
-        if (local) {
-            g_propagate_error(error, g_steal_pointer(&local));
-            return false;
-        }
+        if (local)
+            return uv_fail_with(error, g_steal_pointer(&local));
     }
     return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_CHANGED, "%s: it changes all the time",
                    uv_folder_path(f->store.folder, UV_FILE_STORE));

@@ -77,10 +77,8 @@ static bool read_journal(JsonStore *json, Snapshot *snapshot, GError **error)
     if (read_role(json->store.folder, UV_FILE_JOURNAL, UV_JOURNAL_MAX, &snapshot->journal,
                   &snapshot->journal_identity, &snapshot->journal_id, NULL, &local))
         return true;
-    if (!g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY)) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return false;
-    }
+    if (!g_error_matches(local, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY))
+        return uv_fail_with(error, g_steal_pointer(&local));
     uv_store_warn(&json->store, "%s; changes that are not in the file yet do not show",
                   local->message);
     return true;

@@ -42,8 +42,7 @@ static bool refuse(JsonStore *json, GError *reason, GError **error)
 {
     uv_json_store_set_read_only(json, reason->message);
     json->probe_due_us = g_get_monotonic_time() + UV_JSON_PROBE_US;
-    g_propagate_error(error, reason);
-    return false;
+    return uv_fail_with(error, reason);
 }
 
 /* What uv_folder_* said: we may not (read-only from now on), or it went wrong. */
@@ -52,8 +51,7 @@ static bool folder_refused(JsonStore *json, GError *reason, GError **error)
     uv_map_folder_error(&reason);
     if (g_error_matches(reason, UV_STORE_ERROR, UV_STORE_ERROR_READ_ONLY))
         return refuse(json, reason, error);
-    g_propagate_error(error, reason);
-    return false;
+    return uv_fail_with(error, reason);
 }
 
 /* Another engine or host has it. */

@@ -99,8 +99,7 @@ static bool json_tick(UvStore *store, const UvVarset *set, GError **error)
         return true;
     }
     back_off(json, local);
-    g_propagate_error(error, local);
-    return false;
+    return uv_fail_with(error, local);
 }
 
 static int64_t sooner(int64_t a, int64_t b)
