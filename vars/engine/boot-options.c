@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "device-path.h"
+#include "hex.h"
 #include "view-boot.h"
 
 /* Of BootOrder; there are no more numbers. */
@@ -113,7 +114,7 @@ static char *hex_of(const uint8_t *bytes, size_t size, size_t max)
 {
     GString *hex = g_string_new("hex:");
 
-    uv_view_append_hex(hex, bytes, MIN(size, max));
+    uv_hex_append(hex, bytes, MIN(size, max));
     if (size > max)
         g_string_append(hex, "...");
     return g_string_free(hex, FALSE);

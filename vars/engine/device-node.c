@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guid.h"
+#include "hex.h"
 
 #define ARGUMENTS_MAX 5
 #define EISA_PNP(id) (((uint32_t)(id) << 16) | 0x41d0u)
@@ -55,15 +56,12 @@ static bool number(const char *text, uint64_t max, uint64_t *ret_value)
 static bool hex_bytes(const char *text, UvWriter *writer)
 {
     const size_t size = strlen(text);
+    g_autofree uint8_t *bytes = g_malloc(size / 2 + 1);
 
-    for (size_t i = 0; i + 1 < size; i += 2) {
-        const int high = g_ascii_xdigit_value(text[i]), low = g_ascii_xdigit_value(text[i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        uv_write_u8(writer, (uint8_t)(high << 4 | low));
-    }
-    return size % 2 == 0;
+    if (size % 2 != 0 || !uv_hex_read(text, size / 2, bytes))
+        return false;
+    uv_write_bytes(writer, bytes, size / 2);
+    return true;
 }
 
 /* Numbers of the widths that `widths` lists, in bytes; missing ones are zero. */

@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "device-library.h"
 #include "device-node.h"
+#include "hex.h"
 
 /* Firmware's have a dozen. More would cost an engine what a guest likes. */
 #define NODES_MAX 64
@@ -62,8 +63,9 @@ static char *format_as_hex(const uint8_t *node, size_t size)
     GString *text = g_string_new(NULL);
 
     g_string_printf(text, "Path(%u,%u", node[0], node[1]);
-    for (size_t i = DEVICE_NODE_HEADER_BYTES; i < size; i++)
-        g_string_append_printf(text, "%s%02x", i == DEVICE_NODE_HEADER_BYTES ? "," : "", node[i]);
+    if (size > DEVICE_NODE_HEADER_BYTES)
+        g_string_append_c(text, ',');
+    uv_hex_append(text, node + DEVICE_NODE_HEADER_BYTES, size - DEVICE_NODE_HEADER_BYTES);
     g_string_append_c(text, ')');
     return g_string_free(text, FALSE);
 }

@@ -34,18 +34,6 @@ bool uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t 
     return !list->writer.failed;
 }
 
-void uv_view_append_hex(GString *text, const uint8_t *bytes, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    const size_t at = text->len;
-
-    g_string_set_size(text, at + 2 * size);
-    for (size_t i = 0; i < size; i++) {
-        text->str[at + 2 * i] = digits[bytes[i] >> 4];
-        text->str[at + 2 * i + 1] = digits[bytes[i] & 0xf];
-    }
-}
-
 bool uv_view_refuse(UvViewOutcome *outcome, EfiStatus status, int error, const char *format, ...)
 {
     va_list args;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "hex.h"
 #include "secure-boot.h"
 
 #define READ_ONLY (S_IFREG | 0444)
@@ -49,7 +50,7 @@ static GBytes *read_hashes(GBytes *lists)
             continue;
         uv_guid_format(&walk.list.type, guid);
         g_string_append_printf(text, "%s ", name ? name : guid);
-        uv_view_append_hex(text, walk.data, walk.data_bytes);
+        uv_hex_append(text, walk.data, walk.data_bytes);
         g_string_append_c(text, '\n');
     }
     return g_string_free_to_bytes(g_steal_pointer(&text));

@@ -61,7 +61,6 @@ bool uv_view_refuse_path(UvViewOutcome *outcome);
 char *uv_view_text(GBytes *content, size_t max_bytes, UvViewOutcome *outcome);
 /* A text and a newline. */
 GBytes *uv_view_line(const char *text);
-void uv_view_append_hex(GString *text, const uint8_t *bytes, size_t size);
 /* The service behind a server. */
 UvService *uv_view_service(const UvServer *server);
 /* As SetVariable of the host's door. Size 0 and attributes 0 delete. */

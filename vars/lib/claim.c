@@ -4,6 +4,7 @@
 
 #include "file-error.h"
 #include "file-io.h"
+#include "hex.h"
 
 #include <errno.h>
 #include <string.h>
@@ -79,8 +80,7 @@ char *uv_claim_new(const UvHost *host)
         for (size_t i = 0; i < sizeof(number); i++)
             number[i] = (unsigned char)g_random_int();
     g_string_append_printf(text, SINCE "%s\n" BOOT "%s\n" NUMBER, since, host->boot);
-    for (size_t i = 0; i < sizeof(number); i++)
-        g_string_append_printf(text, "%02x", number[i]);
+    uv_hex_append(text, number, sizeof(number));
     g_string_append_c(text, '\n');
     return g_string_free(text, FALSE);
 }

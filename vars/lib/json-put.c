@@ -2,6 +2,8 @@
 
 #include "json-put.h"
 
+#include "hex.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -114,17 +116,8 @@ void uv_json_add_text(GString *out, const char *text)
 
 void uv_json_add_hex(GString *out, const void *bytes, size_t size)
 {
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *at = bytes;
-    size_t start;
-
     g_string_append_c(out, '"');
-    start = out->len;
-    g_string_set_size(out, start + 2 * size);
-    for (size_t i = 0; i < size; i++) {
-        out->str[start + 2 * i] = digits[at[i] >> 4];
-        out->str[start + 2 * i + 1] = digits[at[i] & 15];
-    }
+    uv_hex_append(out, bytes, size);
     g_string_append_c(out, '"');
 }
 
