@@ -58,14 +58,15 @@ def status_of(pid):
 class Helper:
     """uefivars-qcow2 on an image, and the end of its socket that an engine would have."""
 
-    def __init__(self, image, *options):
+    def __init__(self, image, *options, user=None):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(20)
         fd = os.open(image, os.O_RDONLY)
         place = 'exec "$@" 3<&200 4<&201 200<&- 201<&-'
         high = [os.dup2(theirs.fileno(), 200), os.dup2(fd, 201)]
         self.process = subprocess.Popen(["bash", "-c", place, "helper", helper_program(),
-                                         *options], pass_fds=high, stderr=subprocess.DEVNULL)
+                                         *options], pass_fds=high, stderr=subprocess.DEVNULL,
+                                        user=user, group=user, extra_groups=user and [])
         for number in high + [fd]:
             os.close(number)
         theirs.close()
@@ -103,8 +104,8 @@ class Qcow2(EngineTest):
             os.chown(self.path(name), user, user)
         return self.path(name)
 
-    def helper(self, image, *options):
-        helper = Helper(image, *options)
+    def helper(self, image, *options, user=None):
+        helper = Helper(image, *options, user=user)
         self.addCleanup(helper.close)
         return helper
 
@@ -312,7 +313,7 @@ class Qcow2(EngineTest):
         stop = multiprocessing.Event()
         flipper = multiprocessing.Process(target=self.flip, args=(path, stop))
         flipper.start()
-        helper = self.helper(path, "--user", f"{USER}:{USER}", *options)
+        helper = self.helper(path, *options, user=USER)
         seen = 0
         try:
             for _ in range(times):

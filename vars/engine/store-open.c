@@ -119,7 +119,7 @@ static UvBlockd *start_blockd(const UvStoreOptions *options, int image_fd, GErro
     int control;
     pid_t pid;
 
-    if (!uv_blockd_spawn(image_fd, NULL, !options->unconfined, &control, &pid, error))
+    if (!uv_blockd_spawn(image_fd, !options->unconfined, &control, &pid, error))
         return NULL;
     return uv_blockd_new(control, pid);
 }

@@ -4,7 +4,7 @@
  * uefivars-qcow2: one qcow2 image, for one engine (blockd-wire.h). What starts the engine starts
  * this too, and hands over the image; nothing that an engine sends names a file or is one.
  *
- *   user -> no new privileges, no capabilities -> socket of the server -> Landlock -> requests
+ *   no new privileges, no capabilities -> socket of the server -> Landlock -> requests
  *
  * Landlock leaves the system's programs and libraries, to be read and run, and the image. The
  * server gets the same, and may not make sockets, signal others, or change files by name; what its
@@ -13,8 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -150,39 +148,14 @@ static void die(const char *what)
     exit(1);
 }
 
-/* UID:GID */
-static void become(const char *text)
-{
-    char *end = NULL;
-    const unsigned long uid = strtoul(text, &end, 10);
-    const unsigned long gid = *end == ':' ? strtoul(end + 1, &end, 10) : UINT32_MAX;
-
-    if (*end || uid >= UINT32_MAX || gid >= UINT32_MAX)
-        die("--user: UID:GID, as numbers");
-    (void)uv_capabilities_bound();
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        die("--user: can't become this user");
-}
-
 static void parse(int argc, char **argv, Program *program)
 {
-    static const struct option options[] = {{"user", required_argument, NULL, 'u'},
-                                            {"unconfined", no_argument, NULL, 'c'},
-                                            {NULL, 0, NULL, 0}};
+    const bool unconfined = argc == 2 && strcmp(argv[1], "--unconfined") == 0;
     struct stat st;
-    int option;
 
-    program->confined = true;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'u')
-            become(optarg);
-        else if (option == 'c')
-            program->confined = false;
-        else
-            die("only programs that start engines start this one");
-    }
-    if (optind < argc || fstat(UV_BLOCKD_FD_CONTROL, &st) != 0 || !S_ISSOCK(st.st_mode) ||
-        fstat(UV_BLOCKD_FD_IMAGE, &st) != 0)
+    program->confined = !unconfined;
+    if ((argc > 1 && !unconfined) || fstat(UV_BLOCKD_FD_CONTROL, &st) != 0 ||
+        !S_ISSOCK(st.st_mode) || fstat(UV_BLOCKD_FD_IMAGE, &st) != 0)
         die("only programs that start engines start this one");
 }
 

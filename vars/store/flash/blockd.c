@@ -58,21 +58,13 @@ static int spawn_with(const char *program, int control, int image, char **argv, 
     return result;
 }
 
-bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_control,
-                     pid_t *ret_pid, GError **error)
+bool uv_blockd_spawn(int image_fd, bool confined, int *ret_control, pid_t *ret_pid, GError **error)
 {
     const char *const places[] = {PROGRAM, "../vars/" PROGRAM, "../../vars/" PROGRAM, NULL};
     g_autofree char *program = uv_find_program(places, UV_LIBEXECDIR "/" PROGRAM);
-    g_autoptr(GPtrArray) arguments = g_ptr_array_new();
-    g_autofree char *user_option = user ? g_strconcat("--user=", user, NULL) : NULL;
+    char *arguments[] = {(char *)PROGRAM, confined ? NULL : (char *)"--unconfined", NULL};
     int ends[2] = {-1, -1}, result = 0;
 
-    g_ptr_array_add(arguments, (char *)PROGRAM);
-    if (user_option)
-        g_ptr_array_add(arguments, user_option);
-    if (!confined)
-        g_ptr_array_add(arguments, (char *)"--unconfined");
-    g_ptr_array_add(arguments, NULL);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         result = errno;
     uv_autofd int ours = ends[0], theirs = ends[1];
@@ -81,7 +73,7 @@ bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_con
     if (!result && (control < 0 || image < 0))
         result = errno;
     if (!result)
-        result = spawn_with(program, control, image, (char **)arguments->pdata, ret_pid);
+        result = spawn_with(program, control, image, arguments, ret_pid);
     if (result)
         return uv_fail(error, UV_STORE_ERROR, UV_STORE_ERROR_IO, "cannot start %s: %s", program,
                        g_strerror(result));

@@ -19,12 +19,11 @@
 typedef struct UvBlockd UvBlockd;
 
 /*
- * For who starts engines. Starts uefivars-qcow2 on the image (borrowed, open for reading), as
- * `user` ("UID:GID"; NULL: as we are), confined unless told otherwise. `ret_control` is the
- * engine's end, close-on-exec; the process ends with it, and is the caller's to reap.
+ * Starts uefivars-qcow2 on the image (borrowed, open for reading), confined unless told otherwise.
+ * `ret_control` is the engine's end, close-on-exec; the process ends with it, and is the caller's
+ * to reap.
  */
-bool uv_blockd_spawn(int image_fd, const char *user, bool confined, int *ret_control,
-                     pid_t *ret_pid, GError **error);
+bool uv_blockd_spawn(int image_fd, bool confined, int *ret_control, pid_t *ret_pid, GError **error);
 
 /* Takes ownership of the engine's end. `pid` is reaped with it; 0: another process's child. */
 UvBlockd *uv_blockd_new(int control_fd, pid_t pid);
