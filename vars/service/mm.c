@@ -239,43 +239,33 @@ static EfiStatus lock_variable(Call *call)
     return uv_service_lock_variable(call->service, &guid, name);
 }
 
-typedef struct {
-    UvGuid guid;
-    UvProperty property;
-    UvName *name;
-} PropertyRequest;
-
-static void property_request_clear(PropertyRequest *request)
+static EfiStatus read_property(UvReader *body, UvGuid *ret_guid, UvName **ret_name,
+                               UvProperty *ret_property)
 {
-    g_clear_pointer(&request->name, uv_name_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PropertyRequest, property_request_clear)
-
-static EfiStatus read_property_request(UvReader *body, PropertyRequest *request)
-{
-    request->guid = uv_read_guid(body);
+    *ret_guid = uv_read_guid(body);
     const uint64_t name_bytes = uv_read_u64(body);
-    request->property.revision = uv_read_u16(body);
-    request->property.property = uv_read_u16(body);
-    request->property.attributes = uv_read_u32(body);
-    request->property.min_bytes = uv_read_u64(body);
-    request->property.max_bytes = uv_read_u64(body);
-    return read_name(body, name_bytes, &request->name);
+    ret_property->revision = uv_read_u16(body);
+    ret_property->property = uv_read_u16(body);
+    ret_property->attributes = uv_read_u32(body);
+    ret_property->min_bytes = uv_read_u64(body);
+    ret_property->max_bytes = uv_read_u64(body);
+    return read_name(body, name_bytes, ret_name);
 }
 
 static EfiStatus set_property(Call *call)
 {
-    g_auto(PropertyRequest) request = {0};
+    g_autoptr(UvName) name = NULL;
+    UvProperty property;
+    UvGuid guid;
 
     if (after_end_of_dxe(call))
         return EFI_ACCESS_DENIED;
     if (call->body.left < EFI_MM_NEXT_BYTES + UV_PROPERTY_BYTES)
         return ignore(call);
-    const EfiStatus status = read_property_request(&call->body, &request);
+    const EfiStatus status = read_property(&call->body, &guid, &name, &property);
     if (status != EFI_SUCCESS)
         return status;
-    return uv_policy_set_property(uv_service_policy(call->service), &request.guid, request.name,
-                                  &request.property);
+    return uv_policy_set_property(uv_service_policy(call->service), &guid, name, &property);
 }
 
 static void write_property(UvWriter *reply, const UvProperty *property)
@@ -292,17 +282,18 @@ static void write_property(UvWriter *reply, const UvProperty *property)
 
 static EfiStatus get_property(Call *call)
 {
-    g_auto(PropertyRequest) request = {0};
+    g_autoptr(UvName) name = NULL;
+    UvProperty property;
+    UvGuid guid;
 
     if (call->body.left < EFI_MM_NEXT_BYTES + UV_PROPERTY_BYTES)
         return ignore(call);
-    EfiStatus status = read_property_request(&call->body, &request);
+    EfiStatus status = read_property(&call->body, &guid, &name, &property);
     if (status != EFI_SUCCESS)
         return status;
-    status = uv_varcheck_property(uv_service_policy(call->service), &request.guid, request.name,
-                                  &request.property);
+    status = uv_varcheck_property(uv_service_policy(call->service), &guid, name, &property);
     if (status == EFI_SUCCESS)
-        write_property(call->reply, &request.property);
+        write_property(call->reply, &property);
     return status;
 }
 
