@@ -96,7 +96,6 @@ GBytes *uv_secure_boot_summary(UvServer *server)
     const UvService *service = uv_view_service(server);
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GBytes) pk = uv_key_lists(service, UV_KEY_PK);
-    UvQueryInfo info = {0};
     const bool secure_boot = read_byte(service, &uv_guid_global_variable, "SecureBoot");
 
     g_string_append_printf(text, "secure-boot: %s\n", secure_boot ? "on" : "off");
@@ -105,11 +104,7 @@ GBytes *uv_secure_boot_summary(UvServer *server)
                            read_byte(service, &uv_guid_custom_mode, "CustomMode"));
     for (UvKey key = 0; key < UV_KEYS; key++)
         add_key(text, service, key);
-    if (uv_service_query(service, UV_DOOR_HOST,
-                         EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS |
-                             EFI_VARIABLE_RUNTIME_ACCESS,
-                         &info) == EFI_SUCCESS)
-        g_string_append_printf(text, "space-left: %" G_GUINT64_FORMAT "\n",
-                               info.remaining_storage_bytes);
+    g_string_append_printf(text, "space-left: %" G_GUINT64_FORMAT "\n",
+                           uv_service_usage(service).remaining_storage_bytes);
     return g_string_free_to_bytes(g_steal_pointer(&text));
 }

@@ -36,26 +36,11 @@ uint32_t uv_events_state(const UvServer *server)
 
 static void write_usage(const UvServer *server, UvWriter *writer)
 {
-    UvQueryInfo info = {0};
-    const uint32_t attributes =
-        EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS;
+    const UvQueryInfo info = uv_service_usage(server->service);
 
-    if (uv_service_query(server->service, UV_DOOR_HOST, attributes, &info) != EFI_SUCCESS)
-        info = (UvQueryInfo){0};
     uv_write_u64(writer, info.maximum_storage_bytes);
     uv_write_u64(writer, info.remaining_storage_bytes);
     uv_write_u64(writer, info.maximum_variable_bytes);
-}
-
-void uv_events_write_identity(const UvServer *server, UvWriter *writer)
-{
-    const UvStoreIdentity *identity = &server->store->identity;
-
-    uv_write_u64(writer, identity->device);
-    uv_write_u64(writer, identity->inode);
-    uv_write_u64(writer, identity->size_bytes);
-    uv_write_u64(writer, identity->mtime_ns);
-    uv_write_u64(writer, identity->ctime_ns);
 }
 
 static void write_name(UvWriter *writer, const char *name)
@@ -167,7 +152,7 @@ void uv_events_write_head(const UvServer *server, UvWriter *writer)
 {
     uv_write_u32(writer, uv_events_state(server));
     write_usage(server, writer);
-    uv_events_write_identity(server, writer);
+    uv_store_identity_write(&server->store->identity, writer);
 }
 
 static void write_item(const UvServer *server, UvWriter *writer, const UvChangeItem *item)

@@ -102,7 +102,7 @@ static void handle_hello(UvConn *conn, const UvFrame *frame)
     uv_write_u32(&writer, UV_WIRE_VERSION);
     uv_write_u32(&writer, uv_events_state(conn->server));
     uv_write_u32(&writer, getpid());
-    uv_events_write_identity(conn->server, &writer);
+    uv_store_identity_write(&conn->server->store->identity, &writer);
     uv_write_bytes(&writer, build, strlen(build));
     uv_conn_reply(conn, frame, uv_writer_steal(&writer));
 }
@@ -127,7 +127,7 @@ static void handle_end(UvConn *conn, const UvFrame *frame)
     g_auto(UvWriter) writer = uv_writer(64 + END_STATUS_MAX);
 
     uv_write_u32(&writer, ends);
-    uv_events_write_identity(server, &writer);
+    uv_store_identity_write(&server->store->identity, &writer);
     g_autoptr(GBytes) status = ends ? uv_status_format(server, false) : NULL;
     if (status && g_bytes_get_size(status) <= END_STATUS_MAX)
         uv_write_gbytes(&writer, status);

@@ -303,7 +303,6 @@ void uv_host_view_frame(UvConn *conn, const UvFrame *frame);
 uint32_t uv_events_state(const UvServer *server);
 /* State, usage and identity: what every report begins with. */
 void uv_events_write_head(const UvServer *server, UvWriter *writer);
-void uv_events_write_identity(const UvServer *server, UvWriter *writer);
 void uv_events_write_entry(const UvServer *server, UvWriter *writer, const UvVariable *variable);
 void uv_events_changed(UvService *service, const UvChange *change, void *server);
 /* Tells hosts if the state is another than they know. */

@@ -36,12 +36,8 @@ static void add_store(GString *out, const UvServer *server)
 
 static void add_storage(GString *out, const UvServer *server)
 {
-    const uint32_t attributes =
-        EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS;
-    UvQueryInfo info = {0};
+    const UvQueryInfo info = uv_service_usage(server->service);
 
-    if (uv_service_query(server->service, UV_DOOR_HOST, attributes, &info) != EFI_SUCCESS)
-        info = (UvQueryInfo){0};
     uv_json_begin(out, "storage", '{');
     uv_json_put_number(out, "total-bytes", info.maximum_storage_bytes);
     uv_json_put_number(out, "used-bytes",

@@ -85,22 +85,13 @@ static GBytes *read_slot(UvSessionFile *file, unsigned slot, uint64_t *ret_seque
     return g_bytes_new_take(g_steal_pointer(&body), size);
 }
 
-static void read_identity(UvReader *reader, UvStoreIdentity *identity)
-{
-    identity->device = uv_read_u64(reader);
-    identity->inode = uv_read_u64(reader);
-    identity->size_bytes = uv_read_u64(reader);
-    identity->mtime_ns = uv_read_u64(reader);
-    identity->ctime_ns = uv_read_u64(reader);
-}
-
 static bool read_body(GBytes *body, UvSessionHead *ret_head, GBytes **ret_state)
 {
     UvSessionHead head = {0};
     UvReader reader = uv_reader_of(body);
     const uint8_t *id = uv_read_bytes(&reader, sizeof(head.id));
     const uint32_t mode = uv_read_u32(&reader);
-    read_identity(&reader, &head.identity);
+    head.identity = uv_store_identity_read(&reader);
     const size_t name_bytes = uv_read_u8(&reader);
     const uint8_t *name = uv_read_bytes(&reader, name_bytes);
     if (reader.failed || mode > UV_SESSION_RELEASED)
@@ -142,11 +133,7 @@ UvWriter *uv_session_file_begin(UvSessionFile *file, const UvSessionHead *head)
     uv_write_zeros(slot, HEADER_BYTES - MAGIC_BYTES - 8);
     uv_write_bytes(slot, head->id, sizeof(head->id));
     uv_write_u32(slot, head->mode);
-    uv_write_u64(slot, head->identity.device);
-    uv_write_u64(slot, head->identity.inode);
-    uv_write_u64(slot, head->identity.size_bytes);
-    uv_write_u64(slot, head->identity.mtime_ns);
-    uv_write_u64(slot, head->identity.ctime_ns);
+    uv_store_identity_write(&head->identity, slot);
     uv_write_u8(slot, name_bytes);
     uv_write_bytes(slot, head->name, name_bytes);
     return slot;

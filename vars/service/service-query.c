@@ -68,14 +68,8 @@ static EfiStatus check_query(const UvService *service, uint32_t attributes)
     return EFI_SUCCESS;
 }
 
-EfiStatus uv_service_query(const UvService *service, UvDoor door, uint32_t attributes,
-                           UvQueryInfo *ret_info)
+static UvQueryInfo usage(const UvService *service, bool nv)
 {
-    const bool nv = attributes & EFI_VARIABLE_NON_VOLATILE;
-    const EfiStatus status = check_query(service, attributes);
-
-    if (status != EFI_SUCCESS)
-        return status;
     const uint64_t limit = nv ? uv_service_limit_bytes(service) : service->config.size_bytes;
     const uint64_t used = uv_varset_used_bytes(service->variables, nv);
     const uint64_t remaining = limit > used ? limit - used : 0;
@@ -83,10 +77,24 @@ EfiStatus uv_service_query(const UvService *service, UvDoor door, uint32_t attri
     const uint64_t room =
         whole_records > EFI_VARIABLE_RECORD_BYTES ? whole_records - EFI_VARIABLE_RECORD_BYTES : 0;
 
-    *ret_info = (UvQueryInfo){
+    return (UvQueryInfo){
         .maximum_storage_bytes = limit,
         .remaining_storage_bytes = remaining,
         .maximum_variable_bytes = MIN(room, UV_VARIABLE_MAX),
     };
-    return EFI_SUCCESS;
+}
+
+EfiStatus uv_service_query(const UvService *service, UvDoor door, uint32_t attributes,
+                           UvQueryInfo *ret_info)
+{
+    const EfiStatus status = check_query(service, attributes);
+
+    if (status == EFI_SUCCESS)
+        *ret_info = usage(service, attributes & EFI_VARIABLE_NON_VOLATILE);
+    return status;
+}
+
+UvQueryInfo uv_service_usage(const UvService *service)
+{
+    return usage(service, true);
 }

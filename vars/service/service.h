@@ -105,6 +105,8 @@ typedef struct {
 } UvQueryInfo;
 EfiStatus uv_service_query(const UvService *service, UvDoor door, uint32_t attributes,
                            UvQueryInfo *ret_info) G_GNUC_WARN_UNUSED_RESULT;
+/* The same of the non-volatile ones, for the host. */
+UvQueryInfo uv_service_usage(const UvService *service);
 /* A file time set from outside (utimensat); not a variable change for the guest. */
 bool uv_service_touch(UvService *service, const UvGuid *guid, const UvName *name, int64_t mtime_ns,
                       GError **error);

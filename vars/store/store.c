@@ -127,3 +127,24 @@ bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b)
     return a->device == b->device && a->inode == b->inode && a->size_bytes == b->size_bytes &&
            a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
+
+void uv_store_identity_write(const UvStoreIdentity *identity, UvWriter *writer)
+{
+    uv_write_u64(writer, identity->device);
+    uv_write_u64(writer, identity->inode);
+    uv_write_u64(writer, identity->size_bytes);
+    uv_write_u64(writer, identity->mtime_ns);
+    uv_write_u64(writer, identity->ctime_ns);
+}
+
+UvStoreIdentity uv_store_identity_read(UvReader *reader)
+{
+    UvStoreIdentity identity;
+
+    identity.device = uv_read_u64(reader);
+    identity.inode = uv_read_u64(reader);
+    identity.size_bytes = uv_read_u64(reader);
+    identity.mtime_ns = uv_read_u64(reader);
+    identity.ctime_ns = uv_read_u64(reader);
+    return identity;
+}

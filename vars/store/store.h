@@ -11,6 +11,7 @@
  * it begins with the file's time, in microseconds.
  */
 
+#include "bytes.h"
 #include "file-error.h"
 #include "folder.h"
 #include "store-lock.h"
@@ -117,6 +118,9 @@ void uv_store_identity_from_stat(UvStoreIdentity *identity, const struct stat *s
 /* Of the file that has the store's name now; an error in the terms of UV_STORE_ERROR. */
 bool uv_store_stat_identity(const UvStore *store, UvStoreIdentity *ret_identity, GError **error);
 bool uv_store_identity_equal(const UvStoreIdentity *a, const UvStoreIdentity *b);
+/* Five u64, in the order of the fields. */
+void uv_store_identity_write(const UvStoreIdentity *identity, UvWriter *writer);
+UvStoreIdentity uv_store_identity_read(UvReader *reader);
 /*
  * Our own lock between engines (filelock.h) on a store's lock file. UV_STORE_ERROR_READ_ONLY if
  * another engine has it for `wait_ms`; `name` is for the message.
