@@ -10,8 +10,7 @@
 
 #include "fleet-private.h"
 
-#include "file-io.h"
-#include "packet.h"
+#include "told.h"
 
 #include <string.h>
 
@@ -27,27 +26,17 @@ typedef struct {
     FsGuest *guests[FS_LOOKS_MAX];
 } Looks;
 
-/* So many were told. */
-static guint read_told(const FsAnswer *answer, int fd, FsTold told[FS_LOOKS_MAX])
-{
-    const guint n = (guint)CLAMP(answer->number, 0, FS_LOOKS_MAX);
-    const size_t size = n * sizeof(*told);
-
-    return fd >= 0 && uv_pread_all(fd, told, size, 0) == (ssize_t)size ? n : 0;
-}
-
 /* What was left out is asked about alone. */
 static void on_looks(const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)
 {
     g_autofree Looks *looks = data;
     g_autofree FsTold *told = g_new(FsTold, FS_LOOKS_MAX);
-    const guint n_told = answer->error == 0 ? read_told(answer, fds[0], told) : 0;
+    const guint n_told = answer->error == 0 ? fs_told_read(fds[0], told, FS_LOOKS_MAX) : 0;
     FsAnswer one = *answer;
 
     for (guint i = 0, at = 0; i < looks->n; i++) {
         FsGuest *guest = looks->guests[i];
-        const bool is_told =
-            at < n_told && fs_told_valid(&told[at]) && strcmp(told[at].guest, guest->name) == 0;
+        const bool is_told = at < n_told && strcmp(told[at].guest, guest->name) == 0;
         if (is_told)
             one.look = told[at++].look;
         if (is_told || answer->error < 0)

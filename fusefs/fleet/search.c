@@ -10,9 +10,8 @@
 
 #include "fleet-private.h"
 
-#include "file-io.h"
 #include "hash.h"
-#include "packet.h"
+#include "told.h"
 #include "uv-limits.h"
 
 #include <errno.h>
@@ -119,16 +118,13 @@ static void list_guest(FsFleet *fleet, const FsTold *told)
 
 void fleet_list_guests(FsFleet *fleet, const FsAnswer *tell, int fd)
 {
-    const size_t size = (size_t)tell->number * sizeof(FsTold);
-    g_autofree FsTold *told = g_malloc(size);
+    g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
+    const unsigned n = fs_told_read(fd, told, FS_TOLD_MAX);
 
-    if (fd < 0 || uv_pread_all(fd, told, size, 0) != (ssize_t)size) {
+    if (n != tell->number)
         g_warning("%s: a list that can't be read", fleet->source->facts.path);
-        return;
-    }
-    for (int64_t i = 0; i < tell->number; i++)
-        if (fs_told_valid(&told[i]))
-            list_guest(fleet, &told[i]);
+    for (unsigned i = 0; i < n; i++)
+        list_guest(fleet, &told[i]);
 }
 
 /* Files */

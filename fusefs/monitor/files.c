@@ -15,6 +15,7 @@
 #include "sidecars-tidy.h"
 #include "sidecars.h"
 #include "texts.h"
+#include "told.h"
 #include "trusted-attributes.h"
 
 #include <errno.h>
@@ -66,7 +67,7 @@ int monitor_files_looks(FsAsked *asked)
         strcpy(told[n].guest, one.answer.guest);
         told[n++].look = one.answer.look;
     }
-    const int fd = monitor_told_fd(told, n);
+    const int fd = fs_told_write(told, n);
     asked->answer_fds[0] = MAX(fd, -1);
     asked->answer.number = n;
     return MIN(fd, 0);

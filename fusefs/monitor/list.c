@@ -10,16 +10,15 @@
 
 #include "fd-limit.h"
 #include "fd.h"
-#include "file-io.h"
 #include "rights.h"
 #include "sidecars.h"
+#include "told.h"
 #include "uv-limits.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define NAMES_A_TURN 1024
@@ -124,20 +123,11 @@ static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule
            0;
 }
 
-/* So many bytes cost less in a file than in packets. */
-int monitor_told_fd(const FsTold *told, unsigned n)
-{
-    uv_autofd int fd = memfd_create("guests", MFD_CLOEXEC);
-    const int result = fd < 0 ? -errno : uv_pwrite_all(fd, told, n * sizeof(*told), 0);
-
-    return result < 0 ? result : uv_fd_steal(&fd);
-}
-
 /* 0 or -errno. */
 static int tell(FsListing *listing, const FsTold *told, unsigned n)
 {
     const FsAnswer answer = {.kind = FS_TELL_GUESTS, .id = listing->id, .number = n};
-    uv_autofd int fd = monitor_told_fd(told, n);
+    uv_autofd int fd = fs_told_write(told, n);
 
     if (fd < 0)
         return fd;

@@ -213,8 +213,6 @@ bool monitor_domains_are_awaited(const FsMonitor *monitor);
 /* list.c */
 int monitor_list(FsAsked *asked); /* first step */
 void monitor_free_listing(FsListing *listing);
-/* What holds them for the front: a descriptor or -errno. */
-int monitor_told_fd(const FsTold *told, unsigned n);
 
 /* follow.c */
 int monitor_follow(FsAsked *asked); /* first step */

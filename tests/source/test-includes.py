@@ -26,7 +26,7 @@ ARROWS = {
     "vars/engine": ["vars/confine", "vars/service", "vars/store/json", "vars/store/flash",
                     "vars/store/uboot", "vars/wire"],
     "descriptors": ["vars/lib"],
-    "fusefs/monitor": ["vars/lib", "vars/wire/packet.h", "vars/wire/questions.h",
+    "fusefs/monitor": ["vars/lib", "vars/wire/packet.h", "vars/wire/questions.h", "vars/wire/told.h",
                        "vars/wire/domains.h", "vars/model"],
     "fusefs/fleet": ["vars/wire", "vars/model"],
     "fusefs/firmware": ["fusefs/fleet", "descriptors"],

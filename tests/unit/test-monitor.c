@@ -3,6 +3,7 @@
 /* The monitor's answers, asked as a front asks. */
 
 #include "monitorfixture.h"
+#include "told.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +74,7 @@ static void test_list(MonitorFixture *f, const void *data)
 static void test_looks(MonitorFixture *f, const void *data)
 {
     FsQuestion question = {.kind = FS_ASK_LOOKS, .path = "none/a/../b//c/"};
-    FsTold told[4];
+    FsTold told[4] = {0};
 
     monitor_fixture_put(f, "c.fd", "");
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
@@ -81,7 +82,7 @@ static void test_looks(MonitorFixture *f, const void *data)
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_FOLLOW, ""), ==, 0);
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, 0);
     g_assert_cmpint(f->answer.number, ==, 2); /* b shadows another */
-    g_assert_cmpint(pread(f->fds[0], told, sizeof(told), 0), ==, 2 * sizeof(*told));
+    g_assert_cmpuint(fs_told_read(f->fds[0], told, 4), ==, 2);
     g_assert_cmpstr(told[0].guest, ==, "a");
     g_assert_cmpstr(told[1].guest, ==, "c");
     g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LOOK, "a"), ==, 0);

@@ -79,11 +79,6 @@ static bool look_valid(const FsLook *look)
            ends(look->store_name, sizeof(look->store_name));
 }
 
-bool fs_told_valid(const FsTold *told)
-{
-    return ends(told->guest, sizeof(told->guest)) && look_valid(&told->look);
-}
-
 bool fs_answer_valid(const FsAnswer *answer)
 {
     return answer->kind < FS_TELLS && answer->error <= 0 && answer->error > -4096 &&

@@ -28,4 +28,3 @@ size_t fs_packet_count(const int fds[FS_QUESTION_FDS]);
 /* Whether the texts end within their fields and no number is out of its range. */
 bool fs_question_valid(const FsQuestion *question);
 bool fs_answer_valid(const FsAnswer *answer);
-bool fs_told_valid(const FsTold *told);

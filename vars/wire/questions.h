@@ -111,8 +111,8 @@ typedef enum {
     FS_ASK_NAME,    /* what `process` is called, as a descriptor: read from its beginning it tells
                        that, with a newline, as it is then; -ENOENT: the process is no more */
     /* Look at the guests whose names `path` has, with "/" between them: descriptor 0 holds `number`
-     * FsTold, in that order. Who is no guest, is not watched, or has more to tell than FsTold holds
-     * is left out: it is asked about alone. */
+     * FsTold (told.h), in that order. Who is no guest, is not watched, or has more to tell than
+     * FsTold holds is left out: it is asked about alone. */
     FS_ASK_LOOKS,
     FS_ASKS,
 } FsAsk;
@@ -190,7 +190,7 @@ typedef struct {
 typedef enum {
     FS_TELL_ANSWER, /* to the question with this id */
     FS_TELL_GUESTS, /* some of FS_ASK_LIST's, whose `id` it has: descriptor 0 holds `number` FsTold
-                     */
+                     * (told.h) */
     FS_TELL_KNOCK,  /* a guest connects to `guest`'s socket, which is not watched until asked for */
     FS_TELL_WATCH,  /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
     FS_TELL_FOUND,  /* an engine that outlived an earlier front: descriptor 0 is its host socket */
