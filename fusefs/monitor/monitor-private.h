@@ -60,7 +60,8 @@ struct FsMonitor {
     GHashTable *watched; /* folder -> its watch's number */
     GQueue unwatched;    /* char *: folders that get their watch in the background */
     GSource *background;
-    GQueue works; /* children at work: FsWork */
+    guint tidy_timer; /* 0: it has been, or need not be tidied up */
+    GQueue works;     /* children at work: FsWork */
 };
 
 /* A question and what becomes of it. */

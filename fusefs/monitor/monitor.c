@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #define QUESTIONS_A_TURN 16
+/* Who mounts, and lists what there is, goes first. */
+#define TIDY_AFTER_S 1
 
 static void on_link(void *data, uint32_t events)
 {
@@ -145,15 +147,25 @@ static void tidy(const FsMonitor *monitor)
         ;
 }
 
+static gboolean on_quiet(void *data)
+{
+    FsMonitor *monitor = data;
+
+    monitor->tidy_timer = 0;
+    tidy(monitor);
+    return G_SOURCE_REMOVE;
+}
+
 void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
 {
     monitor->hooks = hooks;
     publish(monitor, true);
     if (!monitor->options->read_only && !monitor->source->store)
-        tidy(monitor);
+        monitor->tidy_timer = g_timeout_add_seconds(TIDY_AFTER_S, on_quiet, monitor);
     monitor_domains_start(monitor);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
+    g_clear_handle_id(&monitor->tidy_timer, g_source_remove);
     monitor_unmount(monitor);
     monitor_drop_sockets(monitor);
     monitor_end_works(monitor);
