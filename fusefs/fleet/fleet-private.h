@@ -218,7 +218,7 @@ struct FsFleet {
     uint32_t leaves_asked, leaves_done; /* of guests that went away: what they left is kept */
     uint32_t list_number;               /* of the list that was asked for last */
     bool listing;                       /* ... and is not complete yet */
-    bool listed;                        /* one was complete */
+    bool listed, many;                  /* one was complete; it is known to be long */
     bool list_stale;                    /* events were lost since it was asked for */
     int64_t listed_at;                  /* when it was asked for */
     uint64_t ahead_sequence;            /* of the guest that was looked at last by who needs it */

@@ -117,7 +117,7 @@ void fs_fleet_start(FsFleet *fleet)
     fleet->started = true;
     listen_in_background(fleet);
     fleet_due(fleet, deadline);
-    while (!fleet->lost && g_get_monotonic_time() < deadline &&
+    while (!fleet->lost && g_get_monotonic_time() < deadline && !fleet->many &&
            fleet->guests->len <= SETTLE_GUESTS && (!fleet->listed || fleet->background_asked > 0))
         g_main_context_iteration(fleet->context, TRUE);
 }

@@ -105,7 +105,8 @@ bool fs_guest_look_serves(const FsGuest *guest)
     const uint32_t unknown = FS_LOOK_BRIEF | FS_LOOK_FOLDER;
 
     if (guest->look.flags & FS_LOOK_BRIEF)
-        return !guest->look_stale && (guest->look.flags & unknown) != unknown;
+        return !guest->look_stale && !(guest->look.flags & FS_LOOK_NAME) &&
+               (guest->look.flags & unknown) != unknown;
     return guest_look_current(guest, FS_NEED_LOOK);
 }
 

@@ -107,11 +107,11 @@ static void list_guest(FsFleet *fleet, const FsTold *told)
     FsGuest *guest = fleet_guest(fleet, told->guest);
 
     fleet_take_reach(fleet, told->look.reach);
-    if (!guest)
+    if (!guest || (guest->look.flags & FS_LOOK_NAME && !(told->look.flags & FS_LOOK_NAME)))
         guest = fleet_take_look(fleet, told->guest, 0, &told->look);
     else if (strcmp(guest->file, told->look.file) != 0)
         guest_look_again(guest);
-    else if (!looks_agree(&guest->look, &told->look))
+    else if (!(told->look.flags & FS_LOOK_NAME) && !looks_agree(&guest->look, &told->look))
         guest_is_stale(guest);
     guest->list_number = fleet->list_number;
 }
@@ -121,6 +121,7 @@ void fleet_list_guests(FsFleet *fleet, const FsAnswer *tell, int fd)
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
     const unsigned n = fs_told_read(fd, told, FS_TOLD_MAX);
 
+    fleet->many |= tell->number == 0;
     if (n != tell->number)
         g_warning("%s: a list that can't be read", fleet->source->facts.path);
     for (unsigned i = 0; i < n; i++)

@@ -26,7 +26,8 @@
 
 struct FsListing {
     FsMonitor *monitor;
-    uint64_t id;
+    uint64_t id;   /* 0: it is answered */
+    bool names;    /* of many guests the names are told first */
     DIR *dir;      /* NULL: all names are read */
     GTree *rules;  /* name -> UvGuestRule */
     GTreeNode *at; /* to be told next */
@@ -56,16 +57,24 @@ static void tell_of_none(const FsListing *listing)
     monitor->told = true;
 }
 
-static void finish(FsListing *listing, int error)
+static void answer(FsListing *listing, int error)
 {
     FsMonitor *monitor = listing->monitor;
 
+    if (listing->id == 0)
+        return;
     uv_fd_limit_raise(2 * (unsigned long)g_tree_nnodes(listing->rules) + MONITOR_OTHER_FDS);
     if (error == 0)
         tell_of_none(listing);
     monitor->deferred--;
-    monitor->listing = NULL;
     monitor_answer(monitor, listing->id, error);
+    listing->id = 0;
+}
+
+static void finish(FsListing *listing, int error)
+{
+    answer(listing, error);
+    listing->monitor->listing = NULL;
     monitor_free_listing(listing);
 }
 
@@ -119,6 +128,10 @@ static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule
 
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
+    if (listing->names) {
+        fs_place_name(monitor->source, rule, name, &monitor->above, &ret_told->look);
+        return true;
+    }
     return fs_place_look_briefly(monitor->source, rule, name, &monitor->above, &ret_told->look) ==
            0;
 }
@@ -155,6 +168,22 @@ static int tell_guests(FsListing *listing)
     return tell(listing, told, n);
 }
 
+/* The first list is waited for: whether it is long is told at once, and its names before more. */
+static void turn_names(FsListing *listing)
+{
+    const FsAnswer many = {.kind = FS_TELL_GUESTS, .id = listing->id};
+    const bool more = read_names(listing);
+
+    if (!listing->monitor->told && !listing->names && more) {
+        listing->names = true;
+        monitor_tell(listing->monitor, &many, NULL, 0);
+    }
+    if (more)
+        return;
+    closedir(g_steal_pointer(&listing->dir));
+    listing->at = g_tree_node_first(listing->rules);
+}
+
 static gboolean on_turn(void *data)
 {
     FsListing *listing = data;
@@ -163,12 +192,13 @@ static gboolean on_turn(void *data)
     if (listing->dir && monitor_domains_are_awaited(listing->monitor)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + DOMAINS_US);
     } else if (listing->dir) {
-        if (!read_names(listing)) {
-            closedir(g_steal_pointer(&listing->dir));
-            listing->at = g_tree_node_first(listing->rules);
-        }
+        turn_names(listing);
     } else if (monitor_is_congested(listing->monitor)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + 200);
+    } else if (!listing->at && listing->names) {
+        answer(listing, 0);
+        listing->names = false;
+        listing->at = g_tree_node_first(listing->rules);
     } else if (!listing->at || (result = tell_guests(listing)) < 0) {
         finish(listing, result);
         return G_SOURCE_REMOVE;
@@ -215,8 +245,9 @@ int monitor_list(FsAsked *asked)
     FsListing *listing;
     int result;
 
-    if (monitor->listing) /* one at a time */
+    if (monitor->listing && monitor->listing->id != 0) /* one at a time */
         return -EBUSY;
+    monitor_free_listing(monitor->listing);
     listing = g_new0(FsListing, 1);
     listing->monitor = monitor;
     listing->id = asked->question->id;

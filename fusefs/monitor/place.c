@@ -240,6 +240,13 @@ int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest
     return see_all(place, look);
 }
 
+void fs_place_name(const FsLocal *source, UvGuestRule rule, const char *guest,
+                   const UvAccessAbove *above, FsLook *look)
+{
+    begin_look(look, source, rule, guest, above);
+    look->flags |= FS_LOOK_BRIEF | FS_LOOK_NAME;
+}
+
 int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,
                           const UvAccessAbove *above, FsLook *look)
 {

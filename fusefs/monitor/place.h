@@ -66,6 +66,9 @@ void fs_identity_of(const struct stat *st, FsIdentity *ret_identity);
  * SOURCE's. 0 or -EXDEV. */
 int fs_place_look(const FsLocal *source, const FsPlace *place, const char *guest, bool watched,
                   UvAccessAbove *above, FsLook *look);
+/* Of a list: what its name tells, and nothing is looked at. */
+void fs_place_name(const FsLocal *source, UvGuestRule rule, const char *guest,
+                   const UvAccessAbove *above, FsLook *look);
 /* Of a list: what one look at the file or folder itself tells; of one in another file system that
  * is nothing. 0 or -errno. */
 int fs_place_look_briefly(const FsLocal *source, UvGuestRule rule, const char *guest,

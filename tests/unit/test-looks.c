@@ -156,6 +156,26 @@ static void test_changed_since(World *world, const void *data)
     g_assert_true(guest_look_current(world->d, FS_NEED_LOOK));
 }
 
+/* Of a list of many the names come first: nothing is shown of them that is not known, and what is
+ * known is not undone. */
+static void test_names(World *world, const void *data)
+{
+    const FsTold names[] = {told_of("e", FS_LOOK_BRIEF | FS_LOOK_NAME, 0),
+                            told_of("c", FS_LOOK_BRIEF | FS_LOOK_NAME, 0)};
+    const FsTold briefly = told_of("e", FS_LOOK_BRIEF, 0);
+    const FsTold both[] = {told_of("c", FS_LOOK_WATCHED, 1), told_of("d", FS_LOOK_WATCHED, 2)};
+
+    answer_with(world, FS_TELL_ANSWER, FS_ASK_LOOKS, both, 2);
+    answer_with(world, FS_TELL_GUESTS, FS_ASK_LIST, names, 2);
+    g_assert_true(guest_look_current(world->c, FS_NEED_LOOK));
+    FsGuest *e = fleet_guest(world->fleet, "e");
+    g_assert_nonnull(e);
+    g_assert_false(fs_guest_look_serves(e));
+    answer_with(world, FS_TELL_GUESTS, FS_ASK_LIST, &briefly, 1);
+    g_assert_true(fleet_guest(world->fleet, "e") == e);
+    g_assert_true(fs_guest_look_serves(e));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -166,6 +186,7 @@ int main(int argc, char **argv)
         {"/looks/left-out", test_left_out},
         {"/looks/left-out-and-gone", test_left_out_and_gone},
         {"/looks/changed-since", test_changed_since},
+        {"/looks/names", test_names},
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -92,6 +92,14 @@ static void test_looks(MonitorFixture *f, const void *data)
     g_assert_cmpint(f->answer.number, ==, 0);
 }
 
+/* What was told of a guest last. */
+static const FsAnswer *last_told(const MonitorFixture *f)
+{
+    const guint n = f->told->len;
+
+    return n > 0 ? &g_array_index(f->told, FsAnswer, n - 1) : NULL;
+}
+
 static void test_list_of_many(MonitorFixture *f, const void *data)
 {
     for (int i = 0; i < 3000; i++) {
@@ -106,8 +114,30 @@ static void test_list_of_many(MonitorFixture *f, const void *data)
         if (told->kind != FS_TELL_GUESTS)
             continue;
         g_assert_cmpint(strcmp(before, told->guest), <, 0);
+        g_assert_true(told->look.flags & FS_LOOK_NAME);
         before = told->guest;
     }
+    /* What one look tells follows, and is told at once the next time. */
+    while (count_told(f, FS_TELL_GUESTS) < 2 * 3002)
+        g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LOOK, "a"), ==, 0);
+    g_assert_cmpstr(last_told(f)->guest, ==, "many999");
+    g_assert_cmpuint(last_told(f)->look.flags, ==, FS_LOOK_STORE | FS_LOOK_BRIEF);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LIST, ""), ==, 0);
+    g_assert_cmpuint(count_told(f, FS_TELL_GUESTS), ==, 3 * 3002);
+    g_assert_cmpuint(last_told(f)->look.flags, ==, FS_LOOK_STORE | FS_LOOK_BRIEF);
+}
+
+/* Also while the first list goes on. */
+static void test_list_again(MonitorFixture *f, const void *data)
+{
+    for (int i = 0; i < 3000; i++) {
+        g_autofree char *name = g_strdup_printf("many%d.json", i);
+        monitor_fixture_put(f, name, "");
+    }
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LIST, ""), ==, 0);
+    g_assert_cmpint(monitor_fixture_ask(f, FS_ASK_LIST, ""), ==, 0);
+    g_assert_cmpuint(last_told(f)->look.flags, ==, FS_LOOK_STORE | FS_LOOK_BRIEF);
+    g_assert_cmpstr(last_told(f)->guest, ==, "many999");
 }
 
 static void test_look(MonitorFixture *f, const void *data)
@@ -576,6 +606,7 @@ int main(int argc, char **argv)
         {"/monitor/list", test_list},
         {"/monitor/looks", test_looks},
         {"/monitor/list-of-many", test_list_of_many},
+        {"/monitor/list-again", test_list_again},
         {"/monitor/look", test_look},
         {"/monitor/file", test_file},
         {"/monitor/follow", test_follow},

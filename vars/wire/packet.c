@@ -83,7 +83,7 @@ bool fs_answer_valid(const FsAnswer *answer)
 {
     return answer->kind < FS_TELLS && answer->error <= 0 && answer->error > -4096 &&
            (answer->kind != FS_TELL_GUESTS ||
-            (answer->number > 0 && answer->number <= FS_TOLD_MAX)) &&
+            (answer->number >= 0 && answer->number <= FS_TOLD_MAX)) &&
            ends(answer->guest, sizeof(answer->guest)) && look_valid(&answer->look) &&
            ends(answer->text, sizeof(answer->text)) && ends(answer->store, sizeof(answer->store));
 }

@@ -48,8 +48,8 @@ typedef enum {
 } FsText;
 
 typedef enum {
-    FS_ASK_LIST =
-        1, /* all guests, in the order of their names, by FS_TELL_GUESTS; then the answer */
+    FS_ASK_LIST = 1, /* all guests, in the order of their names, by FS_TELL_GUESTS; then the answer;
+                      * after that (FS_LOOK_NAME) perhaps all of them again, with id 0 */
     /*
      * Look at `guest` anew; the answer has its look, and in its text who lost by the naming rules,
      * one a line. -ENOENT: nothing makes it a guest.
@@ -170,6 +170,8 @@ typedef enum {
     FS_LOOK_BRIEF = 1 << 8,    /* one of a list: what lies beside the store was not looked at, nor
                                   what lies in the folder */
     FS_LOOK_LABELLED = 1 << 9, /* FS_ASK_START: others keep labels at the store */
+    FS_LOOK_NAME = 1 << 10, /* with FS_LOOK_BRIEF: only the name and the file that it comes of are
+                               told yet, of the first list of many; the rest follows */
 } FsLookFlags;
 
 /* A guest as its files are now. */
@@ -190,7 +192,7 @@ typedef struct {
 typedef enum {
     FS_TELL_ANSWER, /* to the question with this id */
     FS_TELL_GUESTS, /* some of FS_ASK_LIST's, whose `id` it has: descriptor 0 holds `number` FsTold
-                     * (told.h) */
+                     * (told.h). 0, and none: it will be many */
     FS_TELL_KNOCK,  /* a guest connects to `guest`'s socket, which is not watched until asked for */
     FS_TELL_WATCH,  /* inotify's `number` stands for the folder of `guest` ("": SOURCE) */
     FS_TELL_FOUND,  /* an engine that outlived an earlier front: descriptor 0 is its host socket */
