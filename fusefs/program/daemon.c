@@ -36,24 +36,21 @@ static void log_to_syslog(void)
     use_syslog = true;
 }
 
-void fs_daemon_ready(void)
-{
-    uv_ready_tell(uv_ready_open());
-    if (background.starter_fd < 0)
-        return;
-    log_to_syslog();
-    setsid(); /* not sooner: an automount lets only processes of its own group mount there */
-    uv_daemon_leave_terminal();
-    uv_daemon_ready(&background);
-}
-
 void fs_daemon_join(void)
 {
     if (background.starter_fd < 0)
         return;
     log_to_syslog();
-    setsid();
+    setsid(); /* not sooner: an automount lets only processes of its own group mount there */
     uv_daemon_leave_terminal();
+}
+
+void fs_daemon_ready(void)
+{
+    uv_ready_tell(uv_ready_open());
+    fs_daemon_join();
+    if (background.starter_fd >= 0)
+        uv_daemon_ready(&background);
 }
 
 void fs_daemon_fail(const char *text)
