@@ -33,18 +33,12 @@ void engine_knocked(FsEngine *engine)
 
 static void watch(FsEngine *engine, int64_t now)
 {
-    FsGuest *guest = engine->guest;
-    FsQuestion question = fs_question(FS_ASK_WATCH, guest->name);
-
     if (engine->watch_at > now) {
         fleet_due(engine->fleet, engine->watch_at);
         return;
     }
     engine->watch_at = 0;
-    if (guest->listener != FS_LISTENER_QUIET)
-        return;
-    guest->listener = FS_LISTENER_WATCHED;
-    fs_source_ask(guest->fleet->source, &question, NULL, 0, NULL, NULL);
+    guest_watch_quiet_listener(engine->guest);
 }
 
 static void on_killed(FsGuest *guest, const FsAnswer *answer, int fds[FS_QUESTION_FDS], void *data)

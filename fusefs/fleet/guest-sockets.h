@@ -6,7 +6,9 @@
 #include "fleet.h"
 
 void guest_listen(FsGuest *guest);
-void guest_watch_listener(FsGuest *guest);
+void guest_watch_listener(FsGuest *guest); /* where it has no engine */
+/* A connection will be told, if none is told now; also beside an engine. */
+void guest_watch_quiet_listener(FsGuest *guest);
 /* A connection came: the socket is not watched any more. */
 void guest_knocked(FsGuest *guest);
 /* The engine had the socket, and has given it back (taken). */

@@ -85,22 +85,27 @@ void listen_in_background(FsFleet *fleet)
     }
 }
 
-void guest_watch_listener(FsGuest *guest)
+void guest_watch_quiet_listener(FsGuest *guest)
 {
     FsQuestion question = fs_question(FS_ASK_WATCH, guest->name);
+
+    if (guest->listener != FS_LISTENER_QUIET)
+        return;
+    guest->listener = FS_LISTENER_WATCHED;
+    fs_source_ask(guest->fleet->source, &question, NULL, 0, NULL, NULL);
+}
+
+void guest_watch_listener(FsGuest *guest)
+{
     const FsEngine *engine = guest->live ? guest->live->engine : NULL;
 
     if (guest->gone || guest->fleet->stopping || guest->fleet->lost ||
         (engine && (engine->has_listener || engine->wants_listener)))
         return;
-    if (guest->listener == FS_LISTENER_NONE) {
+    if (guest->listener == FS_LISTENER_NONE)
         guest_listen(guest);
-        return;
-    }
-    if (guest->listener != FS_LISTENER_QUIET)
-        return;
-    guest->listener = FS_LISTENER_WATCHED;
-    fs_source_ask(guest->fleet->source, &question, NULL, 0, NULL, NULL);
+    else
+        guest_watch_quiet_listener(guest);
 }
 
 void guest_knocked(FsGuest *guest)

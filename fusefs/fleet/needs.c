@@ -159,6 +159,14 @@ static bool replica_serves(const FsGuest *guest, unsigned needs)
     return needs & FS_NEED_REPLICA ? guest_replica_valid(guest) : names_valid(guest);
 }
 
+static void use_replica(FsGuest *guest)
+{
+    if (guest->live->engine)
+        engine_used(guest->live->engine);
+    else
+        replica_cold(guest);
+}
+
 /* The look is current: either the replica is, too, or an engine has to say. */
 static void find_replica(FsCall *call)
 {
@@ -171,10 +179,7 @@ static void find_replica(FsCall *call)
     if (!call->own && (engine || !valid))
         engines_walk(guest);
     if (valid && !starting) {
-        if (engine)
-            engine_used(engine);
-        else
-            replica_cold(guest);
+        use_replica(guest);
         call_finish(call, 0, NULL);
         return;
     }
@@ -244,12 +249,9 @@ static void need(FsGuest *guest, unsigned needs, void *request, FsContinue go_on
     missed = missing(guest, needs);
     if (missed && !(missed & ~REPLICA_NEEDS) && replica_serves(guest, missed) &&
         !(guest->live->engine && guest->live->engine->state == FS_ENGINE_STARTING)) {
-        if (guest->live->engine) {
-            engine_used(guest->live->engine);
+        use_replica(guest);
+        if (guest->live->engine)
             engines_walk(guest);
-        } else {
-            replica_cold(guest);
-        }
         missed = 0;
     }
     if (!missed) {

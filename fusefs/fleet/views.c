@@ -18,32 +18,28 @@
 #define TEXT_MAX (16u * 1024)
 #define TEXTS_MAX 32
 
-typedef struct FsKeptText FsKeptText;
-struct FsKeptText {
-    FsKeptText *next;
+typedef struct {
     FsViewKind view;
     GBytes *text;
     char path[];
-};
+} FsKeptText;
 
 struct FsViewCache {
     FsGuest *guest;
     FsIdentity of; /* the store that all of it is of */
     GBytes *lists[FS_VIEWS];
     int64_t mtime_ns[FS_VIEWS];
-    FsKeptText *texts;
-    unsigned n_texts;
+    GPtrArray *texts; /* FsKeptText, the first one first */
     size_t bytes;
     GList in_fleet;
 };
 
-static void free_texts(FsViewCache *cache)
+static void kept_text_free(void *data)
 {
-    for (FsKeptText *text = cache->texts, *next; text; text = next) {
-        next = text->next;
-        g_bytes_unref(text->text);
-        g_free(text);
-    }
+    FsKeptText *text = data;
+
+    g_bytes_unref(text->text);
+    g_free(text);
 }
 
 void guest_views_clear(FsGuest *guest)
@@ -56,7 +52,7 @@ void guest_views_clear(FsGuest *guest)
     g_queue_unlink(&guest->fleet->views, &cache->in_fleet);
     for (FsViewKind view = 0; view < FS_VIEWS; view++)
         g_clear_pointer(&cache->lists[view], g_bytes_unref);
-    free_texts(cache);
+    g_ptr_array_unref(cache->texts);
     g_free(cache);
 }
 
@@ -115,6 +111,7 @@ static FsViewCache *cache_for(FsGuest *guest)
         live->views->guest = guest;
         live->views->of = live->identity;
         live->views->in_fleet.data = live->views;
+        live->views->texts = g_ptr_array_new_with_free_func(kept_text_free);
         g_queue_push_tail_link(&guest->fleet->views, &live->views->in_fleet);
         account(live->views, sizeof(FsViewCache));
     }
@@ -123,7 +120,8 @@ static FsViewCache *cache_for(FsGuest *guest)
 
 static const FsKeptText *find_text(const FsViewCache *cache, FsViewKind view, const char *path)
 {
-    for (const FsKeptText *text = cache->texts; text; text = text->next) {
+    for (guint i = 0; i < cache->texts->len; i++) {
+        const FsKeptText *text = cache->texts->pdata[i];
         if (text->view == view && strcmp(text->path, path) == 0)
             return text;
     }
@@ -136,17 +134,13 @@ void guest_views_keep_text(FsGuest *guest, FsViewKind view, const char *path, GB
     const size_t path_bytes = strlen(path) + 1;
     FsKeptText *text;
 
-    if (g_bytes_get_size(bytes) > TEXT_MAX || cache->n_texts >= TEXTS_MAX ||
+    if (g_bytes_get_size(bytes) > TEXT_MAX || cache->texts->len >= TEXTS_MAX ||
         find_text(cache, view, path))
         return;
     text = g_malloc(sizeof(*text) + path_bytes);
-    *text = (FsKeptText){NULL, view, g_bytes_ref(bytes)};
+    *text = (FsKeptText){view, g_bytes_ref(bytes)};
     memcpy(text->path, path, path_bytes);
-    FsKeptText **end = &cache->texts;
-    while (*end)
-        end = &(*end)->next;
-    *end = text;
-    cache->n_texts++;
+    g_ptr_array_add(cache->texts, text);
     account(cache, sizeof(*text) + path_bytes + g_bytes_get_size(bytes));
 }
 
@@ -214,8 +208,10 @@ void guest_views_visit(const FsGuest *guest, bool texts,
     for (FsViewKind view = 0; view < FS_VIEWS; view++)
         if (cache->lists[view])
             visit(view, NULL, cache->mtime_ns[view], cache->lists[view], data);
-    for (const FsKeptText *text = texts ? cache->texts : NULL; text; text = text->next)
+    for (guint i = 0; texts && i < cache->texts->len; i++) {
+        const FsKeptText *text = cache->texts->pdata[i];
         visit(text->view, text->path, 0, text->text, data);
+    }
 }
 
 bool guest_views_read_list(FsGuest *guest, UvReader *body)
