@@ -36,8 +36,6 @@ typedef struct {
 
 /* After fs_firmware_prepare(). Owned by `firmware`. */
 const DescSet *fs_firmware_descriptors(FsFirmware *firmware);
-/* What is asked next is compared with the descriptors' files before it is answered. */
-void fs_firmware_refresh(FsFirmware *firmware);
 /* Its choice is never NULL; one that only says why if config.json is wrong. */
 const FsResolved *fs_firmware_resolve(FsFirmware *firmware, FsGuest *guest);
 

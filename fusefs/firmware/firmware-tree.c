@@ -77,31 +77,31 @@ static void guest_view_init(GuestView *view, FsFirmware *firmware, FsGuest *gues
     view->place.socket_path = view->socket_path;
 }
 
-static mode_t guest_look(void *data, FsGuest *guest, const char *path)
+static mode_t guest_look(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
     g_auto(GuestView) view = {0};
 
     if (!*path)
         return S_IFDIR | 0755;
-    guest_view_init(&view, data, guest);
+    guest_view_init(&view, firmware, guest);
     if (g_str_equal(path, INSTANTIATE))
         return desc_choice_desc(view.choice) ? S_IFREG | 0600 : 0;
     return file_mode(view.choice, &view.place, path);
 }
 
-static char **guest_list(void *data, FsGuest *guest, const char *path)
+static char **guest_list(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     g_auto(GuestView) view = {0};
 
-    guest_view_init(&view, data, guest);
+    guest_view_init(&view, firmware, guest);
     add_files(view.choice, &view.place, names);
     if (desc_choice_desc(view.choice))
         g_strv_builder_add(names, INSTANTIATE);
     return g_strv_builder_end(names);
 }
 
-static bool guest_is_generated(void *data, const char *path)
+static bool guest_is_generated(const char *path)
 {
     const char *name;
 
@@ -112,19 +112,19 @@ static bool guest_is_generated(void *data, const char *path)
     return g_str_equal(path, INSTANTIATE);
 }
 
-static char *guest_read(void *data, FsGuest *guest, const char *path)
+static char *guest_read(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
     g_auto(GuestView) view = {0};
     bool is_link;
 
-    guest_view_init(&view, data, guest);
+    guest_view_init(&view, firmware, guest);
     return desc_choice_file(view.choice, &view.place, path, &is_link);
 }
 
 /* Of what the choice was made from: the configuration and the descriptor. */
-static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
+static int64_t guest_mtime_ns(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
-    const FsResolved *resolved = fs_firmware_resolve(data, guest);
+    const FsResolved *resolved = fs_firmware_resolve(firmware, guest);
     const Desc *desc = desc_choice_desc(resolved->choice);
     int64_t mtime_ns;
     int failure;
@@ -133,30 +133,20 @@ static int64_t guest_mtime_ns(void *data, FsGuest *guest, const char *path)
     return desc ? MAX(mtime_ns, desc_mtime_ns(desc)) : mtime_ns;
 }
 
-static void refresh(void *data)
-{
-    fs_firmware_refresh(data);
-}
-
-static void prepare(void *data, void (*ready)(void *ready_data), void *ready_data)
-{
-    fs_firmware_prepare(data, ready, ready_data);
-}
-
-static void guest_write(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
-                        FsContinue go_on, void *go_on_data)
+static void guest_write(FsFirmware *firmware, FsGuest *guest, const char *path, const char *text,
+                        size_t size, FsContinue go_on, void *data)
 {
     g_autofree char *word = g_strchomp(g_strndup(text, size));
 
     if (!g_str_equal(path, INSTANTIATE))
-        go_on(guest, 0, go_on_data); /* from a backup: it is made anew, not kept */
+        go_on(guest, 0, data); /* from a backup: it is made anew, not kept */
     else if (g_str_equal(word, "1"))
-        fs_firmware_instantiate(data, guest, false, go_on, go_on_data);
+        fs_firmware_instantiate(firmware, guest, false, go_on, data);
     else if (g_str_equal(word, "factory"))
-        fs_firmware_instantiate(data, guest, true, go_on, go_on_data);
+        fs_firmware_instantiate(firmware, guest, true, go_on, data);
     else {
         fs_guest_refused(guest, "expected 1 or factory");
-        go_on(guest, EINVAL, go_on_data);
+        go_on(guest, EINVAL, data);
     }
 }
 
@@ -165,14 +155,12 @@ FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
     return (FsVirtual){
         .name = "firmware",
         .needs = FS_FIRMWARE_NEEDS,
-        .data = firmware,
+        .firmware = firmware,
         .look = guest_look,
         .list = guest_list,
         .is_generated = guest_is_generated,
         .read = guest_read,
         .mtime_ns = guest_mtime_ns,
-        .refresh = refresh,
-        .prepare = prepare,
         .write = guest_write,
     };
 }
@@ -223,9 +211,9 @@ static mode_t look_default(const DescSet *set, const TopPath *path)
     return desc_set_default(set, path->part[1], path->part[2]) ? S_IFLNK | 0777 : 0;
 }
 
-static mode_t top_look(void *data, FsGuest *guest, const char *path)
+static mode_t top_look(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
-    const DescSet *set = fs_firmware_descriptors(data);
+    const DescSet *set = fs_firmware_descriptors(firmware);
     g_auto(TopPath) parts = top_path(path);
 
     if (parts.n == 0)
@@ -259,9 +247,9 @@ static void list_defaults(const DescSet *set, const TopPath *path, GStrvBuilder 
     }
 }
 
-static char **top_list(void *data, FsGuest *guest, const char *path)
+static char **top_list(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
-    const DescSet *set = fs_firmware_descriptors(data);
+    const DescSet *set = fs_firmware_descriptors(firmware);
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     g_auto(TopPath) parts = top_path(path);
 
@@ -276,9 +264,9 @@ static char **top_list(void *data, FsGuest *guest, const char *path)
     return g_strv_builder_end(names);
 }
 
-static char *top_read(void *data, FsGuest *guest, const char *path)
+static char *top_read(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
-    const DescSet *set = fs_firmware_descriptors(data);
+    const DescSet *set = fs_firmware_descriptors(firmware);
     g_auto(TopPath) parts = top_path(path);
     const Desc *desc = NULL;
     bool is_link;
@@ -297,9 +285,9 @@ static char *top_read(void *data, FsGuest *guest, const char *path)
 }
 
 /* The descriptor's; of a folder that is made of several, the last one's. */
-static int64_t top_mtime_ns(void *data, FsGuest *guest, const char *path)
+static int64_t top_mtime_ns(FsFirmware *firmware, FsGuest *guest, const char *path)
 {
-    const DescSet *set = fs_firmware_descriptors(data);
+    const DescSet *set = fs_firmware_descriptors(firmware);
     g_auto(TopPath) parts = top_path(path);
     const Desc *desc = NULL;
     int64_t mtime_ns = 0;
@@ -317,12 +305,10 @@ FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
 {
     return (FsVirtual){
         .name = "firmware",
-        .data = firmware,
+        .firmware = firmware,
         .look = top_look,
         .list = top_list,
         .read = top_read,
         .mtime_ns = top_mtime_ns,
-        .refresh = refresh,
-        .prepare = prepare,
     };
 }

@@ -12,8 +12,6 @@
 #include "fleet.h"
 #include "virtual.h"
 
-typedef struct FsFirmware FsFirmware;
-
 typedef struct {
     char **descriptors; /* NULL: the standard search path */
     char **templates;   /* NULL: the descriptors' own folders */
@@ -27,6 +25,9 @@ void fs_firmware_attach(FsFirmware *firmware, FsFleet *fleet);
 void fs_firmware_free(FsFirmware *firmware);
 /* The descriptors are loaded, as they are now: `ready` is called at once, or when they are. */
 void fs_firmware_prepare(FsFirmware *firmware, void (*ready)(void *data), void *data);
+/* What is asked next is compared with the descriptors' files before it is answered: before a folder
+ * is listed, a file opened, and where nothing was found. */
+void fs_firmware_refresh(FsFirmware *firmware);
 
 /* The generated subtrees, borrowed: of a guest, and of the top of the mount. */
 const FsVirtual *fs_firmware_guest_tree(const FsFirmware *firmware);

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Generated subtrees: directories, texts and links that are computed when the kernel asks, such as
- * firmware/. Who generates one fills in an FsVirtual; the tree does the rest, and caches nothing: a
- * text is made when its file is looked up (for the size) and when it is opened.
+ * The generated subtrees, firmware/ of the mount and of a guest: directories, texts and links that
+ * are computed when the kernel asks. An FsVirtual says what is in one; the tree does the rest, and
+ * caches nothing: a text is made when its file is looked up (for the size) and when it is opened.
  *
  * `path` is relative to the subtree, "" for its root, components separated by '/'. `guest` is NULL
  * for a subtree at the top of the mount.
@@ -14,29 +14,26 @@
 
 #include "fleet.h"
 
+typedef struct FsFirmware FsFirmware;
+
 typedef struct FsVirtual {
     const char *name; /* of the subtree: "firmware" */
     unsigned needs;   /* FsNeeds: current whenever a function here is called; 0 at the top */
-    void *data;
+    FsFirmware *firmware;
     /* S_IFDIR, S_IFREG or S_IFLNK, with permission bits for a file (0444, 0600); 0: nothing. */
-    mode_t (*look)(void *data, FsGuest *guest, const char *path);
+    mode_t (*look)(FsFirmware *firmware, FsGuest *guest, const char *path);
     /* The names in a directory, NULL-terminated, the caller's. */
-    char **(*list)(void *data, FsGuest *guest, const char *path);
+    char **(*list)(FsFirmware *firmware, FsGuest *guest, const char *path);
     /* Whether there may be such a file or link, now or for another guest: what a restore writes
      * there is taken and dropped. NULL: nothing. */
-    bool (*is_generated)(void *data, const char *path);
+    bool (*is_generated)(const char *path);
     /* A file's text or a link's target, the caller's; NULL: nothing to read (an empty file). */
-    char *(*read)(void *data, FsGuest *guest, const char *path);
+    char *(*read)(FsFirmware *firmware, FsGuest *guest, const char *path);
     /* Since when it is as it is, as well as that is known: what does not change by itself, nor by
-     * mounting again, so that a backup copies nothing twice. NULL: since the mount. */
-    int64_t (*mtime_ns)(void *data, FsGuest *guest, const char *path);
-    /* Before a directory is listed and a file opened, and where nothing was found: what is kept of
-     * earlier answers, beside what the guest's look tells, may be old. NULL: nothing is. */
-    void (*refresh)(void *data);
-    /* Before any other function here: `ready` is called at once or later. NULL: always ready. */
-    void (*prepare)(void *data, void (*ready)(void *ready_data), void *ready_data);
+     * mounting again, so that a backup copies nothing twice. */
+    int64_t (*mtime_ns)(FsFirmware *firmware, FsGuest *guest, const char *path);
     /* What one write() wrote, to a file with a write permission bit; ends with one call of `go_on`,
      * at once or later. NULL: never. */
-    void (*write)(void *data, FsGuest *guest, const char *path, const char *text, size_t size,
-                  FsContinue go_on, void *go_on_data);
+    void (*write)(FsFirmware *firmware, FsGuest *guest, const char *path, const char *text,
+                  size_t size, FsContinue go_on, void *data);
 } FsVirtual;

@@ -179,10 +179,7 @@ void fs_op_need_virtual(FsOp *op, const FsVirtual *virtual, FsStep step)
 {
     op->needs = virtual->needs;
     wait_with(op, step, NULL);
-    if (virtual->prepare)
-        virtual->prepare(virtual->data, virtual_ready, op);
-    else
-        virtual_ready(op);
+    fs_firmware_prepare(virtual->firmware, virtual_ready, op);
 }
 
 void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, FsStep step)
@@ -191,7 +188,7 @@ void fs_op_write_virtual(FsOp *op, const FsVirtual *virtual, const char *path, F
     const char *text = g_bytes_get_data(op->content, &size);
 
     wait_with(op, step, NULL);
-    virtual->write(virtual->data, op->node->guest, path, text, size, go_on_changed, op);
+    virtual->write(virtual->firmware, op->node->guest, path, text, size, go_on_changed, op);
 }
 
 static void forgotten(void *data)

@@ -17,23 +17,15 @@ static const FsVirtual *virtual_of(const FsNode *node)
 static mode_t look(const FsNode *node, const char *path)
 {
     const FsVirtual *virtual = virtual_of(node);
-    mode_t mode = virtual->look(virtual->data, node->guest, path);
+    mode_t mode = virtual->look(virtual->firmware, node->guest, path);
 
     return S_ISDIR(mode) ? S_IFDIR | 0755 : S_ISLNK(mode) ? S_IFLNK | 0777 : mode;
-}
-
-static void refresh(const FsNode *node)
-{
-    const FsVirtual *virtual = virtual_of(node);
-
-    if (virtual->refresh)
-        virtual->refresh(virtual->data);
 }
 
 static char *read_text(const FsNode *node, const char *path)
 {
     const FsVirtual *virtual = virtual_of(node);
-    char *text = virtual->read(virtual->data, node->guest, path);
+    char *text = virtual->read(virtual->firmware, node->guest, path);
 
     return text ? text : g_strdup("");
 }
@@ -42,8 +34,7 @@ static int64_t mtime_ns(const FsOp *op, const char *path)
 {
     const FsVirtual *virtual = virtual_of(op->node);
 
-    return virtual->mtime_ns ? virtual->mtime_ns(virtual->data, op->node->guest, path)
-                             : op->tree->mtime_ns;
+    return virtual->mtime_ns(virtual->firmware, op->node->guest, path);
 }
 
 static void need(FsOp *op, FsStep step)
@@ -54,12 +45,12 @@ static void need(FsOp *op, FsStep step)
 /* What is not there must be so now, not a moment ago. */
 static void not_there(FsOp *op, FsStep step)
 {
-    if (op->looked_again || !virtual_of(op->node)->refresh) {
+    if (op->looked_again) {
         fs_op_error(op, ENOENT);
         return;
     }
     op->looked_again = true;
-    refresh(op->node);
+    fs_firmware_refresh(virtual_of(op->node)->firmware);
     need(op, step);
 }
 
@@ -142,7 +133,7 @@ static void readdir_ready(FsOp *op)
 {
     const FsVirtual *virtual = virtual_of(op->node);
     g_autofree char *path = fs_node_path(op->node);
-    g_auto(GStrv) names = virtual->list(virtual->data, op->node->guest, path);
+    g_auto(GStrv) names = virtual->list(virtual->firmware, op->node->guest, path);
     size_t n_names = names ? g_strv_length(names) : 0;
     bool room = fs_op_begin_directory(op);
 
@@ -176,11 +167,6 @@ static void open_ready(FsOp *op)
     fs_op_reply_open(op, handle);
 }
 
-static void virtual_read(FsOp *op)
-{
-    fs_op_reply_slice(op, op->handle->snapshot);
-}
-
 static void virtual_write(FsOp *op)
 {
     g_autofree char *path = fs_node_path(op->node);
@@ -195,7 +181,7 @@ static bool may_be_made(const FsOp *op, const char *name)
     const FsVirtual *virtual = virtual_of(op->node);
     g_autofree char *path = fs_node_child_path(op->node, name);
 
-    return op->node->guest && virtual->is_generated && virtual->is_generated(virtual->data, path);
+    return op->node->guest && virtual->is_generated && virtual->is_generated(path);
 }
 
 static void virtual_create(FsOp *op)
@@ -252,13 +238,13 @@ static void virtual_rename(FsOp *op)
 static void virtual_readdir(FsOp *op)
 {
     if (op->offset == 0)
-        refresh(op->node);
+        fs_firmware_refresh(virtual_of(op->node)->firmware);
     need(op, readdir_ready);
 }
 
 static void virtual_open(FsOp *op)
 {
-    refresh(op->node);
+    fs_firmware_refresh(virtual_of(op->node)->firmware);
     if (op->node->guest) {
         fs_guest_files_changed(op->node->guest); /* no engine tells of what lies beside the store */
     }
@@ -274,7 +260,7 @@ static const FsNodeClass virtual_class = {
     .setattr = fs_op_getattr,
     .readlink = virtual_readlink,
     .open = virtual_open,
-    .read = virtual_read,
+    .read = fs_op_reply_snapshot,
     .write = virtual_write,
     .readdir = virtual_readdir,
     .create = virtual_create,
