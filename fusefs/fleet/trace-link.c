@@ -46,7 +46,7 @@ static FsEngine *engine_of(const FsTrace *trace)
 
 /* ---- the connection ---- */
 
-static void drop(FsTrace *trace)
+void trace_link_clear(FsTrace *trace)
 {
     /* Who waits to be open waits for the first TRACE of the next one. */
     for (GList *link = trace->readers.head; link; link = link->next) {
@@ -59,16 +59,11 @@ static void drop(FsTrace *trace)
     trace->wanted = 0;
 }
 
-void trace_link_clear(FsTrace *trace)
-{
-    drop(trace);
-}
-
 /* It is made again in a while, if the engine lives: it hangs up on who sends it nonsense, and when
  * it has too many connections. */
 static void lose(FsTrace *trace)
 {
-    drop(trace);
+    trace_link_clear(trace);
     if (!engine_of(trace))
         return;
     trace->connect_at = g_get_monotonic_time() + RECONNECT_US;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define DEPTH_MAX 8 /* of a subtree */
+#define DEPTH_MAX 16
 
 struct FsNodes {
     GHashTable *by_id;
@@ -113,21 +113,31 @@ FsNode *fs_nodes_make(FsNodes *nodes, const FsNodeClass *class, FsNode *parent, 
     return node;
 }
 
-char *fs_node_path(const FsNode *node)
+char *fs_node_path_below(const FsNode *node, const char *name, bool (*is_top)(const FsNode *node))
 {
     const char *names[DEPTH_MAX + 1] = {NULL};
     int at = DEPTH_MAX;
 
-    for (; at > 0 && node->parent && node->parent->data == node->data; node = node->parent)
+    if (name)
+        names[--at] = name;
+    for (; at > 0 && !is_top(node); node = node->parent)
         names[--at] = node->name;
     return g_strjoinv("/", (char **)names + at);
 }
 
+static bool is_subtree(const FsNode *node)
+{
+    return !node->parent || node->parent->data != node->data;
+}
+
+char *fs_node_path(const FsNode *node)
+{
+    return fs_node_path_below(node, NULL, is_subtree);
+}
+
 char *fs_node_child_path(const FsNode *folder, const char *name)
 {
-    g_autofree char *path = fs_node_path(folder);
-
-    return *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
+    return fs_node_path_below(folder, name, is_subtree);
 }
 
 static void leave_guest(FsNode *node)

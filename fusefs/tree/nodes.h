@@ -49,6 +49,9 @@ void fs_nodes_free(FsNodes *nodes);
 FsNode *fs_nodes_get(const FsNodes *nodes, uint64_t id);
 /* The hashed child of that name, or NULL. */
 FsNode *fs_nodes_child(const FsNodes *nodes, const FsNode *parent, const char *name);
+/* The names from the first node below one that is a top down to this one, and to `name` in it
+ * (NULL: itself); to be freed. */
+char *fs_node_path_below(const FsNode *node, const char *name, bool (*is_top)(const FsNode *node));
 /* Below the topmost folder with the same `data`, as in a view or another subtree of one owner; "":
  * it is that folder. To be freed, as is where its child of that name is. */
 char *fs_node_path(const FsNode *node);

@@ -194,6 +194,11 @@ void fs_op_reply_slice(FsOp *op, GBytes *content)
     fs_op_end(op);
 }
 
+void fs_op_reply_snapshot(FsOp *op)
+{
+    fs_op_reply_slice(op, op->handle->snapshot);
+}
+
 void fs_op_reply_text(FsOp *op, const char *text)
 {
     fuse_reply_readlink(op->req, text);

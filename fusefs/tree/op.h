@@ -100,8 +100,8 @@ struct FsNodeClass {
     mode_t type;
     /* What each waits for; NULL: nothing. */
     struct {
-        FsWait lookup, getattr, setattr, readlink, open, read, write, readdir, create, unlink,
-            rename;
+        FsWait lookup, getattr, setattr, readlink, open, read, write, readdir, create, mkdir,
+            unlink, rmdir, rename;
     } first;
     FsStep lookup;  /* `name` in a directory */
     FsStep getattr; /* required */
@@ -207,6 +207,7 @@ void fs_op_reply_create(FsOp *op, FsNode *child, const struct stat *attr, FsHand
 /* NULL: a directory. What the kernel knows of a file's size is put right before. */
 void fs_op_reply_open(FsOp *op, FsHandle *handle);
 void fs_op_reply_slice(FsOp *op, GBytes *content); /* op->size bytes from op->offset */
+void fs_op_reply_snapshot(FsOp *op);               /* the same of what was opened */
 void fs_op_reply_text(FsOp *op, const char *text); /* readlink */
 void fs_op_reply_written(FsOp *op);
 void fs_op_reply_poll(FsOp *op, unsigned events /* POLLIN and so on */);

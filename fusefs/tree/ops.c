@@ -264,7 +264,7 @@ static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     FsOp *op = begin(req, parent, FS_OP_MKDIR);
     if (op && take_name(op, name, op->name))
-        run(op, NULL, op->node->class->mkdir, EPERM);
+        run(op, op->node->class->first.mkdir, op->node->class->mkdir, EPERM);
 }
 
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -278,7 +278,7 @@ static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsOp *op = begin(req, parent, FS_OP_RMDIR);
     if (op && take_name(op, name, op->name))
-        run(op, NULL, op->node->class->rmdir, EPERM);
+        run(op, op->node->class->first.rmdir, op->node->class->rmdir, EPERM);
 }
 
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

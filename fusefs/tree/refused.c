@@ -7,8 +7,6 @@
 
 #include "names.h"
 
-#define DEPTH_MAX 16
-
 /* What the operations are called, and what a bare EPERM of them means. */
 static const struct {
     const char *name, *not_permitted;
@@ -39,14 +37,7 @@ static bool is_top(const FsNode *node)
 /* From the guest's directory, or for what is no guest's from the mount's root; the caller's. */
 static char *path_of(const FsNode *node, const char *name)
 {
-    const char *names[DEPTH_MAX + 1] = {NULL};
-    int at = DEPTH_MAX;
-
-    if (name)
-        names[--at] = name;
-    for (; at > 0 && !is_top(node); node = node->parent)
-        names[--at] = node->name;
-    return g_strjoinv("/", (char **)names + at);
+    return fs_node_path_below(node, name, is_top);
 }
 
 /* The guest of what the op is about: a guest itself is a child of guests/. */

@@ -125,11 +125,6 @@ static void control_open(FsOp *op)
         fs_op_need(op, control->needs, control->open);
 }
 
-static void control_read(FsOp *op)
-{
-    fs_op_reply_slice(op, op->handle->snapshot);
-}
-
 static void committed(FsOp *op)
 {
     fs_guest_set_warning(op->node->guest, control_of(op->node)->name, NULL);
@@ -257,7 +252,7 @@ static const FsNodeClass control_class = {
     .known = control_known,
     .setattr = control_setattr,
     .open = control_open,
-    .read = control_read,
+    .read = fs_op_reply_snapshot,
     .write = control_write,
     .flush = control_flush,
     .release = control_release,

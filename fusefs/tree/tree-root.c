@@ -73,18 +73,13 @@ static const FsNodeClass root_class = {
 
 /* guests/: offsets are the guests' sequences. */
 
-static void reply_guest(FsOp *op)
+static void guests_lookup(FsOp *op)
 {
     FsNode *child = fs_guest_node(op->tree, op->found);
     struct stat attr;
     const FsKeep keep = fs_guest_fill(op->tree, child, &attr);
 
     fs_op_reply_entry(op, child, &attr, keep);
-}
-
-static void guests_lookup(FsOp *op)
-{
-    fs_op_find_guest(op, reply_guest);
 }
 
 static void readdir_ready(FsOp *op)
@@ -121,43 +116,32 @@ static void guests_readdir(FsOp *op)
         fs_op_need_list(op, looks, readdir_ready);
 }
 
-static void made_guest(FsOp *op)
-{
-    fs_restore_begin(op, op->found);
-    reply_guest(op);
-}
-
 static void guests_mkdir(FsOp *op)
 {
-    fs_op_make_guest(op, made_guest);
+    fs_restore_begin(op, op->found);
+    guests_lookup(op);
 }
 
-static void rename_found(FsOp *op)
+static void guests_rename(FsOp *op)
 {
     op->child = fs_guest_node(op->tree, op->found);
     fs_node_hold(op->child);
     fs_op_rename_guest(op);
 }
 
-static void guests_rename(FsOp *op)
-{
-    fs_op_find_guest(op, rename_found);
-}
-
-static void remove_found(FsOp *op)
+static void guests_rmdir(FsOp *op)
 {
     op->child = fs_guest_node(op->tree, op->found);
     fs_node_hold(op->child);
     fs_op_remove_guest(op);
 }
 
-static void guests_rmdir(FsOp *op)
-{
-    fs_op_find_guest(op, remove_found);
-}
-
 static const FsNodeClass guests_class = {
     .type = S_IFDIR,
+    .first = {.lookup = fs_op_find_guest,
+              .mkdir = fs_op_make_guest,
+              .rmdir = fs_op_find_guest,
+              .rename = fs_op_find_guest},
     .lookup = guests_lookup,
     .getattr = root_getattr,
     .setattr = root_setattr,

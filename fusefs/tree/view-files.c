@@ -105,11 +105,6 @@ void fs_view_file_open(FsOp *op)
         fs_op_view_read(op, fs_view_of(op->node), path, read_ready);
 }
 
-void fs_view_file_read(FsOp *op)
-{
-    fs_op_reply_slice(op, op->handle->snapshot);
-}
-
 void fs_view_file_truncate(FsHandle *handle, size_t size)
 {
     if (is_writable(handle))

@@ -25,7 +25,6 @@ void fs_view_readdir(FsOp *op);
 
 /* view-files.c */
 void fs_view_file_open(FsOp *op); /* as that */
-void fs_view_file_read(FsOp *op);
 void fs_view_file_write(FsOp *op);
 void fs_view_file_flush(FsOp *op);
 void fs_view_file_release(FsTree *tree, FsHandle *handle);
