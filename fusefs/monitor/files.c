@@ -57,8 +57,11 @@ int monitor_files_looks(FsAsked *asked)
 {
     g_auto(GStrv) names = g_strsplit(asked->question->path, "/", FS_LOOKS_MAX);
     g_autofree FsTold *told = g_new0(FsTold, FS_LOOKS_MAX);
+    const int source_fd = asked->monitor->source->fd;
     unsigned n = 0;
 
+    if (uv_names_serve(asked->monitor->names, source_fd))
+        fs_beneath_know(source_fd, asked->monitor->names);
     for (char **name = names; *name; name++) {
         FsAsked one = monitor_asked(asked->monitor, asked->question, asked->fds);
         if (look_at(&one, *name) < 0 || *one.answer.text || *one.answer.store ||
@@ -67,6 +70,7 @@ int monitor_files_looks(FsAsked *asked)
         strcpy(told[n].guest, one.answer.guest);
         told[n++].look = one.answer.look;
     }
+    fs_beneath_know(-1, NULL);
     const int fd = fs_told_write(told, n);
     asked->answer_fds[0] = MAX(fd, -1);
     asked->answer.number = n;

@@ -31,6 +31,7 @@ struct FsListing {
     DIR *dir;      /* NULL: all names are read */
     GTree *rules;  /* name -> UvGuestRule */
     GTreeNode *at; /* to be told next */
+    UvNames *all;  /* what is no guest's, too; NULL: they would be no use */
     GSource *turns;
 };
 
@@ -43,6 +44,7 @@ void monitor_free_listing(FsListing *listing)
     if (listing->dir)
         closedir(listing->dir);
     g_tree_unref(listing->rules);
+    uv_names_free(listing->all);
     g_free(listing);
 }
 
@@ -96,6 +98,8 @@ static void take_entry(FsListing *listing, const struct dirent *entry)
     const char *why;
     const int result = fs_local_entry(monitor->source, entry, guest, &rule, &why);
 
+    if (listing->all)
+        uv_names_add(listing->all, entry->d_name);
     if (why && !monitor->told)
         g_message("%s/%s: no guest: %s", monitor->source->path, entry->d_name, why);
     if (result < 0 && result != -ENOENT)
@@ -182,6 +186,8 @@ static void turn_names(FsListing *listing)
         return;
     closedir(g_steal_pointer(&listing->dir));
     listing->at = g_tree_node_first(listing->rules);
+    uv_names_free(listing->monitor->names);
+    listing->monitor->names = g_steal_pointer(&listing->all);
 }
 
 static gboolean on_turn(void *data)
@@ -219,6 +225,7 @@ static int open_names(FsListing *listing)
     uv_autofd int fd = uv_open_dir(source->fd, ".", 0);
     if (fd < 0)
         return fd;
+    listing->all = uv_names_new(fd);
     listing->dir = fdopendir(fd);
     if (!listing->dir)
         return -errno;

@@ -53,6 +53,7 @@ struct FsMonitor {
     unsigned deferred;   /* questions that are answered later */
     GHashTable *guests;  /* FsGuestState.name -> FsGuestState */
     FsListing *listing;  /* NULL: none under way */
+    UvNames *names;      /* all that are in SOURCE, of the last list; NULL: not known */
     bool told;           /* what looks like a guest and is none was logged */
     FsDomains *domains;  /* NULL: SOURCE is no libvirt */
     GHashTable *engines; /* of an earlier monitor: hashes of names, until the first list */

@@ -178,6 +178,7 @@ void fs_monitor_free(FsMonitor *monitor)
         return;
     monitor_end_works(monitor);
     monitor_free_listing(monitor->listing);
+    uv_names_free(monitor->names);
     if (monitor->background)
         g_source_destroy(monitor->background);
     g_clear_pointer(&monitor->background, g_source_unref);

@@ -25,6 +25,10 @@
 
 /* Of this process. */
 static bool stays;
+static struct {
+    int folder_fd;
+    const UvNames *names;
+} known;
 
 bool fs_beneath_stay(bool stay)
 {
@@ -34,6 +38,19 @@ bool fs_beneath_stay(bool stay)
     return before;
 }
 
+void fs_beneath_know(int folder_fd, const UvNames *names)
+{
+    known.folder_fd = folder_fd;
+    known.names = names;
+}
+
+static bool is_absent(int folder_fd, const char *path)
+{
+    return known.names && folder_fd == known.folder_fd && !strchr(path, '/') &&
+           strcmp(path, ".") != 0 && strcmp(path, "..") != 0 &&
+           !uv_names_may_have(known.names, path);
+}
+
 static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     const struct open_how how = {
@@ -41,6 +58,8 @@ static int open_how(int folder_fd, const char *path, int flags, mode_t mode, uin
         .mode = flags & O_CREAT ? mode : 0,
         .resolve = resolve | (stays ? RESOLVE_NO_XDEV : 0),
     };
+    if (!(flags & O_CREAT) && is_absent(folder_fd, path))
+        return -ENOENT;
     /* An engine's list of calls has only the plain one. */
     const long fd = how.resolve ? syscall(SYS_openat2, folder_fd, path, &how, sizeof(how))
                                 : openat(folder_fd, path, flags | O_CLOEXEC, mode);
@@ -185,6 +204,8 @@ int fs_beneath_stat(int folder_fd, const char *name, struct stat *ret_stat)
 
     if (!stays)
         return fstatat(folder_fd, name, ret_stat, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (is_absent(folder_fd, name))
+        return -ENOENT;
     if (uv_stat_near(folder_fd, name, ret_stat, &result))
         return result;
     result = fs_beneath_pin(folder_fd, name, &pinned);

@@ -3,6 +3,7 @@
 
 /* Opening files beneath a folder without following links, except links that root owns. */
 
+#include "names.h"
 #include "rights.h"
 
 #include <glib.h>
@@ -32,6 +33,10 @@ UvRights uv_rights_take_at(const UvPinned *folder);
  * -EXDEV then, from all functions here, before a server is asked. What it was before.
  */
 bool fs_beneath_stay(bool stay);
+
+/* What is none of these names (borrowed; they serve), is not looked for in this folder, and
+ * -ENOENT. NULL: no longer. */
+void fs_beneath_know(int folder_fd, const UvNames *names);
 
 /* `path`: components below `folder_fd`, no "..". O_CLOEXEC is added. A descriptor, or -errno
  * (-ELOOP: a link that is not root's). */
