@@ -98,6 +98,16 @@ class Journal(EngineTest):
             "UEFIVARSFS_VARIABLE": f"Greeting-{s.OWNER}"})
         self.assertEqual(message, f"Greeting-{s.OWNER}: created by the host: vim")
 
+    def test_from_outside(self):
+        self.start()
+        self.h.set_variable("A", s.OWNER, data=b"1")
+        self.h.export()
+        with open(self.e.store, "w") as file:
+            json.dump({"version": 2, "variables": []}, file)
+        self.h.set_variable("B", s.OWNER, data=b"1")
+        outside = [entry for entry in self.events() if entry["UEFIVARSFS_DOOR"] == "outside"]
+        self.assertEqual([entry["MESSAGE"] for entry in outside], [f"A-{s.OWNER}: deleted from outside"])
+
     def test_what_is_read(self):
         """Is no change: an engine that starts tells none, and has none of its ration spent."""
         with open(os.path.join(self.folder, "vars.json"), "w") as file:

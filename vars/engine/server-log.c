@@ -31,6 +31,15 @@ static void fields_clear(Fields *fields)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fields, fields_clear)
 
+static const char *const by_whom[UV_RECORD_DOORS] = {
+    [UV_RECORD_GUEST] = "by the guest",
+    [UV_RECORD_HOST] = "by the host",
+    [UV_RECORD_OWNER] = "by the owner",
+    [UV_RECORD_NEXT_BOOT] = "by what was kept for this boot",
+    [UV_RECORD_MIGRATION] = "by a migrated state",
+    [UV_RECORD_OUTSIDE] = "from outside",
+};
+
 static void add(Fields *fields, const char *key, const char *value)
 {
     g_assert(fields->n < UV_LOG_FIELDS_MAX);
@@ -88,10 +97,9 @@ static void log_item(UvServer *server, const UvActor *actor, const UvChangeItem 
 
     begin(&fields, MESSAGE_CHANGE, actor, EFI_SUCCESS);
     add_variable(&fields, variable->name, &variable->guid);
-    uv_log_event(&server->changes, priority, fields.at, fields.n, "%s: %s by the %s%s%s",
-                 fields.what, what_happened(item->before, item->after),
-                 uv_record_door_name(actor->door), fields.by && *fields.by ? ": " : "",
-                 fields.by ? fields.by : "");
+    uv_log_event(&server->changes, priority, fields.at, fields.n, "%s: %s %s%s%s", fields.what,
+                 what_happened(item->before, item->after), by_whom[actor->door],
+                 fields.by && *fields.by ? ": " : "", fields.by ? fields.by : "");
 }
 
 void uv_log_found(UvServer *server, const UvActor *actor, const UvRecordFound *found)
@@ -156,9 +164,9 @@ void uv_log_refusal(UvServer *server, const UvActor *actor, const UvRecordRefusa
     if (refusal->rule)
         add(&fields, "UEFIVARSFS_RULE", refusal->rule);
     uv_log_event(&server->refusals, LOG_NOTICE, fields.at, fields.n,
-                 "%s: change by the %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s",
-                 fields.what, uv_record_door_name(actor->door), refusal->status,
-                 or_dash(refusal->rule), or_dash(refusal->reason));
+                 "%s: change %s refused: status 0x%" G_GINT64_MODIFIER "x, rule %s: %s",
+                 fields.what, by_whom[actor->door], refusal->status, or_dash(refusal->rule),
+                 or_dash(refusal->reason));
 }
 
 void uv_log_waived(UvServer *server, const UvActor *actor, const UvSetRequest *request,
@@ -170,6 +178,6 @@ void uv_log_waived(UvServer *server, const UvActor *actor, const UvSetRequest *r
     add_variable(&fields, request->name, &request->guid);
     add(&fields, "UEFIVARSFS_RULE", refusal->rule);
     uv_log_event(&server->refusals, LOG_NOTICE, fields.at, fields.n,
-                 "%s: change by the %s let through against rule %s: %s", fields.what,
-                 uv_record_door_name(actor->door), refusal->rule, refusal->text);
+                 "%s: change %s let through against rule %s: %s", fields.what, by_whom[actor->door],
+                 refusal->rule, refusal->text);
 }
