@@ -121,40 +121,38 @@ static int receive_reply(NbdImage *n)
     return get(reply + 4, 4) > INT16_MAX ? EIO : (int)get(reply + 4, 4);
 }
 
-static bool nbd_image_read(UvImage *image, uint64_t offset, void *bytes, size_t size,
-                           GError **error)
+/* Reads `in`, or writes `out`; the other one is NULL. */
+static bool transfer(UvImage *image, uint64_t offset, uint8_t *in, const uint8_t *out, size_t size,
+                     GError **error)
 {
     NbdImage *n = (NbdImage *)image;
 
     for (size_t done = 0; done < size;) {
         const size_t part = MIN(REQUEST_MAX, size - done);
-        int result = send_request(n, COMMAND_READ, offset + done, part);
+        int result = send_request(n, in ? COMMAND_READ : COMMAND_WRITE, offset + done, part);
 
+        if (!result && out)
+            result = transmit(n, out + done, part);
         result = result ? result : receive_reply(n);
-        result = result ? result : receive(n, (uint8_t *)bytes + done, part);
+        if (!result && in)
+            result = receive(n, in + done, part);
         if (result)
-            return fail(image, "reading", offset + done, result, error);
+            return fail(image, in ? "reading" : "writing", offset + done, result, error);
         done += part;
     }
     return true;
 }
 
+static bool nbd_image_read(UvImage *image, uint64_t offset, void *bytes, size_t size,
+                           GError **error)
+{
+    return transfer(image, offset, bytes, NULL, size, error);
+}
+
 static bool nbd_image_write(UvImage *image, uint64_t offset, const void *bytes, size_t size,
                             GError **error)
 {
-    NbdImage *n = (NbdImage *)image;
-
-    for (size_t done = 0; done < size;) {
-        const size_t part = MIN(REQUEST_MAX, size - done);
-        int result = send_request(n, COMMAND_WRITE, offset + done, part);
-
-        result = result ? result : transmit(n, (const uint8_t *)bytes + done, part);
-        result = result ? result : receive_reply(n);
-        if (result)
-            return fail(image, "writing", offset + done, result, error);
-        done += part;
-    }
-    return true;
+    return transfer(image, offset, NULL, bytes, size, error);
 }
 
 static bool nbd_image_flush(UvImage *image, GError **error)
