@@ -93,17 +93,21 @@ bool uv_boot_read_number(const UvService *service, const char *name, size_t byte
     return true;
 }
 
-bool uv_boot_has(const UvService *service, unsigned number)
+static const UvVariable *lookup_option(const UvService *service, unsigned number)
 {
     g_autofree char *name = g_strdup_printf("Boot%04X", number);
 
-    return lookup(service, name) != NULL;
+    return lookup(service, name);
+}
+
+bool uv_boot_has(const UvService *service, unsigned number)
+{
+    return lookup_option(service, number);
 }
 
 bool uv_boot_option(const UvService *service, unsigned number, UvLoadOption *ret_option)
 {
-    g_autofree char *name = g_strdup_printf("Boot%04X", number);
-    const UvVariable *variable = lookup(service, name);
+    const UvVariable *variable = lookup_option(service, number);
 
     *ret_option = (UvLoadOption){0};
     return variable && uv_load_option_read(variable->data, ret_option);
@@ -141,8 +145,7 @@ char *uv_boot_path_brief(GBytes *path)
 
 char *uv_boot_broken_text(const UvService *service, unsigned number)
 {
-    g_autofree char *name = g_strdup_printf("Boot%04X", number);
-    const UvVariable *variable = lookup(service, name);
+    const UvVariable *variable = lookup_option(service, number);
     gsize size = 0;
     const uint8_t *bytes = variable ? g_bytes_get_data(variable->data, &size) : NULL;
 

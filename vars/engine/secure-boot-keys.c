@@ -130,3 +130,14 @@ GArray *uv_key_certificates(GBytes *lists)
             g_array_append_val(certificates, certificate);
     return certificates;
 }
+
+const UvKeyCertificate *uv_key_certificate_find(const GArray *certificates, const char *file)
+{
+    for (guint i = 0; i < certificates->len; i++) {
+        const UvKeyCertificate *c = &g_array_index(certificates, UvKeyCertificate, i);
+
+        if (strcmp(c->name, file) == 0)
+            return c;
+    }
+    return NULL;
+}

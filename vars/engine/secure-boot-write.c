@@ -126,23 +126,19 @@ void uv_secure_boot_write(UvServer *server, UvKey key, bool append, GBytes *cont
 
 /* ---- removing ---- */
 
-/* What stays of the lists: `is_gone` tells of each signature. Lists keep their headers and owners.
- */
-typedef struct {
-    const char *sha256; /* of the certificate that goes; NULL: everything that is no certificate */
-} Removal;
-
-static bool is_gone(const Removal *removal, const UvSiglist *list, const uint8_t *data, size_t size)
+/* What stays of the lists, which keep their headers and owners. `sha256` is of the certificate that
+ * goes; NULL: everything that is no certificate does. */
+static bool is_gone(const char *sha256, const UvSiglist *list, const uint8_t *data, size_t size)
 {
-    if (!removal->sha256)
+    if (!sha256)
         return !uv_siglist_is_x509(list);
     if (!uv_siglist_is_x509(list))
         return false;
-    g_autofree char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size);
-    return strcmp(sha256, removal->sha256) == 0;
+    g_autofree char *found = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size);
+    return strcmp(found, sha256) == 0;
 }
 
-static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *writer)
+static void copy_list(const UvSiglist *list, const char *sha256, UvWriter *writer)
 {
     const size_t before = uv_writer_size(writer);
     const size_t data_bytes = list->signature_bytes - sizeof(UvGuid);
@@ -152,7 +148,7 @@ static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *w
     for (size_t i = 0; i < list->count; i++) {
         const uint8_t *data = uv_siglist_data(list, i);
 
-        if (is_gone(removal, list, data, data_bytes))
+        if (is_gone(sha256, list, data, data_bytes))
             continue;
         uv_write_bytes(writer, data - sizeof(UvGuid), list->signature_bytes);
         kept++;
@@ -165,36 +161,24 @@ static void copy_list(const UvSiglist *list, const Removal *removal, UvWriter *w
                         (uint32_t)(uv_writer_size(writer) - before));
 }
 
-static GBytes *without(GBytes *lists, const Removal *removal)
+static GBytes *without(GBytes *lists, const char *sha256)
 {
     UvReader reader = uv_reader_of(lists);
     UvSiglist list;
     g_auto(UvWriter) writer = uv_writer(reader.left + 1);
 
     while (uv_siglist_next(&reader, &list))
-        copy_list(&list, removal, &writer);
+        copy_list(&list, sha256, &writer);
     /* What is no list is not ours to drop. */
     uv_write_bytes(&writer, reader.at, reader.left);
     return uv_writer_steal(&writer);
-}
-
-static const UvKeyCertificate *find_file(const GArray *certificates, const char *file)
-{
-    for (guint i = 0; i < certificates->len; i++) {
-        const UvKeyCertificate *c = &g_array_index(certificates, UvKeyCertificate, i);
-
-        if (strcmp(c->name, file) == 0)
-            return c;
-    }
-    return NULL;
 }
 
 void uv_secure_boot_remove(UvServer *server, UvKey key, const char *file, UvViewOutcome *outcome)
 {
     g_autoptr(GBytes) lists = uv_key_lists(uv_view_service(server), key);
     g_autoptr(GArray) certificates = uv_key_certificates(lists);
-    const UvKeyCertificate *certificate = find_file(certificates, file);
-    Removal removal = {.sha256 = certificate ? certificate->text.sha256 : NULL};
+    const UvKeyCertificate *certificate = uv_key_certificate_find(certificates, file);
 
     if (lists && strcmp(file, "list.esl") == 0) {
         set_lists(server, key, NULL, false, outcome);
@@ -204,6 +188,6 @@ void uv_secure_boot_remove(UvServer *server, UvKey key, const char *file, UvView
         uv_view_refuse_path(outcome);
         return;
     }
-    g_autoptr(GBytes) rest = without(lists, &removal);
+    g_autoptr(GBytes) rest = without(lists, certificate ? certificate->text.sha256 : NULL);
     set_lists(server, key, rest, false, outcome);
 }

@@ -55,6 +55,8 @@ typedef struct {
     size_t der_bytes;
 } UvKeyCertificate;
 GArray *uv_key_certificates(GBytes *lists);
+/* The one whose file has this name, or NULL. */
+const UvKeyCertificate *uv_key_certificate_find(const GArray *certificates, const char *file);
 /* The subject's common name, as part of a file name and of a line: printable and without '/'. */
 char *uv_key_common_name(const UvX509Text *text);
 

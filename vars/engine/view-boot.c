@@ -14,14 +14,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "device-path.h"
 #include "view-boot.h"
-
-#define READ_ONLY (S_IFREG | 0444)
-#define READ_WRITE (S_IFREG | 0644)
-#define FOLDER (S_IFDIR | 0755)
 
 /* The number of "NNNN" or "NNNN/file"; false: it does not begin so. `ret_file` is behind the '/'.
  */
@@ -140,12 +135,12 @@ static bool list_option(UvServer *server, UvViewList *list, unsigned number)
     g_autofree char *folder = g_strdup_printf("%04X", number);
     g_auto(UvLoadOption) option = {0};
 
-    bool room = uv_view_list_add(list, folder, FOLDER, 0);
+    bool room = uv_view_list_add(list, folder, VIEW_FOLDER, 0);
     if (!uv_boot_option(uv_view_service(server), number, &option))
         return room; /* there is nothing that it could say */
     for (size_t i = 0; room && i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_strconcat(folder, "/", files[i], NULL);
-        room = list_file(server, list, path, READ_WRITE);
+        room = list_file(server, list, path, VIEW_READ_WRITE);
     }
     return room;
 }
@@ -154,12 +149,12 @@ static void boot_list(UvServer *server, UvViewList *list)
 {
     g_autoptr(GArray) numbers = uv_boot_numbers(uv_view_service(server));
 
-    list_file(server, list, "summary", READ_ONLY);
-    list_file(server, list, "current", READ_ONLY);
-    list_file(server, list, "order", READ_WRITE);
-    list_file(server, list, "next", READ_WRITE);
-    list_file(server, list, "timeout", READ_WRITE);
-    list_file(server, list, "firmware-setup", READ_WRITE);
+    list_file(server, list, "summary", VIEW_READ_ONLY);
+    list_file(server, list, "current", VIEW_READ_ONLY);
+    list_file(server, list, "order", VIEW_READ_WRITE);
+    list_file(server, list, "next", VIEW_READ_WRITE);
+    list_file(server, list, "timeout", VIEW_READ_WRITE);
+    list_file(server, list, "firmware-setup", VIEW_READ_WRITE);
     for (guint i = 0; i < numbers->len; i++)
         if (!list_option(server, list, g_array_index(numbers, uint16_t, i)))
             return;

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "key-input.h"
 #include "name.h"
@@ -20,9 +19,6 @@
 #include "secure-boot.h"
 #include "server-internal.h"
 
-#define READ_ONLY (S_IFREG | 0444)
-#define READ_WRITE (S_IFREG | 0644)
-#define FOLDER (S_IFDIR | 0755)
 #define RESULTS "results"
 
 /* The name that item `i` is listed by. */
@@ -56,7 +52,7 @@ static void list_folders(UvViewList *list, GHashTable *seen, const char *path)
         char *folder = g_strndup(path, (gsize)(slash - path));
 
         if (!g_hash_table_contains(seen, folder))
-            uv_view_list_add(list, folder, FOLDER, 0);
+            uv_view_list_add(list, folder, VIEW_FOLDER, 0);
         g_hash_table_add(seen, folder);
     }
 }
@@ -66,7 +62,7 @@ static void next_boot_list(UvServer *server, UvViewList *list)
     g_autoptr(UvNextBoot) next = uv_next_boot_load(server);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    uv_view_list_add(list, RESULTS, READ_ONLY, next->results->len);
+    uv_view_list_add(list, RESULTS, VIEW_READ_ONLY, next->results->len);
     list_folders(list, seen, "vars/");
     list_folders(list, seen, "secure-boot/");
     for (UvKey key = 0; key < UV_KEYS; key++) {
@@ -78,7 +74,7 @@ static void next_boot_list(UvServer *server, UvViewList *list)
         g_autofree char *path = listed_path(next, i);
 
         list_folders(list, seen, path);
-        uv_view_list_add(list, path, READ_WRITE, g_bytes_get_size(item->content));
+        uv_view_list_add(list, path, VIEW_READ_WRITE, g_bytes_get_size(item->content));
     }
 }
 

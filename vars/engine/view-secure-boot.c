@@ -15,15 +15,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "hex.h"
 #include "secure-boot.h"
-
-#define READ_ONLY (S_IFREG | 0444)
-#define WRITE_ONLY (S_IFREG | 0200)
-#define READ_WRITE (S_IFREG | 0644)
-#define FOLDER (S_IFDIR | 0755)
 
 /* "VAR/FILE"; false: it is not. */
 static bool split(const char *path, UvKey *ret_key, const char **ret_file)
@@ -56,19 +50,19 @@ static GBytes *read_hashes(GBytes *lists)
     return g_string_free_to_bytes(g_steal_pointer(&text));
 }
 
+static GBytes *pem_of(const UvKeyCertificate *certificate)
+{
+    char *pem = uv_x509_to_pem(certificate->der, certificate->der_bytes);
+
+    return g_bytes_new_take(pem, strlen(pem));
+}
+
 static GBytes *read_certificate(GBytes *lists, const char *file)
 {
     g_autoptr(GArray) certificates = uv_key_certificates(lists);
+    const UvKeyCertificate *certificate = uv_key_certificate_find(certificates, file);
 
-    for (guint i = 0; i < certificates->len; i++) {
-        const UvKeyCertificate *c = &g_array_index(certificates, UvKeyCertificate, i);
-
-        if (strcmp(c->name, file) == 0) {
-            char *pem = uv_x509_to_pem(c->der, c->der_bytes);
-            return g_bytes_new_take(pem, strlen(pem));
-        }
-    }
-    return NULL;
+    return certificate ? pem_of(certificate) : NULL;
 }
 
 static GBytes *secure_boot_read(UvServer *server, const char *path)
@@ -99,17 +93,16 @@ static void list_key(const UvService *service, UvKey key, UvViewList *list)
     g_autoptr(GArray) certificates = uv_key_certificates(lists);
     g_autoptr(GBytes) hashes = read_hashes(lists);
 
-    uv_view_list_add(list, uv_key_name(key), FOLDER, 0);
-    list_file(list, key, "append", WRITE_ONLY, NULL);
-    list_file(list, key, "replace", WRITE_ONLY, NULL);
-    list_file(list, key, "hashes", READ_ONLY, hashes);
-    list_file(list, key, "list.esl", READ_ONLY, lists);
+    uv_view_list_add(list, uv_key_name(key), VIEW_FOLDER, 0);
+    list_file(list, key, "append", VIEW_WRITE_ONLY, NULL);
+    list_file(list, key, "replace", VIEW_WRITE_ONLY, NULL);
+    list_file(list, key, "hashes", VIEW_READ_ONLY, hashes);
+    list_file(list, key, "list.esl", VIEW_READ_ONLY, lists);
     for (guint i = 0; i < certificates->len; i++) {
         const UvKeyCertificate *c = &g_array_index(certificates, UvKeyCertificate, i);
-        char *pem = uv_x509_to_pem(c->der, c->der_bytes);
-        g_autoptr(GBytes) text = g_bytes_new_take(pem, strlen(pem));
+        g_autoptr(GBytes) text = pem_of(c);
 
-        list_file(list, key, c->name, READ_ONLY, text);
+        list_file(list, key, c->name, VIEW_READ_ONLY, text);
     }
 }
 
@@ -117,8 +110,8 @@ static void secure_boot_list(UvServer *server, UvViewList *list)
 {
     g_autoptr(GBytes) summary = uv_secure_boot_summary(server);
 
-    uv_view_list_add(list, "summary", READ_ONLY, g_bytes_get_size(summary));
-    uv_view_list_add(list, "enroll", READ_WRITE, 0);
+    uv_view_list_add(list, "summary", VIEW_READ_ONLY, g_bytes_get_size(summary));
+    uv_view_list_add(list, "enroll", VIEW_READ_WRITE, 0);
     for (UvKey key = 0; key < UV_KEYS; key++)
         list_key(uv_view_service(server), key, list);
 }

@@ -13,6 +13,8 @@
  * A path is relative to the view, components separated by '/', never empty, absolute or with "..".
  */
 
+#include <sys/stat.h>
+
 #include "service.h"
 
 typedef struct UvServer UvServer;
@@ -26,6 +28,11 @@ typedef struct {
 
 /* All files and folders of a view, folders before what is in them. */
 typedef struct UvViewList UvViewList;
+/* What a file of a view is. */
+#define VIEW_READ_ONLY (S_IFREG | 0444)
+#define VIEW_WRITE_ONLY (S_IFREG | 0200)
+#define VIEW_READ_WRITE (S_IFREG | 0644)
+#define VIEW_FOLDER (S_IFDIR | 0755)
 /* `size` is that of the text now; 0 for what is only written to. `mode`: type and permissions.
  * false: there is no room for more, and what is there will not be told either. */
 bool uv_view_list_add(UvViewList *list, const char *path, uint32_t mode, size_t size);
