@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "varcheck-data.h"
+#include "varcheck-table.h"
 
 #include <string.h>
 

@@ -4,7 +4,21 @@
 /* The variables that the UEFI specification (2.11, 3.3) and edk2's own drivers define. */
 
 #include "policy.h"
-#include "varcheck-data.h"
+
+/* Shapes that the contents of globally defined variables must have. `size` is never 0. */
+
+typedef bool (*VarcheckShape)(const uint8_t *data, size_t size);
+
+/* EFI_LOAD_OPTION: u32 attributes, u16 path length, description with a NUL, device path, ... */
+bool varcheck_is_load_option(const uint8_t *data, size_t size);
+/* Nodes up to an end node (edk2's IsDevicePathValid); bytes after it are not looked at. */
+bool varcheck_is_device_path(const uint8_t *data, size_t size);
+/* Has a NUL (edk2 asks for no more). */
+bool varcheck_is_ascii(const uint8_t *data, size_t size);
+/* EFI_KEY_OPTION and up to three EFI_INPUT_KEY. */
+bool varcheck_is_key_option(const uint8_t *data, size_t size);
+bool varcheck_is_u16_array(const uint8_t *data, size_t size);
+bool varcheck_is_guid_array(const uint8_t *data, size_t size);
 
 typedef enum {
     VARCHECK_WRITABLE,
