@@ -8,8 +8,8 @@
 
 #include "monitor-private.h"
 
-#include "fd-limit.h"
 #include "fd.h"
+#include "fds.h"
 #include "unix-socket.h"
 
 #include <errno.h>

@@ -8,8 +8,8 @@
 
 #include "monitor-private.h"
 
-#include "fd-limit.h"
 #include "fd.h"
+#include "fds.h"
 #include "rights.h"
 #include "sidecars.h"
 #include "told.h"

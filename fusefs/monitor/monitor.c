@@ -5,9 +5,8 @@
 #include "monitor-private.h"
 
 #include "beneath.h"
-#include "close-all-but.h"
-#include "fd-limit.h"
 #include "fd.h"
+#include "fds.h"
 #include "program.h"
 #include "sidecars-tidy.h"
 

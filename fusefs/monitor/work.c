@@ -12,8 +12,8 @@
 #include "monitor-private.h"
 
 #include "beneath.h"
-#include "close-all-but.h"
 #include "fd.h"
+#include "fds.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 #include "confine-front.h"
 
 #include "capabilities.h"
-#include "fd-limit.h"
 #include "fd.h"
+#include "fds.h"
 #include "landlock.h"
 #include "seccomp-load.h"
 

@@ -8,10 +8,10 @@
 
 #include "keeper.h"
 
-#include "close-all-but.h"
 #include "daemonize.h"
 #include "fd-pass.h"
 #include "fd.h"
+#include "fds.h"
 #include "process-name.h"
 
 #include <errno.h>
