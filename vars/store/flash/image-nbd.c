@@ -10,7 +10,7 @@
  * and after one wrong word, or one too late, nothing more is sent or read.
  */
 
-#include "image-nbd.h"
+#include "image.h"
 
 #include "fd.h"
 #include "file-io.h"

@@ -37,4 +37,8 @@ bool uv_image_write(UvImage *image, uint64_t offset, const void *bytes, size_t s
                     GError **error);
 bool uv_image_flush(UvImage *image, GError **error);
 
+/* Behind an NBD connection. Takes ownership of the connected socket; how long it may wait for the
+ * server is the socket's own (SO_RCVTIMEO, SO_SNDTIMEO). */
+UvImage *uv_image_new_nbd(int socket, const char *name, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UvImage, uv_image_free)

@@ -16,7 +16,7 @@
 
 #include "blockd.h"
 #include "fd.h"
-#include "image-nbd.h"
+#include "image.h"
 #include "qemulock.h"
 #include "replace-store.h"
 
