@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "device-library.h"
-
 #include <efivar/efivar.h>
 #include <glib.h>
 #include <string.h>

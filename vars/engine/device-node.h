@@ -25,3 +25,6 @@
 bool uv_device_node_parse(const char *text, UvWriter *writer, GError **error);
 /* The file of a file path node, header included; NULL if its name is no printable text. */
 char *uv_device_node_file(const uint8_t *node, size_t size);
+/* What libefivar says of one node, header included; NULL: nothing, or that node is not for it. Not
+ * checked: it may be no line, and of no character set. Allocated. */
+char *uv_device_library_format(const uint8_t *node, size_t size);

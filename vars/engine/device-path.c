@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "device-library.h"
 #include "device-node.h"
 #include "hex.h"
 

@@ -2,7 +2,7 @@
 
 /* What uefivars-look, whose engines nothing is changed through, has in the place of libraries. */
 
-#include "device-library.h"
+#include "device-node.h"
 #include "file-error.h"
 #include "verifier-load.h"
 
