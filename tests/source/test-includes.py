@@ -26,7 +26,10 @@ ARROWS = {
     "vars/engine": ["vars/confine", "vars/service", "vars/store/json", "vars/store/flash",
                     "vars/store/uboot", "vars/wire"],
     "descriptors": ["vars/lib"],
-    "fusefs/monitor": ["vars/lib", "vars/wire/packet.h", "vars/wire/questions.h", "vars/wire/told.h",
+    "fusefs/broker": ["vars/lib", "vars/wire/packet.h", "vars/wire/questions.h",
+                      "vars/wire/told.h", "vars/wire/domains.h", "vars/model"],
+    "fusefs/monitor": ["fusefs/broker", "vars/lib", "vars/wire/packet.h", "vars/wire/questions.h",
+                       "vars/wire/told.h",
                        "vars/wire/domains.h", "vars/model"],
     "fusefs/fleet": ["vars/wire", "vars/model"],
     "fusefs/firmware": ["fusefs/fleet", "descriptors"],
@@ -38,7 +41,8 @@ ARROWS = {
     "qemu-glue": ["vars/wire/wire.h"],
 }
 # Who holds authority parses nothing.
-NEVER = {"fusefs/monitor": re.compile(r"json|fuse|frame|bytes\.h|libvirt|xml")}
+NO_CONTENT = re.compile(r"json|fuse|frame|bytes\.h|libvirt|xml")
+NEVER = {"fusefs/monitor": NO_CONTENT, "fusefs/broker": NO_CONTENT}
 FOLDERS = ("vars", "fusefs", "descriptors", "qemu-glue")
 
 
