@@ -12,7 +12,7 @@
 
 static bool confine_noting(UvConfinement *confinement, bool strict, GError **error)
 {
-    int failed = uv_capabilities_drop();
+    int failed = uv_capabilities_keep(UV_CAPABILITIES_NONE);
 
     if (!uv_confinement_note(confinement, strict, "capabilities",
                              failed ? g_strerror(failed) : NULL, error))

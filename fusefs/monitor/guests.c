@@ -10,6 +10,7 @@
 
 #include "fd.h"
 #include "fds.h"
+#include "guest-name.h"
 #include "unix-socket.h"
 
 #include <errno.h>
@@ -211,7 +212,7 @@ static void start_next(FsGuestState *guest)
 
     if (!start)
         return;
-    guest->monitor->deferred--;
+    guest->monitor->waiting--;
     monitor_ask(guest->monitor, start, fds);
 }
 
@@ -226,7 +227,7 @@ bool monitor_wait_for_end(FsGuestState *guest, const FsQuestion *start)
     if (reap(guest))
         return false;
     guest->start = g_memdup2(start, sizeof(*start));
-    guest->monitor->deferred++;
+    guest->monitor->waiting++;
     return true;
 }
 
@@ -289,16 +290,12 @@ int monitor_clean(FsAsked *asked)
 {
     FsMonitor *monitor = asked->monitor;
     const char *name = asked->question->guest;
-    g_auto(FsPlace) place = FS_PLACE_NONE;
 
-    if (*name && !uv_guest_name_valid(monitor->source->libvirts, name))
+    if (*name && !uv_guest_name_valid(monitor->options->libvirts, name))
         return -EINVAL;
     FsGuestState *guest = monitor_guest(monitor, name);
     if (!reap(guest)) /* its end may not have had its turn yet */
         return -EBUSY;
-    if (guest->ending)
-        g_strlcpy(asked->answer.text, guest->ending, sizeof(asked->answer.text));
-    g_clear_pointer(&guest->ending, g_free);
     guest->lent = guest->store_lent = false;
     fs_sockdir_unlink(monitor->sockdir, name, FS_SOCKDIR_HOST);
     if (asked->question->flags & FS_CLEAN_SESSION ||
@@ -308,12 +305,24 @@ int monitor_clean(FsAsked *asked)
         monitor_domain_clear(monitor, guest->name, guest->gone_store);
     g_clear_pointer(&guest->gone_store, g_free);
     start_next(guest);
-    /* What another file system holds may be one. */
-    if (guest->pid != 0 || fs_local_find(monitor->source, name, &place, NULL) != -ENOENT)
+    return MONITOR_GO_ON;
+}
+
+int monitor_clean_guest(FsAsked *asked)
+{
+    const char *name = asked->question->guest;
+    FsGuestState *guest = monitor_find_guest(asked->monitor, name);
+
+    if (!guest)
+        return 0;
+    if (guest->ending)
+        g_strlcpy(asked->answer.text, guest->ending, sizeof(asked->answer.text));
+    g_clear_pointer(&guest->ending, g_free);
+    /* Another engine may have been started meanwhile. */
+    if (!asked->answer.number || guest->pid != 0 || guest->start)
         return 0;
     drop_socket(guest);
-    g_hash_table_remove(monitor->guests, name);
-    monitor_tidy(asked); /* its engine had the lock until now */
+    g_hash_table_remove(asked->monitor->guests, name);
     return 0;
 }
 

@@ -4,35 +4,53 @@
 
 #include "monitor-private.h"
 
-#include "beneath.h"
 #include "fd.h"
 #include "fds.h"
 #include "program.h"
-#include "sidecars-tidy.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define QUESTIONS_A_TURN 16
-/* Who mounts, and lists what there is, goes first. */
-#define TIDY_AFTER_S 1
 
-static void on_link(void *data, uint32_t events)
+/* No more than the front takes. */
+static void hear(FsMonitor *monitor)
+{
+    const bool takes = !fs_link_is_congested(&monitor->front);
+
+    fs_link_listen(&monitor->front, takes);
+    fs_link_listen(&monitor->broker, takes);
+}
+
+void monitor_tell(FsMonitor *monitor, const FsAnswer *answer, int *fds, size_t n_fds)
+{
+    if (fs_link_send(&monitor->front, answer, sizeof(*answer), fds, n_fds) < 0)
+        monitor->ended = true;
+    hear(monitor);
+}
+
+static void flush(FsMonitor *monitor)
+{
+    if (fs_link_flush(&monitor->front) < 0)
+        monitor->ended = true;
+    hear(monitor);
+}
+
+static void on_front(void *data, uint32_t events)
 {
     FsMonitor *monitor = data;
     FsQuestion question;
     int fds[FS_QUESTION_FDS];
 
     if (events & EPOLLOUT)
-        monitor_flush(monitor);
-    for (int i = 0; i < QUESTIONS_A_TURN && !monitor->ended && !monitor_is_congested(monitor);
-         i++) {
-        int result = fs_packet_receive(monitor->link_fd, &question, sizeof(question), fds);
+        flush(monitor);
+    for (int i = 0;
+         i < QUESTIONS_A_TURN && !monitor->ended && !fs_link_is_congested(&monitor->front); i++) {
+        const int result = fs_packet_receive(monitor->front.fd, &question, sizeof(question), fds);
         if (result == -EAGAIN)
             return;
         if (result == 0 && fs_question_valid(&question)) {
@@ -77,30 +95,28 @@ static int watch_signals(FsMonitor *monitor)
 
 static int prepare(FsMonitor *monitor)
 {
-    if (geteuid() == 0 && setgroups(0, NULL) < 0)
-        return -errno;
-    fs_beneath_stay(true);
     uv_program_reserve();
     uv_fd_limit_raise(MONITOR_OTHER_FDS);
     monitor_find_engines(monitor);
-    fs_watch_add(&monitor->link, monitor->poll, monitor->link_fd, EPOLLIN, on_link, monitor);
+    fs_link_open(&monitor->front, monitor->poll, monitor->front.fd, on_front, monitor);
+    fs_link_open(&monitor->broker, monitor->poll, monitor->broker.fd, monitor_hear_broker, monitor);
     return watch_signals(monitor);
 }
 
-FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsLocal *source,
-                          const FsSockdir *sockdir, int link_fd, GError **error)
+FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsSockdir *sockdir, int front_fd,
+                          int broker_fd, GError **error)
 {
     g_autoptr(FsMonitor) monitor = g_new0(FsMonitor, 1);
     int result;
 
     monitor->options = options;
-    monitor->source = source;
     monitor->sockdir = sockdir;
-    monitor->link_fd = link_fd;
-    monitor->signal_fd = monitor->inotify_fd = -1;
+    monitor->front.fd = front_fd;
+    monitor->broker.fd = broker_fd;
+    monitor->signal_fd = -1;
+    monitor->asked = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     monitor->guests = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, monitor_free_guest);
     monitor->engines = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    monitor->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     monitor->poll = fs_poll_new(NULL, error);
     if (!monitor->poll)
         return NULL;
@@ -114,8 +130,8 @@ FsMonitor *fs_monitor_new(const FsMonitorOptions *options, const FsLocal *source
 
 static void publish(const FsMonitor *monitor, bool published)
 {
-    if (!monitor->source->store)
-        fs_sockdir_publish_folder(monitor->sockdir, monitor->source->path, published);
+    if (monitor->options->folder)
+        fs_sockdir_publish_folder(monitor->sockdir, monitor->options->folder, published);
 }
 
 void monitor_unmount(FsMonitor *monitor)
@@ -129,68 +145,35 @@ void monitor_unmount(FsMonitor *monitor)
     monitor_drop_sockets(monitor);
 }
 
-/* By a child's child: the monitor need not wait for it. It may outlive the monitor, and must keep
- * no lock then. */
-static void tidy(const FsMonitor *monitor)
-{
-    const pid_t child = fork();
-    int kept = monitor->source->fd;
-
-    if (child == 0) {
-        uv_close_all_but(&kept, 1);
-        if (fork() == 0)
-            uv_sidecars_tidy_all(kept, monitor->options->keep_days);
-        _exit(0);
-    }
-    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
-static gboolean on_quiet(void *data)
-{
-    FsMonitor *monitor = data;
-
-    monitor->tidy_timer = 0;
-    tidy(monitor);
-    return G_SOURCE_REMOVE;
-}
-
 void fs_monitor_run(FsMonitor *monitor, const FsMonitorHooks *hooks)
 {
+    const FsQuestion end = {.kind = FS_ASK_UNMOUNT};
+    int none[FS_QUESTION_FDS] = {-1, -1, -1};
+
     monitor->hooks = hooks;
     publish(monitor, true);
-    if (!monitor->options->read_only && !monitor->source->store)
-        monitor->tidy_timer = g_timeout_add_seconds(TIDY_AFTER_S, on_quiet, monitor);
-    monitor_domains_start(monitor);
+    monitor_helper_start(monitor);
     while (!monitor->ended)
         g_main_context_iteration(NULL, TRUE);
-    g_clear_handle_id(&monitor->tidy_timer, g_source_remove);
     monitor_unmount(monitor);
     monitor_drop_sockets(monitor);
-    monitor_end_works(monitor);
-    monitor_domains_stop(monitor);
+    monitor_helper_stop(monitor);
+    monitor_ask_broker(monitor, &end, none);
+    /* It ends then. What it told and was not heard must not keep it from hearing that. */
+    shutdown(monitor->broker.fd, SHUT_WR);
 }
 
 void fs_monitor_free(FsMonitor *monitor)
 {
     if (!monitor)
         return;
-    monitor_end_works(monitor);
-    monitor_free_listing(monitor->listing);
-    uv_names_free(monitor->names);
-    if (monitor->background)
-        g_source_destroy(monitor->background);
-    g_clear_pointer(&monitor->background, g_source_unref);
-    g_queue_clear_full(&monitor->unwatched, g_free);
-    monitor_drop_outgoing(monitor);
-    fs_watch_remove(&monitor->link);
+    fs_link_close(&monitor->front);
+    fs_link_close(&monitor->broker);
     fs_watch_remove(&monitor->signals);
+    g_hash_table_unref(monitor->asked);
     g_hash_table_unref(monitor->guests);
     g_hash_table_unref(monitor->engines);
-    g_hash_table_unref(monitor->watched);
-    uv_fd_clear(&monitor->link_fd);
     uv_fd_clear(&monitor->signal_fd);
-    uv_fd_clear(&monitor->inotify_fd);
     fs_poll_free(monitor->poll);
     g_free(monitor);
 }

@@ -4,9 +4,8 @@
  * The front's questions. What one says is checked already (its texts end, its numbers are in their
  * ranges); that a name is a guest's is for each to find out.
  *
- * A question has up to three steps: `first` is what the monitor knows; `files` is what files say,
- * in a child where that may take its time (files.c, work.c); `then` is what the monitor makes of
- * it.
+ * A question has up to three steps: `first` is what the monitor knows; then its broker may be
+ * asked (ask-broker.c), who knows SOURCE; `then` is what the monitor makes of the answer.
  */
 
 #include "monitor-private.h"
@@ -19,20 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-static int first_look(FsAsked *asked)
-{
-    if (*asked->question->guest)
-        monitor_watch_folder(asked->monitor, asked->question->guest);
-    return MONITOR_GO_ON;
-}
-
-/* Something happened to it: it may be another folder now. */
-static int first_file(FsAsked *asked)
-{
-    monitor_forget_folder(asked->monitor, asked->question->guest);
-    return first_look(asked);
-}
 
 /* Whom the socket belongs to. */
 static int then_look(FsAsked *asked)
@@ -50,19 +35,6 @@ static int refuse(FsAsked *asked, int result, const char *why)
 {
     g_strlcpy(asked->answer.text, why, sizeof(asked->answer.text));
     return result;
-}
-
-static int first_instantiate(FsAsked *asked)
-{
-    if (!asked->monitor->source->is_domains)
-        return MONITOR_GO_ON;
-    return refuse(asked, -EROFS, FS_PLACE_NOT_STARTED);
-}
-
-static int then_make(FsAsked *asked)
-{
-    monitor_watch_folder(asked->monitor, asked->question->guest);
-    return 0;
 }
 
 /* The engine's host socket, and its handle if it is a child of ours. */
@@ -211,7 +183,7 @@ static int first_ready(FsAsked *asked)
     monitor->ready = true;
     if (monitor->hooks->ready)
         monitor->hooks->ready(monitor->hooks->data);
-    return 0;
+    return MONITOR_GO_ON;
 }
 
 static int first_name(FsAsked *asked)
@@ -222,79 +194,55 @@ static int first_name(FsAsked *asked)
     return asked->answer_fds[0] < 0 ? -errno : 0;
 }
 
-/* Bits of a row. */
-#define WRITES 1 /* refused on a read-only mount */
-#define SLOW 2   /* always done by a child, one after the other for each guest */
-#define EDITS 4  /* only of a folder's guests */
-
 static const struct {
     int (*first)(FsAsked *asked);
-    FsFilesWork files;
+    bool broker;
     int (*then)(FsAsked *asked);
-    uint8_t bits, least_fds, most_fds;
 } table[FS_ASKS] = {
-    [FS_ASK_LIST] = {.first = monitor_list},
-    [FS_ASK_LOOK] = {.first = first_look, .files = monitor_files_look, .then = then_look},
-    [FS_ASK_FILE] = {.first = first_file, .files = monitor_files_file, .then = then_look},
-    [FS_ASK_FOLLOW] = {.first = monitor_follow},
-    [FS_ASK_READ] = {.files = monitor_files_read},
-    [FS_ASK_WRITE] = {.files = monitor_files_write,
-                      .bits = WRITES | SLOW,
-                      .least_fds = 1,
-                      .most_fds = 1},
-    [FS_ASK_MAKE] = {.files = monitor_files_make, .then = then_make, .bits = WRITES | SLOW | EDITS},
-    [FS_ASK_REMOVE] = {.files = monitor_files_remove, .bits = WRITES | SLOW | EDITS},
-    [FS_ASK_RENAME] = {.files = monitor_files_rename, .bits = WRITES | SLOW | EDITS},
-    [FS_ASK_SET_ASIDE] = {.files = monitor_files_set_aside, .bits = WRITES | SLOW},
-    [FS_ASK_INSTANTIATE] = {.first = first_instantiate,
-                            .files = monitor_files_instantiate,
-                            .bits = WRITES | SLOW,
-                            .most_fds = 2},
-    [FS_ASK_IMAGE] = {.files = monitor_files_image},
-    [FS_ASK_HOLDER] = {.files = monitor_files_holder, .bits = SLOW},
-    [FS_ASK_START] = {.first = first_start, .files = monitor_files_start, .then = then_start},
+    [FS_ASK_LIST] = {.broker = true},
+    [FS_ASK_LOOK] = {.broker = true, .then = then_look},
+    [FS_ASK_FILE] = {.broker = true, .then = then_look},
+    [FS_ASK_FOLLOW] = {.broker = true},
+    [FS_ASK_READ] = {.broker = true},
+    [FS_ASK_WRITE] = {.broker = true},
+    [FS_ASK_MAKE] = {.broker = true},
+    [FS_ASK_REMOVE] = {.broker = true},
+    [FS_ASK_RENAME] = {.broker = true},
+    [FS_ASK_SET_ASIDE] = {.broker = true},
+    [FS_ASK_INSTANTIATE] = {.broker = true},
+    [FS_ASK_IMAGE] = {.broker = true},
+    [FS_ASK_HOLDER] = {.broker = true},
+    [FS_ASK_START] = {.first = first_start, .broker = true, .then = then_start},
     [FS_ASK_CONNECT] = {.first = first_connect},
     [FS_ASK_KILL] = {.first = first_kill},
-    [FS_ASK_CLEAN] = {.first = monitor_clean},
-    [FS_ASK_LISTEN] = {.files = monitor_files_listen, .then = then_listen},
-    [FS_ASK_WATCH] = {.first = first_watch, .files = monitor_files_listen, .then = then_watch},
+    [FS_ASK_CLEAN] = {.first = monitor_clean, .broker = true, .then = monitor_clean_guest},
+    [FS_ASK_LISTEN] = {.broker = true, .then = then_listen},
+    [FS_ASK_WATCH] = {.first = first_watch, .broker = true, .then = then_watch},
     [FS_ASK_ACCEPT] = {.first = monitor_accept},
-    [FS_ASK_LISTENER] = {.first = monitor_take_listener, .least_fds = 1, .most_fds = 1},
+    [FS_ASK_LISTENER] = {.first = monitor_take_listener},
     [FS_ASK_CALLER] = {.first = first_caller},
     [FS_ASK_UNMOUNT] = {.first = first_unmount},
-    [FS_ASK_READY] = {.first = first_ready},
+    [FS_ASK_READY] = {.first = first_ready, .broker = true},
     [FS_ASK_NAME] = {.first = first_name},
-    [FS_ASK_LOOKS] = {.files = monitor_files_looks},
+    [FS_ASK_LOOKS] = {.broker = true},
 };
 
 static int ask(FsAsked *asked)
 {
     const FsAsk kind = asked->question->kind;
-    const FsLocal *source = asked->monitor->source;
-    const size_t n_fds = fs_packet_count(asked->fds);
+    const bool passes_fds = table[kind].broker || kind == FS_ASK_LISTENER;
     int result = MONITOR_GO_ON;
 
-    if (n_fds < table[kind].least_fds || n_fds > table[kind].most_fds)
+    if (!passes_fds && fs_packet_count(asked->fds) > 0)
         return -EINVAL;
-    if (table[kind].bits & WRITES && asked->monitor->options->read_only)
-        return -EROFS;
-    if (table[kind].bits & EDITS && (source->store || source->is_domains))
-        return -EPERM;
     if (table[kind].first)
         result = table[kind].first(asked);
     if (result != MONITOR_GO_ON)
         return result;
-    /* What is kept lazily is written at once, where there is a folder for it. */
-    const bool slow =
-        table[kind].bits & SLOW && !(kind == FS_ASK_WRITE && asked->question->text == FS_TEXT_HINT);
-    result = slow ? 0 : table[kind].files(asked);
-    const bool far = slow ? monitor_files_are_far(asked) : result == -EXDEV;
-    if (slow || far) {
-        fs_packet_close(asked->answer_fds);
-        result = monitor_work(asked, table[kind].files, slow, far);
-        return result == 0 ? MONITOR_LATER : result;
-    }
-    return result == 0 && table[kind].then ? table[kind].then(asked) : result;
+    if (!table[kind].broker) /* the monitor's own to ask */
+        return -EINVAL;
+    monitor_ask_broker(asked->monitor, asked->question, asked->fds);
+    return MONITOR_LATER;
 }
 
 static void answer(FsAsked *asked, int result)
@@ -302,24 +250,37 @@ static void answer(FsAsked *asked, int result)
     asked->answer.error = result;
     monitor_tell(asked->monitor, &asked->answer, asked->answer_fds,
                  fs_packet_count(asked->answer_fds));
-    fs_packet_close(asked->answer_fds);
 }
 
-void monitor_conclude(FsAsked *asked, int result)
+void monitor_conclude(FsMonitor *monitor, const FsQuestion *question, const FsAnswer *told,
+                      int fds[FS_QUESTION_FDS])
 {
-    const FsAsk kind = asked->question->kind;
+    FsAsked asked = {.monitor = monitor, .question = question, .fds = fds, .answer = *told};
 
-    if (asked->question->id == 0) {
-        fs_packet_close(asked->answer_fds);
-        return;
-    }
-    answer(asked, result == 0 && table[kind].then ? table[kind].then(asked) : result);
+    for (int i = 0; i < FS_QUESTION_FDS; i++)
+        asked.answer_fds[i] = uv_fd_steal(&fds[i]);
+    if (question->id == 0)
+        fs_packet_close(asked.answer_fds);
+    else
+        answer(&asked, told->error == 0 && table[question->kind].then
+                           ? table[question->kind].then(&asked)
+                           : told->error);
+}
+
+/* Those that are not answered yet. */
+static unsigned count_open(const FsMonitor *monitor)
+{
+    return monitor->waiting + g_hash_table_size(monitor->asked);
 }
 
 void monitor_ask(FsMonitor *monitor, const FsQuestion *question, int fds[FS_QUESTION_FDS])
 {
-    FsAsked asked = monitor_asked(monitor, question, fds);
-    const int result = monitor->deferred >= FS_QUESTIONS_MAX ? -EBUSY : ask(&asked);
+    FsAsked asked = {.monitor = monitor,
+                     .question = question,
+                     .fds = fds,
+                     .answer = {.kind = FS_TELL_ANSWER, .id = question->id},
+                     .answer_fds = {-1, -1, -1}};
+    const int result = count_open(monitor) >= FS_QUESTIONS_MAX ? -EBUSY : ask(&asked);
 
     fs_packet_close(fds);
     if (result != MONITOR_LATER)

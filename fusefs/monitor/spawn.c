@@ -15,6 +15,7 @@
 
 #include "fd.h"
 #include "program.h"
+#include "trusted-attributes.h"
 #include "unix-socket.h"
 
 #include <errno.h>
@@ -25,6 +26,11 @@
 static void add(GPtrArray *arguments, const char *option, const char *value)
 {
     g_ptr_array_add(arguments, g_strconcat(option, value, NULL));
+}
+
+bool monitor_opened_nothing(const FsAsked *opened)
+{
+    return opened->monitor->options->libvirt && opened->answer_fds[1] < 0;
 }
 
 static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *opened)
@@ -57,9 +63,10 @@ static GPtrArray *build_arguments(const FsGuestState *guest, const FsAsked *open
         add(arguments, "--looked-at", "");
     if (wish->traced)
         add(arguments, "--traced", "");
-    if (monitor_domain_is_saved(guest->monitor, guest->name))
+    if (opened->answer.look.flags & FS_LOOK_SAVED)
         add(arguments, "--saved-state", "");
-    if (opened->answer.look.flags & FS_LOOK_LABELLED)
+    /* It does not see them itself. */
+    if (opened->answer_fds[1] >= 0 && uv_has_trusted_attributes(opened->answer_fds[1]))
         add(arguments, "--in-place", "");
     /* What is called so is that, whatever it holds; of flash images the content tells the kind. */
     if (format == FS_FORMAT_JSON && g_str_has_suffix(store, ".json") && !is_source)

@@ -64,7 +64,7 @@ static bool note(UvConfinement *confinement, bool strict, const char *step, int 
 static int become(const FsFrontUser *user)
 {
     if (geteuid() == 0) {
-        (void)uv_capabilities_bound();
+        (void)uv_capabilities_bound(UV_CAPABILITIES_NONE);
         if (setgroups(0, NULL) < 0)
             return errno;
     }
@@ -118,7 +118,8 @@ static bool take_steps(const FsFrontUser *user, const char *const *readable, boo
     set_limits();
     /* These must take hold: the kernel has always had them. */
     if (!note(confinement, true, uid, become(user), error) ||
-        !note(confinement, true, "capabilities", uv_capabilities_drop(), error) ||
+        !note(confinement, true, "capabilities", uv_capabilities_keep(UV_CAPABILITIES_NONE),
+              error) ||
         !note(confinement, true, "no_new_privs",
               prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error))
         return false;

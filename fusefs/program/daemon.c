@@ -29,10 +29,14 @@ void fs_daemon_start(void)
         fs_daemon_fail(g_strerror(errno));
 }
 
+void fs_daemon_open_log(void)
+{
+    openlog("uefivarsfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
 static void log_to_syslog(void)
 {
-    /* At once: who is confined later can't connect then. */
-    openlog("uefivarsfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+    fs_daemon_open_log();
     use_syslog = true;
 }
 

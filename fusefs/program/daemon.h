@@ -14,8 +14,10 @@ void fs_daemon_start(void);
 /* The mount is usable: tells a service manager, or lets the starter go, leaves the terminal and
  * logs to syslog from now on. */
 void fs_daemon_ready(void);
-/* In a second process of the daemon, before it is confined: a session of its own, no terminal, and
- * the way to syslog open. What it fails with still goes to the starter. */
+/* The way to syslog, at once: who is confined later can't connect then. */
+void fs_daemon_open_log(void);
+/* In another process of the daemon: a session of its own, no terminal, and log lines to syslog.
+ * What it fails with still goes to the starter. */
 void fs_daemon_join(void);
 /* One line for the starter's stderr (or ours, in the foreground), and the end. */
 G_NORETURN void fs_daemon_fail(const char *text);

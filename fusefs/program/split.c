@@ -2,9 +2,12 @@
 
 #include "split.h"
 
+#include "broker.h"
+#include "confine-broker.h"
 #include "confine-front.h"
 #include "daemon.h"
 #include "fd.h"
+#include "fds.h"
 #include "find-program.h"
 #include "leave-engines.h"
 #include "libvirt-uri.h"
@@ -14,6 +17,7 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -21,8 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* So long a front that has hung up may take to exit. */
-#define EXIT_US (2 * G_USEC_PER_SEC)
+#define BROKER_NAME "uv-broker" /* of the process */
+/* So long a process that has hung up may take to exit. */
+#define FRONT_EXIT_US (2 * G_USEC_PER_SEC)
+#define BROKER_EXIT_US (20 * G_USEC_PER_SEC) /* it takes away what stands for domains */
 
 bool fs_split_find_engine_user(FsSplit *split, GError **error)
 {
@@ -53,22 +59,22 @@ static void on_unmount(void *data)
     fs_mount_end(data);
 }
 
-static int wait_for(pid_t front)
+static int wait_for(pid_t child, int64_t longest_us, const char *name)
 {
-    const int64_t deadline = g_get_monotonic_time() + EXIT_US;
+    const int64_t deadline = g_get_monotonic_time() + longest_us;
     bool late = false;
     int status;
 
-    while (waitpid(front, &status, WNOHANG) == 0) {
+    while (waitpid(child, &status, WNOHANG) == 0) {
         late = g_get_monotonic_time() >= deadline;
         if (late)
-            kill(front, SIGKILL);
+            kill(child, SIGKILL);
         g_usleep(1000);
     }
     if (late)
-        g_warning("the front did not end in time, and was killed");
+        g_warning("the %s did not end in time, and was killed", name);
     else if (WIFSIGNALED(status))
-        g_warning("the front was ended by a signal (%s), and the mount with it",
+        g_warning("the %s was ended by a signal (%s), and the mount with it", name,
                   g_strsignal(WTERMSIG(status)));
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
@@ -152,6 +158,68 @@ static char **libvirt_arguments(const FsSplit *split)
     return (char **)g_ptr_array_free(arguments, FALSE);
 }
 
+/* In a child of the monitor: it ends with it, and the monitor acts on signals. */
+static bool join(pid_t monitor)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    return getppid() == monitor;
+}
+
+static G_NORETURN void be_broker(const FsSplit *split, int link_fd)
+{
+    const FsOptions *options = split->options;
+    const FsBrokerOptions broker_options = {
+        .read_only = options->read_only,
+        .shared = options->shared,
+        .keep_days = options->keep_days,
+        .engine_uid = split->engine_uid,
+        .engine_gid = split->engine_gid,
+        .front_uid = split->front_uid,
+        .front_gid = split->front_gid,
+        .maker = split->maker,
+        .uri = split->uri,
+        .ready = fs_daemon_join, /* until then who mounts hears it */
+    };
+    int kept[] = {split->local->fd, link_fd};
+    g_autoptr(GError) error = NULL;
+
+    uv_rename_process(BROKER_NAME);
+    uv_close_all_but(kept, G_N_ELEMENTS(kept));
+    fs_daemon_open_log();
+    g_autoptr(FsBroker) broker = fs_broker_confine(options->sandbox_strict, &error)
+                                     ? fs_broker_new(&broker_options, split->local, link_fd, &error)
+                                     : NULL;
+    if (!broker)
+        fs_daemon_fail(error->message);
+    fs_broker_run(broker);
+    g_clear_pointer(&broker, fs_broker_free);
+    _exit(EXIT_SUCCESS);
+}
+
+/* The monitor's end of the socket to it, or -1. */
+static int start_broker(const FsSplit *split, pid_t *ret_broker)
+{
+    const pid_t monitor = getpid();
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -1;
+    *ret_broker = fork();
+    if (*ret_broker == 0) {
+        if (!join(monitor))
+            _exit(EXIT_FAILURE);
+        be_broker(split, ends[1]);
+    }
+    uv_fd_clear(&ends[1]);
+    if (*ret_broker < 0)
+        uv_fd_clear(&ends[0]);
+    return ends[0];
+}
+
 static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front)
 {
     const FsOptions *options = split->options;
@@ -159,21 +227,14 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
     g_auto(GStrv) for_libvirt = libvirt_arguments(split);
     const bool anybody = split->uri && fs_libvirt_is_systems(options->source);
     const FsMonitorOptions monitor_options = {
-        .read_only = options->read_only,
-        .shared = options->shared,
-        .keep_days = options->keep_days,
+        .folder = split->local->store ? NULL : split->local->path,
+        .libvirts = split->local->libvirts,
         .engine_arguments = arguments,
-        .engine_uid = split->engine_uid,
-        .engine_gid = split->engine_gid,
-        .front_uid = split->front_uid,
-        .front_gid = split->front_gid,
         .engine = split->engine,
         .light = split->look,
-        .maker = split->maker,
         .bridge = split->bridge,
         .libvirt = split->libvirt,
         .libvirt_arguments = for_libvirt,
-        .uri = split->uri,
         .libvirt_uid = anybody ? split->front_uid : geteuid(),
         .libvirt_gid = anybody ? split->front_gid : getegid(),
     };
@@ -183,32 +244,32 @@ static G_NORETURN void be_monitor(const FsSplit *split, int link_fd, pid_t front
     uv_rename_process(FS_MONITOR_NAME);
     int fuse_fd = split->fuse_fd; /* the front's alone */
     uv_fd_clear(&fuse_fd);
-    g_autoptr(FsMonitor) monitor =
-        fs_monitor_new(&monitor_options, split->local, split->sockdir, link_fd, &error);
+    pid_t broker = -1;
+    if (geteuid() == 0)
+        (void)setgroups(0, NULL);
+    const int broker_fd = start_broker(split, &broker);
+    uv_fd_clear(&split->local->fd); /* the broker's alone */
+    g_autoptr(FsMonitor) monitor = broker_fd < 0 ? NULL
+                                                 : fs_monitor_new(&monitor_options, split->sockdir,
+                                                                  link_fd, broker_fd, &error);
     if (!monitor) {
         fs_mount_end(split->mount);
-        fs_daemon_fail(error->message);
+        fs_daemon_fail(error ? error->message : g_strerror(errno));
     }
     fs_monitor_run(monitor, &hooks);
     fs_sockdir_remove(split->sockdir);
+    wait_for(broker, BROKER_EXIT_US, "broker");
     g_clear_pointer(&monitor, fs_monitor_free);
     fs_sockdir_free(split->sockdir); /* with its locks: who mounts again waits for them */
-    fs_local_free(split->local);
-    const int status = wait_for(front);
+    const int status = wait_for(front, FRONT_EXIT_US, "front");
     fs_leave_engines();
     exit(status);
 }
 
-/* The monitor acts on signals to both. */
 static void be_front(const FsSplit *split, pid_t monitor)
 {
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != monitor)
+    if (!join(monitor))
         _exit(EXIT_FAILURE);
-    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
-        signal(ignored[i], SIG_IGN);
     uv_fd_clear(&split->sockdir->lock_fd);
     uv_fd_clear(&split->sockdir->source_lock_fd);
     uv_fd_clear(&split->sockdir->fd);

@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * One process becomes two: the monitor, which keeps what root may do, and the front, which keeps
- * the mount's descriptor. The monitor is the one that was started, so that who supervises it sees
- * the end of both.
+ * One process becomes three: the monitor, which keeps what root may do to processes, sockets and
+ * the mount; the broker, which keeps SOURCE; and the front, which keeps the mount's descriptor. The
+ * monitor is the one that was started, so that who supervises it sees the end of all.
  */
 
+#include "local.h"
 #include "monitor.h"
 #include "mount-table.h"
 #include "options.h"
@@ -32,7 +33,7 @@ bool fs_split_find_programs(FsSplit *split, GError **error);
 /* engine-user=, looked up. false with an error: there is no such user. */
 bool fs_split_find_engine_user(FsSplit *split, GError **error);
 /*
- * In the front: its end of the socket to the monitor, or -1 with an error, before there are two
+ * In the front: its end of the socket to the monitor, or -1 with an error, before there are more
  * processes. The monitor does not return: it serves, ends the mount, and exits as the front did.
  */
 int fs_split(const FsSplit *split, GError **error);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * A front that was taken over asks its monitor. The input is a sequence of questions: 5 bytes
- * (kind, flags, text, formats, descriptors), then guest, `to` and path, each up to its NUL; kind
- * 0xff: a length and that many bytes, sent as they are. Whatever is asked, each question of good
- * form gets one answer, and nothing outside SOURCE changes.
+ * A front that was taken over asks its monitor, and that the broker. The input is a sequence of
+ * questions: 5 bytes (kind, flags, text, formats, descriptors), then guest, `to` and path, each up
+ * to its NUL; kind 0xff: a length and that many bytes, sent as they are. Whatever is asked, each
+ * question of good form gets one answer, and nothing outside SOURCE changes.
  */
 
+#include "broker.h"
 #include "fuzz.h"
 #include "monitor-private.h"
 #include "open-source.h"
@@ -29,6 +30,7 @@ typedef struct {
     char *top, *source, *secret;
     FsLocal *local;
     FsSockdir *sockets;
+    FsBroker *broker;
     FsMonitor *monitor;
     int link;
     unsigned asked, answered;
@@ -45,15 +47,15 @@ static void put(const World *world, const char *name, const char *text)
 
 static void set_up(World *world)
 {
-    static const FsMonitorOptions options = {
+    static const FsMonitorOptions options = {.engine = "/bin/false"};
+    static const FsBrokerOptions broker = {
         .engine_uid = (uid_t)-1,
         .front_uid = 65534,
         .front_gid = 65534,
-        .engine = "/bin/false",
         .maker = "/bin/false",
     };
     static const FsMonitorHooks hooks = {0};
-    int ends[2];
+    int ends[2], to_broker[2];
 
     world->top = g_dir_make_tmp("fuzz-monitor-XXXXXX", NULL);
     world->source = g_build_filename(world->top, "source", NULL);
@@ -69,8 +71,10 @@ static void set_up(World *world)
     world->local = fs_local_open(world->source, NULL);
     world->sockets = fs_sockdir_open(world->local, &mount, NULL);
     CHECK(world->local && world->sockets);
-    world->monitor = fs_monitor_new(&options, world->local, world->sockets, ends[1], NULL);
-    CHECK(world->monitor);
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, to_broker) == 0);
+    world->broker = fs_broker_new(&broker, world->local, to_broker[1], NULL);
+    world->monitor = fs_monitor_new(&options, world->sockets, ends[1], to_broker[0], NULL);
+    CHECK(world->broker && world->monitor);
     world->monitor->hooks = &hooks;
     world->link = ends[0];
 }
@@ -204,6 +208,7 @@ static void tear_down(World *world)
 
     CHECK(g_file_get_contents(world->secret, &text, NULL, NULL) && strcmp(text, SECRET) == 0);
     fs_monitor_free(world->monitor);
+    fs_broker_free(world->broker);
     fs_sockdir_free(world->sockets);
     fs_local_free(world->local);
     close(world->link);

@@ -206,16 +206,24 @@ class Mount:
     def status(self, name):
         return json.loads((self.guest(name) / "status.json").read_text())
 
-    def front_pid(self):
-        """Of the process that serves the mount; mount.process is its monitor."""
+    def child_called(self, name):
+        """The one child of the monitor (mount.process) that is called so."""
         pid = self.process.pid
-        (front,) = [int(word) for word in pathlib.Path(
+        (child,) = [int(word) for word in pathlib.Path(
             f"/proc/{pid}/task/{pid}/children").read_text().split()
-                    if pathlib.Path(f"/proc/{word}/comm").read_text().startswith("uefivarsfs")]
-        return front
+                    if pathlib.Path(f"/proc/{word}/comm").read_text().startswith(name)]
+        return child
+
+    def front_pid(self):
+        """Of the process that serves the mount."""
+        return self.child_called("uefivarsfs")
+
+    def broker_pid(self):
+        """Of the process that knows SOURCE."""
+        return self.child_called("uv-broker")
 
     def pids(self):
-        return [self.process.pid, self.front_pid()]
+        return [self.process.pid, self.broker_pid(), self.front_pid()]
 
     def engines(self):
         """Process ids of engines that have a socket in the sockdir, the front's children or not."""

@@ -52,10 +52,10 @@ class Guests(ControlTest):
         self.fails(errno.EPERM, (self.mount.path / "x").write_text, "")
 
     def looks_at_files(self, *command):
-        """How often the monitor looks at one meanwhile."""
+        """How often the broker looks at one meanwhile."""
         trace = self.scratch.path / "trace"
         with subprocess.Popen(["strace", "-e", "trace=%file,getdents64", "-o", trace, "-p",
-                               str(self.mount.process.pid)], stderr=subprocess.PIPE) as strace:
+                               str(self.mount.broker_pid())], stderr=subprocess.PIPE) as strace:
             strace.stderr.readline()  # it is attached
             listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             strace.send_signal(signal.SIGINT)

@@ -222,6 +222,37 @@ class Permissions(unittest.TestCase):
                              ("Seccomp", "0" if uvengine.sanitized() else "2")):
             self.assertEqual(status_field(mount.front_pid(), field), [value], field)
 
+    def test_broker_has_files_only(self):
+        """SOURCE is the broker's, and all else that the monitor may do is not."""
+        self.store("g", OWNER)
+        mount = self.mount()
+        mount.write("g", "B", b"b")
+        broker = mount.broker_pid()
+        chown, dac, fowner, fsetid, setgid, setuid, setpcap, ptrace = 0, 1, 3, 4, 6, 7, 8, 19
+        kept = sum(1 << bit for bit in (chown, dac, fowner, fsetid, setgid, setuid, setpcap, ptrace))
+        for field in ("CapPrm", "CapBnd"):
+            self.assertEqual(status_field(broker, field), [f"{kept:016x}"], field)
+        self.assertEqual(status_field(broker, "CapEff"), [f"{kept:016x}"])
+        self.assertEqual(status_field(broker, "NoNewPrivs"), ["1"])
+        self.assertEqual(status_field(broker, "Seccomp"), ["0" if uvengine.sanitized() else "2"])
+        self.assertEqual(status_field(broker, "Groups"), [])
+        def targets(pid):
+            return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        self.assertIn(str(self.source), targets(broker))
+        for target in targets(broker):
+            self.assertNotIn("/dev/fuse", target)
+            self.assertNotIn(str(mount.sockdir), target)
+        for target in targets(mount.process.pid):
+            self.assertFalse(target.startswith(f"{self.source}/"), target)
+
+    def test_mount_ends_with_its_broker(self):
+        self.store("g", OWNER)
+        mount = self.mount()
+        mount.write("g", "B", b"b")
+        os.kill(mount.broker_pid(), signal.SIGKILL)
+        uvmount.wait_until(lambda: not os.path.ismount(mount.path), "the mount has ended")
+        mount.process.wait(10)
+
     def test_engine_has_its_descriptors_only(self):
         self.store("g", OWNER)
         self.store("h", OWNER)

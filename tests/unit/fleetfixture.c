@@ -66,15 +66,18 @@ void fleet_fixture_put(const FleetFixture *f, const char *name, const char *text
 
 static FsSource *start_monitor(FleetFixture *f)
 {
-    const FsMonitorOptions options = {
-        .read_only = f->options.read_only,
-        .engine_uid = (uid_t)-1,
-        .keep_days = 30,
-        .engine_gid = (gid_t)-1,
-        .front_uid = geteuid(),
-        .front_gid = getegid(),
-        .engine = f->program,
-        .maker = "/nonexistent/uefivars-make",
+    const MonitorFixtureOptions options = {
+        .monitor.engine = f->program,
+        .broker =
+            {
+                .read_only = f->options.read_only,
+                .engine_uid = (uid_t)-1,
+                .keep_days = 30,
+                .engine_gid = (gid_t)-1,
+                .front_uid = geteuid(),
+                .front_gid = getegid(),
+                .maker = "/nonexistent/uefivars-make",
+            },
     };
     g_autoptr(GError) error = NULL;
     FsLocal *local = fs_local_open(f->source, &error);

@@ -31,10 +31,31 @@ void monitor_fixture_set_up(MonitorFixture *f)
         f->fds[i] = -1;
 }
 
+/* The monitor's end of the socket to it. */
+static int fork_broker(const FsBrokerOptions *options, const FsLocal *source)
+{
+    g_autoptr(GError) error = NULL;
+    int ends[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), ==,
+                    0);
+    if (fork() > 0) {
+        close(ends[1]);
+        return ends[0];
+    }
+    close(ends[0]);
+    FsBroker *broker = fs_broker_new(options, source, ends[1], &error);
+    g_assert_no_error(error);
+    fs_broker_run(broker);
+    fs_broker_free(broker);
+    _exit(0);
+}
+
 static G_GNUC_NORETURN void run_monitor(const char *folder, const char *sockdir_path,
-                                        const FsMonitorOptions *options, int link)
+                                        const MonitorFixtureOptions *options, int link)
 {
     const FsOptions mount = {.sockdir = (char *)sockdir_path};
+    FsMonitorOptions monitor_options = options->monitor;
     const FsMonitorHooks hooks = {0};
     g_autoptr(GError) error = NULL;
 
@@ -43,16 +64,21 @@ static G_GNUC_NORETURN void run_monitor(const char *folder, const char *sockdir_
     g_assert_no_error(error);
     g_autoptr(FsSockdir) sockdir = fs_sockdir_open(source, &mount, &error);
     g_assert_no_error(error);
-    g_autoptr(FsMonitor) monitor = fs_monitor_new(options, source, sockdir, link, &error);
+    const int broker_fd = fork_broker(&options->broker, source);
+    monitor_options.folder = source->store ? NULL : source->path;
+    monitor_options.libvirts = source->libvirts;
+    g_autoptr(FsMonitor) monitor =
+        fs_monitor_new(&monitor_options, sockdir, link, broker_fd, &error);
     g_assert_no_error(error);
     fs_monitor_run(monitor, &hooks);
     fs_sockdir_remove(sockdir);
     g_clear_pointer(&monitor, fs_monitor_free);
+    g_assert_cmpint(wait(NULL), >, 0);
     _exit(0);
 }
 
-pid_t monitor_fixture_fork(const char *source, const char *sockdir, const FsMonitorOptions *options,
-                           int *ret_link)
+pid_t monitor_fixture_fork(const char *source, const char *sockdir,
+                           const MonitorFixtureOptions *options, int *ret_link)
 {
     int ends[2];
 
@@ -67,7 +93,7 @@ pid_t monitor_fixture_fork(const char *source, const char *sockdir, const FsMoni
     return pid;
 }
 
-void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options)
+void monitor_fixture_start(MonitorFixture *f, const MonitorFixtureOptions *options)
 {
     f->pid = monitor_fixture_fork(f->source, f->sockdir, options, &f->link);
 }

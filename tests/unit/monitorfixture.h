@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* A monitor in a child process, over a scratch SOURCE, and the front's end of its socket. */
+/* A monitor and its broker in processes of their own, over a scratch SOURCE, and the front's end of
+ * the socket. */
 
+#include "broker.h"
 #include "monitor.h"
 #include "packet.h"
 
@@ -17,10 +19,15 @@ typedef struct {
 } MonitorFixture;
 
 void monitor_fixture_set_up(MonitorFixture *f);
-/* A monitor in a child process, and the front's end of its socket. */
-pid_t monitor_fixture_fork(const char *source, const char *sockdir, const FsMonitorOptions *options,
-                           int *ret_link);
-void monitor_fixture_start(MonitorFixture *f, const FsMonitorOptions *options);
+/* How both are started; the monitor is told itself what SOURCE is. */
+typedef struct {
+    FsMonitorOptions monitor;
+    FsBrokerOptions broker;
+} MonitorFixtureOptions;
+/* The monitor's process, and the front's end of its socket. */
+pid_t monitor_fixture_fork(const char *source, const char *sockdir,
+                           const MonitorFixtureOptions *options, int *ret_link);
+void monitor_fixture_start(MonitorFixture *f, const MonitorFixtureOptions *options);
 /* The front hangs up: the monitor's exit status. */
 int monitor_fixture_stop(MonitorFixture *f);
 void monitor_fixture_tear_down(MonitorFixture *f);

@@ -19,10 +19,11 @@
 
 static void set_up(MonitorFixture *f, const void *data)
 {
-    static FsMonitorOptions options = {.engine_uid = (uid_t)-1, .keep_days = 30};
+    const MonitorFixtureOptions options = {
+        .monitor.engine = g_getenv("UV_ENGINE"),
+        .broker = {.engine_uid = (uid_t)-1, .keep_days = 30, .maker = g_getenv("UV_MAKER")},
+    };
 
-    options.engine = g_getenv("UV_ENGINE");
-    options.maker = g_getenv("UV_MAKER");
     monitor_fixture_set_up(f);
     monitor_fixture_put(f, "a.json", "{\"version\": 2, \"variables\": []}");
     monitor_fixture_put(f, "b/config.json", "{}");
@@ -304,6 +305,11 @@ static void test_set_aside(MonitorFixture *f, const void *data)
     g_assert_true(g_str_has_suffix(f->answer.text, ".uefivarsfs/gone.json.journal.conflict-1"));
     g_strlcpy(question.to, "a.json", sizeof(question.to));
     g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EINVAL);
+    /* What it tidies is of a guest's name, too. */
+    monitor_fixture_put(f, "other.json.meta", "mine");
+    g_strlcpy(question.guest, "../other", sizeof(question.guest));
+    g_assert_cmpint(monitor_fixture_send(f, question, NULL, 0), ==, -EINVAL);
+    g_assert_true(monitor_fixture_has(f, "other.json.meta"));
 }
 
 static int connect_to(const MonitorFixture *f, const char *guest)

@@ -53,7 +53,8 @@ static bool note(UvSandbox *sandbox, const char *step, const char *reason, GErro
 
 bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 {
-    (void)uv_capabilities_bound(); /* while we may; what we then have not, we never get */
+    /* While we may; what we then have not, we never get. */
+    (void)uv_capabilities_bound(UV_CAPABILITIES_NONE);
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
         return uv_fail(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_REFUSED,
                        "can't become user %u, group %u: %s", uid, gid, g_strerror(errno));
@@ -64,8 +65,8 @@ bool uv_sandbox_become(UvSandbox *sandbox, uid_t uid, gid_t gid, GError **error)
 static bool drop_capabilities(UvSandbox *sandbox, GError **error)
 {
     if (geteuid() == 0)
-        (void)uv_capabilities_bound();
-    const int failed = uv_capabilities_drop();
+        (void)uv_capabilities_bound(UV_CAPABILITIES_NONE);
+    const int failed = uv_capabilities_keep(UV_CAPABILITIES_NONE);
     return note(sandbox, "capabilities", failed ? g_strerror(failed) : NULL, error);
 }
 

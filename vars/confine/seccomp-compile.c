@@ -156,5 +156,6 @@ int main(int argc, char **argv)
     write_program(out, "libvirt",
                   make_allowing(architecture, uv_seccomp_libvirt, uv_seccomp_fcntl));
     write_program(out, "qcow2", make_denying(architecture, uv_seccomp_qcow2_denied));
+    write_program(out, "broker", make_denying(architecture, uv_seccomp_broker_denied));
     return fclose(out) == 0 ? 0 : 1;
 }

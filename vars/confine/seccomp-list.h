@@ -24,6 +24,8 @@ extern const char *const uv_seccomp_libvirt[];
 /* What qemu-storage-daemon may not call; NULL-terminated, sorted. It is others' and large: a list
  * of what it may would break with its next version. */
 extern const char *const uv_seccomp_qcow2_denied[];
+/* Likewise what a mount's broker may not: its work is with files, and all that files are for. */
+extern const char *const uv_seccomp_broker_denied[];
 
 /* The commands of fcntl that engine and keeper may give, and the front; a NULL name ends them. */
 typedef struct {

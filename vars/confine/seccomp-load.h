@@ -14,6 +14,7 @@ typedef struct {
 extern const UvSeccompProgram uv_seccomp_engine_program;
 extern const UvSeccompProgram uv_seccomp_keeper_program;
 extern const UvSeccompProgram uv_seccomp_front_program;
+extern const UvSeccompProgram uv_seccomp_broker_program;
 extern const UvSeccompProgram uv_seccomp_libvirt_program;
 extern const UvSeccompProgram uv_seccomp_qcow2_program;
 

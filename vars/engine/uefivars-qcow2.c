@@ -171,9 +171,9 @@ int main(int argc, char **argv)
         signal(ignored[i], SIG_IGN);
     fcntl(UV_BLOCKD_FD_CONTROL, F_SETFD, FD_CLOEXEC);
     fcntl(UV_BLOCKD_FD_IMAGE, F_SETFD, FD_CLOEXEC);
-    if (program.confined &&
-        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-         (geteuid() == 0 && uv_capabilities_bound() != 0) || uv_capabilities_drop() != 0))
+    if (program.confined && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                             (geteuid() == 0 && uv_capabilities_bound(UV_CAPABILITIES_NONE) != 0) ||
+                             uv_capabilities_keep(UV_CAPABILITIES_NONE) != 0))
         die("can't give up privileges");
     set_up(&program);
     while (serve_one(&program))

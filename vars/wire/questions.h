@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What the front asks the monitor, and what the monitor tells the front.
+ * What the front asks the monitor, and what the monitor tells the front; and the same between the
+ * monitor and its broker, who is asked what is asked of SOURCE.
  *
- * One SOCK_SEQPACKET socket pair. A packet from the front is one FsQuestion; a packet from the
+ * SOCK_SEQPACKET socket pairs. A packet from the front is one FsQuestion; a packet from the
  * monitor is one FsAnswer. Both have a fixed size and come from the same build on the same machine,
  * so they are structs in host byte order; the receiver checks its size, its kind, every
  * range, and that each text ends within its field, before it believes anything else of it. The
@@ -15,8 +16,14 @@
  * with id 0 are what the monitor tells unasked. Descriptors go along as FsAsk and FsTell say
  * (SCM_RIGHTS), at most FS_QUESTION_FDS; a packet with others is refused, and they are closed.
  *
- * Constants and types only: the monitor and the fleet include this file, neither includes the
- * other.
+ * Between monitor and broker a few things mean more, which never go to the front: the number of an
+ * answer to FS_ASK_START is the engine's user << 32 | group, its descriptors are the store's folder
+ * and, if there is one, the store; its text, and that of FS_ASK_LISTEN and FS_ASK_WATCH, is the
+ * path of a store that may have a socket of its own; the number of FS_ASK_CLEAN is not 0 where
+ * nothing makes it a guest; that of FS_ASK_LIST is how many there are; `process` of a question is
+ * the guest's engine.
+ *
+ * Constants and types only: monitor, broker and fleet include this file, none includes another.
  */
 
 #include <stdbool.h>
@@ -114,6 +121,10 @@ typedef enum {
      * FsTold (told.h), in that order. Who is no guest, is not watched, or has more to tell than
      * FsTold holds is left out: it is asked about alone. */
     FS_ASK_LOOKS,
+    /* The monitor alone asks these, of its broker. uefivars-libvirt tells over the descriptor what
+     * domains there are (domains.h); without one it could not be started, as `path` says. */
+    FS_ASK_DOMAINS,
+    FS_ASK_CLEAR, /* what lies beside the store `path` of `guest`, a domain that is gone */
     FS_ASKS,
 } FsAsk;
 
@@ -164,14 +175,14 @@ typedef enum {
     FS_LOOK_CONFIG = 1 << 2,
     FS_LOOK_PIN = 1 << 3,
     FS_LOOK_HINT = 1 << 4,
-    FS_LOOK_WATCHED = 1 << 5,  /* a change of the store would be told by inotify */
-    FS_LOOK_SOURCE = 1 << 6,   /* SOURCE is the store itself: no config.json, no rename */
-    FS_LOOK_FOLDER = 1 << 7,   /* the guest is a folder */
-    FS_LOOK_BRIEF = 1 << 8,    /* one of a list: what lies beside the store was not looked at, nor
-                                  what lies in the folder */
-    FS_LOOK_LABELLED = 1 << 9, /* FS_ASK_START: others keep labels at the store */
-    FS_LOOK_NAME = 1 << 10, /* with FS_LOOK_BRIEF: only the name and the file that it comes of are
-                               told yet, of the first list of many; the rest follows */
+    FS_LOOK_WATCHED = 1 << 5, /* a change of the store would be told by inotify */
+    FS_LOOK_SOURCE = 1 << 6,  /* SOURCE is the store itself: no config.json, no rename */
+    FS_LOOK_FOLDER = 1 << 7,  /* the guest is a folder */
+    FS_LOOK_BRIEF = 1 << 8,   /* one of a list: what lies beside the store was not looked at, nor
+                                 what lies in the folder */
+    FS_LOOK_SAVED = 1 << 9,   /* FS_ASK_START: libvirt keeps a saved state of it */
+    FS_LOOK_NAME = 1 << 10,   /* with FS_LOOK_BRIEF: only the name and the file that it comes of are
+                                 told yet, of the first list of many; the rest follows */
 } FsLookFlags;
 
 /* A guest as its files are now. */
@@ -199,6 +210,11 @@ typedef enum {
     FS_TELL_STOP,   /* the monitor was told to end: finish */
     /* `text`: why it is not known any more what SOURCE is, which is read-only until it is "". */
     FS_TELL_DETACHED,
+    /* The broker tells its monitor alone these. `guest` is a domain; `number` not 0: it has another
+     * store, or another state, than its engine knows. `text`: its store, if that is JSON. */
+    FS_TELL_DOMAIN,
+    FS_TELL_GONE, /* `guest` is no domain any more, whose store `text` was */
+    FS_TELL_LOST, /* uefivars-libvirt is at its end: another one is wanted */
     FS_TELLS,
 } FsTell;
 

@@ -6,7 +6,7 @@
  * goes on to look at them. It waits while the front does not read.
  */
 
-#include "monitor-private.h"
+#include "broker-private.h"
 
 #include "fd.h"
 #include "fds.h"
@@ -25,7 +25,7 @@
 #define DOMAINS_US 5000
 
 struct FsListing {
-    FsMonitor *monitor;
+    FsBroker *broker;
     uint64_t id;   /* 0: it is answered */
     bool names;    /* of many guests the names are told first */
     DIR *dir;      /* NULL: all names are read */
@@ -35,7 +35,7 @@ struct FsListing {
     GSource *turns;
 };
 
-void monitor_free_listing(FsListing *listing)
+void broker_free_listing(FsListing *listing)
 {
     if (!listing)
         return;
@@ -51,33 +51,35 @@ void monitor_free_listing(FsListing *listing)
 /* Once, and what is no guest is not told again. */
 static void tell_of_none(const FsListing *listing)
 {
-    FsMonitor *monitor = listing->monitor;
+    FsBroker *broker = listing->broker;
 
-    if (!monitor->told && !monitor->source->is_domains && g_tree_nnodes(listing->rules) == 0)
-        g_message("%s: no guests; looked for %s", monitor->source->path,
-                  uv_guest_names(monitor->source->libvirts, monitor->source->any_layout));
-    monitor->told = true;
+    if (!broker->told && !broker->local->is_domains && g_tree_nnodes(listing->rules) == 0)
+        g_message("%s: no guests; looked for %s", broker->local->path,
+                  uv_guest_names(broker->local->libvirts, broker->local->any_layout));
+    broker->told = true;
 }
 
 static void answer(FsListing *listing, int error)
 {
-    FsMonitor *monitor = listing->monitor;
+    const FsAnswer answer = {.kind = FS_TELL_ANSWER,
+                             .id = listing->id,
+                             .error = error,
+                             .number = g_tree_nnodes(listing->rules)};
+    FsBroker *broker = listing->broker;
 
     if (listing->id == 0)
         return;
-    uv_fd_limit_raise(2 * (unsigned long)g_tree_nnodes(listing->rules) + MONITOR_OTHER_FDS);
     if (error == 0)
         tell_of_none(listing);
-    monitor->deferred--;
-    monitor_answer(monitor, listing->id, error);
+    broker_tell(broker, &answer, NULL, 0);
     listing->id = 0;
 }
 
 static void finish(FsListing *listing, int error)
 {
     answer(listing, error);
-    listing->monitor->listing = NULL;
-    monitor_free_listing(listing);
+    listing->broker->listing = NULL;
+    broker_free_listing(listing);
 }
 
 static void add_guest(FsListing *listing, const char *name, UvGuestRule rule)
@@ -92,20 +94,20 @@ static void add_guest(FsListing *listing, const char *name, UvGuestRule rule)
 
 static void take_entry(FsListing *listing, const struct dirent *entry)
 {
-    FsMonitor *monitor = listing->monitor;
+    FsBroker *broker = listing->broker;
     char guest[UV_GUEST_NAME_MAX + 1];
     UvGuestRule rule;
     const char *why;
-    const int result = fs_local_entry(monitor->source, entry, guest, &rule, &why);
+    const int result = fs_local_entry(broker->local, entry, guest, &rule, &why);
 
     if (listing->all)
         uv_names_add(listing->all, entry->d_name);
-    if (why && !monitor->told)
-        g_message("%s/%s: no guest: %s", monitor->source->path, entry->d_name, why);
+    if (why && !broker->told)
+        g_message("%s/%s: no guest: %s", broker->local->path, entry->d_name, why);
     if (result < 0 && result != -ENOENT)
         return;
     if (rule == UV_GUEST_FOLDER) /* it may become a guest */
-        monitor_watch_later(monitor, guest);
+        broker_watch_later(broker, guest);
     if (result == 0)
         add_guest(listing, guest, rule);
 }
@@ -113,8 +115,8 @@ static void take_entry(FsListing *listing, const struct dirent *entry)
 /* false: that was the last one. */
 static bool read_names(FsListing *listing)
 {
-    FsMonitor *monitor = listing->monitor;
-    uv_rights_scope rights = uv_rights_take_of(monitor->source->fd);
+    FsBroker *broker = listing->broker;
+    uv_rights_scope rights = uv_rights_take_of(broker->local->fd);
 
     for (int i = 0; i < NAMES_A_TURN; i++) {
         const struct dirent *entry = readdir(listing->dir);
@@ -128,16 +130,15 @@ static bool read_names(FsListing *listing)
 /* false: it is gone meanwhile. */
 static bool look_at(const FsListing *listing, const char *name, UvGuestRule rule, FsTold *ret_told)
 {
-    const FsMonitor *monitor = listing->monitor;
+    const FsBroker *broker = listing->broker;
 
     memset(ret_told->guest, 0, sizeof(ret_told->guest));
     g_strlcpy(ret_told->guest, name, sizeof(ret_told->guest));
     if (listing->names) {
-        fs_place_name(monitor->source, rule, name, &monitor->above, &ret_told->look);
+        fs_place_name(broker->local, rule, name, &broker->above, &ret_told->look);
         return true;
     }
-    return fs_place_look_briefly(monitor->source, rule, name, &monitor->above, &ret_told->look) ==
-           0;
+    return fs_place_look_briefly(broker->local, rule, name, &broker->above, &ret_told->look) == 0;
 }
 
 /* 0 or -errno. */
@@ -149,23 +150,21 @@ static int tell(FsListing *listing, const FsTold *told, unsigned n)
     if (fd < 0)
         return fd;
     if (n > 0)
-        monitor_tell(listing->monitor, &answer, &fd, 1);
-    for (unsigned i = 0; i < n; i++)
-        monitor_tell_engine(listing->monitor, told[i].guest);
+        broker_tell(listing->broker, &answer, &fd, 1);
     return 0;
 }
 
 /* The next ones: 0, or -errno; at the end of a list there are none. */
 static int tell_guests(FsListing *listing)
 {
-    UvPinned folder = {.fd = listing->monitor->source->fd};
+    UvPinned folder = {.fd = listing->broker->local->fd};
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
     unsigned n = 0;
 
     if (fstat(folder.fd, &folder.st) < 0)
         return -errno;
     uv_rights_scope rights = uv_rights_take_at(&folder);
-    uv_access_walk(folder.fd, &folder.st, &listing->monitor->above);
+    uv_access_walk(folder.fd, &folder.st, &listing->broker->above);
     for (; n < FS_TOLD_MAX && listing->at; listing->at = g_tree_node_next(listing->at))
         n += look_at(listing, g_tree_node_key(listing->at),
                      GPOINTER_TO_UINT(g_tree_node_value(listing->at)), &told[n]);
@@ -178,16 +177,16 @@ static void turn_names(FsListing *listing)
     const FsAnswer many = {.kind = FS_TELL_GUESTS, .id = listing->id};
     const bool more = read_names(listing);
 
-    if (!listing->monitor->told && !listing->names && more) {
+    if (!listing->broker->told && !listing->names && more) {
         listing->names = true;
-        monitor_tell(listing->monitor, &many, NULL, 0);
+        broker_tell(listing->broker, &many, NULL, 0);
     }
     if (more)
         return;
     closedir(g_steal_pointer(&listing->dir));
     listing->at = g_tree_node_first(listing->rules);
-    uv_names_free(listing->monitor->names);
-    listing->monitor->names = g_steal_pointer(&listing->all);
+    uv_names_free(listing->broker->names);
+    listing->broker->names = g_steal_pointer(&listing->all);
 }
 
 static gboolean on_turn(void *data)
@@ -195,11 +194,11 @@ static gboolean on_turn(void *data)
     FsListing *listing = data;
     int result = 0;
 
-    if (listing->dir && monitor_domains_are_awaited(listing->monitor)) {
+    if (listing->dir && broker_domains_are_awaited(listing->broker)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + DOMAINS_US);
     } else if (listing->dir) {
         turn_names(listing);
-    } else if (monitor_is_congested(listing->monitor)) {
+    } else if (fs_link_is_congested(&listing->broker->link)) {
         g_source_set_ready_time(listing->turns, g_get_monotonic_time() + 200);
     } else if (!listing->at && listing->names) {
         answer(listing, 0);
@@ -214,7 +213,7 @@ static gboolean on_turn(void *data)
 
 static int open_names(FsListing *listing)
 {
-    const FsLocal *source = listing->monitor->source;
+    const FsLocal *source = listing->broker->local;
     uv_rights_scope rights = uv_rights_take_of(source->fd);
 
     if (source->store) {
@@ -246,27 +245,26 @@ static gint compare_names(const void *a, const void *b, void *data)
     return strcmp(a, b);
 }
 
-int monitor_list(FsAsked *asked)
+int broker_list(FsJob *job)
 {
-    FsMonitor *monitor = asked->monitor;
+    FsBroker *broker = job->broker;
     FsListing *listing;
     int result;
 
-    if (monitor->listing && monitor->listing->id != 0) /* one at a time */
+    if (broker->listing && broker->listing->id != 0) /* one at a time */
         return -EBUSY;
-    monitor_free_listing(monitor->listing);
+    broker_free_listing(broker->listing);
     listing = g_new0(FsListing, 1);
-    listing->monitor = monitor;
-    listing->id = asked->question->id;
+    listing->broker = broker;
+    listing->id = job->question->id;
     listing->rules = g_tree_new_full(compare_names, NULL, g_free, NULL);
     listing->turns = g_source_new(&turn_funcs, sizeof(GSource));
     g_source_set_callback(listing->turns, on_turn, listing, NULL);
     g_source_set_ready_time(listing->turns, 0);
     g_source_attach(listing->turns, NULL);
-    monitor->deferred++;
-    monitor->listing = listing;
+    broker->listing = listing;
     result = open_names(listing);
     if (result < 0)
         finish(listing, result);
-    return MONITOR_LATER;
+    return BROKER_LATER;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What questions want of files. In the monitor itself these stay on SOURCE's own mount (-EXDEV:
+ * What questions want of files. In the broker itself these stay on SOURCE's own mount (-EXDEV:
  * another one); in a child they go on, and may wait (work.c). The texts beside a store are carried
- * as descriptors: the monitor does not look into them.
+ * as descriptors: the broker does not look into them.
  */
 
-#include "monitor-private.h"
+#include "broker-private.h"
 
 #include "beneath.h"
 #include "fd.h"
@@ -16,54 +16,52 @@
 #include "sidecars.h"
 #include "texts.h"
 #include "told.h"
-#include "trusted-attributes.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-static int open_place(const FsAsked *asked, FsPlace *ret_place)
+static int open_place(const FsJob *job, FsPlace *ret_place)
 {
-    return fs_place_open(asked->monitor->source, asked->question->guest, ret_place, NULL);
+    return fs_place_open(job->broker->local, job->question->guest, ret_place, NULL);
 }
 
-static int fill_look(FsAsked *asked, const FsPlace *place, const char *guest)
+static int fill_look(FsJob *job, const FsPlace *place, const char *guest)
 {
-    const bool watched =
-        monitor_watches(asked->monitor, place->rule == UV_GUEST_FOLDER ? guest : NULL);
+    const bool watched = broker_watches(job->broker, place->rule == UV_GUEST_FOLDER ? guest : NULL);
 
-    g_strlcpy(asked->answer.store, place->path ? place->path : "", sizeof(asked->answer.store));
-    return fs_place_look(asked->monitor->source, place, guest, watched && !asked->far,
-                         &asked->monitor->above, &asked->answer.look);
+    g_strlcpy(job->answer.store, place->path ? place->path : "", sizeof(job->answer.store));
+    return fs_place_look(job->broker->local, place, guest, watched && !job->far,
+                         &job->broker->above, &job->answer.look);
 }
 
-static int look_at(FsAsked *asked, const char *guest)
+static int look_at(FsJob *job, const char *guest)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autoptr(GString) shadowed = g_string_new(NULL);
-    const int result = fs_place_open(asked->monitor->source, guest, &place, shadowed);
+    const int result = fs_place_open(job->broker->local, guest, &place, shadowed);
 
-    g_strlcpy(asked->answer.guest, guest, sizeof(asked->answer.guest));
-    g_strlcpy(asked->answer.text, shadowed->str, sizeof(asked->answer.text));
-    return result < 0 ? result : fill_look(asked, &place, guest);
+    g_strlcpy(job->answer.guest, guest, sizeof(job->answer.guest));
+    g_strlcpy(job->answer.text, shadowed->str, sizeof(job->answer.text));
+    return result < 0 ? result : fill_look(job, &place, guest);
 }
 
-int monitor_files_look(FsAsked *asked)
+int broker_look(FsJob *job)
 {
-    return look_at(asked, asked->question->guest);
+    return look_at(job, job->question->guest);
 }
 
-int monitor_files_looks(FsAsked *asked)
+int broker_looks(FsJob *job)
 {
-    g_auto(GStrv) names = g_strsplit(asked->question->path, "/", FS_LOOKS_MAX);
+    g_auto(GStrv) names = g_strsplit(job->question->path, "/", FS_LOOKS_MAX);
     g_autofree FsTold *told = g_new0(FsTold, FS_LOOKS_MAX);
-    const int source_fd = asked->monitor->source->fd;
+    const int source_fd = job->broker->local->fd;
     unsigned n = 0;
 
-    if (uv_names_serve(asked->monitor->names, source_fd))
-        fs_beneath_know(source_fd, asked->monitor->names);
+    if (uv_names_serve(job->broker->names, source_fd))
+        fs_beneath_know(source_fd, job->broker->names);
     for (char **name = names; *name; name++) {
-        FsAsked one = monitor_asked(asked->monitor, asked->question, asked->fds);
+        FsJob one = broker_job(job->broker, job->question, job->fds);
         if (look_at(&one, *name) < 0 || *one.answer.text || *one.answer.store ||
             !(one.answer.look.flags & FS_LOOK_WATCHED))
             continue;
@@ -72,33 +70,33 @@ int monitor_files_looks(FsAsked *asked)
     }
     fs_beneath_know(-1, NULL);
     const int fd = fs_told_write(told, n);
-    asked->answer_fds[0] = MAX(fd, -1);
-    asked->answer.number = n;
+    job->answer_fds[0] = MAX(fd, -1);
+    job->answer.number = n;
     return MIN(fd, 0);
 }
 
-bool monitor_files_are_far(FsAsked *asked)
+bool broker_is_far(FsJob *job)
 {
-    const bool far = look_at(asked, asked->question->guest) == -EXDEV;
+    const bool far = look_at(job, job->question->guest) == -EXDEV;
 
-    asked->answer.text[0] = '\0'; /* which is another question's to fill */
+    job->answer.text[0] = '\0'; /* which is another question's to fill */
     return far;
 }
 
 /* A file of SOURCE that something happened to. */
-int monitor_files_file(FsAsked *asked)
+int broker_file(FsJob *job)
 {
-    const FsLocal *source = asked->monitor->source;
-    const char *file = asked->question->guest;
+    const FsLocal *source = job->broker->local;
+    const char *file = job->question->guest;
     const bool valid = uv_guest_name_valid(source->libvirts, file);
     g_autofree char *guest = uv_guest_of_file(source->libvirts, file);
     /* A folder, or a link to one, is the guest of its whole name. */
-    int result = valid ? look_at(asked, file) : -ENOENT;
+    int result = valid ? look_at(job, file) : -ENOENT;
 
     if (result < 0 && result != -EXDEV && guest)
-        return look_at(asked, guest);
+        return look_at(job, guest);
     if (result < 0) {
-        g_strlcpy(asked->answer.guest, valid ? file : "", sizeof(asked->answer.guest));
+        g_strlcpy(job->answer.guest, valid ? file : "", sizeof(job->answer.guest));
         result = result == -EXDEV ? result : -ENOENT;
     }
     return result;
@@ -111,23 +109,23 @@ static bool may_have_socket(const FsPlace *place)
            (place->domain || g_str_has_suffix(place->store, ".json"));
 }
 
-static int listen_at(FsAsked *asked, FsPlace *ret_place)
+static int listen_at(FsJob *job, FsPlace *ret_place)
 {
-    const int result = open_place(asked, ret_place);
+    const int result = open_place(job, ret_place);
 
     if (result < 0)
         return result;
     g_autofree char *path = fs_place_real_path(ret_place);
-    if (may_have_socket(ret_place) && strlen(path) < sizeof(asked->answer.text))
-        strcpy(asked->answer.text, path);
-    return fill_look(asked, ret_place, asked->question->guest);
+    if (may_have_socket(ret_place) && strlen(path) < sizeof(job->answer.text))
+        strcpy(job->answer.text, path);
+    return fill_look(job, ret_place, job->question->guest);
 }
 
-int monitor_files_listen(FsAsked *asked)
+int broker_listen(FsJob *job)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
 
-    return listen_at(asked, &place);
+    return listen_at(job, &place);
 }
 
 /* It stays while it is not empty: the end of another store's sidecars must not take it away. */
@@ -161,12 +159,12 @@ static bool has_sidecars(const FsPlace *place, const FsStoreFile *file)
 
 /* The sidecars' folder where its engine could not make it: beside those of other owners' stores, or
  * in a folder that is not its user's to write. */
-static int make_sidecars(const FsAsked *asked, FsPlace *place, const FsStoreFile *file)
+static int make_sidecars(const FsJob *job, FsPlace *place, const FsStoreFile *file)
 {
-    if (geteuid() != 0 || asked->monitor->options->read_only || place->format == FS_FORMAT_UBOOT ||
+    if (geteuid() != 0 || job->broker->options->read_only || place->format == FS_FORMAT_UBOOT ||
         has_sidecars(place, file))
         return 0;
-    if (!asked->far)
+    if (!job->far)
         return -EXDEV; /* it takes more than a look */
     const int result = fs_place_make_sidecars(place);
     if (result < 0)
@@ -176,25 +174,25 @@ static int make_sidecars(const FsAsked *asked, FsPlace *place, const FsStoreFile
     return 0;
 }
 
-static void expire_sidecars(const FsAsked *asked, const FsPlace *place)
+static void expire_sidecars(const FsJob *job, const FsPlace *place)
 {
     uv_rights_scope rights = uv_rights_take_at(&place->sidecars);
 
-    if (place->sidecars.fd >= 0 && !asked->monitor->options->read_only)
-        uv_sidecars_expire(place->sidecars.fd, place->store, asked->monitor->options->keep_days);
+    if (place->sidecars.fd >= 0 && !job->broker->options->read_only)
+        uv_sidecars_expire(place->sidecars.fd, place->store, job->broker->options->keep_days);
 }
 
-static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *ret_file,
+static int open_store(const FsJob *job, const FsPlace *place, FsStoreFile *ret_file,
                       const char **ret_why)
 {
-    const FsMonitorOptions *options = asked->monitor->options;
+    const FsBrokerOptions *options = job->broker->options;
     /* The engine only looks which file it is, and on shared storage another one may be writing. */
     const bool read_only = options->read_only || options->shared ||
-                           asked->question->start.stateless || place->format == FS_FORMAT_UBOOT;
+                           job->question->start.stateless || place->format == FS_FORMAT_UBOOT;
     const int result = fs_place_open_store(place, read_only, options->engine_uid,
                                            options->engine_gid, ret_file, ret_why);
 
-    if (result != -ENOENT || !place->domain || !(asked->question->flags & FS_START_NO_LISTENER))
+    if (result != -ENOENT || !place->domain || !(job->question->flags & FS_START_NO_LISTENER))
         return result;
     /* A domain that libvirt has not made a store for is looked at as one without variables, by
      * a user who owns nothing. */
@@ -202,41 +200,38 @@ static int open_store(const FsAsked *asked, const FsPlace *place, FsStoreFile *r
     return 0;
 }
 
-int monitor_files_start(FsAsked *asked)
+int broker_start(FsJob *job)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
     const char *why = NULL;
     FsStoreFile file = {.fd = -1};
-    int result = listen_at(asked, &place);
+    int result = listen_at(job, &place);
 
     if (result == 0)
-        result = open_store(asked, &place, &file, &why);
+        result = open_store(job, &place, &file, &why);
     const bool empty = place.domain && file.fd < 0;
     if (result == 0 && !empty)
-        result = make_sidecars(asked, &place, &file);
+        result = make_sidecars(job, &place, &file);
     if (result == 0 && !empty)
-        expire_sidecars(asked, &place);
+        expire_sidecars(job, &place);
     if (result < 0) {
-        g_strlcpy(asked->answer.text, why ? why : g_strerror(-result), sizeof(asked->answer.text));
+        g_strlcpy(job->answer.text, why ? why : g_strerror(-result), sizeof(job->answer.text));
         uv_fd_clear(&file.fd);
         return result;
     }
-    /* Its engine does not see them. */
-    if (file.fd >= 0 && uv_has_trusted_attributes(file.fd))
-        asked->answer.look.flags |= FS_LOOK_LABELLED;
     /* For the engine's keeper: readable if its user may. */
     uv_rights_scope rights = uv_rights_take(file.uid, file.gid);
-    g_strlcpy(asked->answer.look.store_name, place.store, sizeof(asked->answer.look.store_name));
-    asked->answer_fds[0] = uv_open_dir(empty ? place.base.fd : place.folder.fd, ".", 0);
-    asked->answer_fds[1] = file.fd;
-    asked->answer.number = monitor_number_of(file.uid, file.gid);
-    return MIN(asked->answer_fds[0], 0);
+    g_strlcpy(job->answer.look.store_name, place.store, sizeof(job->answer.look.store_name));
+    job->answer_fds[0] = uv_open_dir(empty ? place.base.fd : place.folder.fd, ".", 0);
+    job->answer_fds[1] = file.fd;
+    job->answer.number = (int64_t)((uint64_t)file.uid << 32 | file.gid);
+    return MIN(job->answer_fds[0], 0);
 }
 
-int monitor_files_read(FsAsked *asked)
+int broker_read(FsJob *job)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    FsLook *look = &asked->answer.look;
+    FsLook *look = &job->answer.look;
     FsIdentity *const of_text[FS_TEXTS] = {
         [FS_TEXT_CONFIG] = &look->config,
         [FS_TEXT_PIN] = &look->pin,
@@ -244,57 +239,56 @@ int monitor_files_read(FsAsked *asked)
         [FS_TEXT_STORE] = &look->store,
     };
     struct stat st;
-    int result = open_place(asked, &place);
+    int result = open_place(job, &place);
 
     if (result == 0)
-        result = fs_beside_open(&place, asked->question->text, &st);
+        result = fs_beside_open(&place, job->question->text, &st);
     if (result < 0)
         return result;
-    asked->answer_fds[0] = result;
-    result = fill_look(asked, &place, asked->question->guest);
-    if (of_text[asked->question->text])
-        fs_identity_of(&st, of_text[asked->question->text]); /* of what was opened */
+    job->answer_fds[0] = result;
+    result = fill_look(job, &place, job->question->guest);
+    if (of_text[job->question->text])
+        fs_identity_of(&st, of_text[job->question->text]); /* of what was opened */
     return result;
 }
 
-int monitor_files_write(FsAsked *asked)
+int broker_write(FsJob *job)
 {
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    int result = open_place(asked, &place);
+    int result = open_place(job, &place);
 
-    if (result == 0 && place.sidecars.fd < 0 && !asked->far)
+    if (result == 0 && place.sidecars.fd < 0 && !job->far)
         return -EXDEV; /* to make it takes more than a look */
     if (result == 0)
-        result = fs_beside_write(&place, asked->question->text, asked->fds[0]);
-    return result < 0 ? result : fill_look(asked, &place, asked->question->guest);
+        result = fs_beside_write(&place, job->question->text, job->fds[0]);
+    return result < 0 ? result : fill_look(job, &place, job->question->guest);
 }
 
-int monitor_files_image(FsAsked *asked)
+int broker_image(FsJob *job)
 {
-    const FsMonitorOptions *options = asked->monitor->options;
+    const FsBrokerOptions *options = job->broker->options;
     uv_rights_scope rights = uv_rights_take(options->front_uid, options->front_gid);
     UvPinned found = UV_PINNED_NONE;
 
-    if (asked->question->path[0] != '/')
+    if (job->question->path[0] != '/')
         return -EINVAL;
-    uv_pinned_take(&found, fs_beneath_openat(AT_FDCWD, asked->question->path, O_PATH));
+    uv_pinned_take(&found, fs_beneath_openat(AT_FDCWD, job->question->path, O_PATH));
     const int fd = fs_beneath_read_pinned(&found);
-    asked->answer_fds[0] = MAX(fd, -1);
+    job->answer_fds[0] = MAX(fd, -1);
     return MIN(fd, 0);
 }
 
-int monitor_files_holder(FsAsked *asked)
+int broker_holder(FsJob *job)
 {
-    const FsGuestState *guest = monitor_find_guest(asked->monitor, asked->question->guest);
     g_auto(FsPlace) place = FS_PLACE_NONE;
-    const int result = open_place(asked, &place);
+    const int result = open_place(job, &place);
 
     if (result < 0)
         return result;
     g_autofree char *path = fs_place_real_path(&place);
     fs_place_clear(&place); /* which has it open, too */
-    g_autofree char *who = uv_filelock_who(path, guest ? guest->pid : 0);
+    g_autofree char *who = uv_filelock_who(path, (pid_t)job->question->process);
     if (who)
-        g_strlcpy(asked->answer.text, who, sizeof(asked->answer.text));
+        g_strlcpy(job->answer.text, who, sizeof(job->answer.text));
     return 0;
 }

@@ -6,7 +6,7 @@
  * lies there (a journal that was set aside, a file of the administrator's) keeps it.
  */
 
-#include "monitor-private.h"
+#include "broker-private.h"
 
 #include "beneath.h"
 #include "fd.h"
@@ -48,10 +48,10 @@ static int make_folder(const FsLocal *source, const char *guest)
     return result;
 }
 
-int monitor_files_make(FsAsked *asked)
+int broker_make(FsJob *job)
 {
-    const FsLocal *source = asked->monitor->source;
-    const char *guest = asked->question->guest;
+    const FsLocal *source = job->broker->local;
+    const char *guest = job->question->guest;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     int result;
 
@@ -61,7 +61,7 @@ int monitor_files_make(FsAsked *asked)
     if (fs_local_find(source, guest, &place, NULL) == 0)
         return -EEXIST;
     result = make_folder(source, guest);
-    return result < 0 ? result : monitor_files_look(asked);
+    return result < 0 ? result : broker_look(job);
 }
 
 static bool belongs_to_folder(const char *file, const char *store)
@@ -108,10 +108,10 @@ static int remove_file(const FsLocal *source, const FsPlace *place, const char *
     return 0;
 }
 
-int monitor_files_remove(FsAsked *asked)
+int broker_remove(FsJob *job)
 {
-    const FsLocal *source = asked->monitor->source;
-    const char *guest = asked->question->guest;
+    const FsLocal *source = job->broker->local;
+    const char *guest = job->question->guest;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autoptr(GString) shadowed = g_string_new(NULL);
     int result;
@@ -151,10 +151,10 @@ static int rename_file(const FsLocal *source, const FsPlace *place, const char *
     return uv_sync_names(source->fd) < 0 && errno != EBADF ? -errno : 0;
 }
 
-int monitor_files_rename(FsAsked *asked)
+int broker_rename(FsJob *job)
 {
-    const FsLocal *source = asked->monitor->source;
-    const char *guest = asked->question->guest, *to = asked->question->to;
+    const FsLocal *source = job->broker->local;
+    const char *guest = job->question->guest, *to = job->question->to;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_auto(FsPlace) other = FS_PLACE_NONE;
     int result;
@@ -176,7 +176,7 @@ int monitor_files_rename(FsAsked *asked)
     return renameat2(source->fd, guest, source->fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-int monitor_set_journal_aside(const FsPlace *place, char **ret_path)
+int broker_set_journal_aside(const FsPlace *place, char **ret_path)
 {
     unsigned number;
 
@@ -196,30 +196,43 @@ int monitor_set_journal_aside(const FsPlace *place, char **ret_path)
     return 0;
 }
 
-void monitor_tidy(const FsAsked *asked)
+void broker_tidy(const FsJob *job)
 {
-    const FsLocal *source = asked->monitor->source;
-    const FsMonitorOptions *options = asked->monitor->options;
+    const FsLocal *source = job->broker->local;
+    const FsBrokerOptions *options = job->broker->options;
 
-    if (options->read_only || source->store)
+    if (options->read_only || source->store ||
+        !uv_guest_name_valid(source->libvirts, job->question->guest))
         return;
     for (UvGuestRule rule = UV_GUEST_FOLDER + 1; rule < UV_GUEST_RULES; rule++) {
-        g_autofree char *store = fs_local_file(source, rule, asked->question->guest);
+        g_autofree char *store = fs_local_file(source, rule, job->question->guest);
         uv_sidecars_tidy(source->fd, store, options->keep_days);
     }
 }
 
-int monitor_files_set_aside(FsAsked *asked)
+int broker_set_aside(FsJob *job)
 {
-    const FsQuestion *question = asked->question;
+    const FsQuestion *question = job->question;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     g_autofree char *path = NULL;
-    int result = fs_place_open_lost(asked->monitor->source, question->guest, question->to, &place);
+    int result = fs_place_open_lost(job->broker->local, question->guest, question->to, &place);
 
     if (result == 0)
-        result = monitor_set_journal_aside(&place, &path);
+        result = broker_set_journal_aside(&place, &path);
     if (result == 0)
-        g_strlcpy(asked->answer.text, path, sizeof(asked->answer.text));
-    monitor_tidy(asked);
+        g_strlcpy(job->answer.text, path, sizeof(job->answer.text));
+    broker_tidy(job);
     return result;
+}
+
+int broker_clean(FsJob *job)
+{
+    g_auto(FsPlace) place = FS_PLACE_NONE;
+
+    /* What another file system holds may be one. */
+    job->answer.number =
+        fs_local_find(job->broker->local, job->question->guest, &place, NULL) == -ENOENT;
+    if (job->answer.number) /* its engine had the lock until now */
+        broker_tidy(job);
+    return 0;
 }

@@ -4,12 +4,12 @@
  * What may take longer than a turn is done by a child: what writes and syncs, uefivars-make, asking
  * /proc who has a store open, and everything in a file system other than SOURCE's own, which may
  * never answer (FUSE, a server that is gone). The child sends its answer as a packet, or becomes a
- * program whose status is an errno and whose packet is its text. When its time is over it is killed
- * and answered for, dead or not: one that the kernel does not let go is waited for in the
- * background, and until then nothing more is asked there.
+ * program whose status is an errno and whose packet is its text. When its time is over its alarm
+ * ends it, and it is answered for, dead or not: one that the kernel does not let go is waited for
+ * in the background, and until then nothing more is job there.
  */
 
-#include "monitor-private.h"
+#include "broker-private.h"
 
 #include "beneath.h"
 #include "fd.h"
@@ -33,12 +33,12 @@
 #define FAR_S 2
 
 typedef struct {
-    FsMonitor *monitor;
+    FsBroker *broker;
     FsQuestion question;
     int fds[FS_QUESTION_FDS];
     FsFilesWork work;
     bool slow, far;
-    bool over; /* its time: it was killed, and is answered for */
+    bool over; /* its time: it is answered for */
     int pidfd; /* -1: it waits for another one */
     int output_fd;
     FsWatch end;
@@ -57,25 +57,33 @@ static void work_free(FsWork *work)
     g_free(work);
 }
 
-/* It may outlive the monitor, and must keep no lock then. */
+static unsigned seconds_of(const FsWork *work)
+{
+    if (!work->far)
+        return SLOW_S;
+    return work->slow ? FAR_SLOW_S : FAR_S;
+}
+
+/* It may outlive the broker, and must keep no lock then. */
 static G_GNUC_NORETURN void be_child(FsWork *work, int output_fd)
 {
-    FsAsked asked = monitor_asked(work->monitor, &work->question, work->fds);
-    int kept[] = {work->fds[0], work->fds[1], work->fds[2], output_fd, work->monitor->source->fd};
+    FsJob job = broker_job(work->broker, &work->question, work->fds);
+    int kept[] = {work->fds[0], work->fds[1], work->fds[2], output_fd, work->broker->local->fd};
 
+    alarm(seconds_of(work)); /* also as another program */
     uv_close_all_but(kept, G_N_ELEMENTS(kept));
     fs_beneath_stay(false);
-    asked.far = true;
-    asked.output_fd = output_fd;
-    asked.answer.error = work->work(&asked);
-    _exit(-fs_packet_send(output_fd, &asked.answer, sizeof(asked.answer), asked.answer_fds,
-                          fs_packet_count(asked.answer_fds)));
+    job.far = true;
+    job.output_fd = output_fd;
+    job.answer.error = work->work(&job);
+    _exit(-fs_packet_send(output_fd, &job.answer, sizeof(job.answer), job.answer_fds,
+                          fs_packet_count(job.answer_fds)));
 }
 
 /* The answer that a child which has ended like this has sent; its error. */
-static int receive(const FsWork *work, const siginfo_t *ended, FsAsked *ret_asked)
+static int receive(const FsWork *work, const siginfo_t *ended, FsJob *ret_job)
 {
-    FsAnswer *answer = &ret_asked->answer;
+    FsAnswer *answer = &ret_job->answer;
 
     if (ended->si_code != CLD_EXITED) {
         g_strlcpy(answer->text, "it took too long", sizeof(answer->text));
@@ -87,37 +95,36 @@ static int receive(const FsWork *work, const siginfo_t *ended, FsAsked *ret_aske
         return -ended->si_status;
     }
     /* A program that had nothing to say has succeeded. */
-    return fs_packet_receive(work->output_fd, answer, sizeof(*answer), ret_asked->answer_fds) < 0
+    return fs_packet_receive(work->output_fd, answer, sizeof(*answer), ret_job->answer_fds) < 0
                ? 0
                : answer->error;
 }
 
 static void conclude(FsWork *work, const siginfo_t *ended)
 {
-    FsAsked asked = monitor_asked(work->monitor, &work->question, work->fds);
-    const int result = receive(work, ended, &asked);
+    FsJob job = broker_job(work->broker, &work->question, work->fds);
+    const int result = receive(work, ended, &job);
 
-    work->monitor->deferred -= work->question.id != 0;
-    asked.answer.kind = FS_TELL_ANSWER;
-    asked.answer.id = work->question.id;
-    monitor_conclude(&asked, result);
+    job.answer.kind = FS_TELL_ANSWER;
+    job.answer.id = work->question.id;
+    broker_conclude(&job, result);
 }
 
-static void start_next(FsMonitor *monitor);
+static void start_next(FsBroker *broker);
 
 static void on_end(void *data, uint32_t events)
 {
     FsWork *work = data;
-    FsMonitor *monitor = work->monitor;
+    FsBroker *broker = work->broker;
     siginfo_t info = {0};
 
     if (waitid(P_PIDFD, (id_t)work->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
         return;
-    g_queue_remove(&monitor->works, work);
+    g_queue_remove(&broker->works, work);
     if (!work->over)
         conclude(work, &info);
     work_free(work);
-    start_next(monitor);
+    start_next(broker);
 }
 
 static gboolean on_deadline(void *data)
@@ -125,10 +132,9 @@ static gboolean on_deadline(void *data)
     const siginfo_t killed = {.si_code = CLD_KILLED};
     FsWork *work = data;
 
-    syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
-    work->over = true;
+    work->over = true; /* it has had its alarm */
     conclude(work, &killed);
-    start_next(work->monitor);
+    start_next(work->broker);
     return G_SOURCE_REMOVE;
 }
 
@@ -141,20 +147,14 @@ static int start(FsWork *work)
     const pid_t pid = fork();
     if (pid == 0)
         be_child(work, ends[1]);
-    uv_fd_clear(&ends[1]);
+    uv_fd_clear(&ends[1]); /* room for the next one */
     work->output_fd = ends[0];
     work->pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (work->pidfd < 0) {
-        const int result = -errno;
-        if (pid > 0 && kill(pid, SIGKILL) == 0)
-            waitpid(pid, NULL, 0);
-        return result;
-    }
+    if (work->pidfd < 0)
+        return -errno;
     fs_packet_close(work->fds);
-    fs_watch_add(&work->end, work->monitor->poll, work->pidfd, EPOLLIN, on_end, work);
-    work->deadline = g_timeout_source_new_seconds(!work->far   ? SLOW_S
-                                                  : work->slow ? FAR_SLOW_S
-                                                               : FAR_S);
+    fs_watch_add(&work->end, work->broker->poll, work->pidfd, EPOLLIN, on_end, work);
+    work->deadline = g_timeout_source_new_seconds(seconds_of(work));
     g_source_set_callback(work->deadline, on_deadline, work, NULL);
     g_source_attach(work->deadline, NULL);
     return 0;
@@ -170,7 +170,7 @@ static bool may_start(const FsWork *work)
 {
     unsigned running = 0;
 
-    for (const GList *link = work->monitor->works.head; link && work->slow; link = link->next) {
+    for (const GList *link = work->broker->works.head; link && work->slow; link = link->next) {
         const FsWork *other = link->data;
         if (other->pidfd < 0 || other->over || !other->slow)
             continue;
@@ -181,14 +181,14 @@ static bool may_start(const FsWork *work)
     return work->far || running < RUNNING_MAX;
 }
 
-static void start_next(FsMonitor *monitor)
+static void start_next(FsBroker *broker)
 {
-    for (GList *link = monitor->works.head; link; link = link->next) {
+    for (GList *link = broker->works.head; link; link = link->next) {
         const siginfo_t failed = {.si_code = CLD_EXITED, .si_status = EAGAIN};
         FsWork *work = link->data;
         if (work->pidfd >= 0 || !may_start(work) || start(work) == 0)
             continue;
-        g_queue_remove(&monitor->works, work);
+        g_queue_remove(&broker->works, work);
         conclude(work, &failed);
         work_free(work);
         return;
@@ -200,7 +200,7 @@ static int find_room(const FsWork *work)
 {
     unsigned far = 0, of_guest = 0;
 
-    for (const GList *link = work->monitor->works.head; link; link = link->next) {
+    for (const GList *link = work->broker->works.head; link; link = link->next) {
         const FsWork *other = link->data;
         if (other->over && same_guest(work, other))
             return -ETIMEDOUT;
@@ -210,14 +210,14 @@ static int find_room(const FsWork *work)
     return of_guest >= OF_GUEST_MAX || (work->far && far >= FAR_MAX) ? -EBUSY : 0;
 }
 
-int monitor_work(FsAsked *asked, FsFilesWork function, bool slow, bool far)
+int broker_work(FsJob *job, FsFilesWork function, bool slow, bool far)
 {
-    FsMonitor *monitor = asked->monitor;
+    FsBroker *broker = job->broker;
     FsWork *work = g_new0(FsWork, 1);
     int result;
 
-    *work = (FsWork){.monitor = monitor,
-                     .question = *asked->question,
+    *work = (FsWork){.broker = broker,
+                     .question = *job->question,
                      .fds = {-1, -1, -1},
                      .work = function,
                      .slow = slow,
@@ -230,20 +230,16 @@ int monitor_work(FsAsked *asked, FsFilesWork function, bool slow, bool far)
         return result;
     }
     for (int i = 0; i < FS_QUESTION_FDS; i++)
-        work->fds[i] = uv_fd_steal(&asked->fds[i]);
-    monitor->deferred += work->question.id != 0;
-    g_queue_push_tail(&monitor->works, work);
-    start_next(monitor);
+        work->fds[i] = uv_fd_steal(&job->fds[i]);
+    g_queue_push_tail(&broker->works, work);
+    start_next(broker);
     return 0;
 }
 
-void monitor_end_works(FsMonitor *monitor)
+void broker_end_works(FsBroker *broker)
 {
     FsWork *work;
 
-    while ((work = g_queue_pop_head(&monitor->works))) {
-        if (work->pidfd >= 0)
-            syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
+    while ((work = g_queue_pop_head(&broker->works)))
         work_free(work);
-    }
 }

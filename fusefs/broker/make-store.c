@@ -2,7 +2,7 @@
 
 /* A store is made by uefivars-make, as the owner of the folder: a child becomes it (work.c). */
 
-#include "monitor-private.h"
+#include "broker-private.h"
 
 #include "fd.h"
 #include "program.h"
@@ -63,15 +63,15 @@ static int check_fds(const FsQuestion *question, const int fds[FS_QUESTION_FDS],
     return *ret_pin >= 0 ? (int)MIN(uv_sealed_size(*ret_pin, FS_PIN_BYTES_MAX), 0) : 0;
 }
 
-int monitor_files_instantiate(FsAsked *asked)
+int broker_instantiate(FsJob *job)
 {
-    const FsQuestion *question = asked->question;
+    const FsQuestion *question = job->question;
     g_auto(FsPlace) place = FS_PLACE_NONE;
     char *argv[7] = {(char *)"uefivars-make"};
-    int pin, n = 1, result = check_fds(question, asked->fds, &pin);
+    int pin, n = 1, result = check_fds(question, job->fds, &pin);
 
     if (result == 0)
-        result = fs_place_open(asked->monitor->source, question->guest, &place, NULL);
+        result = fs_place_open(job->broker->local, question->guest, &place, NULL);
     if (result == 0)
         result = check_owner(&place);
     if (result < 0)
@@ -87,13 +87,13 @@ int monitor_files_instantiate(FsAsked *asked)
     if (question->flags & FS_MAKE_REPLACE && place.file.fd >= 0 && strcmp(place.store, name) != 0)
         argv[n] = g_strconcat("--instead-of=", place.store, NULL);
     UvProgram program = {
-        .path = asked->monitor->options->maker,
+        .path = job->broker->options->maker,
         .argv = argv,
         .uid = place.folder.st.st_uid,
         .gid = place.folder.st.st_gid,
         .fds = {open_folder(&place), open_sidecars(&place),
-                given_or_null(question->flags & FS_MAKE_EMPTY ? -1 : asked->fds[0]),
-                given_or_null(pin), uv_fd_copy(asked->output_fd)},
+                given_or_null(question->flags & FS_MAKE_EMPTY ? -1 : job->fds[0]),
+                given_or_null(pin), uv_fd_copy(job->output_fd)},
         .n_fds = 5,
     };
     return uv_program_become(&program);
