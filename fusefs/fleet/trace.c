@@ -155,7 +155,8 @@ static FsTraceReader *reader_new(FsTrace *trace, FsTraceKind kind)
     return reader;
 }
 
-FsTraceReader *fs_trace_open(FsGuest *guest, FsTraceKind kind)
+FsTraceReader *fs_trace_open(FsGuest *guest, FsTraceKind kind, void (*ready)(void *data),
+                             void *data)
 {
     FsTrace *trace = trace_of(guest);
     FsTraceReader *reader;
@@ -163,6 +164,8 @@ FsTraceReader *fs_trace_open(FsGuest *guest, FsTraceKind kind)
     if (trace->readers.length >= READERS_MAX)
         return NULL;
     reader = reader_new(trace, kind);
+    reader->ready = ready;
+    reader->ready_data = data;
     reader->opened_by = trace_link_ask(trace);
     return reader;
 }
@@ -329,12 +332,6 @@ void fs_trace_wait(FsTraceReader *reader, void *request, FsContinue go_on, void 
     *wait = (FsTraceWait){request, go_on, data};
     g_queue_push_tail(&reader->reading, wait);
     trace->waiting++;
-}
-
-void fs_trace_set_ready(FsTraceReader *reader, void (*ready)(void *data), void *data)
-{
-    reader->ready = ready;
-    reader->ready_data = data;
 }
 
 static void reader_came(FsTraceReader *reader)

@@ -26,8 +26,10 @@ typedef struct FsTraceReader FsTraceReader;
 /* What one reader can make this process keep, beyond what all readers of the guest share. */
 #define FS_TRACE_READER_BYTES (512u * 1024)
 
-/* Reads what comes from now on; NULL: too many read already. */
-FsTraceReader *fs_trace_open(FsGuest *guest, FsTraceKind kind);
+/* Reads what comes from now on; NULL: too many read already. `ready` (nullable) is called, from the
+ * main loop, when it is readable, or has ended, after it was not. */
+FsTraceReader *fs_trace_open(FsGuest *guest, FsTraceKind kind, void (*ready)(void *data),
+                             void *data);
 /* What is parked of it goes on with ENOENT. */
 void fs_trace_free(FsTraceReader *reader);
 /* Parked (see fleet.h) until the guest's engine, if there is one, tells: once, behind
@@ -41,7 +43,5 @@ bool fs_trace_is_readable(const FsTraceReader *reader);
 bool fs_trace_is_ended(const FsTraceReader *reader);
 /* Until it may be readable, or has ended: call fs_trace_read() again. EBUSY: too many wait. */
 void fs_trace_wait(FsTraceReader *reader, void *request, FsContinue go_on, void *data);
-/* Called (from the main loop) when it is readable, or has ended, after it was not. */
-void fs_trace_set_ready(FsTraceReader *reader, void (*ready)(void *data), void *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTraceReader, fs_trace_free)

@@ -26,11 +26,12 @@ static const char *const names[FS_TRACE_KINDS] = {
 
 bool fs_trace_file_is(const char *name)
 {
-    for (size_t kind = 0; kind < FS_TRACE_KINDS; kind++) {
-        if (strcmp(name, names[kind]) == 0)
-            return true;
-    }
-    return false;
+    return strcmp(name, names[FS_TRACE_LINES]) == 0 || strcmp(name, names[FS_TRACE_PACKETS]) == 0;
+}
+
+static FsTraceKind kind_of(const char *name)
+{
+    return strcmp(name, names[FS_TRACE_LINES]) == 0 ? FS_TRACE_LINES : FS_TRACE_PACKETS;
 }
 
 static void trace_getattr(FsOp *op)
@@ -68,7 +69,6 @@ static void not_opened(FsOp *op)
 
 static void trace_open(FsOp *op)
 {
-    const char *name = op->node->name;
     FsHandle *handle;
 
     if ((op->file.flags & O_ACCMODE) != O_RDONLY) {
@@ -77,16 +77,13 @@ static void trace_open(FsOp *op)
     }
     handle = fs_handle_new(op->tree, op->node);
     if (fs_handle_hold(op->tree, handle, FS_TRACE_READER_BYTES))
-        handle->trace = fs_trace_open(op->node->guest, strcmp(name, names[FS_TRACE_LINES]) == 0
-                                                           ? FS_TRACE_LINES
-                                                           : FS_TRACE_PACKETS);
+        handle->trace = fs_trace_open(op->node->guest, kind_of(op->node->name), on_ready, handle);
     op->handle = handle;
     op->error = EMFILE;
     if (!handle->trace) {
         not_opened(op);
         return;
     }
-    fs_trace_set_ready(handle->trace, on_ready, handle);
     fs_op_await_trace(op, opened, not_opened);
 }
 
@@ -129,8 +126,6 @@ static const FsNodeClass trace_class = {
 
 FsNode *fs_trace_file_node(FsTree *tree, FsNode *guest_node, const char *name)
 {
-    const uint64_t slot = FS_SLOT_TRACES + (strcmp(name, names[FS_TRACE_LINES]) != 0);
-
     return fs_nodes_make(tree->nodes, &trace_class, guest_node, name,
-                         fs_inode(guest_node->guest, slot), NULL);
+                         fs_inode(guest_node->guest, FS_SLOT_TRACES + kind_of(name)), NULL);
 }

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, main_fds) == 0);
     FsEngine *engine = fake_engine(fleet, main_fds[0]);
     for (FsTraceKind kind = 0; kind < FS_TRACE_KINDS; kind++) {
-        readers[kind] = fs_trace_open(guest, kind);
+        readers[kind] = fs_trace_open(guest, kind, NULL, NULL);
         fs_trace_await(readers[kind], NULL, opened, &is_open[kind]);
     }
     g_autoptr(GBytes) bytes = fake_frames(types, G_N_ELEMENTS(types), data, size);
