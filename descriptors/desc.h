@@ -67,8 +67,7 @@ struct DescWish {
     DescFormat format;
     char *descriptor;
     char *template;
-    uint64_t size_bytes; /* 0: the mount's default */
-    bool force_secure_boot, disable_custom_mode;
+    DescEngine engine;
 };
 
 /* The first target that the wish's architecture and machine fit; NULL: none. */

@@ -68,11 +68,13 @@ int64_t desc_mtime_ns(const Desc *desc);
 /* NULL with an error that names the key. Empty text is the empty wish. */
 DescWish *desc_wish_parse(const char *text, size_t size, GError **error);
 void desc_wish_free(DescWish *wish);
-/* Engine settings of the wish: 0 / false when absent. */
-size_t desc_wish_size_bytes(const DescWish *wish);
-bool desc_wish_force_secure_boot(const DescWish *wish);
-bool desc_wish_disable_custom_mode(const DescWish *wish);
-const char *desc_wish_template(const DescWish *wish); /* NULL when absent */
+/* What a wish says of its engine. */
+typedef struct {
+    uint64_t size_bytes; /* 0: the mount's default */
+    bool force_secure_boot, disable_custom_mode;
+} DescEngine;
+const DescEngine *desc_wish_engine(const DescWish *wish); /* all zero when absent */
+const char *desc_wish_template(const DescWish *wish);     /* NULL when absent */
 /* Anything that decides about firmware; without it a guest's store is an empty JSON one. */
 bool desc_wish_asks_for_firmware(const DescWish *wish);
 

@@ -113,12 +113,13 @@ static bool read_rest(DescWish *wish, const DescJson *json, JsonObject *root, GE
         !desc_json_text(json, root, "descriptor", false, desc_file_name_fault, &wish->descriptor,
                         error) ||
         !desc_json_text(json, root, "template", false, desc_path_fault, &wish->template, error) ||
-        !desc_json_bool(json, root, "force-secure-boot", &wish->force_secure_boot, error) ||
-        !desc_json_bool(json, root, "disable-custom-mode", &wish->disable_custom_mode, error) ||
-        !desc_json_uint(json, root, "size", &wish->size_bytes, error))
+        !desc_json_bool(json, root, "force-secure-boot", &wish->engine.force_secure_boot, error) ||
+        !desc_json_bool(json, root, "disable-custom-mode", &wish->engine.disable_custom_mode,
+                        error) ||
+        !desc_json_uint(json, root, "size", &wish->engine.size_bytes, error))
         return false;
     if (json_object_has_member(root, "size") &&
-        (wish->size_bytes < WISH_SIZE_MIN || wish->size_bytes > WISH_SIZE_MAX))
+        (wish->engine.size_bytes < WISH_SIZE_MIN || wish->engine.size_bytes > WISH_SIZE_MAX))
         return desc_json_fail(json, root, "size", error, "expected %u to %u bytes", WISH_SIZE_MIN,
                               WISH_SIZE_MAX);
     return true;
@@ -142,19 +143,9 @@ DescWish *desc_wish_parse(const char *text, size_t size, GError **error)
     return g_steal_pointer(&wish);
 }
 
-size_t desc_wish_size_bytes(const DescWish *wish)
+const DescEngine *desc_wish_engine(const DescWish *wish)
 {
-    return wish->size_bytes;
-}
-
-bool desc_wish_force_secure_boot(const DescWish *wish)
-{
-    return wish->force_secure_boot;
-}
-
-bool desc_wish_disable_custom_mode(const DescWish *wish)
-{
-    return wish->disable_custom_mode;
+    return &wish->engine;
 }
 
 const char *desc_wish_template(const DescWish *wish)

@@ -153,7 +153,6 @@ static void guest_write(FsFirmware *firmware, FsGuest *guest, const char *path, 
 FsVirtual fs_firmware_make_guest_tree(FsFirmware *firmware)
 {
     return (FsVirtual){
-        .name = "firmware",
         .needs = FS_FIRMWARE_NEEDS,
         .firmware = firmware,
         .look = guest_look,
@@ -304,7 +303,6 @@ static int64_t top_mtime_ns(FsFirmware *firmware, FsGuest *guest, const char *pa
 FsVirtual fs_firmware_make_top_tree(FsFirmware *firmware)
 {
     return (FsVirtual){
-        .name = "firmware",
         .firmware = firmware,
         .look = top_look,
         .list = top_list,

@@ -210,11 +210,14 @@ typedef struct {
     void *data;
 } Remaking;
 
-/* A copy of config.json's template, whatever it is. */
-static DescInstantiation *of_template(FsFirmware *firmware, const DescWish *wish, GError **error)
+/* Of a choice, or (NULL) a copy of config.json's template, whatever it is. */
+static DescInstantiation *instantiation_of(FsFirmware *firmware, const DescWish *wish,
+                                           const DescChoice *choice, GError **error)
 {
-    return desc_instantiation_of_template(desc_wish_template(wish), template_folders(firmware),
-                                          error);
+    const char *const *folders = template_folders(firmware);
+
+    return choice ? desc_instantiation_new(choice, folders, error)
+                  : desc_instantiation_of_template(desc_wish_template(wish), folders, error);
 }
 
 static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsContinue go_on,
@@ -225,12 +228,10 @@ static void instantiate(FsFirmware *firmware, FsGuest *guest, bool anew, FsConti
     g_autoptr(DescChoice) choice = NULL;
     DescInstantiation *what = NULL;
 
-    if (wish && desc_wish_template(wish) && !desc_wish_asks_for_firmware(wish)) {
-        what = of_template(firmware, wish, &error);
-    } else if (wish) {
+    if (wish && (desc_wish_asks_for_firmware(wish) || !desc_wish_template(wish)))
         choice = desc_resolve(fs_firmware_descriptors(firmware), wish, NULL, NULL);
-        what = desc_instantiation_new(choice, template_folders(firmware), &error);
-    }
+    if (wish)
+        what = instantiation_of(firmware, wish, choice, &error);
     if (what) {
         fs_making_start(guest, what, anew, go_on, data);
     } else {
@@ -276,12 +277,9 @@ static bool make_store(FsFirmware *firmware, FsGuest *guest, const DescWish *wis
 {
     DescInstantiation *what;
 
-    if (choice)
-        what = desc_instantiation_new(choice, template_folders(firmware), error);
-    else if (desc_wish_template(wish))
-        what = of_template(firmware, wish, error);
-    else
+    if (!choice && !desc_wish_template(wish))
         return true;
+    what = instantiation_of(firmware, wish, choice, error);
     if (what) {
         fs_making_start(guest, what, false, NULL, NULL);
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_PENDING, "the store is being made");
@@ -320,9 +318,9 @@ bool fs_firmware_engine_starting(FsGuest *guest, FsStart why, FsEngineWish *ret_
 
     if (!wish)
         return false;
-    ret_wish->size_bytes = desc_wish_size_bytes(wish);
-    ret_wish->force_secure_boot = desc_wish_force_secure_boot(wish);
-    ret_wish->disable_custom_mode = desc_wish_disable_custom_mode(wish);
+    ret_wish->size_bytes = desc_wish_engine(wish)->size_bytes;
+    ret_wish->force_secure_boot = desc_wish_engine(wish)->force_secure_boot;
+    ret_wish->disable_custom_mode = desc_wish_engine(wish)->disable_custom_mode;
     if (fs_guest_has_store(guest))
         return true;
     if ((desc_wish_asks_for_firmware(wish) || desc_wish_template(wish)) &&

@@ -14,11 +14,12 @@
 
 #include "fleet.h"
 
+#define FS_FIRMWARE_FOLDER "firmware"
+
 typedef struct FsFirmware FsFirmware;
 
 typedef struct FsVirtual {
-    const char *name; /* of the subtree: "firmware" */
-    unsigned needs;   /* FsNeeds: current whenever a function here is called; 0 at the top */
+    unsigned needs; /* FsNeeds: current whenever a function here is called; 0 at the top */
     FsFirmware *firmware;
     /* S_IFDIR, S_IFREG or S_IFLNK, with permission bits for a file (0444, 0600); 0: nothing. */
     mode_t (*look)(FsFirmware *firmware, FsGuest *guest, const char *path);

@@ -20,14 +20,8 @@
 #include "tree-parts.h"
 #include "wire.h"
 
-#define NAME "changes"
 #define PARTS 2
 #define READ_BYTES_MAX (1024u * 1024)
-
-const char *fs_changes_name(void)
-{
-    return NAME;
-}
 
 static off_t size_of(int fd, struct stat *ret_stat)
 {
@@ -87,7 +81,7 @@ static void changes_open(FsOp *op)
     else if (op->file.flags & O_NONBLOCK)
         open_ready(op);
     else
-        fs_op_refuse(op, EPERM, NAME ": the record is written by the guest's engine");
+        fs_op_refuse(op, EPERM, FS_CHANGES_NAME ": the record is written by the guest's engine");
 }
 
 /* What there is from the offset on goes behind `used` bytes of `to`. */
@@ -157,6 +151,6 @@ static const FsNodeClass changes_class = {
 
 FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node)
 {
-    return fs_nodes_make(tree->nodes, &changes_class, guest_node, NAME,
+    return fs_nodes_make(tree->nodes, &changes_class, guest_node, FS_CHANGES_NAME,
                          fs_inode(guest_node->guest, FS_SLOT_CHANGES), NULL);
 }

@@ -41,7 +41,7 @@ static FsNode *generated_child(FsTree *tree, FsNode *node, const char *name)
     if (control)
         return fs_control_exists(control, node->guest) ? fs_control_node(tree, node, control)
                                                        : NULL;
-    if (strcmp(name, fs_changes_name()) == 0)
+    if (strcmp(name, FS_CHANGES_NAME) == 0)
         return fs_changes_node(tree, node);
     if (fs_trace_file_is(name))
         return fs_trace_file_node(tree, node, name);
@@ -63,7 +63,7 @@ static void lookup_there(FsOp *op)
 /* The name of a generated file. */
 static bool is_file(const char *name)
 {
-    return fs_control_find(name) || strcmp(name, fs_changes_name()) == 0 || fs_trace_file_is(name);
+    return fs_control_find(name) || strcmp(name, FS_CHANGES_NAME) == 0 || fs_trace_file_is(name);
 }
 
 static void guest_lookup(FsOp *op)
@@ -92,8 +92,8 @@ static const char *name_at(const FsTree *tree, size_t index)
             return control->name;
     }
     index -= 1 + n_controls;
-    return index == 0   ? fs_virtual_guest_name(tree)
-           : index == 1 ? fs_changes_name()
+    return index == 0   ? FS_FIRMWARE_FOLDER
+           : index == 1 ? FS_CHANGES_NAME
                         : fs_view_folder_at(tree, index - 2);
 }
 

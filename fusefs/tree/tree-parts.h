@@ -55,10 +55,9 @@ void fs_control_rename_onto(FsOp *op, FsNode *staging);
 FsNode *fs_virtual_top(FsTree *tree);
 /* Made or found; NULL: that is not its name. */
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name);
-const char *fs_virtual_guest_name(const FsTree *tree);
 
 /* tree-changes.c: the record of changes. */
-const char *fs_changes_name(void);
+#define FS_CHANGES_NAME "changes"
 FsNode *fs_changes_node(FsTree *tree, FsNode *guest_node);
 
 /* tree-trace.c: what the guest does. */

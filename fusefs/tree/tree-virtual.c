@@ -277,7 +277,7 @@ static FsNode *virtual_node(FsTree *tree, FsNode *parent, const char *name,
 
 static FsNode *subtree(FsTree *tree, FsNode *parent, const FsVirtual *virtual)
 {
-    return virtual_node(tree, parent, virtual->name, virtual,
+    return virtual_node(tree, parent, FS_FIRMWARE_FOLDER, virtual,
                         fs_inode(parent->guest, FS_SLOT_VIRTUALS));
 }
 
@@ -290,14 +290,9 @@ FsNode *fs_virtual_top(FsTree *tree)
     return tree->firmware_node;
 }
 
-const char *fs_virtual_guest_name(const FsTree *tree)
-{
-    return fs_firmware_guest_tree(tree->firmware)->name;
-}
-
 FsNode *fs_virtual_guest(FsTree *tree, FsNode *guest_node, const char *name)
 {
-    const FsVirtual *virtual = fs_firmware_guest_tree(tree->firmware);
-
-    return strcmp(virtual->name, name) == 0 ? subtree(tree, guest_node, virtual) : NULL;
+    return strcmp(name, FS_FIRMWARE_FOLDER) == 0
+               ? subtree(tree, guest_node, fs_firmware_guest_tree(tree->firmware))
+               : NULL;
 }

@@ -236,13 +236,13 @@ static void test_wish_settings(void)
                                        "\"disable-custom-mode\":true,\"template\":\"/t.json\"}");
     g_autoptr(DescWish) empty = wish_of("{}");
 
-    g_assert_cmpuint(desc_wish_size_bytes(wish), ==, 65536);
-    g_assert_true(desc_wish_force_secure_boot(wish));
-    g_assert_true(desc_wish_disable_custom_mode(wish));
+    g_assert_cmpuint(desc_wish_engine(wish)->size_bytes, ==, 65536);
+    g_assert_true(desc_wish_engine(wish)->force_secure_boot);
+    g_assert_true(desc_wish_engine(wish)->disable_custom_mode);
     g_assert_cmpstr(desc_wish_template(wish), ==, "/t.json");
     g_assert_false(desc_wish_asks_for_firmware(wish));
-    g_assert_cmpuint(desc_wish_size_bytes(empty), ==, 0);
-    g_assert_false(desc_wish_force_secure_boot(empty));
+    g_assert_cmpuint(desc_wish_engine(empty)->size_bytes, ==, 0);
+    g_assert_false(desc_wish_engine(empty)->force_secure_boot);
     g_assert_null(desc_wish_template(empty));
 }
 
