@@ -23,8 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What sockets leave free of the limit, so that all else goes on. */
-#define RESERVED_FDS 64
+/* What sockets leave free of the limit, so that all else goes on: handles of the engines that live
+ * without a guest (64, unless engines= says else), and what starting one takes. */
+#define RESERVED_FDS 128
 
 FsGuestState *monitor_find_guest(const FsMonitor *monitor, const char *name)
 {
