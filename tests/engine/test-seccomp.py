@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import uvfail  # noqa: E402
 
 COMPILE = os.environ["UV_SECCOMP_COMPILE"]
-ROLES = ["engine", "keeper", "front", "libvirt", "qcow2"]
+ROLES = ["engine", "keeper", "front", "libvirt", "qcow2", "broker"]
 
 
 class Seccomp(unittest.TestCase):
@@ -60,7 +60,7 @@ class Seccomp(unittest.TestCase):
 
     def test_a_filter_that_can_not_be_read_back(self):
         uvfail.need()
-        for fault in uvfail.faults(self.folder, "pread", 5):
+        for fault in uvfail.faults(self.folder, "pread", len(ROLES)):
             done = self.run_compile("native", self.out, wrapper=fault.wrapper())
             self.assertEqual(done.returncode, 1 if fault.was_reached() else 0, done.stderr)
             if fault.was_reached():
