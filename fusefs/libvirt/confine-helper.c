@@ -14,16 +14,14 @@ static bool confine_noting(UvConfinement *confinement, bool strict, GError **err
 {
     int failed = uv_capabilities_keep(UV_CAPABILITIES_NONE);
 
-    if (!uv_confinement_note(confinement, strict, "capabilities",
-                             failed ? g_strerror(failed) : NULL, error))
+    if (!uv_confinement_note_errno(confinement, strict, "capabilities", failed, error))
         return false;
     failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : uv_landlock_confine(NULL, 0);
-    if (!uv_confinement_note(confinement, strict, "landlock", failed ? g_strerror(failed) : NULL,
-                             error))
+    if (!uv_confinement_note_errno(confinement, strict, "landlock", failed, error))
         return false;
     failed = UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_libvirt_program);
-    return uv_confinement_note(confinement, strict && !UV_UNDER_SANITIZER, "seccomp",
-                               failed ? g_strerror(failed) : NULL, error);
+    return uv_confinement_note_errno(confinement, strict && !UV_UNDER_SANITIZER, "seccomp", failed,
+                                     error);
 }
 
 bool fs_helper_confine(bool strict, GError **error)

@@ -30,13 +30,6 @@ static int test_self(void)
     return could ? EEXIST : 0;
 }
 
-static bool note(UvConfinement *confinement, bool strict, const char *step, int failed,
-                 GError **error)
-{
-    return uv_confinement_note(confinement, strict, step, failed ? g_strerror(failed) : NULL,
-                               error);
-}
-
 static int keep_capabilities(void)
 {
     const uint64_t kept = geteuid() == 0 ? KEPT : UV_CAPABILITIES_NONE;
@@ -51,13 +44,15 @@ bool fs_broker_confine(bool strict, GError **error)
 
     uv_confinement_init(&confinement);
     const bool confined =
-        note(&confinement, strict, "capabilities", keep_capabilities(), error) &&
-        note(&confinement, true, "no_new_privs",
-             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error) &&
-        note(&confinement, strict && !UV_UNDER_SANITIZER, "seccomp",
-             UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_broker_program),
-             error) &&
-        note(&confinement, strict && !UV_UNDER_SANITIZER, "selftest", test_self(), error);
+        uv_confinement_note_errno(&confinement, strict, "capabilities", keep_capabilities(),
+                                  error) &&
+        uv_confinement_note_errno(&confinement, true, "no_new_privs",
+                                  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error) &&
+        uv_confinement_note_errno(
+            &confinement, strict && !UV_UNDER_SANITIZER, "seccomp",
+            UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_broker_program), error) &&
+        uv_confinement_note_errno(&confinement, strict && !UV_UNDER_SANITIZER, "selftest",
+                                  test_self(), error);
     for (guint i = 0; confined && !UV_UNDER_SANITIZER && i < confinement.missing->len; i++)
         g_message("the broker goes on without %s", (char *)confinement.missing->pdata[i]);
     uv_confinement_clear(&confinement);

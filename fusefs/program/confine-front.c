@@ -54,13 +54,6 @@ bool fs_front_user_find(const FsOptions *options, FsFrontUser *ret_user, GError 
     return true;
 }
 
-static bool note(UvConfinement *confinement, bool strict, const char *step, int failed,
-                 GError **error)
-{
-    return uv_confinement_note(confinement, strict, step, failed ? g_strerror(failed) : NULL,
-                               error);
-}
-
 static int become(const FsFrontUser *user)
 {
     if (geteuid() == 0) {
@@ -117,18 +110,20 @@ static bool take_steps(const FsFrontUser *user, const char *const *readable, boo
 
     set_limits();
     /* These must take hold: the kernel has always had them. */
-    if (!note(confinement, true, uid, become(user), error) ||
-        !note(confinement, true, "capabilities", uv_capabilities_keep(UV_CAPABILITIES_NONE),
-              error) ||
-        !note(confinement, true, "no_new_privs",
-              prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error))
+    if (!uv_confinement_note_errno(confinement, true, uid, become(user), error) ||
+        !uv_confinement_note_errno(confinement, true, "capabilities",
+                                   uv_capabilities_keep(UV_CAPABILITIES_NONE), error) ||
+        !uv_confinement_note_errno(confinement, true, "no_new_privs",
+                                   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0, error))
         return false;
-    if (!note(confinement, strict, landlock, allow_reading_only(readable), error))
+    if (!uv_confinement_note_errno(confinement, strict, landlock, allow_reading_only(readable),
+                                   error))
         return false;
     const int refused =
         UV_UNDER_SANITIZER ? EOPNOTSUPP : uv_seccomp_load(&uv_seccomp_front_program);
-    return note(confinement, strict && !UV_UNDER_SANITIZER, "seccomp", refused, error) &&
-           note(confinement, strict, "selftest", test_self(), error);
+    return uv_confinement_note_errno(confinement, strict && !UV_UNDER_SANITIZER, "seccomp", refused,
+                                     error) &&
+           uv_confinement_note_errno(confinement, strict, "selftest", test_self(), error);
 }
 
 bool fs_front_confine(const FsFrontUser *user, const char *const *readable, bool strict,

@@ -30,3 +30,10 @@ bool uv_confinement_note(UvConfinement *confinement, bool strict, const char *st
     return uv_fail(error, UV_CONFINEMENT_ERROR, UV_CONFINEMENT_ERROR_LACKING,
                    "sandbox=strict: no %s: %s", step, reason);
 }
+
+bool uv_confinement_note_errno(UvConfinement *confinement, bool strict, const char *step,
+                               int failed, GError **error)
+{
+    return uv_confinement_note(confinement, strict, step, failed ? g_strerror(failed) : NULL,
+                               error);
+}

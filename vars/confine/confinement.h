@@ -36,3 +36,6 @@ void uv_confinement_clear(UvConfinement *confinement);
  * and did not. */
 bool uv_confinement_note(UvConfinement *confinement, bool strict, const char *step,
                          const char *reason, GError **error);
+/* The same by an errno; 0: it took hold. */
+bool uv_confinement_note_errno(UvConfinement *confinement, bool strict, const char *step,
+                               int failed, GError **error);
