@@ -9,7 +9,7 @@
  * writes, makes and removes what lies beside them. It has one thread, and takes a few questions a
  * turn; what is longer goes on in the next turns (a list, watches) or in a child (work.c). It may
  * become the owner of any folder, and may do nothing else that root may: it starts no program but
- * uefivars-make, has no sockets, signals its children only. It looks into no file.
+ * uefivars-make, has no sockets, signals no process. It looks into no file.
  *
  * It knows of a guest only what its files say. Sockets and engines are the monitor's, who holds no
  * descriptor of SOURCE. Another kind of source is another process that answers the same questions.

@@ -6,7 +6,7 @@
  * never answer (FUSE, a server that is gone). The child sends its answer as a packet, or becomes a
  * program whose status is an errno and whose packet is its text. When its time is over its alarm
  * ends it, and it is answered for, dead or not: one that the kernel does not let go is waited for
- * in the background, and until then nothing more is job there.
+ * in the background, and until then nothing more is asked there.
  */
 
 #include "broker-private.h"
@@ -14,6 +14,7 @@
 #include "beneath.h"
 #include "fd.h"
 #include "fds.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,9 +117,9 @@ static void on_end(void *data, uint32_t events)
 {
     FsWork *work = data;
     FsBroker *broker = work->broker;
-    siginfo_t info = {0};
+    siginfo_t info;
 
-    if (waitid(P_PIDFD, (id_t)work->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+    if (!uv_child_reap(work->pidfd, &info))
         return;
     g_queue_remove(&broker->works, work);
     if (!work->over)

@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "fds.h"
 #include "guest-name.h"
+#include "program.h"
 #include "unix-socket.h"
 
 #include <errno.h>
@@ -185,11 +186,11 @@ int monitor_take_listener(FsAsked *asked)
 /* Reaps it; false: it lives. */
 static bool reap(FsGuestState *guest)
 {
-    siginfo_t info = {0};
+    siginfo_t info;
 
     if (guest->pidfd < 0)
         return true;
-    if (waitid(P_PIDFD, (id_t)guest->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+    if (!uv_child_reap(guest->pidfd, &info))
         return false;
     fs_watch_remove(&guest->engine_end);
     uv_fd_clear(&guest->pidfd);
@@ -245,7 +246,7 @@ static void on_bridge_end(void *data, uint32_t events)
     FsGuestState *guest = data;
     siginfo_t info;
 
-    waitid(P_PIDFD, (id_t)guest->bridge_pidfd, &info, WEXITED | WNOHANG);
+    (void)uv_child_reap(guest->bridge_pidfd, &info);
     fs_watch_remove(&guest->bridge_end);
     uv_fd_clear(&guest->bridge_pidfd);
 }

@@ -32,11 +32,11 @@ static gboolean start_again(void *data);
 /* False: it lives. */
 static bool reap(FsHelper *helper)
 {
-    siginfo_t info = {0};
+    siginfo_t info;
 
     if (helper->pidfd < 0)
         return true;
-    if (waitid(P_PIDFD, (id_t)helper->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+    if (!uv_child_reap(helper->pidfd, &info))
         return false;
     uv_fd_clear(&helper->pidfd);
     return true;

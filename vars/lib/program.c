@@ -164,6 +164,12 @@ int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd)
     return result;
 }
 
+bool uv_child_reap(int pidfd, siginfo_t *ret_info)
+{
+    *ret_info = (siginfo_t){0};
+    return waitid(P_PIDFD, (id_t)pidfd, ret_info, WEXITED | WNOHANG) == 0 && ret_info->si_pid != 0;
+}
+
 bool uv_child_is_stopped(int pidfd)
 {
     siginfo_t info = {0};

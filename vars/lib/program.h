@@ -5,6 +5,7 @@
  * given.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -29,6 +30,8 @@ bool uv_program_reserve(void);
 int uv_program_become(UvProgram *program);
 /* In a session of its own, as our child; closes the descriptors. 0 or -errno. */
 int uv_program_start(UvProgram *program, pid_t *ret_pid, int *ret_pidfd);
+/* A child of ours has ended (and is reaped), like this. false: it lives. */
+bool uv_child_reap(int pidfd, siginfo_t *ret_info);
 /* A child of ours is stopped by a signal, and will do nothing until another one continues it. */
 bool uv_child_is_stopped(int pidfd);
 /* There is no such process, or it has ended and only its parent has not heard of that. Of 0 too. */
