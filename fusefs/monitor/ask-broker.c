@@ -10,7 +10,6 @@
 #include "told.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 #define ANSWERS_A_TURN 16
@@ -39,8 +38,7 @@ void monitor_ask_broker(FsMonitor *monitor, const FsQuestion *question, int fds[
 static void tell_engines(FsMonitor *monitor, int fd)
 {
     g_autofree FsTold *told = g_new(FsTold, FS_TOLD_MAX);
-    const unsigned n =
-        g_hash_table_size(monitor->engines) > 0 ? fs_told_read(fd, told, FS_TOLD_MAX) : 0;
+    const unsigned n = fs_told_read(fd, told, FS_TOLD_MAX);
 
     for (unsigned i = 0; i < n; i++)
         monitor_tell_engine(monitor, told[i].guest);
@@ -50,13 +48,15 @@ static void tell_engines(FsMonitor *monitor, int fd)
 static bool pass_guests(FsMonitor *monitor, FsAnswer *told, int fds[FS_QUESTION_FDS])
 {
     const Asked *asked = g_hash_table_lookup(monitor->asked, &told->id);
-    uv_autofd int list = fds[0] >= 0 ? uv_fd_copy(fds[0]) : -1;
+    const bool adopts = g_hash_table_size(monitor->engines) > 0;
+    uv_autofd int list = adopts && fds[0] >= 0 ? uv_fd_copy(fds[0]) : -1;
 
     if (told->id != 0 && !asked)
         return false;
     told->id = asked ? asked->question.id : 0;
     monitor_tell(monitor, told, fds, fs_packet_count(fds));
-    tell_engines(monitor, list);
+    if (list >= 0)
+        tell_engines(monitor, list);
     return true;
 }
 
